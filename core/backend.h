@@ -1,0 +1,110 @@
+/* core/backend.h -- how a device plugs in: describe -> plan -> run.
+ *
+ * A net describes each operation (core/op.h). The backend plans it once (algorithm, layout, bytes) and
+ * runs the plan many times. The net allocates all memory from the answers of the plans; a plan allocates
+ * nothing when it runs.
+ *
+ * Memory. Pointers in op_args are the backend's memory (`alloc`), host memory for ref and cpu.
+ *   - Activations and their gradients are in the backend's own physical layout: value_bytes says how
+ *     large, write_value / read_value convert from and to NCHW f32 in host memory.
+ *   - Parameters, their gradients and momenta are plain f32 in PyTorch's order, on every backend: one
+ *     block for the optimiser, for checkpoints and for an all-reduce. A plan that wants them otherwise
+ *     keeps a packed copy (`needs.packed`), renewed when args.version differs from the last one seen.
+ */
+#ifndef CLEAVE_BACKEND_H
+#define CLEAVE_BACKEND_H
+
+#include "op.h"
+#include "status.h"
+
+typedef struct backend backend;
+typedef struct plan plan; /* one op, planned for one shape; each backend has its own struct */
+
+typedef struct op_needs {
+    size_t scratch; /* dead after each call; shared by all plans */
+    size_t saved;   /* written by forward, read by backward of the same step */
+    size_t packed;  /* lives as long as the plan: parameters in the plan's own layout */
+    bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
+} op_needs;
+
+typedef struct loss_stats {
+    double loss;             /* sum over rows, not mean */
+    int64_t correct, rows;   /* top-1: the first greatest logit */
+} loss_stats;
+
+typedef struct op_args {
+    const void *x, *z;
+    void *y;
+    const float *param[OP_MAX_PARAMS]; /* values; BN in training also writes 2 and 3 */
+    float *grad[OP_MAX_PARAMS];        /* NULL: not wanted */
+    uint64_t version;                  /* changes whenever parameter values change */
+    const void *dy;
+    void *dx, *dz;       /* NULL: not wanted */
+    bool dx_add, dz_add; /* add to what is there instead of overwriting */
+    void *saved, *scratch, *packed;
+    const int32_t *label; /* loss only: [N], -1 = ignore this row */
+    loss_stats *stats;    /* loss only: forward adds to it */
+} op_args;
+
+/* What changes from step to step. A backend keeps it where its operations read it. */
+typedef struct step_scalars {
+    float lr, momentum, weight_decay;
+    bool nesterov;
+    uint64_t seed, step; /* of dropout: counted over the whole training, from 0 */
+} step_scalars;
+
+struct backend {
+    const char *name;      /* "ref", "cpu", "cuda" */
+    char description[128]; /* device and library versions, for logs and env.json */
+    int threads;
+
+    void (*close)(backend *);
+
+    /* NULL if this op can be planned here, else one line that says why not. */
+    const char *(*unsupported)(backend *, const op *);
+
+    /* Plans `o`. The caller frees the plan. */
+    status (*plan)(backend *, const op *o, plan **out, op_needs *needs);
+    void (*plan_free)(plan *);
+    status (*forward)(plan *, const op_args *);
+    status (*backward)(plan *, const op_args *); /* only for ops planned with training = true */
+
+    /* Called before and after the operations of one training step. `key` names the compiled case; a
+     * device that recorded this case before may replay the whole step and set *replayed. */
+    status (*step_begin)(backend *, int key, const step_scalars *, bool *replayed);
+    status (*step_end)(backend *);
+
+    /* One pass over the whole parameter arena, [PyTorch SGD]: g = grad + weight_decay * value;
+     * v = momentum * v + g; value -= lr * (nesterov ? g + momentum * v : v). Scalars of step_begin. */
+    status (*sgd)(backend *, float *value, const float *grad, float *velocity, int64_t count);
+
+    /* Memory: zeroed, aligned to 64 bytes at least. download waits for the device. */
+    status (*alloc)(backend *, size_t bytes, void **out);
+    void (*release)(backend *, void *, size_t bytes);
+    status (*upload)(backend *, void *dst, const void *host, size_t bytes);
+    status (*download)(backend *, void *host, const void *src, size_t bytes);
+
+    size_t (*value_bytes)(backend *, shape4, dtype);
+    status (*write_value)(backend *, void *dst, shape4, dtype, const float *nchw);
+    /* Reads images [0, n) of the value; n <= shape.n. */
+    status (*read_value)(backend *, const void *src, shape4, dtype, int n, float *nchw);
+
+    /* c[i*ldc + j] = sum_k a[i*lda + k] * b[j*ldb + k], i < m, j < n; f32 in the backend's memory.
+     * The tiles of the similarity matrix: [Yang23] eq. 6. */
+    status (*gemm_nt)(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
+                      int64_t ldb, float *c, int64_t ldc);
+};
+
+/* Opens "ref", "cpu", "auto" (the fastest device that works; *why says which and why).
+ * threads 0 = all cores. `why` may be NULL; else it receives one line of at most `why_bytes`. */
+status backend_open(const char *device, int threads, backend **out, char *why, size_t why_bytes);
+static inline void backend_close(backend *b)
+{
+    if (b) b->close(b);
+}
+
+/* What the registry (core/backend.c) lists. */
+status ref_open(int threads, backend **out);
+status cpu_open(int threads, backend **out);
+
+#endif

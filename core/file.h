@@ -1,0 +1,32 @@
+/* core/file.h -- files that are whole or not there. */
+#ifndef CLEAVE_FILE_H
+#define CLEAVE_FILE_H
+
+#include "status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+status file_make_dirs(const char *path); /* like mkdir -p */
+
+/* The whole file; ends with an extra NUL byte that *bytes does not count. The caller frees. */
+status file_read(const char *path, char **out, size_t *bytes);
+
+/* Writes PATH.tmp-PID, flushes it to the disk, renames it over PATH. On failure PATH is as it was and the
+ * temporary file is gone. */
+typedef struct file_writer { FILE *f; char path[4096], temporary[4128]; } file_writer;
+status file_begin(file_writer *, const char *path);
+status file_put(file_writer *, const void *data, size_t bytes);
+status file_commit(file_writer *); /* flush, fsync, rename, fsync of the folder */
+void file_abandon(file_writer *);  /* after a failure, or never begun: harmless */
+status file_replace(const char *path, const void *data, size_t bytes); /* begin, put, commit */
+
+uint64_t file_hash(const void *data, size_t bytes); /* FNV-1a, 64 bit */
+
+/* snprintf that fails instead of cutting off. */
+status path_format(char *out, size_t bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

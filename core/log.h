@@ -1,0 +1,19 @@
+/* core/log.h -- messages for people: always on stderr (stdout belongs to results), optionally also in a
+ * file of the run directory. */
+#ifndef CLEAVE_LOG_H
+#define CLEAVE_LOG_H
+
+#include "status.h"
+#include <stdbool.h>
+
+typedef enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG } log_level;
+
+void log_set_level(log_level);               /* of stderr; the file always gets LOG_INFO and above. Default LOG_INFO */
+status log_open(const char *path, bool append); /* also write to this file; NULL closes it */
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* prefixed "error: " */
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* prefixed "warning: " */
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,23 @@
+/* core/tensor.h -- shapes and element types. A tensor here is a shape and a pointer; who owns the
+ * memory, and how it is laid out, is decided by the backend (core/backend.h). Logical order is NCHW. */
+#ifndef CLEAVE_TENSOR_H
+#define CLEAVE_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum dtype { F32, BF16 } dtype;
+
+typedef struct shape4 {
+    int n, c, h, w; /* images, channels, height, width; all > 0 */
+} shape4;
+
+static inline int64_t shape_count(shape4 s) { return (int64_t)s.n * s.c * s.h * s.w; }
+static inline int64_t shape_image(shape4 s) { return (int64_t)s.c * s.h * s.w; } /* values of one image */
+static inline int shape_equal(shape4 a, shape4 b)
+{
+    return a.n == b.n && a.c == b.c && a.h == b.h && a.w == b.w;
+}
+static inline size_t dtype_bytes(dtype t) { return t == F32 ? 4 : 2; }
+
+#endif

@@ -1,0 +1,19 @@
+/* data/augment.h -- one image: choose (pure function of seed, epoch, index), then apply. [Yang23 sec. 4]:
+ * pad with black before normalisation, random crop, random flip, rotation (CIFAR-100). */
+#ifndef CLEAVE_AUGMENT_H
+#define CLEAVE_AUGMENT_H
+
+#include "../core/config.h"
+
+typedef struct augment_choice {
+    int dx, dy;    /* crop: output (i, j) reads input (i + dy, j + dx); outside is black */
+    bool flip;     /* horizontal, after the crop */
+    float degrees; /* rotation about the centre, before the crop, bilinear; 0 = none */
+} augment_choice;
+
+augment_choice augment_choose(const config_data *, uint64_t seed, int epoch, int index);
+
+/* image [3,32,32] uint8 -> out [3,32,32] f32 = (pixel / 255 - mean) / std. choice NULL: as it is. */
+void augment_apply(const uint8_t *image, const config_data *, const augment_choice *choice, float *out);
+
+#endif

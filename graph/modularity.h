@@ -1,0 +1,30 @@
+/* graph/modularity.h -- how well a similarity graph splits into the classes. */
+#ifndef CLEAVE_MODULARITY_H
+#define CLEAVE_MODULARITY_H
+
+#include "../core/config.h"
+#include "edges.h"
+
+typedef struct yang_result {
+    double r, AQ, EQ, M;  /* [Yang23] eq. 3-5 */
+    int64_t correct;      /* edges within a class */
+    double min_sim;       /* of the selected edges */
+    int isolated;         /* vertices without an edge */
+    int n_classes;
+    double *class_share;  /* [n_classes], owned: share of the edge ends that are of this class, sums to 1 */
+} yang_result;
+
+typedef struct lu_result {
+    int n;
+    double *Q; /* [n] one per batch, owned; NaN where the graph has no weight */
+    double mean, sd; /* over the batches; sample standard deviation, 0 for one batch */
+} lu_result;
+
+/* Edges among n vertices with labels in [0, classes). norm as SPEC 5: newman (2S = sum s_i, each edge both ways)
+ * or literal (2S = 2 sum s_i, each edge once). No edges: r = M = NaN. */
+status yang_modularity(const edge_list *, int n, const int32_t *label, int classes, norm_kind, yang_result *out);
+
+/* One batch of n images; nearest: the k kept entries of each row (edges.h). [Lu22] via SPEC 6. */
+double lu_modularity(const neighbour_list *, int n, const int32_t *label, int classes);
+
+#endif

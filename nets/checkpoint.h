@@ -1,0 +1,47 @@
+/* nets/checkpoint.h -- a net on disk: safetensors with PyTorch's names; __metadata__ says what it is.
+ *
+ * metadata (all strings): "arch" = {"arch": "resnet20", "classes": 10, "removed": ["layer3.2"]},
+ * "normalisation" = {"mean": [..], "std": [..]}, "epoch" (finished epochs), "accuracy", "config_hash",
+ * "config" (resolved YAML), "parent" (path), "cuts" (JSON: [{"name", "reason"}]), and for last.safetensors "state".
+ * last.safetensors also holds optimizer.NAME (velocity).
+ */
+#ifndef CLEAVE_CHECKPOINT_H
+#define CLEAVE_CHECKPOINT_H
+
+#include "../core/safetensors.h"
+#include "net.h"
+
+/* What `state` carries: where a training stands. */
+typedef struct train_state {
+    int epoch, step;          /* next step to do: step < steps of the epoch */
+    loss_stats train;         /* of the steps of this epoch already done */
+    double best_accuracy;     /* test top-1; -1 = none yet */
+    int best_epoch;
+} train_state;
+
+typedef struct checkpoint_info {
+    char *arch;                 /* NULL: a file with weights only */
+    int classes;
+    char **removed; unsigned n_removed;
+    bool has_normalisation;
+    float mean[3], std[3];
+    int epoch;                  /* -1 unknown */
+    double accuracy;            /* -1 unknown */
+    char *config;               /* resolved YAML; NULL unknown */
+    char *parent, *cuts;        /* NULL: none */
+    bool has_state; train_state state;
+} checkpoint_info;
+
+/* Reads the metadata only. The caller frees with checkpoint_info_free. */
+status checkpoint_info_read(const st_file *f, const char *path, checkpoint_info *out);
+void checkpoint_info_free(checkpoint_info *);
+
+/* Copies parameters and buffers into a compiled net by name. Every parameter of the net must be there with
+ * its shape, and (strict) nothing else but num_batches_tracked and optimizer.*; ERR_DATA names the first
+ * that is not. A name prefix "module." is ignored. strict = false: tensors of removed units may be left over. */
+status checkpoint_load(net *, const st_file *f, const char *path, bool strict, bool velocity);
+
+/* Writes atomically. `extra` are further metadata pairs. state != NULL: also velocity and state. */
+status checkpoint_save(net *, const char *path, const st_pair *extra, int n_extra, const train_state *state);
+
+#endif

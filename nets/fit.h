@@ -1,0 +1,38 @@
+/* nets/fit.h -- the training loop: epochs of steps, an evaluation after each, checkpoints, metrics. */
+#ifndef CLEAVE_FIT_H
+#define CLEAVE_FIT_H
+
+#include "../core/rundir.h"
+#include "../data/dataset.h"
+#include "checkpoint.h"
+#include "net.h"
+
+typedef struct fit_result {
+    double best_accuracy, last_accuracy; /* test top-1 in [0, 1] */
+    int best_epoch, epochs;
+    double train_seconds;
+} fit_result;
+
+typedef struct fit_job {
+    const config *cfg;
+    net *net;                        /* compiled by fit_compile, values loaded or initialised */
+    const dataset *train, *test;
+    const rundir *run;
+    const st_pair *meta; int n_meta; /* further metadata for checkpoints (parent, cuts) */
+    bool resume;                     /* go on from RUN/last.safetensors if it is there */
+    /* Called after every evaluated epoch (0-based); NULL = none. For analysis.every. */
+    status (*after_epoch)(void *ctx, net *, int epoch);
+    void *ctx;
+} fit_job;
+
+/* The cases fit needs: training batch, last partial training batch, evaluation batch. */
+status fit_compile(const config *, const dataset *train, net *, backend *);
+enum { FIT_CASE_TRAIN, FIT_CASE_LAST, FIT_CASE_EVAL };
+
+/* Trains to the end. STOPPED: a signal came, state saved. ERR_DIVERGED: the last good checkpoint is kept. */
+status fit(const fit_job *, fit_result *out);
+
+/* Loss and top-1 over a data set; logits [n, classes] if not NULL. The net must have the evaluation case. */
+status fit_evaluate(net *, int eval_case, int batch, const config_data *, const dataset *, loss_stats *out, float *logits);
+
+#endif

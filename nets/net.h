@@ -1,0 +1,119 @@
+/* nets/net.h -- a net: a graph of named nodes, compiled for a device, then run.
+ *
+ *     net_create("resnet20", 10, remove, n_remove, &n);       the graph; nodes carry PyTorch's names
+ *     net_tap(n, "layer3.2", fn, ctx);                        who wants to see activations
+ *     net_compile(n, backend, F32, cases, n_cases);           plans, arenas: all memory, once
+ *     net_init(n, seed) or checkpoint_load(...)               parameter values
+ *     net_input(n, case, x, labels, rows);
+ *     net_step(n, case, &scalars) or net_forward(n, case)
+ *
+ * A case is a batch size in training or evaluation mode; all cases share parameters and arenas.
+ */
+#ifndef CLEAVE_NET_H
+#define CLEAVE_NET_H
+
+#include "../core/backend.h"
+#include "../core/config.h"
+#include "../layers/layer.h"
+
+typedef struct net net;
+
+/* ---- the graph ---- */
+
+/* Builds `arch` for 32x32x3 images without the units in `remove`. ERR_USAGE: unknown arch (lists the known
+ * ones), unknown unit, a unit that cannot go (says why). The caller frees. */
+status net_create(const char *arch, int classes, char *const *remove, unsigned n_remove, net **out);
+void net_free(net *);
+
+const char *net_arch(const net *);
+int net_classes(const net *);
+const char *const *net_archs(int *n); /* all known names */
+
+/* A removable thing: a block, or a VGG convolution; in order of depth. Every hook of HOOKS_BLOCK is one. */
+typedef struct net_unit {
+    char name[64];
+    bool removable;
+    const char *reason; /* why not; NULL if removable */
+    int stage;          /* stage of the architecture, from 0 (the stem) */
+    int64_t params;     /* trainable parameters that go with it */
+    int64_t macs;
+} net_unit;
+const net_unit *net_units(const net *, int *n); /* of the units that are there */
+/* Names of the units that were left out, as given. */
+char *const *net_removed(const net *, unsigned *n);
+
+/* Points where activations can be seen, in order of depth. Names as in SPEC: conv1, layer2.0, features.7,
+ * conv1.raw (before BN). */
+typedef struct net_hook {
+    char name[64];
+    int64_t dim; /* values per image */
+    unsigned sets; /* bit 1 << hook_set for each set it belongs to */
+} net_hook;
+const net_hook *net_hooks(const net *, int *n);
+
+/* A parameter or buffer, by its full PyTorch name. */
+typedef struct net_param {
+    char name[80];
+    param_spec spec;
+    int64_t count;
+    float *value, *grad; /* backend memory, after net_compile; grad NULL for buffers */
+    float *velocity;     /* momentum of SGD; NULL for buffers */
+} net_param;
+const net_param *net_params(const net *, int *n);
+
+int64_t net_param_count(const net *); /* trainable values */
+int64_t net_macs(const net *);        /* multiply-accumulates per image, forward */
+
+/* ---- taps ---- */
+
+typedef struct tap_view {
+    const char *name;
+    shape4 shape; /* of the whole batch */
+    int rows;     /* images that are not padding */
+    dtype type;
+    const void *value; /* in the backend's layout */
+    backend *device;
+} tap_view;
+typedef status (*tap_fn)(void *ctx, const tap_view *);
+
+/* Calls fn(ctx, view) after that point in every evaluation forward pass. Before net_compile. One tap a name. */
+status net_tap(net *, const char *hook_name, tap_fn fn, void *ctx);
+status tap_read(const tap_view *, float *nchw); /* rows images, [rows, C, H, W] */
+
+/* ---- compiled ---- */
+
+typedef struct net_case {
+    int batch;
+    bool training;
+} net_case;
+
+/* May be called once per net. `b` must outlive the net. */
+status net_compile(net *, backend *b, dtype activations, const net_case *cases, int n_cases);
+
+typedef struct net_memory { size_t param, act, saved, scratch, packed; } net_memory; /* bytes */
+net_memory net_memory_used(const net *);
+
+/* SPEC's initialisation for this architecture, from `seed`; running statistics 0 and 1. */
+status net_init(net *, uint64_t seed);
+status net_param_read(const net *, const net_param *, float *host);
+status net_param_write(net *, const net_param *, const float *host);
+status net_velocity_read(const net *, const net_param *, float *host);
+status net_velocity_write(net *, const net_param *, const float *host);
+
+/* Puts `rows` <= batch images (normalised, NCHW) and labels in; further rows become padding that does
+ * not count. A training case wants rows == batch (BN sees every row). labels may be NULL (all -1). */
+status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
+
+status net_forward(net *, int net_case);  /* adds to the statistics; calls the taps in evaluation cases */
+status net_backward(net *, int net_case); /* after net_forward of the same training case */
+status net_step(net *, int net_case, const step_scalars *); /* forward, backward, SGD */
+
+status net_stats(net *, loss_stats *out);  /* since the last clear; waits for the device */
+status net_stats_set(net *, const loss_stats *value); /* zeroed to clear, or restored by a resume */
+status net_logits(net *, int net_case, int rows, float *out); /* [rows, classes], after net_forward */
+
+/* Training steps this net has seen (PyTorch's num_batches_tracked). */
+int64_t net_steps(const net *);
+void net_set_steps(net *, int64_t);
+
+#endif

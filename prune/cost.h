@@ -1,0 +1,18 @@
+/* prune/cost.h -- what a net costs: parameters, multiply-accumulates, and latency as measured. */
+#ifndef CLEAVE_COST_H
+#define CLEAVE_COST_H
+
+#include "../nets/net.h"
+
+typedef struct cost {
+    int64_t params, macs;
+    double latency_ms;   /* median time of a forward pass of one image */
+    double images_per_s; /* throughput of evaluation at the given batch */
+} cost;
+
+/* Builds, compiles and times the net on its own backend with random weights: latency does not depend on
+ * the weights. Repeats at least 20 times and at least half a second. */
+status cost_measure(const char *arch, int classes, char *const *remove, unsigned n_remove, const char *device,
+                    int threads, int batch, cost *out);
+
+#endif

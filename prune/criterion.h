@@ -1,0 +1,34 @@
+/* prune/criterion.h -- Criterion I [Yang23 sec. 4.4], made deterministic (SPEC 8):
+ * "when the curve reaches its maximum, or a plateau occurs, or it starts to decline, the layer can be cut". */
+#ifndef CLEAVE_CRITERION_H
+#define CLEAVE_CRITERION_H
+
+#include "../core/status.h"
+#include <stdbool.h>
+
+typedef struct criterion_point {
+    const char *name;
+    double value;     /* M or Q after this unit; NaN = no decision possible: never cut, never a reference */
+    bool removable;
+    int stage;
+    const char *fixed; /* why it is not removable */
+} criterion_point;
+
+typedef struct criterion_options {
+    double eps;   /* a gain below eps * (max - min) is a plateau */
+    double floor; /* below floor * max the curve is left alone */
+    int smooth;   /* window of a centred moving average; 1 = none; odd */
+    int max_cut;  /* 0 = no limit; else the first ones to go are those with the smallest gain */
+    bool keep_one_per_stage;
+} criterion_options;
+
+typedef struct criterion_decision {
+    bool cut;
+    double smoothed, gain; /* value after smoothing; its difference to the reference */
+    char reason[160];      /* "after the peak at layer4.0 (0.849)", "plateau: +0.004 <= 0.008 over features.14", ... */
+} criterion_decision;
+
+/* Decides for n >= 1 points in order of depth. ERR_USAGE for options out of range. */
+status criterion_cut(const criterion_point *, int n, const criterion_options *, criterion_decision *out);
+
+#endif

@@ -1,0 +1,18 @@
+/* prune/surgery.h -- taking units out of a trained net. The pruned net is built anew without the units
+ * (net_create with `remove`), then inherits every tensor that is still there, BN statistics included. */
+#ifndef CLEAVE_SURGERY_H
+#define CLEAVE_SURGERY_H
+
+#include "../core/safetensors.h"
+#include "../nets/net.h"
+
+/* Copies parent tensors into the compiled pruned net by name. Fails if one is missing or has another shape,
+ * or if a tensor is left over that belongs to none of the removed units. */
+status surgery_inherit(net *pruned, const st_file *parent, const char *parent_path);
+
+/* The union of two lists of unit names, in order, without repeats: units removed before and now. The caller
+ * frees with surgery_names_free. */
+status surgery_names(char *const *a, unsigned na, char *const *b, unsigned nb, char ***out, unsigned *n);
+void surgery_names_free(char **names, unsigned n);
+
+#endif
