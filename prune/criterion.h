@@ -15,17 +15,17 @@ typedef struct criterion_point {
 } criterion_point;
 
 typedef struct criterion_options {
-    double eps;   /* a gain below eps * (max - min) is a plateau */
-    double floor; /* below floor * max the curve is left alone */
-    int smooth;   /* window of a centred moving average; 1 = none; odd */
+    double eps;   /* a gain of at most eps * (max - min) is a plateau; in [0, 1] */
+    double floor; /* below floor * max the curve is left alone; in [0, 1] */
+    int smooth;   /* window of a centred moving average, shorter at the ends; 1 = none; odd */
     int max_cut;  /* 0 = no limit; else the first ones to go are those with the smallest gain */
-    bool keep_one_per_stage;
+    bool keep_one_per_stage; /* a stage of which nothing would stay keeps its point with the largest gain */
 } criterion_options;
 
 typedef struct criterion_decision {
     bool cut;
-    double smoothed, gain; /* value after smoothing; its difference to the reference */
-    char reason[160];      /* "after the peak at layer4.0 (0.849)", "plateau: +0.004 <= 0.008 over features.14", ... */
+    double smoothed, gain; /* value after smoothing; its difference to the last point kept before it */
+    char reason[160]; /* "after the peak at layer4.0 (0.844): +0.005", "decline: -0.019 against features.14 (0.393)" */
 } criterion_decision;
 
 /* Decides for n >= 1 points in order of depth. ERR_USAGE for options out of range. */

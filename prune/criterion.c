@@ -1,0 +1,153 @@
+/* prune/criterion.c -- which units no longer pull the classes apart. SPEC 8:
+ *
+ *     eps = eps_rel * (max m - min m);  floor = floor_rel * max m
+ *     p = first t with m[t] >= max m - eps;  ref = m[0]
+ *     for t = 1 .. T-1:
+ *         if removable[t] and (t > p or (ref >= floor and m[t] - ref <= eps)):  cut t
+ *         else ref = m[t]
+ *
+ * The reference stays where it is while units are cut: small gains in a row add up, and the unit that
+ * completes a real gain is kept. Points without a value are passed over as if they were not there. */
+#include "criterion.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct curve {
+    double eps, floor; /* absolute */
+    int first, peak;   /* the first point with a value; p above. -1: no point has a value */
+} curve;
+
+__attribute__((format(printf, 2, 3))) static void say(criterion_decision *d, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(d->reason, sizeof d->reason, format, args); /* a long name may be cut off: it is only words */
+    va_end(args);
+}
+
+static status check_options(const criterion_options *o)
+{
+    status st = OK;
+    if (!(o->eps >= 0 && o->eps <= 1)) FAIL(ERR_USAGE, "prune.eps=%g: wanted 0 .. 1", o->eps);
+    if (!(o->floor >= 0 && o->floor <= 1)) FAIL(ERR_USAGE, "prune.floor=%g: wanted 0 .. 1", o->floor);
+    if (o->smooth < 1 || o->smooth % 2 == 0)
+        FAIL(ERR_USAGE, "prune.smooth=%d: wanted an odd number of points, 1 or more", o->smooth);
+    if (o->max_cut < 0) FAIL(ERR_USAGE, "prune.max_cut=%d: wanted 0 (no limit) or more", o->max_cut);
+out:
+    return st;
+}
+
+/* Mean of the values in the window around t, as far as there are any. */
+static double moving_average(const criterion_point *p, int n, int t, int window)
+{
+    double sum = 0;
+    int count = 0;
+    if (!isfinite(p[t].value)) return NAN;
+    for (int i = 0; i < n; i++) {
+        if (i < t - window / 2 || i > t + window / 2 || !isfinite(p[i].value)) continue;
+        sum += p[i].value;
+        count++;
+    }
+    return sum / count;
+}
+
+static curve measure(const criterion_decision *d, int n, const criterion_options *o)
+{
+    curve c = { .first = -1, .peak = -1 };
+    double max = -INFINITY, min = INFINITY;
+    for (int t = 0; t < n; t++) {
+        if (isnan(d[t].smoothed)) continue;
+        if (c.first < 0) c.first = t;
+        max = fmax(max, d[t].smoothed);
+        min = fmin(min, d[t].smoothed);
+    }
+    if (c.first < 0) return c;
+    c.eps = o->eps * (max - min);
+    c.floor = o->floor * max;
+    for (int t = n - 1; t >= 0; t--)
+        if (d[t].smoothed >= max - c.eps) c.peak = t; /* NaN compares false */
+    return c;
+}
+
+/* Decides point t; `ref` is the last point kept before it. */
+static void decide(const criterion_point *p, const curve *c, int t, int ref, criterion_decision *d)
+{
+    double gain = d[t].smoothed - d[ref].smoothed;
+    bool started = d[ref].smoothed >= c->floor, still = gain <= c->eps, after = t > c->peak;
+    d[t].gain = gain;
+    d[t].cut = p[t].removable && (after || (started && still));
+    if (!p[t].removable)
+        say(&d[t], "stays: %s", p[t].fixed ? p[t].fixed : "it cannot be removed");
+    else if (after)
+        say(&d[t], "after the peak at %s (%.3f): %+.3f", p[c->peak].name, d[c->peak].smoothed, gain);
+    else if (!still)
+        say(&d[t], "rises: %+.3f > %.3f over %s", gain, c->eps, p[ref].name);
+    else if (!started)
+        say(&d[t], "start of the curve: %s at %.3f is below the floor %.3f", p[ref].name, d[ref].smoothed,
+            c->floor);
+    else if (gain < 0)
+        say(&d[t], "decline: %+.3f against %s (%.3f)", gain, p[ref].name, d[ref].smoothed);
+    else
+        say(&d[t], "plateau: %+.3f <= %.3f over %s (%.3f)", gain, c->eps, p[ref].name, d[ref].smoothed);
+}
+
+/* The cut point with the largest gain, in `stage` or (stage < 0) in all; the first of equals; -1: none. */
+static int largest_cut_gain(const criterion_point *p, const criterion_decision *d, int n, int stage)
+{
+    int best = -1;
+    for (int t = 0; t < n; t++) {
+        if (!d[t].cut || (stage >= 0 && p[t].stage != stage)) continue;
+        if (best < 0 || d[t].gain > d[best].gain) best = t;
+    }
+    return best;
+}
+
+static void spare_stages(const criterion_point *p, int n, criterion_decision *d)
+{
+    for (int t = 0; t < n; t++) {
+        bool empty = true;
+        for (int i = 0; i < n; i++)
+            if (p[i].stage == p[t].stage && !d[i].cut) empty = false;
+        if (!empty) continue;
+        criterion_decision *spared = &d[largest_cut_gain(p, d, n, p[t].stage)];
+        spared->cut = false;
+        say(spared, "kept for its stage, which would be empty: the largest gain (%+.3f) in it", spared->gain);
+    }
+}
+
+static void limit_cuts(const criterion_point *p, int n, int max_cut, criterion_decision *d)
+{
+    int cuts = 0;
+    for (int t = 0; t < n; t++) cuts += d[t].cut;
+    for (; cuts > max_cut; cuts--) {
+        criterion_decision *spared = &d[largest_cut_gain(p, d, n, -1)];
+        spared->cut = false;
+        say(spared, "kept: smaller gains than %+.3f use up max_cut=%d", spared->gain, max_cut);
+    }
+}
+
+status criterion_cut(const criterion_point *p, int n, const criterion_options *o, criterion_decision *d)
+{
+    status st = OK;
+    if (n < 1) FAIL(ERR_USAGE, "the curve has no points");
+    TRY(check_options(o));
+    for (int t = 0; t < n; t++) d[t] = (criterion_decision){ .smoothed = moving_average(p, n, t, o->smooth) };
+    curve c = measure(d, n, o);
+    int ref = c.first;
+    for (int t = 0; t < n; t++) {
+        if (isnan(d[t].smoothed)) {
+            d[t].gain = NAN;
+            say(&d[t], "no value here: left alone");
+        } else if (t == c.first) {
+            say(&d[t], "first point of the curve");
+        } else {
+            decide(p, &c, t, ref, d);
+            if (!d[t].cut) ref = t;
+        }
+    }
+    if (o->keep_one_per_stage) spare_stages(p, n, d);
+    if (o->max_cut > 0) limit_cuts(p, n, o->max_cut, d);
+out:
+    return st;
+}
