@@ -14,7 +14,8 @@ typedef struct rng4 { uint32_t v[4]; } rng4;
 /* Philox4x32-10: key = (seed low, seed high), counter = (c0, c1, c2, c3). */
 rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3);
 
-/* One 32-bit word: word (b & 3) of block b >> 2. a, e.g. the step; b, e.g. the element; b < 2^34. */
+/* One 32-bit word: word (b & 3) of block b >> 2, whose counter is (b >> 2, a, stream, 0). a, e.g. the step;
+ * b, e.g. the element; b < 2^34. */
 uint32_t rng_u32(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
 
 float rng_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b); /* [0, 1), 24 bits */

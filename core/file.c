@@ -1,0 +1,176 @@
+/* core/file.c -- reading whole files, replacing files atomically. */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool file_exists(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+static status make_dir(const char *path)
+{
+    status st = OK;
+    if (mkdir(path, 0777) == 0) goto out;
+    if (errno != EEXIST) FAIL(ERR_RUNTIME, "cannot make the folder %s: %s", path, strerror(errno));
+    if (!file_is_dir(path)) FAIL(ERR_RUNTIME, "cannot make the folder %s: a file of this name is there", path);
+out:
+    return st;
+}
+
+status file_make_dirs(const char *path)
+{
+    status st = OK;
+    char *copy = NULL;
+    if (!*path) FAIL(ERR_RUNTIME, "cannot make a folder with an empty name");
+    TRY_ALLOC(copy, strdup(path));
+    for (char *p = copy + 1; *p; p++) {
+        if (*p != '/') continue;
+        *p = '\0';
+        TRY(make_dir(copy));
+        *p = '/';
+    }
+    TRY(make_dir(copy));
+out:
+    free(copy);
+    return st;
+}
+
+/* Read in growing pieces, not by the size of stat(): pipes and files that grow are fine too. */
+status file_read(const char *path, char **out, size_t *bytes)
+{
+    status st = OK;
+    char *text = NULL;
+    size_t size = 0, room = 0;
+    FILE *f = fopen(path, "rbe");
+    if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    do {
+        if (room - size < 2) {
+            room = room ? 2 * room : 4096;
+            char *larger;
+            TRY_ALLOC(larger, realloc(text, room));
+            text = larger;
+        }
+        size += fread(text + size, 1, room - size - 1, f);
+        if (ferror(f)) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    } while (!feof(f));
+    text[size] = '\0';
+    *out = text;
+    if (bytes) *bytes = size;
+    text = NULL;
+out:
+    free(text);
+    if (f) fclose(f);
+    return st;
+}
+
+status file_begin(file_writer *w, const char *path)
+{
+    status st = OK;
+    memset(w, 0, sizeof *w);
+    TRY(path_format(w->path, sizeof w->path, "%s", path));
+    TRY(path_format(w->temporary, sizeof w->temporary, "%s.tmp-%ld", path, (long)getpid()));
+    w->f = fopen(w->temporary, "wbe");
+    if (!w->f) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+out:
+    return st;
+}
+
+status file_put(file_writer *w, const void *data, size_t bytes)
+{
+    status st = OK;
+    if (bytes > 0 && fwrite(data, 1, bytes, w->f) != bytes)
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+out:
+    return st;
+}
+
+/* Makes a rename in this file's folder last over a power cut. Some file systems cannot sync a folder
+ * (EINVAL); then there is nothing to do. */
+static status sync_folder(const char *path)
+{
+    status st = OK;
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (!slash) strcpy(folder, ".");
+    else TRY(path_format(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) goto out; /* a folder may be writable, but not readable */
+    int failed = fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+    close(fd); /* nothing was written through it */
+    if (failed) FAIL(ERR_RUNTIME, "%s is written, but its folder cannot be flushed: %s", path, strerror(failed));
+out:
+    return st;
+}
+
+status file_commit(file_writer *w)
+{
+    status st = OK;
+    if (fflush(w->f) != 0 || fsync(fileno(w->f)) != 0)
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+    int closed = fclose(w->f); /* releases the stream even if it fails */
+    w->f = NULL;
+    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+    if (rename(w->temporary, w->path) != 0)
+        FAIL(ERR_RUNTIME, "cannot replace %s: %s", w->path, strerror(errno));
+    w->temporary[0] = '\0';
+    TRY(sync_folder(w->path));
+out:
+    file_abandon(w);
+    return st;
+}
+
+void file_abandon(file_writer *w)
+{
+    if (w->f) fclose(w->f); /* its content is thrown away */
+    if (w->temporary[0]) unlink(w->temporary);
+    w->f = NULL;
+    w->temporary[0] = '\0';
+}
+
+status file_replace(const char *path, const void *data, size_t bytes)
+{
+    status st = OK;
+    file_writer w;
+    TRY(file_begin(&w, path));
+    TRY(file_put(&w, data, bytes));
+    TRY(file_commit(&w));
+out:
+    if (st != OK) file_abandon(&w);
+    return st;
+}
+
+uint64_t file_hash(const void *data, size_t bytes)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const unsigned char *p = data, *end = p + bytes; p < end; p++) h = (h ^ *p) * 0x100000001b3u;
+    return h;
+}
+
+status path_format(char *out, size_t bytes, const char *format, ...)
+{
+    status st = OK;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(out, bytes, format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= bytes) {
+        if (bytes) out[0] = '\0';
+        FAIL(ERR_RUNTIME, "path too long: %d bytes, at most %zu", n, bytes ? bytes - 1 : 0);
+    }
+out:
+    return st;
+}

@@ -1,0 +1,217 @@
+/* core/file.c: whole or not there, also when the disk is full. */
+#include "../../core/file.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/cleave-test-file-XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char path[512];
+    assert_int_equal(path_format(path, sizeof path, "%s/%s", folder, name), OK);
+    return path;
+}
+
+static int files_in_folder(void)
+{
+    int n = 0;
+    DIR *d = opendir(folder);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void assert_content(const char *path, const char *want)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    assert_int_equal(file_read(path, &text, &bytes), OK);
+    assert_int_equal(bytes, strlen(want));
+    assert_string_equal(text, want); /* also: ends with NUL */
+    free(text);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static void replaces(void **state)
+{
+    (void)state;
+    const char *path = in_folder("a");
+    assert_false(file_exists(path));
+    assert_int_equal(file_replace(path, "one", 3), OK);
+    assert_content(path, "one");
+    assert_int_equal(file_replace(path, "", 0), OK);
+    assert_content(path, "");
+    assert_true(file_exists(path));
+    assert_false(file_is_dir(path));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(files_in_folder(), 0);
+}
+
+/* Until the commit the old file is there; an abandoned writer leaves nothing. */
+static void old_until_commit(void **state)
+{
+    (void)state;
+    char path[512];
+    strcpy(path, in_folder("b"));
+    assert_int_equal(file_replace(path, "old", 3), OK);
+    file_writer w;
+    assert_int_equal(file_begin(&w, path), OK);
+    assert_int_equal(file_put(&w, "new", 3), OK);
+    assert_content(path, "old");
+    assert_int_equal(files_in_folder(), 2);
+    file_abandon(&w);
+    file_abandon(&w); /* twice is harmless */
+    assert_int_equal(files_in_folder(), 1);
+    assert_content(path, "old");
+    memset(&w, 0, sizeof w);
+    file_abandon(&w); /* never begun is harmless */
+    assert_int_equal(unlink(path), 0);
+}
+
+static void large_file(void **state)
+{
+    (void)state;
+    size_t n = 1000003;
+    char *data = malloc(n), *back = NULL;
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++) data[i] = (char)(i * 31 >> 3);
+    assert_int_equal(file_replace(in_folder("c"), data, n), OK);
+    size_t bytes = 0;
+    assert_int_equal(file_read(in_folder("c"), &back, &bytes), OK);
+    assert_int_equal(bytes, n);
+    assert_memory_equal(back, data, n);
+    free(back);
+    free(data);
+    assert_int_equal(unlink(in_folder("c")), 0);
+}
+
+/* A file size limit makes write() fail as a full disk does, in the middle of the data. */
+static void full_disk(void **state)
+{
+    (void)state;
+    char path[512];
+    strcpy(path, in_folder("d"));
+    assert_int_equal(file_replace(path, "old", 3), OK);
+    char *data = calloc(1, 1 << 20);
+    assert_non_null(data);
+
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100000;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    status large = file_replace(path, data, 1 << 20);
+    char message[1024];
+    strcpy(message, status_message());
+    small.rlim_cur = 2; /* fails only when the buffer is flushed */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    status little = file_replace(path, "new", 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    free(data);
+
+    assert_int_equal(large, ERR_RUNTIME);
+    assert_non_null(strstr(message, path));
+    assert_non_null(strstr(message, "File too large"));
+    assert_int_equal(little, ERR_RUNTIME);
+    assert_content(path, "old");
+    assert_int_equal(files_in_folder(), 1);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* /dev/full: every write fails with "No space left on device". */
+static void no_space(void **state)
+{
+    (void)state;
+    if (!file_exists("/dev/full")) skip();
+    file_writer w;
+    assert_int_equal(file_begin(&w, in_folder("e")), OK);
+    assert_non_null(freopen("/dev/full", "w", w.f));
+    assert_int_equal(file_put(&w, "x", 1), OK); /* in the buffer */
+    assert_int_equal(file_commit(&w), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "No space left on device"));
+    assert_int_equal(files_in_folder(), 0);
+}
+
+static void errors_name_the_path(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    assert_int_equal(file_read(in_folder("none"), &text, NULL), ERR_DATA);
+    assert_non_null(strstr(status_message(), "/none: No such file or directory"));
+    assert_null(text);
+    assert_int_equal(file_read(folder, &text, NULL), ERR_DATA);
+    assert_non_null(strstr(status_message(), "Is a directory"));
+    assert_int_equal(file_replace(in_folder("none/x"), "", 0), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "/none/x: No such file or directory"));
+    assert_int_equal(mkdir(in_folder("taken"), 0777), 0);
+    assert_int_equal(file_replace(in_folder("taken"), "", 0), ERR_RUNTIME);
+    assert_int_equal(files_in_folder(), 1);
+    assert_int_equal(rmdir(in_folder("taken")), 0);
+}
+
+static void folders(void **state)
+{
+    (void)state;
+    assert_int_equal(file_make_dirs(in_folder("x/y//z/")), OK);
+    assert_true(file_is_dir(in_folder("x/y/z")));
+    assert_int_equal(file_make_dirs(in_folder("x/y/z")), OK); /* there already */
+    assert_int_equal(file_replace(in_folder("x/f"), "", 0), OK);
+    assert_int_equal(file_make_dirs(in_folder("x/f/g")), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "/x/f: a file of this name is there"));
+    assert_int_equal(file_make_dirs(""), ERR_RUNTIME);
+}
+
+/* Known answers of FNV-1a, 64 bit. */
+static void hash(void **state)
+{
+    (void)state;
+    assert_true(file_hash("", 0) == 0xcbf29ce484222325u);
+    assert_true(file_hash("a", 1) == 0xaf63dc4c8601ec8cu);
+    assert_true(file_hash("foobar", 6) == 0x85944171f73967e8u);
+}
+
+static void formats_paths(void **state)
+{
+    (void)state;
+    char out[8];
+    assert_int_equal(path_format(out, sizeof out, "%s/%d", "abc", 123), OK);
+    assert_string_equal(out, "abc/123");
+    assert_int_equal(path_format(out, sizeof out, "%s/%d", "abc", 1234), ERR_RUNTIME);
+    assert_string_equal(out, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replaces),  cmocka_unit_test(old_until_commit), cmocka_unit_test(large_file),
+        cmocka_unit_test(full_disk), cmocka_unit_test(no_space),         cmocka_unit_test(errors_name_the_path),
+        cmocka_unit_test(folders),   cmocka_unit_test(hash),             cmocka_unit_test(formats_paths),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

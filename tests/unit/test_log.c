@@ -1,0 +1,240 @@
+/* core/log.c, core/progress.c: levels, the file, whole lines from many threads, and the bar that steps aside.
+ * stderr is redirected to a file, or to a pseudo-terminal, and compared. */
+#include "../../core/file.h"
+#include "../../core/log.h"
+#include "../../core/progress.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char captured[] = "/tmp/cleave-test-log-XXXXXX";
+static int real_stderr;
+
+static void redirect(int fd)
+{
+    fflush(stderr);
+    real_stderr = dup(STDERR_FILENO);
+    assert_true(real_stderr >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+}
+
+static void restore(void)
+{
+    fflush(stderr);
+    dup2(real_stderr, STDERR_FILENO);
+    close(real_stderr);
+}
+
+static void capture(void)
+{
+    int fd = open(captured, O_WRONLY | O_TRUNC | O_APPEND);
+    assert_true(fd >= 0);
+    redirect(fd);
+    close(fd);
+}
+
+static char *captured_text(void)
+{
+    restore();
+    char *text = NULL;
+    assert_int_equal(file_read(captured, &text, NULL), OK);
+    return text;
+}
+
+static void say_all(void)
+{
+    log_error("e%d", 1);
+    log_warn("w");
+    log_info("i");
+    log_debug("d");
+}
+
+static void levels(void **state)
+{
+    (void)state;
+    static const char *const want[] = { "", "error: e1\n", "error: e1\nwarning: w\n", "error: e1\nwarning: w\ni\n",
+                                        "error: e1\nwarning: w\ni\nd\n" };
+    for (int l = LOG_QUIET; l <= LOG_DEBUG; l++) {
+        log_set_level((log_level)l);
+        assert_int_equal(log_get_level(), l);
+        capture();
+        say_all();
+        char *text = captured_text();
+        assert_string_equal(text, want[l]);
+        free(text);
+    }
+    log_set_level(LOG_INFO);
+}
+
+/* The file gets what matters even when the terminal is quiet, each line with its time. */
+static void file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/cleave-test-log-file-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    log_set_level(LOG_QUIET);
+    for (int append = 0; append < 2; append++) {
+        assert_int_equal(log_open(path, append), OK);
+        say_all();
+        assert_int_equal(log_open(NULL, false), OK);
+    }
+    log_set_level(LOG_INFO);
+    char *text = NULL;
+    assert_int_equal(file_read(path, &text, NULL), OK);
+    static const char *const want[] = { "error: e1", "warning: w", "i", "error: e1", "warning: w", "i" };
+    char *save, *line = strtok_r(text, "\n", &save);
+    for (int i = 0; i < 6; i++, line = strtok_r(NULL, "\n", &save)) {
+        assert_non_null(line);
+        assert_true(line[4] == '-' && line[10] == 'T' && line[19] == 'Z' && line[20] == ' ');
+        assert_string_equal(line + 21, want[i]);
+    }
+    assert_null(line);
+    free(text);
+    unlink(path);
+    assert_int_equal(log_open("/nonexistent/log.txt", false), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "/nonexistent/log.txt: No such file"));
+}
+
+enum { THREADS = 4, LINES = 500 };
+
+static void *talk(void *name)
+{
+    for (int i = 0; i < LINES; i++) log_info("%s %s %s %s", (char *)name, (char *)name, (char *)name, (char *)name);
+    return NULL;
+}
+
+static void whole_lines(void **state)
+{
+    (void)state;
+    static char *names[THREADS] = { "alpha", "beta", "gamma", "delta" };
+    pthread_t t[THREADS];
+    capture();
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&t[i], NULL, talk, names[i]), 0);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(t[i], NULL), 0);
+    char *text = captured_text(), *save;
+    int n = 0;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n++) {
+        char w[4][8];
+        assert_int_equal(sscanf(line, "%7s %7s %7s %7s", w[0], w[1], w[2], w[3]), 4);
+        for (int k = 1; k < 4; k++) assert_string_equal(w[0], w[k]);
+    }
+    assert_int_equal(n, THREADS * LINES);
+    free(text);
+}
+
+static void no_bar_without_terminal(void **state)
+{
+    (void)state;
+    capture();
+    progress p;
+    progress_start(&p, "epoch 1", 10);
+    assert_false(p.on);
+    for (int i = 0; i <= 10; i++) progress_update(&p, i, "loss 1");
+    assert_int_equal(p.done, 10);
+    progress_end(&p);
+    char *text = captured_text();
+    assert_string_equal(text, "");
+    free(text);
+}
+
+/* Opens a terminal of `columns` and makes it stderr; returns the side that reads what was drawn, or -1. */
+static int terminal(int columns)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) return -1;
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    if (slave < 0) return -1;
+    struct winsize w = { .ws_row = 24, .ws_col = (unsigned short)columns };
+    assert_int_equal(ioctl(slave, TIOCSWINSZ, &w), 0);
+    redirect(slave);
+    close(slave);
+    return master;
+}
+
+static void drawn_text(int master, char *out, size_t bytes)
+{
+    ssize_t n = read(master, out, bytes - 1);
+    assert_true(n > 0);
+    out[n] = '\0';
+}
+
+static void bar_steps_aside(void **state)
+{
+    (void)state;
+    setenv("TERM", "xterm", 1);
+    int master = terminal(100);
+    if (master < 0) skip();
+    char text[4096];
+    progress p;
+    progress_start(&p, "epoch 1", 200);
+    bool on = p.on;
+    drawn_text(master, text, sizeof text);
+    bool bar = strncmp(text, "epoch 1 [---", 12) == 0;
+    p.drawn -= 1; /* as if a second had passed */
+    progress_update(&p, 100, "loss 0.5");
+    drawn_text(master, text, sizeof text);
+    bool half = strncmp(text, "\r\033[Kepoch 1 [###############---------------]  50 %", 48) == 0;
+    bool note = strstr(text, "loss 0.5") != NULL;
+    log_info("hello");
+    drawn_text(master, text, sizeof text);
+    bool aside = strncmp(text, "\r\033[Khello\r\nepoch 1 [####", 23) == 0;
+    progress_end(&p);
+    drawn_text(master, text, sizeof text);
+    bool erased = strcmp(text, "\r\033[K") == 0;
+    restore();
+    close(master);
+    assert_true(on && bar && half && note && aside && erased);
+}
+
+static void fits_the_width(void **state)
+{
+    (void)state;
+    for (int columns = 1; columns <= 120; columns += 7) {
+        int master = terminal(columns);
+        if (master < 0) skip();
+        char text[4096];
+        progress p;
+        progress_start(&p, "epoch 123", 1000);
+        if (columns > 1) drawn_text(master, text, sizeof text);
+        p.drawn -= 1;
+        progress_update(&p, 999, "loss 0.123 acc 99.9 % and a note that does not fit most terminals");
+        if (columns > 1) drawn_text(master, text, sizeof text);
+        else text[0] = '\0';
+        progress_end(&p);
+        restore();
+        close(master);
+        const char *line = strrchr(text, 'K');
+        assert_true((int)strlen(line ? line + 1 : text) < columns);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    int fd = mkstemp(captured);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return unlink(captured);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(levels),          cmocka_unit_test(file),           cmocka_unit_test(whole_lines),
+        cmocka_unit_test(bar_steps_aside), cmocka_unit_test(fits_the_width), cmocka_unit_test(no_bar_without_terminal),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
