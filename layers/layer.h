@@ -40,6 +40,10 @@ const layer_type *layer_of(op_kind);
 /* Values in a shape of `rank` dimensions. */
 int64_t param_count(const param_spec *);
 
+/* For layers without parameters, without multiplications. */
+int layer_no_params(const op *o, param_spec spec[OP_MAX_PARAMS]);
+int64_t layer_no_macs(const op *o);
+
 extern const layer_type layer_conv, layer_bnact, layer_pool, layer_linear, layer_dropout, layer_shortcut, layer_loss;
 
 #endif

@@ -1,0 +1,256 @@
+/* nets/compile.c -- from graph to something that runs: plan every node for every case, lay values out in memory
+ * by liveness, allocate once.
+ *
+ * Time, for T nodes: forward of node i at i, its backward at 2T - 1 - i. A value lives from its producer to its
+ * last reader (backward reads some values again: op_needs); a gradient from its first writer to its producer's
+ * backward; `saved` from forward to backward of the node. */
+#include "graph.h"
+
+#include "../core/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int forward_time(int node) { return node; }
+static int backward_time(const net *n, int node) { return 2 * n->n_nodes - 1 - node; }
+static int max_int(int a, int b) { return a > b ? a : b; }
+
+/* ---- plans ---- */
+
+static op op_for(const net *n, const net_node *node, net_case which)
+{
+    op o = node->op;
+    o.training = which.training;
+    o.type = n->type;
+    o.x.n = o.y.n = which.batch;
+    return o;
+}
+
+static status plan_nodes(net *n, net_compiled_case *c)
+{
+    status st = OK;
+    TRY_ALLOC(c->node, calloc((size_t)n->n_nodes, sizeof *c->node));
+    for (int i = 0; i < n->n_nodes; i++) {
+        op o = op_for(n, &n->node[i], c->which);
+        const char *why = n->device->unsupported(n->device, &o);
+        if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", n->device->name, n->arch, why);
+        TRY(n->device->plan(n->device, &o, &c->node[i].plan, &c->node[i].needs));
+    }
+out:
+    return st;
+}
+
+/* ---- liveness ---- */
+
+/* For each value the last node in forward order that reads it: the first to write its gradient. */
+static void last_readers(const net *n, int *last)
+{
+    for (int v = 0; v < n->n_values; v++) last[v] = NONE;
+    for (int i = 0; i < n->n_nodes; i++) {
+        last[n->node[i].x] = i;
+        if (n->node[i].z != NONE) last[n->node[i].z] = i;
+    }
+}
+
+static arena_request value_request(const net *n, const net_compiled_case *c, int v)
+{
+    shape4 s = n->value[v].shape;
+    int producer = n->value[v].producer;
+    s.n = c->which.batch;
+    arena_request r = { .bytes = n->device->value_bytes(n->device, s, n->type) };
+    r.first = r.last = producer == NONE ? 0 : forward_time(producer);
+    for (int i = 0; i < n->n_nodes; i++) {
+        if (n->node[i].x != v && n->node[i].z != v) continue;
+        r.last = max_int(r.last, forward_time(i));
+        if (c->which.training && n->node[i].x == v && c->node[i].needs.backward_x)
+            r.last = max_int(r.last, backward_time(n, i));
+    }
+    if (c->which.training && producer != NONE && c->node[producer].needs.backward_y)
+        r.last = max_int(r.last, backward_time(n, producer));
+    return r;
+}
+
+/* ACT: values, then gradients. */
+static status place_values(net *n, net_compiled_case *c, size_t *total)
+{
+    status st = OK;
+    arena_request *r = NULL;
+    int *last = NULL, used = n->n_values;
+    TRY_ALLOC(r, calloc(2 * (size_t)n->n_values, sizeof *r));
+    TRY_ALLOC(last, calloc((size_t)n->n_values, sizeof *last));
+    TRY_ALLOC(c->value, calloc((size_t)n->n_values, sizeof *c->value));
+    TRY_ALLOC(c->grad, calloc((size_t)n->n_values, sizeof *c->grad));
+    TRY_ALLOC(c->has_grad, calloc((size_t)n->n_values, sizeof *c->has_grad));
+    last_readers(n, last);
+    for (int v = 0; v < n->n_values; v++) {
+        int producer = n->value[v].producer;
+        r[v] = value_request(n, c, v);
+        c->has_grad[v] = c->which.training && producer != NONE;
+        if (c->has_grad[v])
+            r[n->n_values + v] = (arena_request){ .bytes = r[v].bytes, .first = backward_time(n, last[v]),
+                                                  .last = backward_time(n, producer) };
+    }
+    if (c->which.training) used *= 2;
+    TRY(arena_plan(r, used, total));
+    for (int i = 0; i < n->n_nodes; i++) {
+        c->node[i].dx_add = last[n->node[i].x] != i;
+        c->node[i].dz_add = n->node[i].z != NONE && last[n->node[i].z] != i;
+    }
+    for (int v = 0; v < n->n_values; v++) {
+        c->value[v] = r[v].offset;
+        c->grad[v] = r[n->n_values + v].offset;
+    }
+out:
+    free(last);
+    free(r);
+    return st;
+}
+
+static status place_saved(net *n, net_compiled_case *c, size_t *total)
+{
+    status st = OK;
+    arena_request *r;
+    TRY_ALLOC(r, calloc((size_t)n->n_nodes, sizeof *r));
+    for (int i = 0; i < n->n_nodes; i++)
+        r[i] = (arena_request){ .bytes = c->node[i].needs.saved, .first = forward_time(i),
+                                .last = c->which.training ? backward_time(n, i) : forward_time(i) };
+    TRY(arena_plan(r, n->n_nodes, total));
+    for (int i = 0; i < n->n_nodes; i++) c->node[i].saved = r[i].offset;
+out:
+    free(r);
+    return st;
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t aligned(size_t bytes) { return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN; }
+
+static status compile_case(net *n, net_compiled_case *c)
+{
+    status st = OK;
+    size_t act = 0, saved = 0;
+    TRY(plan_nodes(n, c));
+    TRY(place_values(n, c, &act));
+    TRY(place_saved(n, c, &saved));
+    n->used.act = larger(n->used.act, act);
+    n->used.saved = larger(n->used.saved, saved);
+    for (int i = 0; i < n->n_nodes; i++) {
+        n->used.scratch = larger(n->used.scratch, c->node[i].needs.scratch);
+        n->used.packed += aligned(c->node[i].needs.packed);
+    }
+out:
+    return st;
+}
+
+/* ---- memory ---- */
+
+static int64_t padded(int64_t count)
+{
+    const int64_t line = ARENA_ALIGN / (int64_t)sizeof(float);
+    return (count + line - 1) / line * line;
+}
+
+/* PARAM: all values, all gradients, all velocities, at equal offsets: one loop for the optimiser, one block for an
+ * all-reduce. Running statistics apart: the optimiser must not see them. */
+static status allocate_params(net *n)
+{
+    status st = OK;
+    int64_t at = 0, at_buffer = 0;
+    for (int i = 0; i < n->n_params; i++)
+        *(n->param[i].spec.trainable ? &n->trainable : &n->buffers) += padded(n->param[i].count);
+    n->used.param = (size_t)(3 * n->trainable + n->buffers) * sizeof(float);
+    TRY(n->device->alloc(n->device, 3 * (size_t)n->trainable * sizeof(float), &n->arena_param));
+    TRY(n->device->alloc(n->device, (size_t)n->buffers * sizeof(float), &n->arena_buffer));
+    for (int i = 0; i < n->n_params; i++) {
+        net_param *p = &n->param[i];
+        if (p->spec.trainable) {
+            p->value = (float *)n->arena_param + at;
+            p->grad = p->value + n->trainable;
+            p->velocity = p->grad + n->trainable;
+            at += padded(p->count);
+        } else {
+            p->value = (float *)n->arena_buffer + at_buffer;
+            at_buffer += padded(p->count);
+        }
+    }
+out:
+    return st;
+}
+
+static status allocate_rest(net *n)
+{
+    status st = OK;
+    size_t batch = 0, at = 0;
+    for (int i = 0; i < n->n_cases; i++) batch = larger(batch, (size_t)n->compiled[i].which.batch);
+    TRY(n->device->alloc(n->device, n->used.act, &n->act));
+    TRY(n->device->alloc(n->device, n->used.saved, &n->saved));
+    TRY(n->device->alloc(n->device, n->used.scratch, &n->scratch));
+    TRY(n->device->alloc(n->device, n->used.packed, &n->packed));
+    TRY(n->device->alloc(n->device, batch * sizeof(int32_t), (void **)&n->label));
+    TRY(n->device->alloc(n->device, sizeof(loss_stats), (void **)&n->stats));
+    TRY_ALLOC(n->label_staging, calloc(batch, sizeof(int32_t)));
+    TRY_ALLOC(n->image_staging, calloc(batch * (size_t)shape_image(n->value[0].shape), sizeof(float)));
+    for (int c = 0; c < n->n_cases; c++)
+        for (int i = 0; i < n->n_nodes; i++) {
+            n->compiled[c].node[i].packed = (char *)n->packed + at;
+            at += aligned(n->compiled[c].node[i].needs.packed);
+        }
+out:
+    return st;
+}
+
+status net_compile(net *n, backend *b, dtype activations, const net_case *cases, int n_cases)
+{
+    status st = OK;
+    if (n->device) FAIL(ERR_RUNTIME, "%s is already compiled", n->arch);
+    n->device = b;
+    n->type = activations;
+    n->version = 1;
+    TRY_ALLOC(n->compiled, calloc((size_t)n_cases, sizeof *n->compiled));
+    n->n_cases = n_cases;
+    for (int i = 0; i < n_cases; i++) {
+        n->compiled[i].which = cases[i];
+        TRY(compile_case(n, &n->compiled[i]));
+    }
+    TRY(allocate_params(n));
+    TRY(allocate_rest(n));
+out:
+    return st;
+}
+
+net_memory net_memory_used(const net *n) { return n->used; }
+
+static void release_case(net *n, net_compiled_case *c)
+{
+    for (int i = 0; c->node && i < n->n_nodes; i++)
+        if (c->node[i].plan) n->device->plan_free(c->node[i].plan);
+    free(c->node);
+    free(c->value);
+    free(c->grad);
+    free(c->has_grad);
+}
+
+static void release_memory(net *n, void *memory, size_t bytes)
+{
+    if (memory) n->device->release(n->device, memory, bytes);
+}
+
+void net_release(net *n)
+{
+    size_t batch = 0;
+    if (!n->device) return;
+    for (int i = 0; i < n->n_cases; i++) {
+        batch = larger(batch, (size_t)n->compiled[i].which.batch);
+        release_case(n, &n->compiled[i]);
+    }
+    free(n->compiled);
+    release_memory(n, n->arena_param, 3 * (size_t)n->trainable * sizeof(float));
+    release_memory(n, n->arena_buffer, (size_t)n->buffers * sizeof(float));
+    release_memory(n, n->act, n->used.act);
+    release_memory(n, n->saved, n->used.saved);
+    release_memory(n, n->scratch, n->used.scratch);
+    release_memory(n, n->packed, n->used.packed);
+    release_memory(n, n->label, batch * sizeof(int32_t));
+    release_memory(n, n->stats, sizeof(loss_stats));
+    free(n->label_staging);
+    free(n->image_staging);
+}

@@ -1,0 +1,82 @@
+/* nets/graph.h -- inside a net: values, nodes, and what compile adds. Private to nets/. */
+#ifndef CLEAVE_GRAPH_H
+#define CLEAVE_GRAPH_H
+
+#include "net.h"
+
+enum { NONE = -1, NAME_BYTES = 64 };
+
+/* Something that flows along an edge: the image, or the output of a node. */
+typedef struct net_value {
+    shape4 shape; /* of one image: n = 1 */
+    int producer; /* node; NONE for the image */
+} net_value;
+
+typedef struct net_node {
+    char name[NAME_BYTES]; /* PyTorch's module name: "layer1.0.bn2"; "" where PyTorch has no module */
+    op op;                 /* x.n = y.n = 1; batch and mode are set by compile */
+    int x, z, y;           /* values; z = NONE without add, y = NONE for the loss */
+    int param, n_params;   /* params[param .. param + n_params) */
+} net_node;
+
+/* One node of one case: planned, with its places in the arenas. */
+typedef struct net_plan {
+    plan *plan;
+    op_needs needs;
+    size_t saved;   /* offset in the SAVED arena */
+    void *packed;
+    bool dx_add, dz_add; /* another node has written this gradient before */
+} net_plan;
+
+typedef struct net_compiled_case {
+    net_case which;
+    net_plan *node;        /* [n_nodes] */
+    size_t *value, *grad;  /* [n_values] offsets in the ACT arena; grad only in training */
+    bool *has_grad;        /* the value's gradient exists (not for the image) */
+} net_compiled_case;
+
+typedef struct net_tap_entry {
+    int value;
+    const char *name;
+    tap_fn fn;
+    void *ctx;
+} net_tap_entry;
+
+struct net {
+    char arch[32];
+    int classes;
+
+    net_value *value;
+    net_node *node;
+    net_param *param;
+    net_unit *unit;
+    net_hook *hook;
+    int *hook_value; /* [n_hooks] */
+    net_tap_entry *tap;
+    char **removed;
+    int n_values, n_nodes, n_params, n_units, n_hooks, n_taps;
+    unsigned n_removed;
+    int logits; /* value */
+
+    /* after net_compile */
+    backend *device;
+    dtype type;
+    net_compiled_case *compiled;
+    int n_cases;
+    void *arena_param, *arena_buffer, *act, *saved, *scratch, *packed;
+    int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
+    net_memory used;
+    int32_t *label_staging, *label; /* host; device */
+    float *image_staging;           /* host, one batch, for padded batches */
+    loss_stats *stats;              /* device */
+    int rows;                       /* of the last net_input */
+    uint64_t version;               /* of the parameter values */
+    int64_t steps;
+};
+
+/* Grows *array (of elements of `size`) to hold n + 1 elements, zeroed. */
+status net_grow(void *array, int n, size_t size);
+
+void net_release(net *); /* what net_compile allocated */
+
+#endif

@@ -1,0 +1,85 @@
+/* nets/net.c -- the graph from outside: names, counts, hooks, units, taps. */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void net_free(net *n)
+{
+    if (!n) return;
+    net_release(n);
+    for (unsigned i = 0; i < n->n_removed; i++) free(n->removed[i]);
+    free(n->removed);
+    free(n->value);
+    free(n->node);
+    free(n->param);
+    free(n->unit);
+    free(n->hook);
+    free(n->hook_value);
+    free(n->tap);
+    free(n);
+}
+
+const char *net_arch(const net *n) { return n->arch; }
+int net_classes(const net *n) { return n->classes; }
+int64_t net_steps(const net *n) { return n->steps; }
+void net_set_steps(net *n, int64_t steps) { n->steps = steps; }
+
+char *const *net_removed(const net *n, unsigned *count)
+{
+    *count = n->n_removed;
+    return n->removed;
+}
+
+const net_unit *net_units(const net *n, int *count)
+{
+    *count = n->n_units;
+    return n->unit;
+}
+
+const net_hook *net_hooks(const net *n, int *count)
+{
+    *count = n->n_hooks;
+    return n->hook;
+}
+
+const net_param *net_params(const net *n, int *count)
+{
+    *count = n->n_params;
+    return n->param;
+}
+
+int64_t net_param_count(const net *n)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < n->n_params; i++)
+        if (n->param[i].spec.trainable) sum += n->param[i].count;
+    return sum;
+}
+
+int64_t net_macs(const net *n)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < n->n_nodes; i++) sum += layer_of(n->node[i].op.kind)->macs(&n->node[i].op);
+    return sum;
+}
+
+status net_tap(net *n, const char *hook_name, tap_fn fn, void *ctx)
+{
+    status st = OK;
+    int h = 0;
+    if (n->device) FAIL(ERR_RUNTIME, "tap %s: the net is already compiled", hook_name);
+    while (h < n->n_hooks && strcmp(n->hook[h].name, hook_name)) h++;
+    if (h == n->n_hooks) FAIL(ERR_USAGE, "%s has no hook \"%s\"", n->arch, hook_name);
+    for (int i = 0; i < n->n_taps; i++)
+        if (n->tap[i].name == n->hook[h].name) FAIL(ERR_RUNTIME, "tap %s: there is one already", hook_name);
+    TRY(net_grow(&n->tap, n->n_taps, sizeof *n->tap));
+    n->tap[n->n_taps++] = (net_tap_entry){ n->hook_value[h], n->hook[h].name, fn, ctx };
+out:
+    return st;
+}
+
+status tap_read(const tap_view *v, float *nchw)
+{
+    return v->device->read_value(v->device, v->value, v->shape, v->type, v->rows, nchw);
+}

@@ -1,0 +1,125 @@
+/* nets/run.c -- a compiled net at work: input, forward, backward, step. Nothing here allocates. */
+#include "graph.h"
+
+#include <string.h>
+
+status net_input(net *n, int net_case_index, const float *nchw, const int32_t *labels, int rows)
+{
+    status st = OK;
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    shape4 s = n->value[0].shape;
+    size_t image = (size_t)shape_image(s);
+    s.n = c->which.batch;
+    if (rows < 1 || rows > s.n || (c->which.training && rows != s.n))
+        FAIL(ERR_RUNTIME, "a batch of %d images does not fit the case of %d", rows, s.n);
+    if (rows < s.n) {
+        memcpy(n->image_staging, nchw, (size_t)rows * image * sizeof(float));
+        memset(n->image_staging + (size_t)rows * image, 0, (size_t)(s.n - rows) * image * sizeof(float));
+        nchw = n->image_staging;
+    }
+    for (int i = 0; i < s.n; i++) n->label_staging[i] = labels && i < rows ? labels[i] : -1;
+    n->rows = rows;
+    TRY(n->device->upload(n->device, n->label, n->label_staging, (size_t)s.n * sizeof(int32_t)));
+    TRY(n->device->write_value(n->device, (char *)n->act + c->value[0], s, n->type, nchw));
+out:
+    return st;
+}
+
+static op_args arguments(const net *n, const net_compiled_case *c, int node)
+{
+    const net_node *d = &n->node[node];
+    char *act = n->act;
+    op_args a = { .x = act + c->value[d->x], .version = n->version, .scratch = n->scratch,
+                  .saved = (char *)n->saved + c->node[node].saved, .packed = c->node[node].packed };
+    if (d->z != NONE) a.z = act + c->value[d->z];
+    if (d->y != NONE) a.y = act + c->value[d->y];
+    for (int i = 0; i < d->n_params; i++) {
+        a.param[i] = n->param[d->param + i].value;
+        a.grad[i] = n->param[d->param + i].grad;
+    }
+    if (d->op.kind == OP_LOSS) {
+        a.label = n->label;
+        a.stats = n->stats;
+    }
+    return a;
+}
+
+static status call_taps(net *n, const net_compiled_case *c, int value)
+{
+    status st = OK;
+    for (int i = 0; i < n->n_taps; i++) {
+        const net_tap_entry *t = &n->tap[i];
+        if (t->value != value) continue;
+        tap_view v = { .name = t->name, .shape = n->value[value].shape, .rows = n->rows, .type = n->type,
+                       .value = (char *)n->act + c->value[value], .device = n->device };
+        v.shape.n = c->which.batch;
+        TRY(t->fn(t->ctx, &v));
+    }
+out:
+    return st;
+}
+
+status net_forward(net *n, int net_case_index)
+{
+    status st = OK;
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    for (int i = 0; i < n->n_nodes; i++) {
+        op_args a = arguments(n, c, i);
+        TRY(n->device->forward(c->node[i].plan, &a));
+        if (!c->which.training && n->n_taps && n->node[i].y != NONE) TRY(call_taps(n, c, n->node[i].y));
+    }
+out:
+    return st;
+}
+
+status net_backward(net *n, int net_case_index)
+{
+    status st = OK;
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    if (!c->which.training) FAIL(ERR_RUNTIME, "backward of an evaluation case");
+    for (int i = n->n_nodes - 1; i >= 0; i--) {
+        const net_node *d = &n->node[i];
+        op_args a = arguments(n, c, i);
+        if (d->y != NONE) a.dy = (char *)n->act + c->grad[d->y];
+        if (c->has_grad[d->x]) a.dx = (char *)n->act + c->grad[d->x];
+        if (d->z != NONE && c->has_grad[d->z]) a.dz = (char *)n->act + c->grad[d->z];
+        a.dx_add = c->node[i].dx_add; /* a later node of the forward pass has been here */
+        a.dz_add = c->node[i].dz_add;
+        TRY(n->device->backward(c->node[i].plan, &a));
+    }
+out:
+    return st;
+}
+
+status net_step(net *n, int net_case_index, const step_scalars *scalars)
+{
+    status st = OK;
+    bool replayed = false;
+    float *value = n->arena_param, *grad = value + n->trainable, *velocity = grad + n->trainable;
+    TRY(n->device->step_begin(n->device, net_case_index, scalars, &replayed));
+    if (!replayed) {
+        TRY(net_forward(n, net_case_index));
+        TRY(net_backward(n, net_case_index));
+        TRY(n->device->sgd(n->device, value, grad, velocity, n->trainable));
+    }
+    TRY(n->device->step_end(n->device));
+    n->version++;
+    n->steps++;
+out:
+    return st;
+}
+
+status net_stats(net *n, loss_stats *out) { return n->device->download(n->device, out, n->stats, sizeof *out); }
+
+status net_stats_set(net *n, const loss_stats *value)
+{
+    return n->device->upload(n->device, n->stats, value, sizeof *value);
+}
+
+status net_logits(net *n, int net_case_index, int rows, float *out)
+{
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    shape4 s = n->value[n->logits].shape;
+    s.n = c->which.batch;
+    return n->device->read_value(n->device, (char *)n->act + c->value[n->logits], s, n->type, rows, out);
+}
