@@ -23,6 +23,7 @@ static op op_for(const net *n, const net_node *node, net_case which)
     o.training = which.training;
     o.type = n->type;
     o.x.n = o.y.n = which.batch;
+    if (o.kind == OP_LOSS && !which.training) o.loss.smoothing = 0;
     return o;
 }
 

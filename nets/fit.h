@@ -25,14 +25,19 @@ typedef struct fit_job {
     void *ctx;
 } fit_job;
 
-/* The cases fit needs: training batch, last partial training batch, evaluation batch. */
+/* Compiles the cases that fit needs. train = NULL: evaluation only, still as FIT_CASE_EVAL. Batch size
+ * min(train.batch, images); FIT_CASE_LAST, the partial last batch, exists only where there is a remainder. */
+enum { FIT_CASE_EVAL, FIT_CASE_TRAIN, FIT_CASE_LAST };
 status fit_compile(const config *, const dataset *train, net *, backend *);
-enum { FIT_CASE_TRAIN, FIT_CASE_LAST, FIT_CASE_EVAL };
+
+/* Sets the values of a compiled net: net.weights of the config if given, else SPEC's initialisation from the seed. */
+status fit_start_values(const config *, net *);
 
 /* Trains to the end. STOPPED: a signal came, state saved. ERR_DIVERGED: the last good checkpoint is kept. */
 status fit(const fit_job *, fit_result *out);
 
-/* Loss and top-1 over a data set; logits [n, classes] if not NULL. The net must have the evaluation case. */
+/* Loss and top-1 over a data set in its own order; logits [n, classes] if not NULL. `batch`: of the evaluation
+ * case. STOPPED if a signal came. */
 status fit_evaluate(net *, int eval_case, int batch, const config_data *, const dataset *, loss_stats *out, float *logits);
 
 #endif

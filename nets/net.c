@@ -79,6 +79,8 @@ out:
     return st;
 }
 
+void net_set_label_smoothing(net *n, float smoothing) { n->node[n->n_nodes - 1].op.loss.smoothing = smoothing; }
+
 status tap_read(const tap_view *v, float *nchw)
 {
     return v->device->read_value(v->device, v->value, v->shape, v->type, v->rows, nchw);

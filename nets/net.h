@@ -80,6 +80,9 @@ typedef status (*tap_fn)(void *ctx, const tap_view *);
 status net_tap(net *, const char *hook_name, tap_fn fn, void *ctx);
 status tap_read(const tap_view *, float *nchw); /* rows images, [rows, C, H, W] */
 
+/* Smoothing of the labels in training cases (evaluation never smooths). Before net_compile. */
+void net_set_label_smoothing(net *, float);
+
 /* ---- compiled ---- */
 
 typedef struct net_case {

@@ -1,0 +1,378 @@
+#include "checkpoint.h"
+
+#include "../core/file.h"
+#include "graph.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- metadata ---- */
+
+static status json_of(const st_file *f, const char *path, const char *key, cJSON **out)
+{
+    status st = OK;
+    const char *text = st_meta(f, key);
+    *out = NULL;
+    if (text && !(*out = cJSON_Parse(text))) FAIL(ERR_DATA, "%s: metadata \"%s\" is not JSON", path, key);
+out:
+    return st;
+}
+
+static bool whole_number(const cJSON *j, double low, double high)
+{
+    return cJSON_IsNumber(j) && j->valuedouble >= low && j->valuedouble <= high && j->valuedouble == (double)(int64_t)j->valuedouble;
+}
+
+static status read_arch(const st_file *f, const char *path, checkpoint_info *out)
+{
+    status st = OK;
+    cJSON *j = NULL;
+    TRY(json_of(f, path, "arch", &j));
+    if (!j) goto out;
+    const cJSON *arch = cJSON_GetObjectItem(j, "arch"), *classes = cJSON_GetObjectItem(j, "classes");
+    const cJSON *removed = cJSON_GetObjectItem(j, "removed"), *unit;
+    if (!cJSON_IsString(arch) || !whole_number(classes, 2, 1e6) || (removed && !cJSON_IsArray(removed)))
+        FAIL(ERR_DATA, "%s: metadata \"arch\" should be {\"arch\": name, \"classes\": n, \"removed\": [names]}", path);
+    TRY_ALLOC(out->arch, strdup(arch->valuestring));
+    out->classes = (int)classes->valuedouble;
+    TRY_ALLOC(out->removed, calloc((size_t)cJSON_GetArraySize(removed) + 1, sizeof *out->removed));
+    cJSON_ArrayForEach(unit, removed) {
+        if (!cJSON_IsString(unit)) FAIL(ERR_DATA, "%s: metadata \"arch\": a removed unit is not a name", path);
+        TRY_ALLOC(out->removed[out->n_removed], strdup(unit->valuestring));
+        out->n_removed++;
+    }
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static bool three_numbers(const cJSON *list, float out[3])
+{
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != 3) return false;
+    for (int i = 0; i < 3; i++) {
+        const cJSON *x = cJSON_GetArrayItem(list, i);
+        if (!cJSON_IsNumber(x)) return false;
+        out[i] = (float)x->valuedouble;
+    }
+    return true;
+}
+
+static status read_normalisation(const st_file *f, const char *path, checkpoint_info *out)
+{
+    status st = OK;
+    cJSON *j = NULL;
+    TRY(json_of(f, path, "normalisation", &j));
+    if (!j) goto out;
+    if (!three_numbers(cJSON_GetObjectItem(j, "mean"), out->mean) || !three_numbers(cJSON_GetObjectItem(j, "std"), out->std))
+        FAIL(ERR_DATA, "%s: metadata \"normalisation\" should be {\"mean\": [r, g, b], \"std\": [r, g, b]}", path);
+    out->has_normalisation = true;
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status read_state(const st_file *f, const char *path, checkpoint_info *out)
+{
+    status st = OK;
+    cJSON *j = NULL;
+    TRY(json_of(f, path, "state", &j));
+    if (!j) goto out;
+    static const char *const keys[] = { "epoch", "step", "train_loss", "train_correct", "train_rows", "best_accuracy", "best_epoch" };
+    double v[7];
+    for (int i = 0; i < 7; i++) {
+        const cJSON *x = cJSON_GetObjectItem(j, keys[i]);
+        if (!cJSON_IsNumber(x)) FAIL(ERR_DATA, "%s: metadata \"state\" has no number \"%s\"", path, keys[i]);
+        v[i] = x->valuedouble;
+    }
+    if (v[0] < 0 || v[1] < 0 || v[0] > 1e9 || v[1] > 1e9) FAIL(ERR_DATA, "%s: metadata \"state\" is out of range", path);
+    out->state = (train_state){ .epoch = (int)v[0], .step = (int)v[1], .best_accuracy = v[5], .best_epoch = (int)v[6],
+                                .train = { .loss = v[2], .correct = (int64_t)v[3], .rows = (int64_t)v[4] } };
+    out->has_state = true;
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status copy_text(const st_file *f, const char *key, char **out)
+{
+    status st = OK;
+    const char *text = st_meta(f, key);
+    if (text) TRY_ALLOC(*out, strdup(text));
+out:
+    return st;
+}
+
+static double number_of(const st_file *f, const char *key, double otherwise)
+{
+    const char *text = st_meta(f, key);
+    char *end = NULL;
+    double v = text ? strtod(text, &end) : otherwise;
+    return text && (end == text || *end) ? otherwise : v;
+}
+
+status checkpoint_info_read(const st_file *f, const char *path, checkpoint_info *out)
+{
+    status st = OK;
+    *out = (checkpoint_info){ 0 };
+    TRY(read_arch(f, path, out));
+    TRY(read_normalisation(f, path, out));
+    TRY(read_state(f, path, out));
+    TRY(copy_text(f, "config", &out->config));
+    TRY(copy_text(f, "parent", &out->parent));
+    TRY(copy_text(f, "cuts", &out->cuts));
+    out->epoch = (int)number_of(f, "epoch", -1);
+    out->accuracy = number_of(f, "accuracy", -1);
+out:
+    if (st != OK) checkpoint_info_free(out);
+    return st;
+}
+
+void checkpoint_info_free(checkpoint_info *c)
+{
+    for (unsigned i = 0; i < c->n_removed; i++) free(c->removed[i]);
+    free(c->removed);
+    free(c->arch);
+    free(c->config);
+    free(c->parent);
+    free(c->cuts);
+    *c = (checkpoint_info){ 0 };
+}
+
+/* ---- loading ---- */
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
+/* torch.nn.DataParallel saves every name behind "module.". */
+static const char *plain_name(const char *tensor) { return strncmp(tensor, "module.", 7) ? tensor : tensor + 7; }
+
+static const st_tensor *tensor_of(const st_file *f, const char *param)
+{
+    char prefixed[128];
+    const st_tensor *t = st_find(f, param);
+    snprintf(prefixed, sizeof prefixed, "module.%s", param);
+    return t ? t : st_find(f, prefixed);
+}
+
+static void shape_text(char *out, size_t bytes, int rank, const int64_t *shape)
+{
+    size_t used = (size_t)snprintf(out, bytes, "[");
+    for (int i = 0; i < rank && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    if (used < bytes) snprintf(out + used, bytes - used, "]");
+}
+
+static status check_tensor(const net *n, const st_file *f, const char *path, const char *tensor, const net_param *p)
+{
+    status st = OK;
+    const st_tensor *t = tensor_of(f, tensor);
+    if (!t) FAIL(ERR_DATA, "%s: no tensor %s, which %s needs", path, tensor, net_arch(n));
+    if (t->rank != p->spec.rank || memcmp(t->shape, p->spec.shape, (size_t)t->rank * sizeof t->shape[0])) {
+        char is[200], should[200];
+        shape_text(is, sizeof is, t->rank, t->shape);
+        shape_text(should, sizeof should, p->spec.rank, p->spec.shape);
+        FAIL(ERR_DATA, "%s: %s is %s, but %s needs %s", path, tensor, is, net_arch(n), should);
+    }
+out:
+    return st;
+}
+
+static bool belongs(const net *n, const char *tensor)
+{
+    int count;
+    const net_param *p = net_params(n, &count);
+    if (!strncmp(tensor, "optimizer.", 10) || ends_with(tensor, ".num_batches_tracked")) return true;
+    for (int i = 0; i < count; i++)
+        if (!strcmp(p[i].name, tensor)) return true;
+    return false;
+}
+
+static status velocity_name(const net_param *p, char *out, size_t bytes)
+{
+    return path_format(out, bytes, "optimizer.%s", p->name);
+}
+
+static status check_all(const net *n, const st_file *f, const char *path, bool strict, bool velocity)
+{
+    status st = OK;
+    int count;
+    const net_param *p = net_params(n, &count);
+    char tensor[128];
+    for (int i = 0; i < count; i++) {
+        TRY(check_tensor(n, f, path, p[i].name, &p[i]));
+        if (!velocity || !p[i].spec.trainable) continue;
+        TRY(velocity_name(&p[i], tensor, sizeof tensor));
+        TRY(check_tensor(n, f, path, tensor, &p[i]));
+    }
+    for (int i = 0; strict && i < f->n_tensors; i++)
+        if (!belongs(n, plain_name(f->tensor[i].name)))
+            FAIL(ERR_DATA, "%s: tensor %s is not of %s%s", path, f->tensor[i].name, net_arch(n),
+                 n->n_removed ? " without its removed units" : "");
+out:
+    return st;
+}
+
+static int64_t largest_param(const net *n)
+{
+    int64_t largest = 0;
+    for (int i = 0; i < n->n_params; i++)
+        if (n->param[i].count > largest) largest = n->param[i].count;
+    return largest;
+}
+
+status checkpoint_load(net *n, const st_file *f, const char *path, bool strict, bool velocity)
+{
+    status st = OK;
+    float *host = NULL;
+    char tensor[128];
+    TRY(check_all(n, f, path, strict, velocity));
+    TRY_ALLOC(host, malloc((size_t)largest_param(n) * sizeof *host));
+    for (int i = 0; i < n->n_params; i++) {
+        const net_param *p = &n->param[i];
+        TRY(st_to_f32(tensor_of(f, p->name), host));
+        TRY(net_param_write(n, p, host));
+        if (!velocity || !p->spec.trainable) continue;
+        TRY(velocity_name(p, tensor, sizeof tensor));
+        TRY(st_to_f32(tensor_of(f, tensor), host));
+        TRY(net_velocity_write(n, p, host));
+    }
+    for (int i = 0; i < f->n_tensors; i++) {
+        const st_tensor *t = &f->tensor[i];
+        int64_t steps;
+        if (!ends_with(t->name, ".num_batches_tracked") || t->type != ST_I64 || t->count != 1) continue;
+        memcpy(&steps, t->data, sizeof steps);
+        net_set_steps(n, steps);
+        break;
+    }
+out:
+    free(host);
+    return st;
+}
+
+/* ---- saving ---- */
+
+typedef struct image_of_net { /* of a net on the host, as st_write wants it */
+    st_tensor *tensor;
+    int n;
+    char (*name)[128];
+    float *values, *at;
+    int64_t steps;
+} image_of_net;
+
+static status add_tensor(image_of_net *m, const net_param *p, const char *prefix, st_dtype type, const void *data)
+{
+    status st = OK;
+    st_tensor *t = &m->tensor[m->n];
+    TRY(path_format(m->name[m->n], sizeof m->name[0], "%s%s", prefix, p->name));
+    *t = (st_tensor){ .name = m->name[m->n], .type = type, .rank = p->spec.rank, .count = p->count, .data = data };
+    memcpy(t->shape, p->spec.shape, sizeof p->spec.shape);
+    m->n++;
+out:
+    return st;
+}
+
+/* PyTorch keeps a step counter in each BN; all of ours agree, so the net keeps one. */
+static status add_counter(image_of_net *m, const net_param *running_mean)
+{
+    status st = OK;
+    TRY(add_tensor(m, running_mean, "", ST_I64, &m->steps));
+    st_tensor *t = &m->tensor[m->n - 1];
+    strcpy(t->name + strlen(t->name) - strlen("running_mean"), "num_batches_tracked");
+    t->rank = 0;
+    t->count = 1;
+out:
+    return st;
+}
+
+static int by_type_and_name(const void *a, const void *b)
+{
+    const st_tensor *x = a, *y = b;
+    return x->type != y->type ? (x->type == ST_I64 ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+static status gather(const net *n, bool velocity, image_of_net *m)
+{
+    status st = OK;
+    int64_t values = 0;
+    for (int i = 0; i < n->n_params; i++) values += 2 * n->param[i].count;
+    TRY_ALLOC(m->values, malloc((size_t)values * sizeof *m->values));
+    TRY_ALLOC(m->tensor, calloc(3 * (size_t)n->n_params, sizeof *m->tensor));
+    TRY_ALLOC(m->name, calloc(3 * (size_t)n->n_params, sizeof *m->name));
+    m->at = m->values;
+    m->steps = n->steps;
+    for (int i = 0; i < n->n_params; i++) {
+        const net_param *p = &n->param[i];
+        TRY(net_param_read(n, p, m->at));
+        TRY(add_tensor(m, p, "", ST_F32, m->at));
+        m->at += p->count;
+        if (ends_with(p->name, ".running_mean")) TRY(add_counter(m, p));
+        if (!velocity || !p->spec.trainable) continue;
+        TRY(net_velocity_read(n, p, m->at));
+        TRY(add_tensor(m, p, "optimizer.", ST_F32, m->at));
+        m->at += p->count;
+    }
+    qsort(m->tensor, (size_t)m->n, sizeof *m->tensor, by_type_and_name);
+out:
+    return st;
+}
+
+static status arch_json(const net *n, char **out)
+{
+    status st = OK;
+    cJSON *j = cJSON_CreateObject(), *removed = cJSON_AddArrayToObject(j, "removed");
+    bool ok = removed && cJSON_AddStringToObject(j, "arch", n->arch) && cJSON_AddNumberToObject(j, "classes", n->classes);
+    for (unsigned i = 0; ok && i < n->n_removed; i++) ok = cJSON_AddItemToArray(removed, cJSON_CreateString(n->removed[i]));
+    if (!ok) FAIL(ERR_RUNTIME, "out of memory");
+    TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status state_json(const train_state *s, char **out)
+{
+    status st = OK;
+    cJSON *j = cJSON_CreateObject();
+    bool ok = cJSON_AddNumberToObject(j, "epoch", s->epoch) && cJSON_AddNumberToObject(j, "step", s->step) &&
+              cJSON_AddNumberToObject(j, "train_loss", s->train.loss) &&
+              cJSON_AddNumberToObject(j, "train_correct", (double)s->train.correct) &&
+              cJSON_AddNumberToObject(j, "train_rows", (double)s->train.rows) &&
+              cJSON_AddNumberToObject(j, "best_accuracy", s->best_accuracy) &&
+              cJSON_AddNumberToObject(j, "best_epoch", s->best_epoch);
+    if (!ok) FAIL(ERR_RUNTIME, "out of memory");
+    TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+status checkpoint_save(net *n, const char *path, const st_pair *extra, int n_extra, const train_state *state)
+{
+    status st = OK;
+    image_of_net m = { 0 };
+    char *arch = NULL, *where = NULL;
+    st_pair *meta = NULL;
+    int n_meta = 0;
+    TRY(arch_json(n, &arch));
+    if (state) TRY(state_json(state, &where));
+    TRY_ALLOC(meta, calloc((size_t)n_extra + 3, sizeof *meta));
+    meta[n_meta++] = (st_pair){ "format", "pt" }; /* what PyTorch's reader expects */
+    meta[n_meta++] = (st_pair){ "arch", arch };
+    if (state) meta[n_meta++] = (st_pair){ "state", where };
+    for (int i = 0; i < n_extra; i++) meta[n_meta++] = extra[i];
+    TRY(gather(n, state != NULL, &m));
+    TRY(st_write(path, m.tensor, m.n, meta, n_meta));
+out:
+    free(m.tensor);
+    free(m.name);
+    free(m.values);
+    free(meta);
+    cJSON_free(where);
+    cJSON_free(arch);
+    return st;
+}

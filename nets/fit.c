@@ -1,0 +1,309 @@
+#include "fit.h"
+
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../core/progress.h"
+#include "../core/stop.h"
+#include "../data/loader.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reading the loss waits for the device, so divergence is looked for only every so many steps. */
+enum { STEPS_BETWEEN_CHECKS = 16 };
+
+typedef struct trainer {
+    const fit_job *job;
+    const config *cfg;
+    loader *loader;
+    train_state at;     /* what the next checkpoint will say */
+    int steps;          /* of an epoch */
+    double lr;          /* of the last step */
+    double last_accuracy;
+    double train_seconds;
+} trainer;
+
+static int batch_of(const config *cfg, int images) { return cfg->train.batch < images ? cfg->train.batch : images; }
+
+status fit_compile(const config *cfg, const dataset *train, net *n, backend *b)
+{
+    int size = train ? batch_of(cfg, train->n) : cfg->train.batch, remainder = train ? train->n % size : 0;
+    net_case cases[] = { [FIT_CASE_EVAL] = { cfg->train.batch, false },
+                         [FIT_CASE_TRAIN] = { size, true },
+                         [FIT_CASE_LAST] = { remainder, true } };
+    net_set_label_smoothing(n, cfg->train.label_smoothing);
+    return net_compile(n, b, cfg->precision == PRECISION_BF16 ? BF16 : F32, cases, !train ? 1 : remainder ? 3 : 2);
+}
+
+status fit_start_values(const config *cfg, net *n)
+{
+    status st = OK;
+    st_file f = { 0 };
+    if (!cfg->net.weights[0]) {
+        TRY(net_init(n, cfg->seed));
+        goto out;
+    }
+    TRY(st_open(cfg->net.weights, &f));
+    TRY(checkpoint_load(n, &f, cfg->net.weights, cfg->net.remove_count == 0, false));
+out:
+    st_close(&f);
+    return st;
+}
+
+/* ---- evaluation ---- */
+
+status fit_evaluate(net *n, int eval_case, int batch_size, const config_data *data, const dataset *set, loss_stats *out,
+                    float *logits)
+{
+    status st = OK;
+    loader *l = NULL;
+    progress bar;
+    int done = 0;
+    loader_options options = { .batch = batch_size };
+    progress_start(&bar, "evaluate", set->n);
+    TRY(net_stats_set(n, &(loss_stats){ 0 }));
+    TRY(loader_open(set, data, &options, &l));
+    TRY(loader_start(l, 0, 0, NULL, 0));
+    for (;;) {
+        const batch *b;
+        TRY(loader_next(l, &b));
+        if (!b) break;
+        if (stop_requested()) FAIL(STOPPED, "stopped by %s", stop_signal());
+        TRY(net_input(n, eval_case, b->x, b->label, b->n));
+        TRY(net_forward(n, eval_case));
+        if (logits) TRY(net_logits(n, eval_case, b->n, logits + (size_t)done * (size_t)net_classes(n)));
+        done += b->n;
+        progress_update(&bar, done, "");
+    }
+    TRY(net_stats(n, out));
+out:
+    progress_end(&bar);
+    loader_close(l);
+    return st;
+}
+
+/* ---- checkpoints ---- */
+
+static status save(trainer *t, const char *file, bool with_state, double accuracy)
+{
+    status st = OK;
+    char path[4096], hash[9], normalisation[256], epoch[16], top1[32], *yaml = NULL;
+    const config_data *d = &t->cfg->data;
+    st_pair *meta = NULL;
+    int n = 0;
+    TRY(rundir_file(t->job->run, file, path, sizeof path));
+    TRY(config_hash(t->cfg, hash));
+    TRY(config_yaml(t->cfg, &yaml));
+    TRY(path_format(normalisation, sizeof normalisation, "{\"mean\": [%.9g, %.9g, %.9g], \"std\": [%.9g, %.9g, %.9g]}",
+                    (double)d->mean[0], (double)d->mean[1], (double)d->mean[2], (double)d->std[0], (double)d->std[1],
+                    (double)d->std[2]));
+    TRY(path_format(epoch, sizeof epoch, "%d", t->at.epoch));
+    TRY(path_format(top1, sizeof top1, "%.6f", accuracy));
+    TRY_ALLOC(meta, calloc((size_t)t->job->n_meta + 5, sizeof *meta));
+    meta[n++] = (st_pair){ "normalisation", normalisation };
+    meta[n++] = (st_pair){ "epoch", epoch };
+    if (accuracy >= 0) meta[n++] = (st_pair){ "accuracy", top1 };
+    meta[n++] = (st_pair){ "config_hash", hash };
+    meta[n++] = (st_pair){ "config", yaml };
+    for (int i = 0; i < t->job->n_meta; i++) meta[n++] = t->job->meta[i];
+    TRY(checkpoint_save(t->job->net, path, meta, n, with_state ? &t->at : NULL));
+out:
+    free(meta);
+    free(yaml);
+    return st;
+}
+
+static status resume(trainer *t)
+{
+    status st = OK;
+    st_file f = { 0 };
+    checkpoint_info info = { 0 };
+    char path[4096];
+    TRY(rundir_file(t->job->run, "last.safetensors", path, sizeof path));
+    if (!t->job->resume || !file_exists(path)) goto out;
+    TRY(st_open(path, &f));
+    TRY(checkpoint_info_read(&f, path, &info));
+    if (!info.has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; it cannot be resumed", path);
+    TRY(checkpoint_load(t->job->net, &f, path, true, true));
+    t->at = info.state;
+    t->last_accuracy = info.accuracy;
+    log_info("resuming at epoch %d, step %d of %d", t->at.epoch + 1, t->at.step, t->steps);
+out:
+    checkpoint_info_free(&info);
+    st_close(&f);
+    return st;
+}
+
+/* ---- training ---- */
+
+static status report_status(trainer *t, const char *state, const char *message)
+{
+    double best = t->at.best_accuracy < 0 ? 0 : t->at.best_accuracy;
+    return rundir_status(t->job->run, state, t->at.epoch, t->cfg->train.epochs, best, t->at.best_epoch, message);
+}
+
+static status check_loss(trainer *t)
+{
+    status st = OK;
+    TRY(net_stats(t->job->net, &t->at.train));
+    if (!isfinite(t->at.train.loss))
+        FAIL(ERR_DIVERGED, "the loss is not a number any more at epoch %d, step %d (lr %g); the last good checkpoint is kept",
+             t->at.epoch + 1, t->at.step, t->lr);
+out:
+    return st;
+}
+
+/* A signal came: everything that the next step needs goes to disk. */
+static status stop_here(trainer *t)
+{
+    status st = OK;
+    TRY(save(t, "last.safetensors", true, t->last_accuracy));
+    TRY(report_status(t, "stopped", stop_signal()));
+    FAIL(STOPPED, "stopped by %s at epoch %d, step %d; train --resume goes on from here", stop_signal(), t->at.epoch + 1,
+         t->at.step);
+out:
+    return st;
+}
+
+static step_scalars scalars_of(const trainer *t)
+{
+    const config_train *c = &t->cfg->train;
+    return (step_scalars){ .lr = (float)t->lr, .momentum = c->momentum, .weight_decay = c->weight_decay,
+                           .nesterov = c->nesterov, .seed = t->cfg->seed,
+                           .step = (uint64_t)t->at.epoch * (uint64_t)t->steps + (uint64_t)t->at.step };
+}
+
+static status train_batch(trainer *t, const batch *b)
+{
+    status st = OK;
+    net *n = t->job->net;
+    int which = b->n == batch_of(t->cfg, t->job->train->n) ? FIT_CASE_TRAIN : FIT_CASE_LAST;
+    t->lr = schedule_lr(&t->cfg->train, t->at.epoch, t->at.step, t->steps);
+    step_scalars scalars = scalars_of(t);
+    TRY(net_input(n, which, b->x, b->label, b->n));
+    TRY(net_step(n, which, &scalars));
+    t->at.step++;
+out:
+    return st;
+}
+
+static void show(progress *bar, const trainer *t)
+{
+    char note[96];
+    double rows = t->at.train.rows ? (double)t->at.train.rows : 1;
+    snprintf(note, sizeof note, "loss %.3f  acc %.1f %%", t->at.train.loss / rows, 100 * (double)t->at.train.correct / rows);
+    progress_update(bar, t->at.step, note);
+}
+
+static status train_epoch(trainer *t)
+{
+    status st = OK;
+    progress bar;
+    char label[48];
+    snprintf(label, sizeof label, "epoch %d/%d", t->at.epoch + 1, t->cfg->train.epochs);
+    progress_start(&bar, label, t->steps);
+    TRY(net_stats_set(t->job->net, &t->at.train));
+    TRY(loader_start(t->loader, t->at.epoch, t->at.step, NULL, 0));
+    for (;;) {
+        const batch *b;
+        TRY(loader_next(t->loader, &b));
+        if (!b) break;
+        TRY(train_batch(t, b));
+        if (t->at.step % STEPS_BETWEEN_CHECKS == 0 || stop_requested()) TRY(check_loss(t));
+        if (stop_requested()) TRY(stop_here(t));
+        show(&bar, t);
+    }
+    TRY(check_loss(t));
+out:
+    progress_end(&bar);
+    return st;
+}
+
+static status evaluate_epoch(trainer *t, run_epoch *e)
+{
+    status st = OK;
+    loss_stats test;
+    st = fit_evaluate(t->job->net, FIT_CASE_EVAL, t->cfg->train.batch, &t->cfg->data, t->job->test, &test, NULL);
+    if (st == STOPPED) st = stop_here(t); /* all steps done: the resumed run begins with this evaluation */
+    if (st != OK) goto out;
+    if (!isfinite(test.loss))
+        FAIL(ERR_DIVERGED, "the test loss is not a number after epoch %d; the last good checkpoint is kept", t->at.epoch + 1);
+    e->test_loss = test.loss / (double)test.rows;
+    e->test_accuracy = (double)test.correct / (double)test.rows;
+    e->train_loss = t->at.train.loss / (double)t->at.train.rows;
+    e->train_accuracy = (double)t->at.train.correct / (double)t->at.train.rows;
+out:
+    return st;
+}
+
+/* Order matters for a kill in between: `last` comes at the end, so a resumed run repeats the whole epoch and writes
+ * the same best and the same metrics again. */
+static status finish_epoch(trainer *t, const run_epoch *e)
+{
+    status st = OK;
+    bool best = e->test_accuracy > t->at.best_accuracy;
+    t->last_accuracy = e->test_accuracy;
+    t->at.epoch++;
+    t->at.step = 0;
+    t->at.train = (loss_stats){ 0 };
+    if (best) {
+        t->at.best_accuracy = e->test_accuracy;
+        t->at.best_epoch = e->epoch;
+        TRY(save(t, "best.safetensors", false, e->test_accuracy));
+    }
+    TRY(rundir_metrics(t->job->run, e));
+    if (t->at.epoch % t->cfg->train.save_every == 0 || t->at.epoch == t->cfg->train.epochs)
+        TRY(save(t, "last.safetensors", true, e->test_accuracy));
+    TRY(report_status(t, t->at.epoch == t->cfg->train.epochs ? "done" : "running", ""));
+    log_info("epoch %d/%d  lr %.4g  train loss %.4f acc %.2f %%  test loss %.4f acc %.2f %%%s  %.0f images/s  %.1f s",
+             e->epoch + 1, t->cfg->train.epochs, e->lr, e->train_loss, 100 * e->train_accuracy, e->test_loss,
+             100 * e->test_accuracy, best ? " (best)" : "", e->images_per_s, e->seconds);
+out:
+    return st;
+}
+
+static status run_epoch_of(trainer *t)
+{
+    status st = OK;
+    run_epoch e = { .epoch = t->at.epoch };
+    double started = time_now();
+    int first = t->at.step;
+    TRY(train_epoch(t));
+    e.lr = t->lr;
+    e.seconds = time_now() - started;
+    e.images_per_s = (t->steps - first) * (double)batch_of(t->cfg, t->job->train->n) / e.seconds;
+    t->train_seconds += e.seconds;
+    TRY(evaluate_epoch(t, &e));
+    TRY(finish_epoch(t, &e));
+    if (t->job->after_epoch) TRY(t->job->after_epoch(t->job->ctx, t->job->net, e.epoch));
+out:
+    return st;
+}
+
+status fit(const fit_job *job, fit_result *out)
+{
+    status st = OK;
+    int batch_size = batch_of(job->cfg, job->train->n);
+    trainer t = { .job = job, .cfg = job->cfg, .last_accuracy = -1, .at = { .best_accuracy = -1, .best_epoch = -1 } };
+    loader_options options = { .batch = batch_size, .shuffle = true, .augment = true, .seed = job->cfg->seed };
+    t.steps = (job->train->n + batch_size - 1) / batch_size;
+    TRY(resume(&t));
+    TRY(rundir_truncate(job->run, t.at.epoch));
+    TRY(loader_open(job->train, &job->cfg->data, &options, &t.loader));
+    TRY(report_status(&t, "running", ""));
+    while (t.at.epoch < job->cfg->train.epochs) TRY(run_epoch_of(&t));
+    TRY(report_status(&t, "done", ""));
+    *out = (fit_result){ .best_accuracy = t.at.best_accuracy, .best_epoch = t.at.best_epoch, .epochs = t.at.epoch,
+                         .last_accuracy = t.last_accuracy, .train_seconds = t.train_seconds };
+out:
+    loader_close(t.loader);
+    if (st != OK && st != STOPPED) {
+        char message[1024];
+        snprintf(message, sizeof message, "%s", status_message());
+        report_status(&t, st == ERR_DIVERGED ? "diverged" : "failed", message);
+        status_set(st, __FILE__, __LINE__, "%s", message);
+    }
+    return st;
+}

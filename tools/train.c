@@ -1,0 +1,166 @@
+/* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume]: from images to a run directory. */
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../core/stop.h"
+#include "../graph/analysis.h"
+#include "../nets/fit.h"
+#include "cli.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool resume_given;
+static const cli_option options[] = {
+    { "--resume", NULL, "go on from the run's last checkpoint, to the same bits as an uninterrupted run", &resume_given, NULL },
+};
+static const cli_tool tool = {
+    .name = "train",
+    .synopsis = "CONFIG.yaml [key=value ...] [--resume]",
+    .about = "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best and last\n"
+             "checkpoint, metrics and configuration. The same configuration is the same directory.",
+    .examples = "  train configs/demo.yaml\n"
+                "  train configs/resnet20.yaml train.epochs=30 seed=1\n"
+                "  train configs/resnet20.yaml --resume\n",
+    .options = options, .n_options = 1, .needs_subject = true,
+};
+
+typedef struct session { /* everything one training needs, released at once */
+    cli args;
+    config *cfg;
+    backend *device;
+    dataset train, test;
+    net *net;
+    analyser *analyser;
+    rundir run;
+} session;
+
+static void close_session(session *s)
+{
+    analyser_free(s->analyser);
+    net_free(s->net);
+    dataset_free(&s->train);
+    dataset_free(&s->test);
+    backend_close(s->device);
+    config_free(s->cfg);
+    cli_free(&s->args);
+}
+
+/* A run directory that holds a training already: finished (*done), to be resumed, or an error that says how. */
+static status look_at_run(const session *s, bool *done, train_state *state)
+{
+    status st = OK;
+    st_file f = { 0 };
+    checkpoint_info info = { 0 };
+    char last[4096];
+    TRY(rundir_file(&s->run, "last.safetensors", last, sizeof last));
+    if (!file_exists(last)) goto out;
+    TRY(st_open(last, &f));
+    TRY(checkpoint_info_read(&f, last, &info));
+    if (!info.has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train anew", last);
+    *state = info.state;
+    *done = info.state.epoch >= s->cfg->train.epochs;
+    if (!*done && !resume_given)
+        FAIL(ERR_USAGE, "%s holds a training stopped at epoch %d of %d: add --resume, or remove the directory", s->run.path,
+             info.state.epoch, s->cfg->train.epochs);
+out:
+    checkpoint_info_free(&info);
+    st_close(&f);
+    return st;
+}
+
+static status prepare(session *s)
+{
+    status st = OK;
+    const config *c = s->cfg;
+    char why[256];
+    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
+    TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
+    log_info("%s", why);
+    TRY(dataset_open(&c->data, c->net.classes, &s->train, &s->test));
+    if (c->analysis.every) TRY(analyser_create(s->net, c, &s->analyser));
+    TRY(fit_compile(c, &s->train, s->net, s->device));
+    TRY(fit_start_values(c, s->net));
+    TRY(rundir_create(c, s->device, s->args.argc, s->args.argv, &s->run));
+    char path[4096];
+    TRY(rundir_file(&s->run, "log.txt", path, sizeof path));
+    TRY(log_open(path, true));
+    net_memory m = net_memory_used(s->net);
+    log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB", c->net.arch,
+             (long long)net_param_count(s->net), (double)net_macs(s->net) / 1e6, s->train.n, s->test.n,
+             (double)(m.param + m.act + m.saved + m.scratch + m.packed) / (1 << 20));
+    log_info("run directory %s", s->run.path);
+out:
+    return st;
+}
+
+/* analysis.every: the curves of this epoch into RUN/analysis/epoch-NNN. */
+static status analyse_epoch(void *ctx, net *n, int epoch)
+{
+    status st = OK;
+    session *s = ctx;
+    analysis a = { 0 };
+    char name[64], dir[4096];
+    (void)n;
+    if ((epoch + 1) % s->cfg->analysis.every) goto out;
+    TRY(path_format(name, sizeof name, "analysis/epoch-%03d", epoch + 1));
+    TRY(rundir_file(&s->run, name, dir, sizeof dir));
+    TRY(analysis_run(s->analyser, FIT_CASE_EVAL, s->cfg->train.batch, &s->test, "last.safetensors", &a));
+    TRY(analysis_write(&a, dir, false));
+out:
+    analysis_free(&a);
+    return st;
+}
+
+static status print_result(const session *s, const train_state *end)
+{
+    status st = OK;
+    char *text = NULL;
+    cJSON *j = cJSON_CreateObject();
+    log_info("best test accuracy %.2f %% at epoch %d; %s", 100 * end->best_accuracy, end->best_epoch + 1, s->run.path);
+    if (!s->args.json) goto out;
+    if (!cJSON_AddStringToObject(j, "run", s->run.path) || !cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) ||
+        !cJSON_AddNumberToObject(j, "epochs", end->epoch) || !cJSON_AddNumberToObject(j, "best_accuracy", end->best_accuracy) ||
+        !cJSON_AddNumberToObject(j, "best_epoch", end->best_epoch) || !(text = cJSON_Print(j)))
+        FAIL(ERR_RUNTIME, "out of memory");
+    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+out:
+    cJSON_free(text);
+    cJSON_Delete(j);
+    return st;
+}
+
+static status run(session *s, int argc, char **argv)
+{
+    status st = OK;
+    bool finished = false;
+    train_state state = { 0 };
+    fit_result result;
+    TRY(cli_parse(&tool, argc, argv, &s->args, &finished));
+    if (finished) goto out; /* --help */
+    TRY(config_load(s->args.subject, s->args.overrides, s->args.n_overrides, &s->cfg));
+    TRY(rundir_path(s->cfg, &s->run));
+    TRY(look_at_run(s, &finished, &state));
+    if (finished) {
+        log_info("this training is finished");
+        TRY(print_result(s, &state));
+        goto out;
+    }
+    stop_install();
+    TRY(prepare(s));
+    fit_job job = { .cfg = s->cfg, .net = s->net, .train = &s->train, .test = &s->test, .run = &s->run, .resume = resume_given,
+                    .after_epoch = s->cfg->analysis.every ? analyse_epoch : NULL, .ctx = s };
+    TRY(fit(&job, &result));
+    state = (train_state){ .epoch = result.epochs, .best_accuracy = result.best_accuracy, .best_epoch = result.best_epoch };
+    TRY(print_result(s, &state));
+out:
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    session s = { 0 };
+    status st = run(&s, argc, argv);
+    close_session(&s);
+    return cli_exit(&tool, st);
+}
