@@ -7,11 +7,12 @@
 typedef struct cost {
     int64_t params, macs;
     double latency_ms;   /* median time of a forward pass of one image */
-    double images_per_s; /* throughput of evaluation at the given batch */
+    double images_per_s; /* throughput of evaluation at the given batch: the median pass, too */
 } cost;
 
-/* Builds, compiles and times the net on its own backend with random weights: latency does not depend on
- * the weights. Repeats at least 20 times and at least half a second. */
+/* Builds, compiles and times the net on its own backend with random weights and images: the time does not
+ * depend on them. After a warm-up, single images are repeated at least 20 times and half a second, whole
+ * batches at least 3 times and half a second. */
 status cost_measure(const char *arch, int classes, char *const *remove, unsigned n_remove, const char *device,
                     int threads, int batch, cost *out);
 

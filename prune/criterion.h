@@ -1,5 +1,6 @@
 /* prune/criterion.h -- Criterion I [Yang23 sec. 4.4], made deterministic (SPEC 8):
- * "when the curve reaches its maximum, or a plateau occurs, or it starts to decline, the layer can be cut". */
+ * "when the curve reaches its maximum, or a plateau occurs, or it starts to decline, the layer can be
+ * cut". */
 #ifndef CLEAVE_CRITERION_H
 #define CLEAVE_CRITERION_H
 
@@ -25,7 +26,7 @@ typedef struct criterion_options {
 typedef struct criterion_decision {
     bool cut;
     double smoothed, gain; /* value after smoothing; its difference to the last point kept before it */
-    char reason[160]; /* "after the peak at layer4.0 (0.844): +0.005", "decline: -0.019 against features.14 (0.393)" */
+    char reason[160]; /* "after the peak at layer4.0 (0.844): +0.005", "rises: +0.130 > 0.008 over conv1" */
 } criterion_decision;
 
 /* Decides for n >= 1 points in order of depth. ERR_USAGE for options out of range. */

@@ -6,13 +6,14 @@
 #include "../core/safetensors.h"
 #include "../nets/net.h"
 
-/* Copies parent tensors into the compiled pruned net by name. Fails if one is missing or has another shape,
- * or if a tensor is left over that belongs to none of the removed units. */
+/* Copies parent tensors into the compiled pruned net by name. ERR_DATA if one is missing or has another
+ * shape, or if a tensor is left over that belongs to none of the removed units; the net's values are then
+ * undefined. */
 status surgery_inherit(net *pruned, const st_file *parent, const char *parent_path);
 
 /* The union of two lists of unit names, in order, without repeats: units removed before and now. The caller
  * frees with surgery_names_free. */
 status surgery_names(char *const *a, unsigned na, char *const *b, unsigned nb, char ***out, unsigned *n);
-void surgery_names_free(char **names, unsigned n);
+void surgery_names_free(char **names, unsigned n); /* NULL is harmless */
 
 #endif

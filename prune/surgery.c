@@ -1,0 +1,87 @@
+/* prune/surgery.c -- names survive the cut: a unit keeps its PyTorch name when its predecessor goes, so
+ * inheriting is copying by name, and what is left over in the parent must be the removed units' own. */
+#include "surgery.h"
+#include "../nets/checkpoint.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool has_param(const net *n, const char *name)
+{
+    int count;
+    const net_param *p = net_params(n, &count);
+    for (int i = 0; i < count; i++)
+        if (!strcmp(p[i].name, name)) return true;
+    return false;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t a = strlen(text), b = strlen(end);
+    return a >= b && !strcmp(text + a - b, end);
+}
+
+/* What checkpoints hold besides parameters and buffers: momenta, and PyTorch's step counter of each BN. */
+static bool is_bookkeeping(const char *name)
+{
+    return !strncmp(name, "optimizer.", 10) || ends_with(name, "num_batches_tracked");
+}
+
+/* The complete architecture has the tensors of the pruned net and of the removed units, nothing else. */
+static status check_left_over(const net *pruned, const st_file *parent, const char *parent_path)
+{
+    status st = OK;
+    net *complete = NULL;
+    TRY(net_create(net_arch(pruned), net_classes(pruned), NULL, 0, &complete));
+    for (int i = 0; i < parent->n_tensors; i++) {
+        const char *name = parent->tensor[i].name;
+        if (!strncmp(name, "module.", 7)) name += 7; /* PyTorch's DataParallel */
+        if (!is_bookkeeping(name) && !has_param(complete, name))
+            FAIL(ERR_DATA, "%s: tensor %s belongs to no unit of %s", parent_path, name, net_arch(pruned));
+    }
+out:
+    net_free(complete);
+    return st;
+}
+
+status surgery_inherit(net *pruned, const st_file *parent, const char *parent_path)
+{
+    status st = OK;
+    TRY(check_left_over(pruned, parent, parent_path));
+    TRY(checkpoint_load(pruned, parent, parent_path, false, false));
+out:
+    return st;
+}
+
+static status append(char **names, unsigned *n, const char *name)
+{
+    status st = OK;
+    for (unsigned i = 0; i < *n; i++)
+        if (!strcmp(names[i], name)) return OK;
+    TRY_ALLOC(names[*n], strdup(name));
+    (*n)++;
+out:
+    return st;
+}
+
+status surgery_names(char *const *a, unsigned na, char *const *b, unsigned nb, char ***out, unsigned *n)
+{
+    status st = OK;
+    unsigned count = 0;
+    char **names;
+    TRY_ALLOC(names, calloc((size_t)na + nb + 1, sizeof *names));
+    for (unsigned i = 0; i < na; i++) TRY(append(names, &count, a[i]));
+    for (unsigned i = 0; i < nb; i++) TRY(append(names, &count, b[i]));
+    *out = names;
+    *n = count;
+    names = NULL;
+out:
+    surgery_names_free(names, count);
+    return st;
+}
+
+void surgery_names_free(char **names, unsigned n)
+{
+    if (!names) return;
+    for (unsigned i = 0; i < n; i++) free(names[i]);
+    free(names);
+}
