@@ -1,28 +1,80 @@
-# Cleave. `make list` explains the targets.
+# Cleave. `make list` explains the targets; `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
-SHELL := /bin/bash
+SHELL     := /bin/bash
 
-CC      ?= gcc
-OPT     ?= -O3 -march=native -fno-math-errno -ffp-contract=off
-WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
-ifdef CI
-WARN    += -Werror
+CC        ?= gcc
+ifeq ($(origin CC),default)
+CC        := gcc
 endif
-PKGS    := libcyaml yaml-0.1 libcjson cairo
-CFLAGS  ?= -g $(OPT)
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP $(PKG_CFLAGS)
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lpthread -lm -ldl
-B       ?= build
-BIN     ?= bin
+OPT       ?= -O3 -march=native -fno-math-errno
+WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
+ifdef CI
+WARN      += -Werror
+endif
+B         ?= build
+BIN       ?= bin
 
-# The layers of the architecture, from the top down: the order of linking.
-MODULES := prune graph nets data layers core/cpu core/ref core
-LIBS    := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
-TOOLS   := $(patsubst tools/%.c,%,$(filter-out tools/cli.c,$(wildcard tools/*.c)))
-TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
-TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c))
+# Expanded when used, so that packages installed by `deps` in the same run are found.
+PKGS       = libcyaml yaml-0.1 libcjson cairo
+CFLAGS    ?= -g $(OPT)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP $(shell pkg-config --cflags $(PKGS))
+LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl
+
+# The parts of the architecture, from the top down: the order of linking.
+MODULES   := prune graph nets data layers core/cpu core/ref core
+LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
+TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli.c,$(wildcard tools/*.c)))
+TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
+UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
+TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
+
+.PHONY: all deps deps-test build demo test unit asan ubsan tsan cifar10 fmt lint clean list FORCE
+.SECONDARY:
+
+all: build
+build: deps                            ## build every tool into bin/ (the default)
+	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS))
+
+deps:                                  ## install the Debian packages that are missing
+	@tools/deps.sh build
+
+deps-test: deps
+	@tools/deps.sh test
+
+demo: build                            ## the main job on generated images: train, analyze, prune, fine-tune (5 minutes)
+	@BIN=$(BIN) tools/demo.sh
+
+test: deps-test                        ## build and run every test
+	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(TESTS)
+	@BIN=$(BIN) B=$(B) tests/run $(TESTS) $(wildcard tests/*/*.bats)
+
+unit: deps-test                        ## unit tests and gradient checks only
+	@$(MAKE) --no-print-directory $(UNIT)
+	@BIN=$(BIN) B=$(B) tests/run $(UNIT)
+
+asan ubsan: %: deps-test               ## unit tests under the address / undefined-behaviour sanitizer
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory unit \
+	    B=$(B)/$@ CFLAGS="-g -O1 -march=native -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=$(if $(filter asan,$@),address,undefined)"
+
+tsan: deps-test                        ## the loader's threads under the thread sanitizer
+	@$(MAKE) --no-print-directory $(B)/$@/tests/unit/test_loader B=$(B)/$@ CFLAGS="-g -O1 -march=native -fsanitize=thread"
+	@tests/run $(B)/$@/tests/unit/test_loader
+
+cifar10: ; @tools/cifar10.sh           ## download CIFAR-10 into datasets/ (MIRROR=URL for another source)
+
+fmt: ; @git ls-files '*.c' '*.h' | xargs clang-format -i   ## format the C files
+
+lint:                                  ## cppcheck over the C files
+	@cppcheck --enable=warning,performance,portability --std=c11 --inline-suppr --error-exitcode=1 --quiet \
+	    --suppress=missingIncludeSystem core layers nets data graph prune tools
+
+clean: ; rm -rf $(B) $(BIN)            ## remove what was built
+
+list:                                  ## this list
+	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+# ---- rules ----
 
 define archive
 $(B)/lib$(subst /,-,$(1)).a: $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
@@ -41,11 +93,11 @@ $(BIN)/%: $(B)/tools/%.o $(B)/tools/cli.o $(LIBS)
 $(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(B)/tools/cli.o $(LIBS)
 	$(CC) $(ALL_CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
 
-.SECONDARY:
-.PHONY: all list
-all: $(addprefix $(BIN)/,$(TOOLS))     ## build every tool into bin/
-
-list:                                  ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+# The commit goes into env.json; only rundir.o depends on it.
+$(B)/commit: FORCE
+	@mkdir -p $(@D); c=$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown); \
+	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@
+$(B)/core/rundir.o: $(B)/commit
+$(B)/core/rundir.o: CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

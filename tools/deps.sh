@@ -1,0 +1,38 @@
+#!/bin/bash
+# tools/deps.sh build|test|peer ... -- installs the Debian packages that are missing, and says what it does.
+#   build  what the tools need        test  what `make test` needs besides
+#   peer   PyTorch, NumPy, networkx: the independent oracles (tests that want them are skipped without)
+set -euo pipefail
+
+declare -A packages=(
+    [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libstb-dev libcairo2-dev gnuplot-nox fonts-dejavu-core"
+    [test]="libcmocka-dev bats python3 curl"
+    [peer]="python3-torch python3-numpy python3-networkx"
+)
+
+[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|test|peer ..." >&2; exit 2; }
+wanted=""
+for set_name in "$@"; do
+    [ -n "${packages[$set_name]:-}" ] || { echo "deps: no package set \"$set_name\"; known: ${!packages[*]}" >&2; exit 2; }
+    wanted+=" ${packages[$set_name]}"
+done
+
+missing=""
+for p in $wanted; do
+    dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=" $p"
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "deps: these Debian packages, or your system's equivalents, are needed:$missing" >&2
+    exit 1
+fi
+as_root=""
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+echo "deps: installing Debian packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() { echo "deps: $*"; "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2; echo "deps: failed: $*" >&2; exit 1; }; }
+run $as_root apt-get update
+run $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
