@@ -1,0 +1,122 @@
+/* core/ref/pool.c -- pooling: a window becomes one value.
+ *
+ *   POOL_MAX         y[n,c,p,q] = max over r,s of x[n, c, p*stride + r - pad, q*stride + s - pad]
+ *                    outside the image x is -infinity; of equal values the first in row-major order counts
+ *   POOL_AVG_GLOBAL  y[n,c,0,0] = 1/(H*W) * sum over h,w of x[n,c,h,w]           [Lin14] sec. 3.2
+ *
+ *   x [N, C, H, W]   y [N, C, P, Q]
+ */
+#include "ref.h"
+
+#include <math.h>
+
+/* Where in x the maximum of one window is; -1 if the whole window lies in the padding. Backward asks
+ * again instead of keeping the answer: nothing to store, and both passes agree by construction. */
+static int64_t window_argmax(const op *o, const float *x, int n, int c, int p, int q)
+{
+    const pool_desc d = o->pool;
+    const shape4 X = o->x;
+    int64_t best = -1;
+
+    for (int r = 0; r < d.kernel; r++) {
+        const int h = p * d.stride + r - d.pad;
+        if (h < 0 || h >= X.h) continue;
+        for (int s = 0; s < d.kernel; s++) {
+            const int w = q * d.stride + s - d.pad;
+            if (w < 0 || w >= X.w) continue;
+            const int64_t i = at(X, n, c, h, w);
+            if (best < 0 || x[i] > x[best]) best = i;
+        }
+    }
+    return best;
+}
+
+static void max_forward(const op *o, const op_args *a)
+{
+    const shape4 Y = o->y;
+    const float *x = a->x;
+    float *y = a->y;
+
+#pragma omp parallel for collapse(2)
+    for (int n = 0; n < Y.n; n++) {
+        for (int c = 0; c < Y.c; c++) {
+            for (int p = 0; p < Y.h; p++) {
+                for (int q = 0; q < Y.w; q++) {
+                    const int64_t i = window_argmax(o, x, n, c, p, q);
+                    y[at(Y, n, c, p, q)] = i < 0 ? -INFINITY : x[i];
+                }
+            }
+        }
+    }
+}
+
+/* y[n,c,p,q] = x[i], i the argmax: the whole gradient goes to i. Windows may overlap: add. */
+static void max_backward(const op *o, const op_args *a)
+{
+    const shape4 X = o->x, Y = o->y;
+    const float *x = a->x, *dy = a->dy;
+    float *dx = a->dx;
+
+#pragma omp parallel for collapse(2)
+    for (int n = 0; n < Y.n; n++) {
+        for (int c = 0; c < Y.c; c++) {
+            if (!a->dx_add) {
+                for (int i = 0; i < X.h * X.w; i++) dx[at(X, n, c, 0, 0) + i] = 0;
+            }
+            for (int p = 0; p < Y.h; p++) {
+                for (int q = 0; q < Y.w; q++) {
+                    const int64_t i = window_argmax(o, x, n, c, p, q);
+                    if (i >= 0) dx[i] += dy[at(Y, n, c, p, q)];
+                }
+            }
+        }
+    }
+}
+
+static void avg_forward(const op *o, const op_args *a)
+{
+    const shape4 X = o->x;
+    const int HW = X.h * X.w;
+    const float *x = a->x;
+    float *y = a->y;
+
+#pragma omp parallel for
+    for (int nc = 0; nc < X.n * X.c; nc++) {
+        double sum = 0;
+        for (int i = 0; i < HW; i++) sum += x[(int64_t)nc * HW + i];
+        y[nc] = (float)(sum / HW);
+    }
+}
+
+/* y[n,c] = sum / (H*W): every x of the plane has the same share. */
+static void avg_backward(const op *o, const op_args *a)
+{
+    const shape4 X = o->x;
+    const int HW = X.h * X.w;
+    const float *dy = a->dy;
+    float *dx = a->dx;
+
+#pragma omp parallel for
+    for (int nc = 0; nc < X.n * X.c; nc++) {
+        for (int i = 0; i < HW; i++) store(&dx[(int64_t)nc * HW + i], a->dx_add, (double)dy[nc] / HW);
+    }
+}
+
+void ref_pool_forward(const op *o, const op_args *a)
+{
+    if (o->pool.kind == POOL_MAX) {
+        max_forward(o, a);
+    } else {
+        avg_forward(o, a);
+    }
+}
+
+void ref_pool_backward(const op *o, const op_args *a)
+{
+    if (!a->dx) return;
+    if (o->pool.kind == POOL_MAX) {
+        max_backward(o, a);
+    } else {
+        avg_backward(o, a);
+    }
+}

@@ -1,0 +1,320 @@
+/* tests/opcheck.c -- see opcheck.h: allocate, poison, run, read back. The data are made in opcheck_data.c. */
+#include "opcheck.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAN_BYTE = 0xff }; /* a float, bf16 or double of such bytes is NaN */
+
+/* One piece of the backend's memory. */
+typedef struct block {
+    void *at;
+    size_t bytes;
+} block;
+
+/* The device's side of one run. */
+typedef struct device {
+    backend *b;
+    const op *o;
+    plan *plan;
+    op_needs needs;
+    block x, z, y, dy, dx, dz, param[OP_MAX_PARAMS], grad[OP_MAX_PARAMS];
+    block saved, scratch, packed, label, stats;
+    op_args args;
+} device;
+
+static status poison(device *d, block to)
+{
+    status st = OK;
+    void *nan = NULL;
+    if (to.bytes == 0) return OK;
+    TRY_ALLOC(nan, malloc(to.bytes));
+    memset(nan, NAN_BYTE, to.bytes);
+    TRY(d->b->upload(d->b, to.at, nan, to.bytes));
+out:
+    free(nan);
+    return st;
+}
+
+/* Values go through the backend's own layout, so that what pads it stays as the backend wants it. */
+static status poison_value(device *d, block to, shape4 s)
+{
+    status st = OK;
+    float *nan = NULL;
+    if (!to.at) return OK;
+    TRY_ALLOC(nan, malloc((size_t)shape_count(s) * sizeof *nan));
+    memset(nan, NAN_BYTE, (size_t)shape_count(s) * sizeof *nan);
+    TRY(d->b->write_value(d->b, to.at, s, d->o->type, nan));
+out:
+    free(nan);
+    return st;
+}
+
+/* Memory that has the values of `host`; none if host is NULL. */
+static status put_value(device *d, block *to, shape4 s, const float *host)
+{
+    status st = OK;
+    if (!host) return OK;
+    to->bytes = d->b->value_bytes(d->b, s, d->o->type);
+    TRY(d->b->alloc(d->b, to->bytes, &to->at));
+    TRY(d->b->write_value(d->b, to->at, s, d->o->type, host));
+out:
+    return st;
+}
+
+static status put_bytes(device *d, block *to, const void *host, size_t bytes)
+{
+    status st = OK;
+    if (!host || !bytes) return OK;
+    to->bytes = bytes;
+    TRY(d->b->alloc(d->b, bytes, &to->at));
+    TRY(d->b->upload(d->b, to->at, host, bytes));
+out:
+    return st;
+}
+
+/* Memory for `bytes`, all NaN. */
+static status put_nan(device *d, block *to, size_t bytes)
+{
+    status st = OK;
+    if (!bytes) return OK;
+    to->bytes = bytes;
+    TRY(d->b->alloc(d->b, bytes, &to->at));
+    TRY(poison(d, *to));
+out:
+    return st;
+}
+
+/* Reads a value back into *host, which is made for it. */
+static status get_value(device *d, block from, shape4 s, float **host)
+{
+    status st = OK;
+    if (!from.at) return OK;
+    TRY_ALLOC(*host, malloc((size_t)shape_count(s) * sizeof **host));
+    TRY(d->b->read_value(d->b, from.at, s, d->o->type, s.n, *host));
+out:
+    return st;
+}
+
+static status get_floats(device *d, block from, float **host)
+{
+    status st = OK;
+    if (!from.at) return OK;
+    TRY_ALLOC(*host, malloc(from.bytes));
+    TRY(d->b->download(d->b, *host, from.at, from.bytes));
+out:
+    return st;
+}
+
+static void give_back(device *d)
+{
+    block *const all[] = { &d->x,     &d->z,       &d->y,      &d->dy,    &d->dx,   &d->dz,
+                           &d->saved, &d->scratch, &d->packed, &d->label, &d->stats };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i]->at) d->b->release(d->b, all[i]->at, all[i]->bytes);
+    }
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        if (d->param[i].at) d->b->release(d->b, d->param[i].at, d->param[i].bytes);
+        if (d->grad[i].at) d->b->release(d->b, d->grad[i].at, d->grad[i].bytes);
+    }
+    if (d->plan) d->b->plan_free(d->plan);
+}
+
+static status put_inputs(device *d, const opcheck_result *r)
+{
+    status st = OK;
+    const loss_stats before = { 1000, 100, 10 };
+    const size_t labels = (size_t)d->o->x.n * sizeof *r->label;
+
+    TRY(put_value(d, &d->x, d->o->x, r->x));
+    TRY(put_value(d, &d->z, d->o->x, r->z));
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        TRY(put_bytes(d, &d->param[i], r->param[i], (size_t)r->n_param[i] * sizeof(float)));
+    }
+    if (d->o->kind == OP_LOSS) {
+        TRY(put_bytes(d, &d->label, r->label, labels));
+        TRY(put_bytes(d, &d->stats, &before, sizeof before));
+    }
+out:
+    return st;
+}
+
+/* Everything that the run writes exists and is NaN, or dx0, dz0 where it adds. */
+static status put_outputs(device *d, const opcheck_options *opt, const opcheck_result *r)
+{
+    status st = OK;
+    if (r->n_y) {
+        d->y.bytes = d->b->value_bytes(d->b, d->o->y, d->o->type);
+        TRY(d->b->alloc(d->b, d->y.bytes, &d->y.at));
+        TRY(poison_value(d, d->y, d->o->y));
+    }
+    TRY(put_nan(d, &d->saved, d->needs.saved));
+    TRY(put_nan(d, &d->scratch, d->needs.scratch));
+    TRY(put_nan(d, &d->packed, d->needs.packed));
+    if (!opt->backward) return OK;
+
+    TRY(put_value(d, &d->dy, d->o->y, r->dy));
+    if (!opt->no_dx) {
+        TRY(put_value(d, &d->dx, d->o->x, r->dx0));
+        if (!opt->dx_add) TRY(poison_value(d, d->dx, d->o->x));
+        TRY(put_value(d, &d->dz, d->o->x, r->dz0));
+        if (!opt->dz_add) TRY(poison_value(d, d->dz, d->o->x));
+    }
+    for (int i = 0; i < r->n_grads && !opt->no_grad; i++) {
+        TRY(put_nan(d, &d->grad[i], (size_t)r->n_param[i] * sizeof(float)));
+    }
+out:
+    return st;
+}
+
+static void set_args(device *d, const opcheck_options *opt)
+{
+    d->args = (op_args){
+        .x = d->x.at,
+        .z = d->z.at,
+        .y = d->y.at,
+        .version = 1,
+        .dy = d->dy.at,
+        .dx = d->dx.at,
+        .dz = d->dz.at,
+        .dx_add = opt->dx_add,
+        .dz_add = opt->dz_add,
+        .saved = d->saved.at,
+        .scratch = d->scratch.at,
+        .packed = d->packed.at,
+        .label = d->label.at,
+        .stats = d->stats.at,
+    };
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        d->args.param[i] = d->param[i].at;
+        d->args.grad[i] = d->grad[i].at;
+    }
+}
+
+/* Runs once with other parameters, all zero, so that a packed copy which is not renewed shows. */
+static status forward_older_version(device *d, const opcheck_result *r)
+{
+    status st = OK;
+    void *zeros = NULL;
+    for (int i = 0; i < r->n_grads; i++) {
+        free(zeros);
+        TRY_ALLOC(zeros, calloc(1, d->param[i].bytes));
+        TRY(d->b->upload(d->b, d->param[i].at, zeros, d->param[i].bytes));
+    }
+    TRY(d->b->forward(d->plan, &d->args));
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        if (r->param[i]) TRY(d->b->upload(d->b, d->param[i].at, r->param[i], d->param[i].bytes));
+    }
+    d->args.version++;
+    TRY(poison_value(d, d->y, d->o->y));
+    TRY(poison(d, d->saved));
+    TRY(poison(d, d->scratch));
+out:
+    free(zeros);
+    return st;
+}
+
+/* What a later operation of a step may have written by the time of backward. */
+static status poison_dead_values(device *d)
+{
+    status st = OK;
+    TRY(poison(d, d->scratch));
+    TRY(poison_value(d, d->z, d->o->x));
+    if (!d->needs.backward_x) TRY(poison_value(d, d->x, d->o->x));
+    if (!d->needs.backward_y) TRY(poison_value(d, d->y, d->o->y));
+out:
+    return st;
+}
+
+static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
+{
+    status st = OK;
+    bool replayed = false;
+    const step_scalars step = { .lr = 0.1f, .momentum = 0.9f, .seed = opt->seed + 17, .step = 5 };
+
+    TRY(d->b->step_begin(d->b, 0, &step, &replayed));
+    if (d->needs.packed && r->n_grads) TRY(forward_older_version(d, r));
+    TRY(d->b->forward(d->plan, &d->args));
+    TRY(get_value(d, d->y, d->o->y, &r->y));
+    if (opt->backward) {
+        TRY(poison_dead_values(d));
+        TRY(d->b->backward(d->plan, &d->args));
+        TRY(get_value(d, d->dx, d->o->x, &r->dx));
+        TRY(get_value(d, d->dz, d->o->x, &r->dz));
+        for (int i = 0; i < r->n_grads; i++) TRY(get_floats(d, d->grad[i], &r->grad[i]));
+    }
+    if (d->o->kind == OP_BNACT) {
+        TRY(get_floats(d, d->param[2], &r->running_mean));
+        TRY(get_floats(d, d->param[3], &r->running_var));
+    }
+    if (d->stats.at) TRY(d->b->download(d->b, &r->stats, d->stats.at, sizeof r->stats));
+    TRY(d->b->step_end(d->b));
+out:
+    return st;
+}
+
+static void free_outputs(opcheck_result *r)
+{
+    float **const all[] = { &r->y, &r->dx, &r->dz, &r->running_mean, &r->running_var };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        free(*all[i]);
+        *all[i] = NULL;
+    }
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        free(r->grad[i]);
+        r->grad[i] = NULL;
+    }
+}
+
+status opcheck_execute(backend *b, const op *o, const opcheck_options *opt, opcheck_result *r)
+{
+    status st = OK;
+    device d = { .b = b, .o = o };
+
+    free_outputs(r);
+    if (opt->backward && !o->training) FAIL(ERR_RUNTIME, "opcheck: backward of an inference op");
+    TRY(b->plan(b, o, &d.plan, &d.needs));
+    TRY(put_inputs(&d, r));
+    TRY(put_outputs(&d, opt, r));
+    set_args(&d, opt);
+    TRY(run_step(&d, opt, r));
+out:
+    give_back(&d);
+    return st;
+}
+
+status opcheck_run(backend *b, const op *o, const opcheck_options *opt, opcheck_result *out)
+{
+    status st = OK;
+    TRY(opcheck_prepare(o, opt, out));
+    TRY(opcheck_execute(b, o, opt, out));
+out:
+    if (st != OK) opcheck_free(out);
+    return st;
+}
+
+void opcheck_free(opcheck_result *r)
+{
+    free_outputs(r);
+    free(r->x);
+    free(r->z);
+    free(r->dy);
+    free(r->dx0);
+    free(r->dz0);
+    free(r->label);
+    for (int i = 0; i < OP_MAX_PARAMS; i++) free(r->param[i]);
+    *r = (opcheck_result){ 0 };
+}
+
+double opcheck_error(const float *a, const float *ref, int64_t n)
+{
+    double worst = 0, scale = 1e-30;
+    if (n > 0 && (!a || !ref)) return INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(a[i]) || !isfinite(ref[i])) return INFINITY;
+        worst = fmax(worst, fabs((double)a[i] - ref[i]));
+        scale = fmax(scale, fabs(ref[i]));
+    }
+    return worst / scale;
+}
