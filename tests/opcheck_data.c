@@ -244,8 +244,8 @@ out:
 status opcheck_prepare(const op *o, const opcheck_options *options, opcheck_result *out)
 {
     static status (*const prepare[OP_KINDS])(const op *, const opcheck_options *, opcheck_result *) = {
-        [OP_CONV] = prepare_conv,     [OP_BNACT] = prepare_bnact,     [OP_POOL] = prepare_pool,
-        [OP_LINEAR] = prepare_linear, [OP_DROPOUT] = prepare_plain,   [OP_SHORTCUT] = prepare_plain,
+        [OP_CONV] = prepare_conv,     [OP_BNACT] = prepare_bnact,   [OP_POOL] = prepare_pool,
+        [OP_LINEAR] = prepare_linear, [OP_DROPOUT] = prepare_plain, [OP_SHORTCUT] = prepare_plain,
         [OP_LOSS] = prepare_loss,
     };
     status st = OK;

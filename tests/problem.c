@@ -150,12 +150,9 @@ static const struct {
     const char *name;
     bool (*take)(const char **at, op *o);
 } kinds[OP_KINDS] = {
-    [OP_CONV] = { "conv ", take_conv },
-    [OP_BNACT] = { "bnact ", take_bnact },
-    [OP_POOL] = { "pool ", take_pool },
-    [OP_LINEAR] = { "linear ", take_linear },
-    [OP_DROPOUT] = { "dropout ", take_dropout },
-    [OP_SHORTCUT] = { "shortcut ", take_shortcut },
+    [OP_CONV] = { "conv ", take_conv },          [OP_BNACT] = { "bnact ", take_bnact },
+    [OP_POOL] = { "pool ", take_pool },          [OP_LINEAR] = { "linear ", take_linear },
+    [OP_DROPOUT] = { "dropout ", take_dropout }, [OP_SHORTCUT] = { "shortcut ", take_shortcut },
     [OP_LOSS] = { "loss ", take_loss },
 };
 

@@ -19,8 +19,8 @@ static double factor(const op *o, const step_scalars *step, int64_t i)
     const dropout_desc d = o->dropout;
     if (!o->training) return 1;
 
-    const float u = rng_uniform(step->seed, RNG_DROPOUT + (uint32_t)d.layer, (uint32_t)step->step,
-                                (uint64_t)i);
+    const float u =
+        rng_uniform(step->seed, RNG_DROPOUT + (uint32_t)d.layer, (uint32_t)step->step, (uint64_t)i);
     return u >= d.p ? 1 / (1 - (double)d.p) : 0;
 }
 
