@@ -8,9 +8,10 @@
 typedef struct augment_choice {
     int dx, dy;    /* crop: output (i, j) reads input (i + dy, j + dx); outside is black */
     bool flip;     /* horizontal, after the crop */
-    float degrees; /* rotation about the centre, before the crop, bilinear; 0 = none */
+    float degrees; /* rotation about the centre, counter-clockwise, before the crop, bilinear; 0 = none */
 } augment_choice;
 
+/* dx, dy uniform in [-crop_pad, crop_pad], flip with p = .5, degrees uniform in [-rotate, rotate]. */
 augment_choice augment_choose(const config_data *, uint64_t seed, int epoch, int index);
 
 /* image [3,32,32] uint8 -> out [3,32,32] f32 = (pixel / 255 - mean) / std. choice NULL: as it is. */

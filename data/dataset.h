@@ -5,7 +5,7 @@
 #include "../core/config.h"
 #include "../core/status.h"
 
-enum { IMAGE_SIDE = 32, IMAGE_VALUES = 3 * 32 * 32 };
+enum { IMAGE_SIDE = 32, IMAGE_PIXELS = 32 * 32, IMAGE_VALUES = 3 * 32 * 32 };
 
 typedef struct dataset {
     int n, classes;
@@ -14,15 +14,25 @@ typedef struct dataset {
     char **class_name; /* [classes], never NULL */
 } dataset;
 
-/* Opens training and test set as configured (data/registry in dataset.c: one line per format). Either may be
- * NULL. `seed` is used by the synthetic set only through a fixed default: the generated data is the same for
- * every run seed. Failures are ERR_DATA with the path, what is wrong and what would help. The caller frees. */
+/* Opens training and test set as configured (the table in dataset.c has one line per format). Either may be
+ * NULL. The synthetic set does not depend on the seed of the run. `classes` is what the net expects. Failures
+ * are ERR_DATA with the path, what is wrong and what would help; then both sets are zeroed. The caller frees. */
 status dataset_open(const config_data *, int classes, dataset *train, dataset *test);
 void dataset_free(dataset *); /* a zeroed dataset is harmless */
 
-/* One per format; `limit` 0 = all. */
-status cifar_open(const char *path, int classes, int limit, bool training, dataset *out);
-status folder_open(const char *path, int classes, int limit, bool training, dataset *out);
-status synthetic_open(const char *path, int classes, int limit, bool training, dataset *out);
+/* One per format. `limit` 0 = all images, else the first so many; *out is zeroed on failure.
+ * cifar:     the official binary files in PATH or PATH/cifar-10-batches-bin (PATH/cifar-100-binary), of any
+ *            whole number of records. The label of CIFAR-100 is the fine one.
+ * folder:    PATH/train/CLASS/FILE and PATH/test/CLASS/FILE (or PATH/val); jpg, jpeg, png, bmp of any size.
+ *            Interleaved: first image 0 of every class, then image 1 of every class, and so on, with classes
+ *            and files in the order of strcmp, so that the first so many are of all classes.
+ * synthetic: drawn shapes; `path` is not used. */
+status cifar10_open(const char *path, int limit, bool training, dataset *out);
+status cifar100_open(const char *path, int limit, bool training, dataset *out);
+status folder_open(const char *path, int limit, bool training, dataset *out);
+status synthetic_open(const char *path, int limit, bool training, dataset *out);
+
+/* For the formats: memory for n images, class_name all NULL. */
+status dataset_alloc(dataset *, int n, int classes);
 
 #endif

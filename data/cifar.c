@@ -1,0 +1,148 @@
+/* data/cifar.c -- the official binary files, https://www.cs.toronto.edu/~kriz/cifar.html
+ *
+ *   CIFAR-10:  | label |               1024 red, 1024 green, 1024 blue |   3073 bytes a record
+ *   CIFAR-100: | coarse label | fine label | 1024 red, 1024 green, 1024 blue |   3074 bytes a record
+ */
+#include "../core/file.h"
+#include "dataset.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_FILES = 5, PATH_BYTES = 4096, NAME_BYTES = 128 };
+
+typedef struct layout {
+    const char *folder, *names, *help;
+    int classes, label_bytes;    /* the last label byte counts */
+    const char *train[MAX_FILES + 1], *test[MAX_FILES + 1]; /* end with NULL */
+} layout;
+
+static const layout cifar10 = {
+    .folder = "cifar-10-batches-bin",
+    .names = "batches.meta.txt",
+    .help = "'make cifar10' downloads CIFAR-10 into datasets/",
+    .classes = 10,
+    .label_bytes = 1,
+    .train = { "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin" },
+    .test = { "test_batch.bin" },
+};
+
+static const layout cifar100 = {
+    .folder = "cifar-100-binary",
+    .names = "fine_label_names.txt",
+    .help = "'tools/cifar10.sh --format cifar100' downloads CIFAR-100 into datasets/",
+    .classes = 100,
+    .label_bytes = 2,
+    .train = { "train.bin" },
+    .test = { "test.bin" },
+};
+
+static status find_folder(const layout *l, const char *path, char folder[PATH_BYTES])
+{
+    status st = OK;
+    if (!file_is_dir(path)) FAIL(ERR_DATA, "%s: no such folder; %s", path, l->help);
+    TRY(path_format(folder, PATH_BYTES, "%s/%s", path, l->folder));
+    if (!file_is_dir(folder)) TRY(path_format(folder, PATH_BYTES, "%s", path));
+out:
+    return st;
+}
+
+/* Sizes first: a missing or truncated file is found before anything is read. */
+static status count_records(const layout *l, const char *path, int64_t *out)
+{
+    status st = OK;
+    const int record = l->label_bytes + IMAGE_VALUES;
+    struct stat info;
+    if (stat(path, &info) != 0) FAIL(ERR_DATA, "%s: %s; %s", path, strerror(errno), l->help);
+    if (info.st_size == 0) FAIL(ERR_DATA, "%s: the file is empty", path);
+    if (info.st_size % record != 0)
+        FAIL(ERR_DATA, "%s: truncated or not a CIFAR-%d file: %lld bytes are not a whole number of records of %d",
+             path, l->classes, (long long)info.st_size, record);
+    *out = info.st_size / record;
+out:
+    return st;
+}
+
+/* Reads `records` records into the set from image `first` on. */
+static status read_records(const layout *l, const char *path, int first, int records, dataset *d)
+{
+    status st = OK;
+    FILE *f = fopen(path, "rb");
+    if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    for (int i = 0; i < records; i++) {
+        uint8_t label[2];
+        uint8_t *image = d->image + (size_t)(first + i) * IMAGE_VALUES;
+        if (fread(label, 1, (size_t)l->label_bytes, f) != (size_t)l->label_bytes ||
+            fread(image, 1, IMAGE_VALUES, f) != IMAGE_VALUES)
+            FAIL(ERR_DATA, "%s: cannot read record %d: %s", path, i, ferror(f) ? strerror(errno) : "end of file");
+        d->label[first + i] = label[l->label_bytes - 1];
+        if (d->label[first + i] >= l->classes)
+            FAIL(ERR_DATA, "%s: record %d has label %d, but labels are 0 to %d", path, i, d->label[first + i],
+                 l->classes - 1);
+    }
+out:
+    if (f) fclose(f);
+    return st;
+}
+
+/* One name a line. A file that is not there, or is short, costs nothing but readable names: numbers then. */
+static status read_names(const layout *l, const char *folder, dataset *d)
+{
+    status st = OK;
+    FILE *f = NULL;
+    char path[PATH_BYTES], line[NAME_BYTES];
+    TRY(path_format(path, sizeof path, "%s/%s", folder, l->names));
+    f = fopen(path, "r");
+    for (int c = 0; c < l->classes; c++) {
+        char *got = f ? fgets(line, sizeof line, f) : NULL;
+        if (got) line[strcspn(line, "\r\n")] = '\0';
+        if (!got || !line[0]) snprintf(line, sizeof line, "%d", c);
+        TRY_ALLOC(d->class_name[c], strdup(line));
+    }
+out:
+    if (f) fclose(f);
+    return st;
+}
+
+static status open_layout(const layout *l, const char *path, int limit, bool training, dataset *out)
+{
+    status st = OK;
+    char folder[PATH_BYTES], file[MAX_FILES][PATH_BYTES];
+    int64_t records[MAX_FILES], n = 0;
+    const char *const *names = training ? l->train : l->test;
+    int files = 0;
+    *out = (dataset){ 0 };
+
+    TRY(find_folder(l, path, folder));
+    for (; names[files]; files++) {
+        TRY(path_format(file[files], PATH_BYTES, "%s/%s", folder, names[files]));
+        TRY(count_records(l, file[files], &records[files]));
+        n += records[files];
+    }
+    if (limit > 0 && limit < n) n = limit;
+    if (n > INT32_MAX) FAIL(ERR_DATA, "%s: %lld images are too many", folder, (long long)n);
+
+    TRY(dataset_alloc(out, (int)n, l->classes));
+    TRY(read_names(l, folder, out));
+    for (int i = 0, first = 0; i < files && first < n; i++) {
+        const int take = records[i] < n - first ? (int)records[i] : (int)n - first;
+        TRY(read_records(l, file[i], first, take, out));
+        first += take;
+    }
+out:
+    if (st != OK) dataset_free(out);
+    return st;
+}
+
+status cifar10_open(const char *path, int limit, bool training, dataset *out)
+{
+    return open_layout(&cifar10, path, limit, training, out);
+}
+
+status cifar100_open(const char *path, int limit, bool training, dataset *out)
+{
+    return open_layout(&cifar100, path, limit, training, out);
+}

@@ -1,0 +1,61 @@
+/* data/dataset.c -- the formats, and what they share. */
+#include "dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A new format is a function and a line here. */
+static const struct {
+    const char *name;
+    status (*open)(const char *path, int limit, bool training, dataset *out);
+} formats[] = {
+    [DATA_CIFAR10] = { "cifar10", cifar10_open },
+    [DATA_CIFAR100] = { "cifar100", cifar100_open },
+    [DATA_FOLDER] = { "folder", folder_open },
+    [DATA_SYNTHETIC] = { "synthetic", synthetic_open },
+};
+
+status dataset_alloc(dataset *d, int n, int classes)
+{
+    *d = (dataset){ .n = n, .classes = classes };
+    d->image = malloc((size_t)n * IMAGE_VALUES);
+    d->label = malloc((size_t)n * sizeof *d->label);
+    d->class_name = calloc((size_t)classes, sizeof *d->class_name);
+    if (d->image && d->label && d->class_name) return OK;
+    dataset_free(d);
+    return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory for %d images of 3 x 32 x 32", n);
+}
+
+void dataset_free(dataset *d)
+{
+    for (int c = 0; d->class_name && c < d->classes; c++) free(d->class_name[c]);
+    free(d->class_name);
+    free(d->image);
+    free(d->label);
+    *d = (dataset){ 0 };
+}
+
+static status open_set(const config_data *cfg, int classes, bool training, dataset *out)
+{
+    status st = OK;
+    TRY(formats[cfg->format].open(cfg->path, training ? cfg->train_limit : cfg->test_limit, training, out));
+    if (out->classes != classes)
+        FAIL(ERR_DATA, "%s: the data set (%s) has %d classes, but the net has %d outputs (net.classes=%d)",
+             cfg->path, formats[cfg->format].name, out->classes, classes, out->classes);
+out:
+    if (st != OK) dataset_free(out);
+    return st;
+}
+
+status dataset_open(const config_data *cfg, int classes, dataset *train, dataset *test)
+{
+    status st = OK;
+    if (train) *train = (dataset){ 0 };
+    if (test) *test = (dataset){ 0 };
+    if (train) TRY(open_set(cfg, classes, true, train));
+    if (test) TRY(open_set(cfg, classes, false, test));
+out:
+    if (st != OK && train) dataset_free(train);
+    if (st != OK && test) dataset_free(test);
+    return st;
+}
