@@ -1,0 +1,229 @@
+"""Three training steps of a net in PyTorch, in float64, from values that a formula gives on both sides.
+
+Values are pure functions of the counter RNG of core/rng.h, keyed by the parameter's name, so the C side makes
+the same ones without a file. All are exact in float32.
+
+A ReLU whose input lies within rounding of 0 may fall on either side, and one that does changes a gradient by
+more than the tolerance of a good comparison. So before each step the bias before each ReLU is moved, channel by
+channel, by a small multiple of SHIFT (mostly 0) until none of its inputs lies within MARGIN of the kink.
+"""
+import os
+import sys
+
+import numpy as np
+import torch
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import nets_torch
+
+RNG_TEST, RNG_DROPOUT = 6, 1000
+SEED_VALUES, SEED_PROJECT, SEED_SAMPLE = 1, 2, 3
+STEPS, BATCH, CLASSES = 3, 8, 10
+LR, MOMENTUM, WEIGHT_DECAY = .01, .9, .005
+SHIFT, MARGIN = 2.0 ** -10, 1e-5
+
+
+# ---- core/rng.h ----
+
+def philox(seed, c0, c1, c2):
+    """Philox4x32-10 with counter (c0, c1, c2, 0); c0 an array. -> uint32 [len(c0), 4]"""
+    low = np.uint64(0xffffffff)
+    c = [c0.astype(np.uint64), np.uint64(c1), np.uint64(c2), np.uint64(0)]
+    k0, k1 = seed & 0xffffffff, seed >> 32
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        c = [(p1 >> np.uint64(32)) ^ c[1] ^ np.uint64(k0), p1 & low,
+             (p0 >> np.uint64(32)) ^ c[3] ^ np.uint64(k1), p0 & low]
+        k0, k1 = (k0 + 0x9E3779B9) & 0xffffffff, (k1 + 0xBB67AE85) & 0xffffffff
+    return np.stack(np.broadcast_arrays(*c), 1).astype(np.uint32)
+
+
+def rng_u32(seed, stream, a, n):
+    """rng_u32(seed, stream, a, 0 .. n-1)"""
+    return philox(seed, np.arange((n + 3) // 4), a, stream).reshape(-1)[:n]
+
+
+def rng_uniform(seed, stream, a, n):
+    return (rng_u32(seed, stream, a, n) >> 8).astype(np.float32) * np.float32(2.0 ** -24)
+
+
+def key(name):
+    """The low half of FNV-1a (64 bit)."""
+    h = 0xcbf29ce484222325
+    for byte in name.encode():
+        h = ((h ^ byte) * 0x100000001b3) & 0xffffffffffffffff
+    return h & 0xffffffff
+
+
+# ---- values by formula ----
+
+def initial(name, shape):
+    """float32. Weights: He's uniform; gamma and running_var in [0.5, 1.5); the rest small."""
+    count = int(np.prod(shape))
+    u = rng_uniform(SEED_VALUES, RNG_TEST, key(name), count)
+    if len(shape) > 1:
+        bound = np.float32(np.sqrt(6 * shape[0] / count))
+        value = (2 * u - 1) * bound
+    elif name.endswith(('.weight', '.running_var')):
+        value = np.float32(.5) + u
+    else:
+        value = (u - np.float32(.5)) * np.float32(.25)
+    return value.astype(np.float32).reshape(shape)
+
+
+def batch(seed, step):
+    """Images in [-2, 2) and labels, BATCH of each."""
+    n = BATCH * 3 * 32 * 32
+    u = rng_uniform(seed, RNG_TEST, step, n + BATCH)
+    images = (4 * u[:n] - 2).reshape(BATCH, 3, 32, 32)
+    return images, (u[n:] * np.float32(CLASSES)).astype(np.int64)
+
+
+# ---- the run ----
+
+class PhiloxDropout(torch.nn.Module):
+    """Dropout with the mask of core/op.h."""
+
+    def __init__(self, p, layer, seed):
+        super().__init__()
+        self.p, self.layer, self.seed, self.step = p, layer, seed, 0
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        u = rng_uniform(self.seed, RNG_DROPOUT + self.layer, self.step, x.numel()).reshape(x.shape)
+        return x * torch.from_numpy(u >= np.float32(self.p)).to(x.dtype) / (1 - self.p)
+
+
+def replace_dropout(net, seed):
+    """-> the new modules, in order of depth"""
+    found = [(n, m) for n, m in net.named_modules() if isinstance(m, torch.nn.Dropout)]
+    for layer, (name, old) in enumerate(found):
+        parent, _, leaf = name.rpartition('.')
+        setattr(net.get_submodule(parent), leaf, PhiloxDropout(old.p, layer, seed))
+    return [net.get_submodule(name) for name, _ in found]
+
+
+def layer_before(net, relu):
+    """The module whose bias moves the input of this ReLU."""
+    if 'relu' in relu:
+        return relu.replace('relu', 'bn')
+    parent, _, leaf = relu.rpartition('.')
+    return f'{parent}.{int(leaf) - 1}'
+
+
+def shift_off_kinks(net, images):
+    """One forward pass that moves biases. -> {bias name: int32 [C], in units of SHIFT}"""
+    shifts = {}
+
+    def move(name):
+        def hook(_, args):
+            x = args[0]
+            by_channel = x.transpose(0, 1).reshape(x.shape[1], -1)
+            margin = MARGIN * max(1.0, by_channel.std().item())
+            k = torch.full((x.shape[1],), -1)
+            for candidate in range(128):
+                safe = (by_channel + candidate * SHIFT).abs().min(1)[0] > margin
+                k[(k < 0) & safe] = candidate
+            assert (k >= 0).all(), f'{name}: a channel stays at its kink'
+            bias = layer_before(net, name) + '.bias'
+            shifts[bias] = k.numpy().astype(np.int32)
+            with torch.no_grad():
+                net.get_parameter(bias).add_(k * SHIFT)
+            return (x + (k * SHIFT).to(x.dtype).reshape([1, -1] + [1] * (x.dim() - 2)),)
+        return hook
+
+    hooks = [m.register_forward_pre_hook(move(n)) for n, m in net.named_modules()
+             if isinstance(m, torch.nn.ReLU)]
+    with torch.no_grad():
+        net.train()(images)
+    for h in hooks:
+        h.remove()
+    return shifts
+
+
+class Margins:
+    """Watches how close a forward pass comes to a kink: ReLU inputs to 0, the two largest values of a
+    pooling window to each other, each relative to the spread of the layer's values."""
+
+    def __init__(self, net):
+        self.relu, self.pool, self.signs = np.inf, np.inf, []
+        for m in net.modules():
+            if isinstance(m, torch.nn.ReLU):
+                m.register_forward_pre_hook(lambda _, args: self.see_relu(args[0]))
+            if isinstance(m, torch.nn.MaxPool2d):
+                m.register_forward_pre_hook(lambda m, args: self.see_pool(args[0], m.kernel_size))
+
+    def see_relu(self, x):
+        self.signs.append((x > 0).numpy().copy())
+        self.relu = min(self.relu, (x.abs().min() / max(1.0, x.std().item())).item())
+
+    def see_pool(self, x, k):
+        windows = x.unfold(2, k, k).unfold(3, k, k).reshape(-1, k * k)
+        top = windows.topk(2, 1)[0]
+        gap = (top[:, 0] - top[:, 1])[top[:, 0] > 0]  # all zero: the ReLU before passes nothing back
+        self.pool = min(self.pool, (gap.min() / max(1.0, x.std().item())).item())
+
+
+def build(arch, seed, dtype):
+    """The net with its initial values. -> net, its dropouts"""
+    net = nets_torch.make(arch, CLASSES).to(dtype)
+    state = {k: torch.from_numpy(initial(k, tuple(v.shape))).to(dtype)
+             for k, v in nets_torch.state(net).items()}
+    net.load_state_dict(state, strict=False)
+    return net, replace_dropout(net, seed)
+
+
+def find_shifts(arch, seed, net, step, images):
+    """The shifts that keep `net` off its kinks in this step; `net` itself is left alone."""
+    probe, dropouts = build(arch, seed, torch.float64)
+    probe.load_state_dict(net.state_dict())
+    for d in dropouts:
+        d.step = step
+    return shift_off_kinks(probe, images)
+
+
+def train(arch, seed, shifts=None, dtype=torch.float64):
+    """Evaluation, STEPS steps of SGD on STEPS batches (biases are shifted before each), evaluation.
+    shifts: of each step; None = find them.
+    -> a dict of float64 arrays: value NAME (at the start), grad NAME (of step 0), update NAME (end minus
+    start), logits.eval, logits.train (of step 0), logits.after, loss [STEPS]; the shifts of each step; the
+    margins of each step as (relu, pool, signs)"""
+    net, dropouts = build(arch, seed, dtype)
+    data = [batch(seed, s) for s in range(STEPS)]
+    x = [torch.from_numpy(d[0]).to(dtype) for d in data]
+    y = [torch.from_numpy(d[1]) for d in data]
+    out = {f'value {k}': v.double().numpy().copy() for k, v in nets_torch.state(net).items()}
+    with torch.no_grad():
+        out['logits.eval'] = net.eval()(x[0]).double().numpy()
+
+    margins = Margins(net)
+    optimiser = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+    net.train()
+    used, losses, seen = [], [], []
+    for step in range(STEPS):
+        used.append(shifts[step] if shifts else find_shifts(arch, seed, net, step, x[step]))
+        with torch.no_grad():
+            for name, k in used[step].items():
+                net.get_parameter(name).add_(torch.from_numpy(k) * SHIFT)
+        for d in dropouts:
+            d.step = step
+        margins.relu, margins.pool, margins.signs = np.inf, np.inf, []
+        optimiser.zero_grad()
+        logits = net(x[step])
+        loss = torch.nn.functional.cross_entropy(logits, y[step])
+        loss.backward()
+        losses.append(loss.item())
+        seen.append((margins.relu, margins.pool, margins.signs))
+        if step == 0:
+            out['logits.train'] = logits.detach().double().numpy()
+            for k, p in net.named_parameters():
+                out[f'grad {k}'] = p.grad.double().numpy().copy()
+        optimiser.step()
+
+    for k, v in nets_torch.state(net).items():
+        out[f'update {k}'] = v.double().numpy() - out[f'value {k}']
+    with torch.no_grad():
+        out['logits.after'] = net.eval()(x[0]).double().numpy()
+    out['loss'] = np.array(losses)
+    return out, used, seen
