@@ -1,5 +1,5 @@
 /* core/config.h -- the configuration of a run: YAML file, then key=value from the command line, over
- * defaults. Every key, its default and its range: core/config.c. */
+ * defaults. Every key, its default, its range and its meaning: the table in core/config_keys.c. */
 #ifndef CLEAVE_CONFIG_H
 #define CLEAVE_CONFIG_H
 
@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef enum data_format { DATA_CIFAR10, DATA_CIFAR100, DATA_FOLDER, DATA_SYNTHETIC } data_format;
 typedef enum schedule_kind { SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_CONSTANT } schedule_kind;
@@ -19,8 +20,8 @@ typedef enum precision_kind { PRECISION_F32, PRECISION_BF16 } precision_kind;
 typedef struct config_net {
     char *arch;
     int classes;
-    char *weights;          /* "" = initialise; else a .safetensors file to start from */
-    char **remove;          /* names of units to leave out */
+    char *weights; /* "" = initialise; else a .safetensors file to start from */
+    char **remove; /* names of units to leave out */
     unsigned remove_count;
 } config_net;
 
@@ -30,7 +31,7 @@ typedef struct config_data {
     float mean[3], std[3]; /* of pixels in [0, 1] */
     int crop_pad;          /* black pixels on each side before the random crop; 0 = no crop */
     bool flip;
-    float rotate; /* degrees, each way */
+    float rotate;                /* degrees, each way */
     int train_limit, test_limit; /* 0 = all images; else the first so many */
 } config_data;
 
@@ -40,7 +41,7 @@ typedef struct config_train {
     bool nesterov;
     float weight_decay;
     schedule_kind schedule;
-    int *milestones;           /* 0-based epochs at which lr is multiplied by gamma */
+    int *milestones; /* 0-based epochs at which lr is multiplied by gamma */
     unsigned milestones_count;
     float gamma;
     int warmup; /* epochs of linear rise, counted in steps */
@@ -50,9 +51,9 @@ typedef struct config_train {
 
 typedef struct config_analysis {
     hook_set hooks;
-    int samples;    /* vertices of Yang's graph */
-    bool balanced;  /* the same number of each class */
-    int64_t edges;  /* |E| */
+    int samples;   /* vertices of Yang's graph */
+    bool balanced; /* the same number of each class */
+    int64_t edges; /* |E| */
     int histogram_samples;
     norm_kind norm;
     int k, lu_batches, lu_batch;
@@ -88,20 +89,34 @@ typedef struct config {
  * unknown key names the nearest known one. The caller frees. */
 status config_load(const char *path, char *const *overrides, int n_overrides, config **out);
 /* The same from YAML text, e.g. of a checkpoint's metadata; `label` stands for the path. */
-status config_parse(const char *label, const char *yaml, char *const *overrides, int n_overrides, config **out);
-void config_free(config *);
+status config_parse(const char *label, const char *yaml, char *const *overrides, int n_overrides,
+                    config **out);
+/* The general form: each source over the ones before it, the overrides over all. */
+typedef struct config_source {
+    const char *label, *yaml;
+} config_source;
+status config_build(const config_source *sources, int n_sources, char *const *overrides, int n_overrides,
+                    config **out);
+void config_free(config *); /* NULL is harmless */
 
 /* The resolved configuration as YAML that config_load reads back to the same values. The caller frees. */
 status config_yaml(const config *, char **out);
+
+/* One line a key, with default and meaning: for --help. */
+void config_print_keys(FILE *);
 
 /* 8 hexadecimal digits (and NUL) that stand for what decides the weights: net, data, train, precision.
  * Not name, seed, device, threads, out, analysis, prune: these do not change which training it is. */
 status config_hash(const config *, char out[9]);
 
-/* "512M", "8G", "1073741824" -> bytes. */
+/* "512M", "8G", "1073741824" -> bytes, > 0; K, M, G, T are powers of 1024. */
 status config_bytes(const char *text, int64_t *out);
 
-/* Learning rate of step `step` of `steps` in 0-based epoch `epoch` (warm-up rises over whole steps). */
+/* Learning rate of step `step` of `steps` in 0-based epoch `epoch`.
+ *   step      lr * gamma^(milestones <= epoch)
+ *   cosine    lr * (1 + cos(pi t)) / 2, t = share of the steps after the warm-up that are done [Loshchilov17]
+ *   constant  lr
+ * times (s + 1) / W for s < W: s counts steps over all epochs, W = warmup * steps. */
 double schedule_lr(const config_train *, int epoch, int step, int steps);
 
 #endif

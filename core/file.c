@@ -26,7 +26,8 @@ static status make_dir(const char *path)
     status st = OK;
     if (mkdir(path, 0777) == 0) goto out;
     if (errno != EEXIST) FAIL(ERR_RUNTIME, "cannot make the folder %s: %s", path, strerror(errno));
-    if (!file_is_dir(path)) FAIL(ERR_RUNTIME, "cannot make the folder %s: a file of this name is there", path);
+    if (!file_is_dir(path))
+        FAIL(ERR_RUNTIME, "cannot make the folder %s: a file of this name is there", path);
 out:
     return st;
 }
@@ -105,13 +106,16 @@ static status sync_folder(const char *path)
     status st = OK;
     char folder[4096];
     const char *slash = strrchr(path, '/');
-    if (!slash) strcpy(folder, ".");
-    else TRY(path_format(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path));
+    if (!slash)
+        strcpy(folder, ".");
+    else
+        TRY(path_format(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) goto out; /* a folder may be writable, but not readable */
     int failed = fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
     close(fd); /* nothing was written through it */
-    if (failed) FAIL(ERR_RUNTIME, "%s is written, but its folder cannot be flushed: %s", path, strerror(failed));
+    if (failed)
+        FAIL(ERR_RUNTIME, "%s is written, but its folder cannot be flushed: %s", path, strerror(failed));
 out:
     return st;
 }

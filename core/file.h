@@ -12,13 +12,16 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 status file_make_dirs(const char *path); /* like mkdir -p; ERR_RUNTIME names the folder that cannot be made */
 
-/* The whole file; ends with an extra NUL byte that *bytes (may be NULL) does not count. ERR_DATA if it cannot be
- * read. The caller frees. */
+/* The whole file; ends with an extra NUL byte that *bytes (may be NULL) does not count. ERR_DATA if it cannot
+ * be read. The caller frees. */
 status file_read(const char *path, char **out, size_t *bytes);
 
 /* Writes PATH.tmp-PID, flushes it to the disk, renames it over PATH. On failure PATH is as it was and the
  * temporary file is gone. ERR_RUNTIME names the path and the reason ("No space left on device"). */
-typedef struct file_writer { FILE *f; char path[4096], temporary[4128]; } file_writer;
+typedef struct file_writer {
+    FILE *f;
+    char path[4096], temporary[4128];
+} file_writer;
 status file_begin(file_writer *, const char *path); /* the folder must exist */
 status file_put(file_writer *, const void *data, size_t bytes);
 status file_commit(file_writer *); /* flush, fsync, rename, fsync of the folder; abandons on failure */

@@ -83,13 +83,25 @@ static void write_message(log_level l, const char *prefix, const char *format, v
         va_end(args);                                                                                        \
     } while (0)
 
-void log_error(const char *format, ...) { WRITE(LOG_ERROR, "error: "); }
+void log_error(const char *format, ...)
+{
+    WRITE(LOG_ERROR, "error: ");
+}
 
-void log_warn(const char *format, ...) { WRITE(LOG_WARN, "warning: "); }
+void log_warn(const char *format, ...)
+{
+    WRITE(LOG_WARN, "warning: ");
+}
 
-void log_info(const char *format, ...) { WRITE(LOG_INFO, ""); }
+void log_info(const char *format, ...)
+{
+    WRITE(LOG_INFO, "");
+}
 
-void log_debug(const char *format, ...) { WRITE(LOG_DEBUG, ""); }
+void log_debug(const char *format, ...)
+{
+    WRITE(LOG_DEBUG, "");
+}
 
 void log_bottom_line(const char *text)
 {

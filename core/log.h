@@ -8,7 +8,7 @@
 
 typedef enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG } log_level;
 
-void log_set_level(log_level);               /* of stderr; the file always gets LOG_INFO and above. Default LOG_INFO */
+void log_set_level(log_level); /* of stderr; the file always gets LOG_INFO and above. Default LOG_INFO */
 log_level log_get_level(void);
 status log_open(const char *path, bool append); /* also write to this file; NULL closes it */
 

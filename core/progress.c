@@ -37,8 +37,10 @@ static int terminal_width(void)
 static void format_duration(char *out, size_t bytes, double seconds)
 {
     long s = seconds < 0 ? 0 : seconds > 1e7 ? 10000000 : (long)(seconds + 0.5);
-    if (s < 3600) snprintf(out, bytes, "%ld:%02ld", s / 60, s % 60);
-    else snprintf(out, bytes, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    if (s < 3600)
+        snprintf(out, bytes, "%ld:%02ld", s / 60, s % 60);
+    else
+        snprintf(out, bytes, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
 }
 
 static void draw(progress *p, const char *note, double now)
@@ -49,9 +51,11 @@ static void draw(progress *p, const char *note, double now)
     double rate = elapsed > 0 ? (double)p->done / elapsed : 0;
 
     char eta[32] = "-:--";
-    if (rate > 0 && p->total >= p->done) format_duration(eta, sizeof eta, (double)(p->total - p->done) / rate);
+    if (rate > 0 && p->total >= p->done)
+        format_duration(eta, sizeof eta, (double)(p->total - p->done) / rate);
     char tail[320];
-    snprintf(tail, sizeof tail, " %3.0f %%  %.*f/s  %s  %s", 100 * share, rate < 10 ? 2 : 0, rate, eta, note ? note : "");
+    snprintf(tail, sizeof tail, " %3.0f %%  %.*f/s  %s  %s", 100 * share, rate < 10 ? 2 : 0, rate, eta,
+             note ? note : "");
 
     /* The last column stays free: terminals wrap when it is written. */
     int width = terminal_width() - 1;
@@ -60,8 +64,8 @@ static void draw(progress *p, const char *note, double now)
     char line[LINE_MAX_BYTES + 1];
     if (bar >= 4) {
         int full = (int)(share * bar);
-        snprintf(line, sizeof line, "%s [%.*s%.*s]%s", p->label, full, "##############################", bar - full,
-                 "------------------------------", tail);
+        snprintf(line, sizeof line, "%s [%.*s%.*s]%s", p->label, full, "##############################",
+                 bar - full, "------------------------------", tail);
     } else {
         snprintf(line, sizeof line, "%s%s", p->label, tail);
     }

@@ -9,7 +9,9 @@
 /* Streams keep purposes apart: the same counters in two streams are independent. */
 enum { RNG_INIT = 1, RNG_SHUFFLE, RNG_AUGMENT, RNG_SAMPLE, RNG_SYNTHETIC, RNG_TEST, RNG_DROPOUT = 1000 };
 
-typedef struct rng4 { uint32_t v[4]; } rng4;
+typedef struct rng4 {
+    uint32_t v[4];
+} rng4;
 
 /* Philox4x32-10: key = (seed low, seed high), counter = (c0, c1, c2, c3). */
 rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3);
@@ -19,7 +21,8 @@ rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c
 uint32_t rng_u32(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);
 
 float rng_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b); /* [0, 1), 24 bits */
-float rng_normal(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b);  /* N(0, 1), Box-Muller on one block */
+float rng_normal(uint64_t seed, uint32_t stream, uint32_t a,
+                 uint64_t b); /* N(0, 1), Box-Muller on one block */
 uint32_t rng_below(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_t n); /* [0, n), n > 0 */
 
 /* A permutation of 0..n-1 (Fisher-Yates). */

@@ -49,6 +49,12 @@ status status_prefix(status code, const char *format, ...)
     return code;
 }
 
-const char *status_message(void) { return message; }
+const char *status_message(void)
+{
+    return message;
+}
 
-const char *status_place(void) { return place; }
+const char *status_place(void)
+{
+    return place;
+}

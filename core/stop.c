@@ -20,19 +20,28 @@ void stop_install(void)
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sigaction(wanted[i], &action, NULL);
 
-    /* A file over the size limit (ulimit -f, some clusters' quota) shall be a failed write, not a killed run. */
+    /* A file over the size limit (ulimit -f, some clusters' quota) shall be a failed write, not a killed run.
+     */
     signal(SIGXFSZ, SIG_IGN);
 }
 
-bool stop_requested(void) { return received != 0; }
+bool stop_requested(void)
+{
+    return received != 0;
+}
 
 const char *stop_signal(void)
 {
     switch (received) {
-    case SIGTERM: return "SIGTERM";
-    case SIGINT: return "SIGINT";
-    case SIGUSR1: return "SIGUSR1";
-    case SIGUSR2: return "SIGUSR2";
-    default: return "";
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "SIGINT";
+    case SIGUSR1:
+        return "SIGUSR1";
+    case SIGUSR2:
+        return "SIGUSR2";
+    default:
+        return "";
     }
 }

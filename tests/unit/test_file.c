@@ -209,9 +209,11 @@ static void formats_paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replaces),  cmocka_unit_test(old_until_commit), cmocka_unit_test(large_file),
-        cmocka_unit_test(full_disk), cmocka_unit_test(no_space),         cmocka_unit_test(errors_name_the_path),
-        cmocka_unit_test(folders),   cmocka_unit_test(hash),             cmocka_unit_test(formats_paths),
+        cmocka_unit_test(replaces),      cmocka_unit_test(old_until_commit),
+        cmocka_unit_test(large_file),    cmocka_unit_test(full_disk),
+        cmocka_unit_test(no_space),      cmocka_unit_test(errors_name_the_path),
+        cmocka_unit_test(folders),       cmocka_unit_test(hash),
+        cmocka_unit_test(formats_paths),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

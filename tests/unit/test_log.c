@@ -59,8 +59,8 @@ static void say_all(void)
 static void levels(void **state)
 {
     (void)state;
-    static const char *const want[] = { "", "error: e1\n", "error: e1\nwarning: w\n", "error: e1\nwarning: w\ni\n",
-                                        "error: e1\nwarning: w\ni\nd\n" };
+    static const char *const want[] = { "", "error: e1\n", "error: e1\nwarning: w\n",
+                                        "error: e1\nwarning: w\ni\n", "error: e1\nwarning: w\ni\nd\n" };
     for (int l = LOG_QUIET; l <= LOG_DEBUG; l++) {
         log_set_level((log_level)l);
         assert_int_equal(log_get_level(), l);
@@ -108,7 +108,8 @@ enum { THREADS = 4, LINES = 500 };
 
 static void *talk(void *name)
 {
-    for (int i = 0; i < LINES; i++) log_info("%s %s %s %s", (char *)name, (char *)name, (char *)name, (char *)name);
+    for (int i = 0; i < LINES; i++)
+        log_info("%s %s %s %s", (char *)name, (char *)name, (char *)name, (char *)name);
     return NULL;
 }
 
@@ -207,8 +208,10 @@ static void fits_the_width(void **state)
         if (columns > 1) drawn_text(master, text, sizeof text);
         p.drawn -= 1;
         progress_update(&p, 999, "loss 0.123 acc 99.9 % and a note that does not fit most terminals");
-        if (columns > 1) drawn_text(master, text, sizeof text);
-        else text[0] = '\0';
+        if (columns > 1)
+            drawn_text(master, text, sizeof text);
+        else
+            text[0] = '\0';
         progress_end(&p);
         restore();
         close(master);
@@ -233,8 +236,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels),          cmocka_unit_test(file),           cmocka_unit_test(whole_lines),
-        cmocka_unit_test(bar_steps_aside), cmocka_unit_test(fits_the_width), cmocka_unit_test(no_bar_without_terminal),
+        cmocka_unit_test(levels),         cmocka_unit_test(file),
+        cmocka_unit_test(whole_lines),    cmocka_unit_test(bar_steps_aside),
+        cmocka_unit_test(fits_the_width), cmocka_unit_test(no_bar_without_terminal),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
