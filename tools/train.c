@@ -2,6 +2,7 @@
 #include "../core/file.h"
 #include "../core/log.h"
 #include "../core/stop.h"
+#include "../core/threads.h"
 #include "../graph/analysis.h"
 #include "../nets/fit.h"
 #include "cli.h"
@@ -159,6 +160,7 @@ out:
 
 int main(int argc, char **argv)
 {
+    threads_sleep_when_waiting(argv);
     session s = { 0 };
     status st = run(&s, argc, argv);
     close_session(&s);
