@@ -19,7 +19,7 @@ typedef struct layer_analysis {
 
 typedef struct analysis {
     char *arch, *checkpoint;
-    int samples;           /* vertices of the graph: min(analysis.samples, images) */
+    int samples;           /* vertices of the graph: min(analysis.samples, images), or what balance allows */
     int64_t edges;         /* min(analysis.edges, pairs) */
     int histogram_samples;
     norm_kind norm;
@@ -31,21 +31,26 @@ typedef struct analysis {
     layer_analysis *layer;
 } analysis;
 
-/* What analysis_run needs: call before net_compile. Registers taps on every hook of cfg->analysis.hooks. */
+/* What analysis_run needs: call before net_compile. Registers taps on every hook of cfg->analysis.hooks.
+ * The net and the config must outlive it. */
 typedef struct analyser analyser;
 status analyser_create(net *, const config *, analyser **out);
-void analyser_free(analyser *);
+void analyser_free(analyser *); /* NULL is harmless */
 
 /* Runs forward passes of the compiled net (evaluation case `eval_case`, batch size `batch`) over the test
- * images, layer groups within analysis.memory. The caller frees with analysis_free. */
+ * images, layer groups within analysis.memory (of the whole process). Lu's batches are whole ones of
+ * analysis.lu_batch images, as many as there are up to analysis.lu_batches; with fewer images than one batch,
+ * all of them are one. May be called again, e.g. while the net trains; leaves its parameters and statistics
+ * as they are. The caller frees with analysis_free. */
 status analysis_run(analyser *, int eval_case, int batch, const dataset *test, const char *checkpoint, analysis *out);
-void analysis_free(analysis *);
+void analysis_free(analysis *); /* a zeroed one is harmless */
 
-/* analysis.json's content. The caller deletes. */
+/* analysis.json's content. NaN is null. The caller deletes. */
 struct cJSON *analysis_json(const analysis *);
 
-/* Writes analysis.json, modularity.csv, histogram.csv, edges/LAYER.bin and, with `pictures`, the rings and
- * plots into `dir` (made if missing). */
+/* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
+ * rings and plots into `dir` (made if missing). An edge is int32 i, int32 j, float32 sim, little-endian; i and
+ * j count the lines of samples.csv. */
 status analysis_write(const analysis *, const char *dir, bool pictures);
 
 #endif

@@ -1,0 +1,158 @@
+/* graph/edges.c -- the |E| most similar pairs, exactly, in memory for about 2 |E|.
+ *
+ * Candidates collect in a buffer. When more than 2 |E| are there, quickselect moves the first |E| to the
+ * front, and the last of these becomes the threshold that later candidates must beat. The order is total
+ * (similarity, then i, then j), so the outcome does not depend on the order in which the pairs come. */
+#include "edges.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool edge_before(const edge *a, const edge *b)
+{
+    if (a->sim != b->sim) return a->sim > b->sim;
+    return a->i != b->i ? a->i < b->i : a->j < b->j;
+}
+
+static int edge_compare(const void *a, const void *b)
+{
+    return edge_before(a, b) ? -1 : edge_before(b, a) ? 1 : 0;
+}
+
+/* Reorders e so that the first `k` in the order are at the front, the last of them at e[k - 1]:
+ * quickselect [Hoare61]. The pivots come from a fixed sequence that no input was made for. */
+static void edge_select(edge *e, int64_t n, int64_t k)
+{
+    int64_t lo = 0, hi = n - 1, target = k - 1;
+    uint64_t random = 88172645463325252u;
+    while (lo < hi) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        edge pivot = e[lo + (int64_t)((random >> 33) % (uint64_t)(hi - lo + 1))];
+        int64_t i = lo, j = hi;
+        while (i <= j) {
+            while (edge_before(&e[i], &pivot)) i++;
+            while (edge_before(&pivot, &e[j])) j--;
+            if (i <= j) {
+                edge swap = e[i];
+                e[i++] = e[j];
+                e[j--] = swap;
+            }
+        }
+        if (target <= j)
+            hi = j;
+        else if (target >= i)
+            lo = i;
+        else
+            return;
+    }
+}
+
+static int64_t pair_count(int vertices) { return (int64_t)vertices * (vertices - 1) / 2; }
+
+static int64_t top_capacity(int64_t want, int vertices)
+{
+    int64_t pairs = pair_count(vertices), most = want + (int64_t)GRAM_TILE * GRAM_TILE;
+    if (want > pairs / 2 || most + want > pairs) return pairs;
+    return most + want;
+}
+
+size_t edge_top_bytes(int64_t want, int vertices)
+{
+    return (size_t)top_capacity(want, vertices) * sizeof(edge);
+}
+
+status edge_top_open(edge_top *t, int64_t want, int vertices, const int32_t *vertex)
+{
+    status st = OK;
+    int64_t pairs = pair_count(vertices);
+    *t = (edge_top){ .want = want < pairs ? want : pairs, .vertex = vertex };
+    t->capacity = top_capacity(t->want, vertices);
+    TRY_ALLOC(t->edge, malloc((size_t)(t->capacity + 1) * sizeof(edge)));
+out:
+    return st;
+}
+
+void edge_top_close(edge_top *t)
+{
+    free(t->edge);
+    *t = (edge_top){ 0 };
+}
+
+static void top_shrink(edge_top *t)
+{
+    if (t->n <= t->want) return;
+    if (t->want > 0) {
+        edge_select(t->edge, t->n, t->want);
+        t->last = t->edge[t->want - 1];
+        t->raised = true;
+    }
+    t->n = t->want;
+}
+
+/* The members among a tile's columns. */
+typedef struct tile_columns {
+    int n, column[GRAM_TILE];
+    int32_t vertex[GRAM_TILE];
+} tile_columns;
+
+static void find_columns(const edge_top *t, const gram_tile *tile, tile_columns *out)
+{
+    out->n = 0;
+    for (int c = 0; c < tile->cols; c++) {
+        int32_t v = t->vertex[tile->col0 + c];
+        if (v < 0) continue;
+        out->column[out->n] = c;
+        out->vertex[out->n++] = v;
+    }
+}
+
+/* Counts the pairs of row r that are still in the running and, if `out` is given, writes them there. */
+static int scan_row(const edge_top *t, const gram_tile *tile, const tile_columns *columns, int r, edge *out)
+{
+    int32_t i = t->vertex[tile->row0 + r];
+    if (i < 0) return 0;
+    const float *sim = tile->sim + r * GRAM_TILE;
+    int n = 0, from = gram_tile_from(tile, r);
+    for (int c = 0; c < columns->n; c++) {
+        if (columns->column[c] < from) continue;
+        edge e = { i, columns->vertex[c], sim[columns->column[c]] };
+        if (t->raised && (e.sim < t->last.sim || !edge_before(&e, &t->last))) continue;
+        if (out) out[n] = e;
+        n++;
+    }
+    return n;
+}
+
+status edge_top_take(void *ctx, const gram_tile *tile)
+{
+    edge_top *t = ctx;
+    /* Room for the whole tile. Where the buffer has room for every pair there is, it cannot run over. */
+    if (t->n + (int64_t)tile->rows * tile->cols > t->capacity) top_shrink(t);
+    tile_columns columns;
+    find_columns(t, tile, &columns);
+    int64_t begin[GRAM_TILE + 1] = { t->n };
+#pragma omp parallel for schedule(dynamic, 16)
+    for (int r = 0; r < tile->rows; r++) begin[r + 1] = scan_row(t, tile, &columns, r, NULL);
+    for (int r = 0; r < tile->rows; r++) begin[r + 1] += begin[r];
+#pragma omp parallel for schedule(dynamic, 16)
+    for (int r = 0; r < tile->rows; r++) {
+        if (begin[r + 1] > begin[r]) scan_row(t, tile, &columns, r, t->edge + begin[r]);
+    }
+    t->n = begin[tile->rows];
+    return OK;
+}
+
+status edge_top_finish(edge_top *t, edge_list *out)
+{
+    status st = OK;
+    edge *sorted;
+    top_shrink(t);
+    TRY_ALLOC(sorted, malloc((size_t)(t->n + 1) * sizeof(edge)));
+    memcpy(sorted, t->edge, (size_t)t->n * sizeof(edge));
+    qsort(sorted, (size_t)t->n, sizeof(edge), edge_compare);
+    *out = (edge_list){ t->n, sorted };
+    t->n = 0;
+    t->raised = false;
+out:
+    return st;
+}

@@ -1,0 +1,125 @@
+/* graph/features.c -- taps -> matrices. */
+#include "features.h"
+
+#include "../core/stop.h"
+#include "gram.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t matrix_bytes(const feature_matrix *m) { return (size_t)m->room * (size_t)m->dim * sizeof(float); }
+
+status feature_matrix_open(feature_matrix *m, backend *device, int room, int64_t dim)
+{
+    status st = OK;
+    void *x;
+    *m = (feature_matrix){ .device = device, .room = room, .dim = dim };
+    TRY(device->alloc(device, matrix_bytes(m), &x));
+    m->x = x;
+out:
+    return st;
+}
+
+void feature_matrix_close(feature_matrix *m)
+{
+    if (m->x) m->device->release(m->device, m->x, matrix_bytes(m));
+    *m = (feature_matrix){ 0 };
+}
+
+static status reserve_stage(features *f, int64_t values)
+{
+    status st = OK;
+    if (values <= f->stage_room) return OK;
+    free(f->stage);
+    f->stage_room = 0;
+    TRY_ALLOC(f->stage, malloc((size_t)values * sizeof(float)));
+    f->stage_room = values;
+out:
+    return st;
+}
+
+/* A tap_fn. */
+static status take_rows(void *ctx, const tap_view *v)
+{
+    status st = OK;
+    feature_tap *t = ctx;
+    feature_matrix *m = t->into;
+    t->owner->device = v->device;
+    if (!m) return OK;
+    if (m->rows + v->rows > m->room) FAIL(ERR_RUNTIME, "%s: more than %d rows", t->name, m->room);
+    TRY(reserve_stage(t->owner, shape_count(v->shape)));
+    float *stage = t->owner->stage;
+    TRY(tap_read(v, stage));
+    int bad = gram_normalise(stage, v->rows, t->dim);
+    if (bad >= 0) FAIL(ERR_DIVERGED, "%s: activations of row %d are not finite", t->name, m->rows + bad);
+    size_t bytes = (size_t)v->rows * (size_t)t->dim * sizeof(float);
+    TRY(m->device->upload(m->device, m->x + m->rows * t->dim, stage, bytes));
+    m->rows += v->rows;
+out:
+    return st;
+}
+
+status features_open(net *n, hook_set set, features **out)
+{
+    status st = OK;
+    features *f = NULL;
+    int n_hooks;
+    const net_hook *hook = net_hooks(n, &n_hooks);
+    TRY_ALLOC(f, calloc(1, sizeof *f));
+    f->net = n;
+    TRY_ALLOC(f->tap, calloc((size_t)n_hooks + 1, sizeof *f->tap));
+    for (int h = 0; h < n_hooks; h++) {
+        if (!(hook[h].sets & 1u << set)) continue;
+        feature_tap *t = &f->tap[f->n++];
+        t->dim = hook[h].dim;
+        t->owner = f;
+        memcpy(t->name, hook[h].name, sizeof t->name);
+        TRY(net_tap(n, t->name, take_rows, t));
+    }
+    if (f->n == 0) FAIL(ERR_USAGE, "analysis.hooks: %s has no points of this kind", net_arch(n));
+    *out = f;
+out:
+    if (st != OK) features_close(f);
+    return st;
+}
+
+void features_close(features *f)
+{
+    if (!f) return;
+    free(f->tap);
+    free(f->stage);
+    free(f);
+}
+
+static status run_batches(features *f, const feature_source *s)
+{
+    status st = OK;
+    for (;;) {
+        const batch *b;
+        if (stop_requested()) FAIL(STOPPED, "%s: the analysis was left unfinished", stop_signal());
+        TRY(loader_next(s->loader, &b));
+        if (!b) break;
+        TRY(net_input(f->net, s->eval_case, b->x, NULL, b->n));
+        TRY(net_forward(f->net, s->eval_case));
+        progress_update(s->bar, s->bar->done + b->n * s->image_cost, "activations");
+    }
+out:
+    return st;
+}
+
+status features_read(features *f, const feature_source *s, const int *images, int n)
+{
+    status st = OK;
+    for (int i = 0; i < f->n; i++) {
+        if (f->tap[i].into) f->tap[i].into->rows = 0;
+    }
+    TRY(loader_start(s->loader, 0, 0, images, n));
+    TRY(run_batches(f, s));
+    for (int i = 0; i < f->n; i++) {
+        const feature_tap *t = &f->tap[i];
+        if (t->into && t->into->rows != n)
+            FAIL(ERR_RUNTIME, "%s: %d rows from %d images", t->name, t->into->rows, n);
+    }
+out:
+    return st;
+}

@@ -1,0 +1,54 @@
+/* graph/gram.h -- the similarity matrix, sim_ij = h_i . h_j / (|h_i| |h_j|) [Yang23 eq. 6], tile by tile.
+ * Only tiles of the upper triangle are computed, and none is kept: each is shown to the consumers
+ * (histogram.h, edges.h) while it is hot, so one sweep over the features serves them all. */
+#ifndef CLEAVE_GRAM_H
+#define CLEAVE_GRAM_H
+
+#include "../core/backend.h"
+
+enum { GRAM_TILE = 512 };
+
+/* sim[r * GRAM_TILE + c] is the similarity of images row0 + r and col0 + c, positions in one common order.
+ * row0 <= col0. Pairs count where row0 + r < col0 + c: a tile on the diagonal is complete, the consumer
+ * takes its upper half. Every pair comes up exactly once in a sweep. */
+typedef struct gram_tile {
+    int row0, col0, rows, cols;
+    const float *sim;
+} gram_tile;
+
+/* First column of row r whose pair counts. */
+static inline int gram_tile_from(const gram_tile *t, int r)
+{
+    int c = t->row0 + r + 1 - t->col0;
+    return c > 0 ? c : 0;
+}
+
+typedef struct gram_consumer {
+    status (*take)(void *ctx, const gram_tile *);
+    void *ctx;
+} gram_consumer;
+
+typedef struct gram {
+    backend *device;
+    float *tile; /* of the device */
+    float *host;
+    const gram_consumer *consumer;
+    int n_consumers;
+} gram;
+
+/* `consumers` must outlive the gram. */
+status gram_open(gram *, backend *, const gram_consumer *consumers, int n_consumers);
+void gram_close(gram *); /* a zeroed gram is harmless */
+
+/* Rows [rows, dim] -> unit length, x / max(|x|, 1e-8), the norm summed in double; host memory. Returns the
+ * first row with a value that is not finite, else -1. */
+int gram_normalise(float *x, int rows, int64_t dim);
+
+/* All pairs among `rows` normalised rows in the device's memory; `first` is the position of row 0. */
+status gram_triangle(gram *, const float *x, int rows, int64_t dim, int first);
+
+/* All pairs of a row of a with a row of b; first_a + rows_a <= first_b. */
+status gram_rectangle(gram *, const float *a, int rows_a, int first_a, const float *b, int rows_b, int first_b,
+                      int64_t dim);
+
+#endif

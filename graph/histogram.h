@@ -1,0 +1,18 @@
+/* graph/histogram.h -- how similar pairs of images are: [Yang23 sec. 4.1]. */
+#ifndef CLEAVE_HISTOGRAM_H
+#define CLEAVE_HISTOGRAM_H
+
+#include "gram.h"
+
+enum { HISTOGRAM_BINS = 10 };
+
+/* bin = min(9, floor(10 sim)); negative similarities fall in bin 0 and are also counted apart. */
+typedef struct histogram {
+    int limit; /* pairs among the first `limit` positions count */
+    int64_t bin[HISTOGRAM_BINS], negative;
+} histogram;
+
+/* A gram_consumer; ctx is a histogram. */
+status histogram_take(void *ctx, const gram_tile *);
+
+#endif

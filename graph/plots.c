@@ -1,0 +1,151 @@
+/* graph/plots.c -- curves and histograms through a pipe to gnuplot: [Yang23] fig. 2 and 4, SPEC 7. */
+#include "plots.h"
+
+#include "../core/log.h"
+#include "histogram.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { NO_GNUPLOT = 127 };
+
+/* ---- the script ---- */
+
+static const char *norm_text(norm_kind norm) { return norm == NORM_NEWMAN ? "newman" : "literal"; }
+
+/* A gnuplot string: 'text', quotes doubled. */
+static void put_quoted(FILE *f, const char *text)
+{
+    fputc('\'', f);
+    for (; *text; text++) {
+        if (*text == '\'') fputc('\'', f);
+        fputc(*text, f);
+    }
+    fputc('\'', f);
+}
+
+static void set_output(FILE *f, const char *dir, const char *name, bool svg, int width, int height)
+{
+    fprintf(f, "reset\nset terminal %s noenhanced size %d,%d font ',11' background rgb 'white'\nset output ",
+            svg ? "svg" : "pngcairo", width, height);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.%s", dir, name, svg ? "svg" : "png");
+    put_quoted(f, path);
+    fputc('\n', f);
+}
+
+static void put_curve_data(FILE *f, const analysis *a)
+{
+    fprintf(f, "$curves << EOD\n");
+    for (int l = 0; l < a->n_layers; l++) {
+        const layer_analysis *x = &a->layer[l];
+        fprintf(f, "%d %s %.9g %.9g %.9g\n", l, x->name, x->yang.M, x->lu.mean, x->lu.sd);
+    }
+    fprintf(f, "EOD\n");
+}
+
+static void put_curves(FILE *f, const analysis *a, const char *dir, bool svg)
+{
+    int width = 160 + 26 * a->n_layers;
+    char text[512];
+    snprintf(text, sizeof text, "%s: %d images, %lld edges, norm %s", a->arch, a->samples, (long long)a->edges,
+             norm_text(a->norm));
+    set_output(f, dir, "curves", svg, width < 720 ? 720 : width, 520);
+    fprintf(f, "set title ");
+    put_quoted(f, text);
+    fprintf(f, "\nset datafile missing 'nan'\nset xtics rotate by 60 right nomirror\nset xrange [-0.5:%d.5]\n"
+               "set ylabel 'modularity'\nset yrange [*<0:1<*]\nset ytics 0.1 nomirror\nset grid ytics lc rgb '#d8d8d8'\n"
+               "set border 3 lc rgb '#606060'\nset key top left reverse Left\n",
+            a->n_layers - 1);
+    fprintf(f, "plot $curves using 1:3:xtic(2) with linespoints lw 2 pt 7 ps 0.8 lc rgb '#0072b2' title 'M (Yang et al.)', "
+               "'' using 1:4 with linespoints lw 2 pt 5 ps 0.8 lc rgb '#e69f00' title 'Q (Lu et al.), mean and "
+               "standard deviation', '' using 1:4:5 with yerrorbars pt 0 lc rgb '#e69f00' notitle\nset output\n");
+}
+
+static double histogram_pairs(const layer_analysis *l)
+{
+    double pairs = 0;
+    for (int b = 0; b < HISTOGRAM_BINS; b++) pairs += (double)l->histogram[b];
+    return pairs > 0 ? pairs : 1;
+}
+
+static void put_histogram_data(FILE *f, const analysis *a)
+{
+    fprintf(f, "$histograms << EOD\n");
+    for (int l = 0; l < a->n_layers; l++) {
+        double pairs = histogram_pairs(&a->layer[l]);
+        for (int b = 0; b < HISTOGRAM_BINS; b++)
+            fprintf(f, "%g %.6g\n", (b + 0.5) / HISTOGRAM_BINS, 100 * (double)a->layer[l].histogram[b] / pairs);
+        fprintf(f, "\n\n");
+    }
+    fprintf(f, "EOD\n");
+}
+
+static double tallest_bar(const analysis *a)
+{
+    double tallest = 1;
+    for (int l = 0; l < a->n_layers; l++) {
+        double pairs = histogram_pairs(&a->layer[l]);
+        for (int b = 0; b < HISTOGRAM_BINS; b++) tallest = fmax(tallest, 100 * (double)a->layer[l].histogram[b] / pairs);
+    }
+    return tallest;
+}
+
+/* All panels have the same axes; only those at the left and at the bottom carry numbers. */
+static void put_histograms(FILE *f, const analysis *a, const char *dir, bool svg)
+{
+    int columns = a->n_layers < 6 ? a->n_layers : 6, rows = (a->n_layers + columns - 1) / columns;
+    int width = 90 + 170 * columns, height = 110 + 130 * rows;
+    char text[512];
+    snprintf(text, sizeof text, "%s: cosine similarity of the pairs of %d images, %% of pairs", a->arch,
+             a->histogram_samples);
+    set_output(f, dir, "histograms", svg, width < 560 ? 560 : width, height);
+    fprintf(f, "set multiplot layout %d,%d margins char 6,2,3,3 spacing char 2,2.2 title ", rows, columns);
+    put_quoted(f, text);
+    fprintf(f, "\nset xrange [0:1]\nset yrange [0:%g]\nset border 3 lc rgb '#606060'\nset style fill solid 0.9\n"
+               "set boxwidth 0.09\nset ytics nomirror font ',9'\nunset key\n", tallest_bar(a));
+    for (int l = 0; l < a->n_layers; l++) {
+        fprintf(f, "set title ");
+        put_quoted(f, a->layer[l].name);
+        fprintf(f, " font ',10' offset 0,-0.8\nset format y '%s'\n", l % columns ? "" : "%g");
+        fprintf(f, "set xtics 0,0.5,1 nomirror font ',9'\nset format x '%s'\n", l + columns < a->n_layers ? "" : "%g");
+        fprintf(f, "plot $histograms index %d using 1:2 with boxes lc rgb '#0072b2'\n", l);
+    }
+    fprintf(f, "unset multiplot\nset output\n");
+}
+
+static void put_script(FILE *f, const analysis *a, const char *dir)
+{
+    put_curve_data(f, a);
+    put_histogram_data(f, a);
+    for (int svg = 0; svg < 2; svg++) {
+        put_curves(f, a, dir, svg);
+        put_histograms(f, a, dir, svg);
+    }
+}
+
+/* ---- the pipe ---- */
+
+status plots_write(const analysis *a, const char *dir)
+{
+    status st = OK;
+    /* gnuplot may end early: that must be an error here, not a SIGPIPE. */
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+    sigaction(SIGPIPE, &ignore, &before);
+    fflush(NULL);
+    FILE *f = popen("command -v gnuplot >/dev/null || exit 127; exec gnuplot", "w");
+    if (!f) FAIL(ERR_RUNTIME, "gnuplot: %s", strerror(errno));
+    put_script(f, a, dir);
+    int end = pclose(f);
+    if (WIFEXITED(end) && WEXITSTATUS(end) == NO_GNUPLOT)
+        log_warn("gnuplot is not installed: no curves and no histograms as pictures (the numbers are in the CSV files)");
+    else if (end != 0)
+        FAIL(ERR_RUNTIME, "%s: gnuplot failed (%s %d)", dir, WIFEXITED(end) ? "exit code" : "signal",
+             WIFEXITED(end) ? WEXITSTATUS(end) : WTERMSIG(end));
+out:
+    sigaction(SIGPIPE, &before, NULL);
+    return st;
+}

@@ -1,0 +1,343 @@
+/* graph/ring.c -- ring graphs with cairo, as PNG and as SVG: [Yang23] fig. 3 via SPEC 7. */
+#include "ring.h"
+
+#include "../core/file.h"
+#include "palette.h"
+
+#include <cairo-svg.h>
+#include <cairo.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Edges that are stroked together: their crossings do not darken, and SVG names colour and width once. */
+enum { STROKE_EDGES = 16 };
+
+static const double TURN = 6.283185307179586;
+
+/* Where everybody stands; the same for all layers. */
+typedef struct ring_layout {
+    double *vertex; /* [samples] angle */
+    double *from;   /* [classes] angle at which the class begins */
+    double *to;     /* [classes] */
+} ring_layout;
+
+/* One ring on a page. */
+typedef struct ring {
+    cairo_t *c;
+    const analysis *a;
+    const layer_analysis *l;
+    const ring_layout *layout;
+    double x, y, radius;
+    int64_t shown; /* edges */
+} ring;
+
+static void layout_close(ring_layout *p)
+{
+    free(p->vertex);
+    free(p->from);
+    *p = (ring_layout){ 0 };
+}
+
+/* Clockwise from the top, a tenth of the circle for the gaps between classes. */
+static status layout_open(const analysis *a, ring_layout *out)
+{
+    status st = OK;
+    int *seen = NULL, present = 0;
+    ring_layout p = { 0 };
+    TRY_ALLOC(p.vertex, malloc(((size_t)a->samples + 1) * sizeof(double)));
+    TRY_ALLOC(p.from, malloc(((size_t)a->classes * 2 + 1) * sizeof(double)));
+    TRY_ALLOC(seen, calloc((size_t)a->classes + 1, sizeof(int)));
+    p.to = p.from + a->classes;
+    for (int i = 0; i < a->samples; i++) present += seen[a->label[i]]++ == 0;
+    double gap = present > 1 ? 0.1 * TURN / present : 0, step = (TURN - gap * present) / fmax(a->samples, 1);
+    double at = -TURN / 4;
+    for (int c = 0; c < a->classes; c++) {
+        p.from[c] = at;
+        p.to[c] = at + step * seen[c];
+        at = p.to[c] + (seen[c] ? gap : 0);
+        seen[c] = 0;
+    }
+    for (int i = 0; i < a->samples; i++) p.vertex[i] = p.from[a->label[i]] + step * (seen[a->label[i]]++ + 0.5);
+    *out = p;
+    p = (ring_layout){ 0 };
+out:
+    free(seen);
+    layout_close(&p);
+    return st;
+}
+
+/* ---- edges ---- */
+
+static double snap(double x) { return round(x * 4) / 4; } /* quarter pixels: short numbers in SVG */
+
+/* Bent towards the centre, so that edges within a class leave the rim and can be told apart. */
+static void edge_path(const ring *g, edge e)
+{
+    double a = g->layout->vertex[e.i], b = g->layout->vertex[e.j];
+    double xa = g->radius * cos(a), ya = g->radius * sin(a), xb = g->radius * cos(b), yb = g->radius * sin(b);
+    const double keep = 0.55;
+    cairo_move_to(g->c, snap(g->x + xa), snap(g->y + ya));
+    cairo_curve_to(g->c, snap(g->x + keep * xa), snap(g->y + keep * ya), snap(g->x + keep * xb),
+                   snap(g->y + keep * yb), snap(g->x + xb), snap(g->y + yb));
+}
+
+/* The k-th of the `shown` edges, evenly spaced in the order of similarity. */
+static edge shown_edge(const ring *g, int64_t k)
+{
+    return g->l->edges.edge[(int64_t)((double)k * (double)g->l->edges.n / (double)g->shown)];
+}
+
+/* Class of an edge, or -1 between classes. */
+static int edge_class(const ring *g, edge e)
+{
+    return g->a->label[e.i] == g->a->label[e.j] ? g->a->label[e.i] : -1;
+}
+
+static void draw_class(const ring *g, int class, int64_t count)
+{
+    double rgb[3] = { palette_wrong[0] / 255.0, palette_wrong[1] / 255.0, palette_wrong[2] / 255.0 };
+    if (count == 0) return;
+    if (class >= 0) palette_class(class, rgb);
+    /* The more edges, the fainter each: their sum keeps its shades. */
+    double alpha = fmin(0.8, fmax(0.05, (class < 0 ? 9 : 6) / sqrt((double)count) * sqrt(g->radius / 400)));
+    cairo_set_source_rgba(g->c, rgb[0], rgb[1], rgb[2], alpha);
+    int pending = 0;
+    for (int64_t k = 0; k < g->shown; k++) {
+        edge e = shown_edge(g, k);
+        if (edge_class(g, e) != class) continue;
+        edge_path(g, e);
+        if (++pending % STROKE_EDGES == 0) cairo_stroke(g->c);
+    }
+    cairo_stroke(g->c);
+}
+
+static status draw_edges(const ring *g)
+{
+    status st = OK;
+    int64_t *count; /* [0] between classes, [1 + class] within */
+    TRY_ALLOC(count, calloc((size_t)g->a->classes + 1, sizeof *count));
+    for (int64_t k = 0; k < g->shown; k++) count[1 + edge_class(g, shown_edge(g, k))]++;
+    cairo_set_line_width(g->c, g->radius > 300 ? 0.7 : 0.5);
+    for (int c = 0; c < g->a->classes; c++) draw_class(g, c, count[1 + c]);
+    draw_class(g, -1, count[0]);
+    free(count);
+out:
+    return st;
+}
+
+/* ---- rim and labels ---- */
+
+static void draw_rim(const ring *g)
+{
+    double width = fmax(4, g->radius / 40);
+    cairo_set_line_width(g->c, width);
+    for (int c = 0; c < g->a->classes; c++) {
+        double rgb[3], from = g->layout->from[c], to = g->layout->to[c];
+        if (to <= from) continue;
+        palette_class(c, rgb);
+        cairo_set_source_rgb(g->c, rgb[0], rgb[1], rgb[2]);
+        cairo_new_path(g->c);
+        cairo_arc(g->c, g->x, g->y, g->radius + width / 2 + 1, from, to);
+        cairo_stroke(g->c);
+    }
+}
+
+/* Writes text with its left end, middle or right end (anchor 0, 0.5, 1) at x, y. */
+static void put_text(cairo_t *c, double x, double y, double anchor, double size, const char *text)
+{
+    cairo_text_extents_t e;
+    cairo_set_font_size(c, size);
+    cairo_text_extents(c, text, &e);
+    cairo_move_to(c, x - anchor * e.x_advance, y);
+    cairo_show_text(c, text);
+}
+
+/* Class name and its share of the edge ends; along the radius where there are many classes. */
+static void draw_label(const ring *g, int class)
+{
+    double middle = (g->layout->from[class] + g->layout->to[class]) / 2, away = g->radius * 1.06;
+    char text[96];
+    bool many = g->a->classes > 24;
+    snprintf(text, sizeof text, many ? "%.24s" : "%.40s  %.0f %%", g->a->class_name[class],
+             100 * g->l->yang.class_share[class]);
+    if (!many) {
+        double side = cos(middle), anchor = 0.5 - 0.5 * fmax(-1, fmin(1, side * 2.5));
+        put_text(g->c, g->x + away * side, g->y + away * sin(middle) + 5 + 6 * sin(middle), anchor, 15, text);
+        return;
+    }
+    cairo_save(g->c);
+    cairo_translate(g->c, g->x, g->y);
+    cairo_rotate(g->c, middle);
+    if (cos(middle) < 0) cairo_rotate(g->c, TURN / 2);
+    put_text(g->c, cos(middle) < 0 ? -away : away, 3, cos(middle) < 0 ? 1 : 0, 9, text);
+    cairo_restore(g->c);
+}
+
+static void draw_labels(const ring *g)
+{
+    cairo_set_source_rgb(g->c, 0.2, 0.2, 0.2);
+    for (int c = 0; c < g->a->classes; c++) {
+        if (g->layout->to[c] > g->layout->from[c]) draw_label(g, c);
+    }
+}
+
+/* ---- pages ---- */
+
+static void clear_page(cairo_t *c)
+{
+    cairo_set_source_rgb(c, 1, 1, 1);
+    cairo_paint(c);
+    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_set_line_cap(c, CAIRO_LINE_CAP_BUTT);
+}
+
+typedef struct page {
+    const analysis *a;
+    ring_layout layout;
+    int layer; /* of a single ring */
+    int columns; double cell;
+    double width, height;
+    status (*draw)(const struct page *, cairo_t *);
+} page;
+
+static status draw_one(const page *p, cairo_t *c)
+{
+    status st = OK;
+    const analysis *a = p->a;
+    const layer_analysis *l = &a->layer[p->layer];
+    ring g = { c, a, l, &p->layout, p->width / 2, p->height / 2 + 35, 400, l->edges.n };
+    char text[256];
+    if (g.shown > RING_MAX_EDGES) g.shown = RING_MAX_EDGES;
+    clear_page(c);
+    TRY(draw_edges(&g));
+    draw_rim(&g);
+    draw_labels(&g);
+    snprintf(text, sizeof text, "%s    r = %.3f    M = %.3f", l->name, l->yang.r, l->yang.M);
+    put_text(c, p->width / 2, 36, 0.5, 26, text);
+    int n = snprintf(text, sizeof text, "%d images, %lld edges, %d images without an edge; red: between classes",
+                     a->samples, (long long)l->edges.n, l->yang.isolated);
+    if (g.shown < l->edges.n)
+        snprintf(text + n, sizeof text - (size_t)n, "; %lld of the edges are drawn", (long long)g.shown);
+    cairo_set_source_rgb(c, 0.4, 0.4, 0.4);
+    put_text(c, p->width / 2, 62, 0.5, 15, text);
+out:
+    return st;
+}
+
+static status draw_cell(const page *p, cairo_t *c, int layer, int64_t shown)
+{
+    status st = OK;
+    const layer_analysis *l = &p->a->layer[layer];
+    double x = (layer % p->columns + 0.5) * p->cell, y = 40 + layer / p->columns * (p->cell + 24);
+    ring g = { c, p->a, l, &p->layout, x, y + 30 + p->cell / 2, p->cell / 2 - 16, shown };
+    char text[160];
+    TRY(draw_edges(&g));
+    draw_rim(&g);
+    cairo_set_source_rgb(c, 0.2, 0.2, 0.2);
+    put_text(c, x, y + 16, 0.5, 15, l->name);
+    cairo_set_source_rgb(c, 0.4, 0.4, 0.4);
+    snprintf(text, sizeof text, "r %.2f   M %.2f", l->yang.r, l->yang.M);
+    put_text(c, x, y + 34, 0.5, 13, text);
+out:
+    return st;
+}
+
+static status draw_all(const page *p, cairo_t *c)
+{
+    status st = OK;
+    char text[200];
+    int64_t shown = RING_ALL_EDGES / p->a->n_layers;
+    if (shown > RING_SMALL_EDGES) shown = RING_SMALL_EDGES;
+    if (shown > p->a->edges) shown = p->a->edges;
+    clear_page(c);
+    for (int l = 0; l < p->a->n_layers; l++) TRY(draw_cell(p, c, l, shown));
+    cairo_set_source_rgb(c, 0.2, 0.2, 0.2);
+    snprintf(text, sizeof text, "%s: %lld of %lld edges are drawn; red: between classes", p->a->arch,
+             (long long)shown, (long long)p->a->edges);
+    put_text(c, 16, 26, 0, 15, text);
+out:
+    return st;
+}
+
+/* ---- files ---- */
+
+/* A cairo_write_func_t. The message of a failure is in status_message. */
+static cairo_status_t put_bytes(void *ctx, const unsigned char *data, unsigned n)
+{
+    return file_put(ctx, data, n) == OK ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
+}
+
+static status check(cairo_status_t s, const char *path)
+{
+    if (s == CAIRO_STATUS_SUCCESS) return OK;
+    if (s == CAIRO_STATUS_WRITE_ERROR) return ERR_RUNTIME; /* said already by put_bytes */
+    return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: cairo: %s", path, cairo_status_to_string(s));
+}
+
+static status draw_on(const page *p, cairo_surface_t *s, double scale, const char *path)
+{
+    status st = OK;
+    cairo_t *c = cairo_create(s);
+    TRY(check(cairo_status(c), path));
+    cairo_scale(c, scale, scale);
+    TRY(p->draw(p, c));
+    TRY(check(cairo_status(c), path));
+out:
+    cairo_destroy(c);
+    return st;
+}
+
+static status write_page(const page *p, const char *dir, const char *name, bool svg)
+{
+    status st = OK;
+    file_writer w = { 0 };
+    cairo_surface_t *s = NULL;
+    char path[4096];
+    const double scale = svg ? 1 : 1.25;
+    TRY(path_format(path, sizeof path, "%s/%s.%s", dir, name, svg ? "svg" : "png"));
+    TRY(file_begin(&w, path));
+    if (svg)
+        s = cairo_svg_surface_create_for_stream(put_bytes, &w, p->width, p->height);
+    else
+        s = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(p->width * scale), (int)(p->height * scale));
+    TRY(check(cairo_surface_status(s), path));
+    TRY(draw_on(p, s, scale, path));
+    if (!svg) TRY(check(cairo_surface_write_to_png_stream(s, put_bytes, &w), path));
+    cairo_surface_finish(s);
+    TRY(check(cairo_surface_status(s), path));
+    TRY(file_commit(&w));
+out:
+    if (s) cairo_surface_destroy(s);
+    if (st != OK) file_abandon(&w);
+    return st;
+}
+
+static status write_both(page *p, const char *dir, const char *name)
+{
+    status st = OK;
+    TRY(layout_open(p->a, &p->layout));
+    TRY(write_page(p, dir, name, false));
+    TRY(write_page(p, dir, name, true));
+out:
+    layout_close(&p->layout);
+    return st;
+}
+
+status ring_write(const analysis *a, int layer, const char *dir)
+{
+    char name[96];
+    page p = { .a = a, .layer = layer, .width = 1080, .height = 1000, .draw = draw_one };
+    snprintf(name, sizeof name, "ring-%s", a->layer[layer].name);
+    return write_both(&p, dir, name);
+}
+
+status ring_write_all(const analysis *a, const char *dir)
+{
+    int columns = a->n_layers < 6 ? a->n_layers : a->n_layers <= 40 ? 6 : 10;
+    int rows = (a->n_layers + columns - 1) / columns;
+    page p = { .a = a, .columns = columns, .cell = 220, .draw = draw_all };
+    p.width = fmax(columns * p.cell, 440);
+    p.height = 60 + rows * (p.cell + 24);
+    return write_both(&p, dir, "rings");
+}

@@ -1,0 +1,19 @@
+/* graph/sample.h -- which images an analysis looks at. */
+#ifndef CLEAVE_SAMPLE_H
+#define CLEAVE_SAMPLE_H
+
+#include "../core/status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Draws min(want, n) of the images 0..n-1 without replacement; the same for every layer and device.
+ * balanced: of every class that occurs the same number, want / classes or as many as the smallest one has.
+ * out: [n], the *count images drawn, ascending. */
+status sample_draw(uint64_t seed, int want, bool balanced, const int32_t *label, int n, int classes, int *out,
+                   int *count);
+
+/* The images needed, ascending: the first `prefix` and the sample.
+ * image: [n]; vertex: [n], vertex[p] = place in the sample of image[p], or -1. Returns how many. */
+int sample_union(const int *sample, int n_sample, int prefix, int n, int *image, int32_t *vertex);
+
+#endif
