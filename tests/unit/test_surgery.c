@@ -2,17 +2,8 @@
  * not change what the net computes. prune/surgery.h. */
 #include "../../nets/checkpoint.h"
 #include "../../prune/surgery.h"
+#include "../scratch.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 enum { MAX_NAMES = 24 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -162,20 +153,7 @@ static void names_union(void **state)
 /* ---- inheriting, on the reference device ---- */
 
 static const net_case one_image = { 1, false };
-static char parent_path[] = "/tmp/cleave-surgery-XXXXXX";
-
-static int make_path(void **state)
-{
-    (void)state;
-    int fd = mkstemp(parent_path);
-    return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    return unlink(parent_path);
-}
+static const char *parent_path;
 
 typedef struct trained {
     backend *b;
@@ -235,6 +213,7 @@ static void logits(net *n, float out[10])
 
 static void save(net *n, st_file *f)
 {
+    parent_path = scratch_path("parent.safetensors");
     assert_int_equal(checkpoint_save(n, parent_path, NULL, 0, NULL), OK);
     assert_int_equal(st_open(parent_path, f), OK);
 }
@@ -351,5 +330,5 @@ int main(void)
         cmocka_unit_test(every_kept_tensor_is_copied),
         cmocka_unit_test(inheriting_fails),
     };
-    return cmocka_run_group_tests(tests, make_path, remove_path);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

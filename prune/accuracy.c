@@ -1,0 +1,36 @@
+/* prune/accuracy.c -- one evaluation: build, compile, inherit, run over the test images. */
+#include "accuracy.h"
+#include "../core/log.h"
+#include "../core/progress.h"
+#include "../nets/fit.h"
+#include "surgery.h"
+#include <stdio.h>
+
+status accuracy_measure(const config *cfg, const char *checkpoint, const dataset *test, accuracy *out,
+                        float *logits)
+{
+    status st = OK;
+    backend *b = NULL;
+    net *n = NULL;
+    st_file f = { 0 };
+    loss_stats stats = { 0 };
+    char why[256] = "";
+
+    TRY(st_open(checkpoint, &f));
+    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(backend_open(cfg->device, cfg->threads, &b, why, sizeof why));
+    log_debug("%s: %s", b->description, why);
+    TRY(fit_compile(cfg, NULL, n, b));
+    TRY(surgery_inherit(n, &f, checkpoint));
+    double start = time_now();
+    TRY(fit_evaluate(n, FIT_CASE_EVAL, cfg->train.batch, &cfg->data, test, &stats, logits));
+    double seconds = time_now() - start, rows = (double)stats.rows;
+    *out = (accuracy){ stats.rows, stats.correct, (double)stats.correct / rows, stats.loss / rows,
+                       rows / seconds };
+    snprintf(out->device, sizeof out->device, "%s", b->description);
+out:
+    net_free(n);
+    backend_close(b);
+    st_close(&f);
+    return st;
+}

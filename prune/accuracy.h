@@ -1,0 +1,21 @@
+/* prune/accuracy.h -- how good a checkpoint is on the test images: as it is, or with units left out. */
+#ifndef CLEAVE_ACCURACY_H
+#define CLEAVE_ACCURACY_H
+
+#include "../core/config.h"
+#include "../data/dataset.h"
+
+typedef struct accuracy {
+    int64_t samples, correct;
+    double top1;         /* correct / samples */
+    double loss;         /* mean cross-entropy, label smoothing 0 */
+    double images_per_s; /* loading and augmentation included */
+    char device[128];
+} accuracy;
+
+/* Builds cfg->net without cfg->net.remove on cfg->device, fills it from the checkpoint (as surgery_inherit
+ * does) and evaluates it. logits: [test->n, classes] in the order of the data set, or NULL. */
+status accuracy_measure(const config *, const char *checkpoint, const dataset *test, accuracy *out,
+                        float *logits);
+
+#endif

@@ -1,0 +1,16 @@
+/* prune/curve.h -- the analysis that the criterion reads: the one on disk if it fits, else a new one. */
+#ifndef CLEAVE_CURVE_H
+#define CLEAVE_CURVE_H
+
+#include "../core/config.h"
+#include "../data/dataset.h"
+
+struct cJSON;
+
+/* The content of DIR/analysis.json if that file is newer than the checkpoint, names it, has as many samples
+ * and edges as `cfg` asks for and a layer for each unit of cfg->net; else (or with `anew`) the checkpoint is
+ * analysed on cfg->device and the result written to DIR, without pictures. The caller deletes *out. */
+status curve_analysis(const config *cfg, const char *checkpoint, const char *dir, bool anew,
+                      const dataset *test, struct cJSON **out);
+
+#endif

@@ -1,0 +1,160 @@
+#include "finetune.h"
+#include "../core/file.h"
+#include "../core/log.h"
+#include "surgery.h"
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the configuration ---- */
+
+/* KEY=value with the value as JSON, which is YAML too: whatever is in a path, the quoting holds. */
+static status override_json(const char *key, cJSON *value, char **out)
+{
+    status st = OK;
+    char *text = NULL;
+    TRY_ALLOC(text, cJSON_PrintUnformatted(value));
+    size_t bytes = strlen(key) + strlen(text) + 2;
+    TRY_ALLOC(*out, malloc(bytes));
+    TRY(path_format(*out, bytes, "%s=%s", key, text));
+out:
+    cJSON_free(text);
+    cJSON_Delete(value);
+    return st;
+}
+
+static cJSON *json_names(char *const *names, unsigned n)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (unsigned i = 0; i < n; i++)
+        if (!cJSON_AddItemToArray(list, cJSON_CreateString(names[i]))) return cJSON_Delete(list), NULL;
+    return list;
+}
+
+static const char *name_suffix(const choice *c)
+{
+    if (!strcmp(c->metric, "yang")) return "-pruned";
+    return !strcmp(c->metric, "lu") ? "-pruned-lu" : "-pruned-hand";
+}
+
+enum { MAX_OVERRIDES = 4 };
+
+static status override_all(const config *parent, const char *checkpoint, const choice *c,
+                           char *list[MAX_OVERRIDES], int *n)
+{
+    status st = OK;
+    char name[256], **removed = NULL;
+    unsigned n_removed = 0;
+    bool inherit = parent->prune.init == INIT_INHERIT;
+    TRY(path_format(name, sizeof name, "%s%s", parent->name, name_suffix(c)));
+    TRY(surgery_names(parent->net.remove, parent->net.remove_count, c->cut, c->n_cut, &removed, &n_removed));
+    TRY(override_json("name", cJSON_CreateString(name), &list[*n]));
+    ++*n;
+    TRY(override_json("net.remove", json_names(removed, n_removed), &list[*n]));
+    ++*n;
+    TRY(override_json("net.weights", cJSON_CreateString(inherit ? checkpoint : ""), &list[*n]));
+    ++*n;
+    if (parent->prune.epochs == 0) goto out;
+    TRY(override_json("train.epochs", cJSON_CreateNumber(parent->prune.epochs), &list[*n]));
+    ++*n;
+out:
+    surgery_names_free(removed, n_removed);
+    return st;
+}
+
+status finetune_config(const config *parent, const char *checkpoint, const choice *c, config **out)
+{
+    status st = OK;
+    char *yaml = NULL, *override[MAX_OVERRIDES] = { 0 };
+    int n = 0;
+    TRY(config_yaml(parent, &yaml));
+    TRY(override_all(parent, checkpoint, c, override, &n));
+    TRY(config_parse("the parent's configuration", yaml, override, n, out));
+out:
+    for (int i = 0; i < MAX_OVERRIDES; i++) free(override[i]);
+    free(yaml);
+    return st;
+}
+
+/* ---- metadata: where it comes from, and why each unit went ---- */
+
+static bool add_cut(cJSON *list, const choice_unit *u)
+{
+    cJSON *j = cJSON_CreateObject();
+    if (!cJSON_AddItemToArray(list, j)) {
+        cJSON_Delete(j);
+        return false;
+    }
+    return cJSON_AddStringToObject(j, "name", u->name) &&
+           cJSON_AddStringToObject(j, "reason", u->decision.reason);
+}
+
+/* The cuts of the parent, if it is pruned itself, then those made now. */
+static status cuts_text(const st_file *parent, const choice *c, char **out)
+{
+    status st = OK;
+    const char *before = st_meta(parent, "cuts");
+    cJSON *list = before ? cJSON_Parse(before) : NULL;
+    if (!cJSON_IsArray(list)) {
+        cJSON_Delete(list);
+        TRY_ALLOC(list, cJSON_CreateArray());
+    }
+    for (int i = 0; i < c->n_units; i++)
+        if (c->unit[i].decision.cut && !add_cut(list, &c->unit[i])) FAIL(ERR_RUNTIME, "out of memory");
+    TRY_ALLOC(*out, cJSON_PrintUnformatted(list));
+out:
+    cJSON_Delete(list);
+    return st;
+}
+
+/* ---- training ---- */
+
+static status start_values(const finetune_job *job, net *n, const st_file *parent)
+{
+    status st = OK;
+    if (job->cfg->net.weights[0])
+        TRY(surgery_inherit(n, parent, job->checkpoint));
+    else
+        TRY(fit_start_values(job->cfg, n));
+out:
+    return st;
+}
+
+static status open_run(const finetune_job *job, const backend *b, rundir *run)
+{
+    status st = OK;
+    char path[4096];
+    TRY(rundir_create(job->cfg, b, job->argc, job->argv, run));
+    TRY(rundir_file(run, "log.txt", path, sizeof path));
+    TRY(log_open(path, true));
+    log_info("fine-tuning without %u more units in %s", job->choice->n_cut, run->path);
+out:
+    return st;
+}
+
+status finetune(const finetune_job *job, rundir *run, fit_result *out)
+{
+    status st = OK;
+    const config_net *c = &job->cfg->net;
+    backend *b = NULL;
+    net *n = NULL;
+    st_file parent = { 0 };
+    char *cuts = NULL, why[256];
+    TRY(st_open(job->checkpoint, &parent));
+    TRY(cuts_text(&parent, job->choice, &cuts));
+    TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &n));
+    TRY(backend_open(job->cfg->device, job->cfg->threads, &b, why, sizeof why));
+    TRY(fit_compile(job->cfg, job->train, n, b));
+    TRY(start_values(job, n, &parent));
+    TRY(open_run(job, b, run));
+    log_info("%s", why);
+    const st_pair meta[] = { { "parent", (char *)job->checkpoint }, { "cuts", cuts } };
+    const fit_job work = { job->cfg, n, job->train, job->test, run, meta, 2, .resume = true };
+    TRY(fit(&work, out));
+out:
+    free(cuts);
+    net_free(n);
+    backend_close(b);
+    st_close(&parent);
+    return st;
+}

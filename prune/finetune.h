@@ -1,0 +1,29 @@
+/* prune/finetune.h -- the pruned net becomes a run of its own, trained by the same protocol as any other. */
+#ifndef CLEAVE_FINETUNE_H
+#define CLEAVE_FINETUNE_H
+
+#include "../core/rundir.h"
+#include "../data/dataset.h"
+#include "../nets/fit.h"
+#include "choose.h"
+
+/* The parent's config with name NAME-pruned (by Q: NAME-pruned-lu; by hand: NAME-pruned-hand), net.remove =
+ * what the parent lacks and what goes now, net.weights = the parent checkpoint (init: scratch: none) and
+ * train.epochs = prune.epochs, if that is given. So `train` could continue the run, and the same cut of the
+ * same parent is the same run directory. The caller frees. */
+status finetune_config(const config *parent, const char *checkpoint, const choice *, config **out);
+
+typedef struct finetune_job {
+    const config *cfg;      /* of finetune_config */
+    const char *checkpoint; /* the parent's */
+    const choice *choice;
+    const dataset *train, *test;
+    int argc; /* the command line, for env.json */
+    char **argv;
+} finetune_job;
+
+/* Builds the pruned net, lets it inherit (init: scratch: initialises it) and trains it in *run, which it
+ * makes, or goes on where a stopped run is. Checkpoints carry `parent` and `cuts` (with the parent's own). */
+status finetune(const finetune_job *, rundir *run, fit_result *out);
+
+#endif
