@@ -42,27 +42,21 @@ out:
     return st;
 }
 
-static void erase_bottom(void)
+/* Column 0, erase to the end of the line. */
+static const char *erase_bottom(void)
 {
-    if (bottom[0]) fputs("\r\033[K", stderr); /* to column 0, erase to the end of the line */
+    return bottom[0] ? "\r\033[K" : "";
 }
 
-static void draw_bottom(void)
-{
-    if (bottom[0]) fputs(bottom, stderr);
-    fflush(stderr);
-}
-
-/* A log that cannot be written (disk full) must not end a training, so results are not checked here. */
+/* One fprintf for all: stderr has no buffer, and several processes may share it. A log that cannot be written
+ * (disk full) must not end a training, so results are not checked. */
 static void write_message(log_level l, const char *prefix, const char *format, va_list args)
 {
     char text[2048];
     vsnprintf(text, sizeof text, format, args);
     pthread_mutex_lock(&lock);
     if (l <= level) {
-        erase_bottom();
-        fprintf(stderr, "%s%s\n", prefix, text);
-        draw_bottom();
+        fprintf(stderr, "%s%s%s\n%s", erase_bottom(), prefix, text, bottom);
     }
     if (file && l <= LOG_INFO) {
         char when[32] = "";
@@ -106,8 +100,8 @@ void log_debug(const char *format, ...)
 void log_bottom_line(const char *text)
 {
     pthread_mutex_lock(&lock);
-    erase_bottom();
+    const char *erase = erase_bottom();
     snprintf(bottom, sizeof bottom, "%s", text ? text : "");
-    draw_bottom();
+    fprintf(stderr, "%s%s", erase, bottom);
     pthread_mutex_unlock(&lock);
 }
