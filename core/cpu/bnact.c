@@ -1,0 +1,376 @@
+/* core/cpu/bnact.c -- batch normalisation, optional addition, activation: [op.h] OP_BNACT.
+ *
+ * The cost is memory traffic, so the passes over the tensors are counted: forward in training reads x
+ * twice (statistics, then normalise) and z once, writes y once; backward reads x and dy twice and writes
+ * dx (and dz) once. The sign of the activation is kept as one bit per value.
+ *
+ * Statistics. Over the m = N*H*W values of a channel, each run of RUN pixels is summed in float relative
+ * to its own first pixel k: e = sum (x - k), q = sum (x - k)^2; the runs are put together in double:
+ *     sum x = sum (n k + e)        sum x^2 = sum (n k^2 + 2 k e + q)
+ * so a mean that is large beside the deviation costs no accuracy. The mean is used as float + rest, and
+ * the rest goes into the additive constants.
+ *
+ * Determinism: the images are cut into a fixed number of groups, each summed by one thread, and the
+ * groups are added in order. The result does not even depend on the number of threads. */
+#include "cpu.h"
+
+#include <math.h>
+
+enum { RUN = 128, MAX_GROUPS = 64 };
+
+/* Per channel, padded to whole blocks; from forward to backward. */
+typedef struct channel_stats {
+    float *mean, *mean_rest, *invstd; /* mean + mean_rest is the mean to about 48 bits */
+} channel_stats;
+
+typedef struct bnact_plan {
+    plan base;
+    int blocks, groups; /* channel blocks; groups of images */
+    int64_t pixels;     /* H * W */
+    bool plain;         /* the values are plain NCHW: they pass through scratch */
+    size_t stats_at, mask_at;                     /* in saved */
+    size_t sums_at, a_at, b_at, c_at, x_at, z_at; /* in scratch; see backward for a, b, c */
+} bnact_plan;
+
+static int64_t padded_channels(const bnact_plan *p) { return (int64_t)p->blocks * LANES; }
+
+static channel_stats stats_in(const bnact_plan *p, void *saved)
+{
+    float *s = at(saved, p->stats_at);
+    return (channel_stats){ s, s + padded_channels(p), s + 2 * padded_channels(p) };
+}
+
+/* The activation's bits from vector `first` of the value on; NULL where there are none. */
+static lane_bits *mask_of(const bnact_plan *p, const op_args *a, int64_t first)
+{
+    if (!p->base.op.training || p->base.op.bnact.act == ACT_NONE) return NULL;
+    return (lane_bits *)at(a->saved, p->mask_at) + first;
+}
+
+static int first_image(const bnact_plan *p, int group)
+{
+    return (int)((int64_t)p->base.op.x.n * group / p->groups);
+}
+
+/* The two sums of a group of images over each channel: [group][2][channels]. */
+static double *group_sums(const bnact_plan *p, const op_args *a, int group)
+{
+    return (double *)at(a->scratch, p->sums_at) + 2 * group * padded_channels(p);
+}
+
+/* Adds the groups' sums, in order. */
+static void total_sums(const bnact_plan *p, const op_args *a, int channel, double *first, double *second)
+{
+    *first = *second = 0;
+    for (int g = 0; g < p->groups; g++) {
+        const double *sums = group_sums(p, a, g);
+        *first += sums[channel];
+        *second += sums[padded_channels(p) + channel];
+    }
+}
+
+/* --- forward --- */
+
+/* Adds sum x and sum x^2 of `n` pixels to sum[] and square[]. */
+static void add_moments(const vec *x, int64_t n, double *sum, double *square)
+{
+    const vec k = x[0];
+    vec e0 = { 0 }, e1 = { 0 }, q0 = { 0 }, q1 = { 0 }; /* two chains hide the latency of the additions */
+    int64_t i = 0;
+    for (; i + 1 < n; i += 2) {
+        vec d0 = x[i] - k, d1 = x[i + 1] - k;
+        e0 += d0;
+        e1 += d1;
+        q0 += d0 * d0;
+        q1 += d1 * d1;
+    }
+    if (i < n) {
+        vec d = x[i] - k;
+        e0 += d;
+        q0 += d * d;
+    }
+    const vec e = e0 + e1, q = q0 + q1;
+    for (int l = 0; l < LANES; l++) {
+        double kl = k[l], el = e[l];
+        sum[l] += (double)n * kl + el;
+        square[l] += (double)n * kl * kl + 2 * kl * el + (double)q[l];
+    }
+}
+
+static void batch_moments(const bnact_plan *p, const op_args *a, const float *x, int group)
+{
+    double *sum = group_sums(p, a, group), *square = sum + padded_channels(p);
+    memset(sum, 0, 2 * sizeof *sum * (size_t)padded_channels(p));
+    for (int n = first_image(p, group); n < first_image(p, group + 1); n++)
+        for (int b = 0; b < p->blocks; b++) {
+            const vec *plane = (const vec *)x + ((int64_t)n * p->blocks + b) * p->pixels;
+            for (int64_t i = 0; i < p->pixels; i += RUN) {
+                int64_t run = p->pixels - i < RUN ? p->pixels - i : RUN;
+                add_moments(plane + i, run, sum + b * LANES, square + b * LANES);
+            }
+        }
+}
+
+/* Mean and deviation of this batch, and the running estimates. */
+static void channel_from_batch(const bnact_plan *p, const op_args *a, int channel, channel_stats s)
+{
+    const op *o = &p->base.op;
+    const double m = (double)o->x.n * (double)p->pixels, momentum = o->bnact.momentum;
+    float *running_mean = (float *)a->param[2] + channel, *running_var = (float *)a->param[3] + channel;
+    double sum, square;
+    total_sums(p, a, channel, &sum, &square);
+    double mean = sum / m, var = fmax(square / m - mean * mean, 0);
+    s.mean[channel] = (float)mean;
+    s.mean_rest[channel] = (float)(mean - s.mean[channel]);
+    s.invstd[channel] = (float)(1 / sqrt(var + o->bnact.eps));
+    *running_mean = (float)((1 - momentum) * *running_mean + momentum * mean);
+    *running_var = (float)((1 - momentum) * *running_var + momentum * var * m / (m - 1));
+}
+
+static void channel_from_running(const bnact_plan *p, const op_args *a, int channel, channel_stats s)
+{
+    s.mean[channel] = a->param[2][channel];
+    s.mean_rest[channel] = 0;
+    s.invstd[channel] = (float)(1 / sqrt((double)a->param[3][channel] + p->base.op.bnact.eps));
+}
+
+/* y = (x - mean) * a + b: a and b of each channel; 0 in the padding, so that it stays 0. */
+static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_stats s)
+{
+    const op *o = &p->base.op;
+    float *scale = at(a->scratch, p->a_at), *shift = at(a->scratch, p->b_at);
+    for (int c = 0; c < o->x.c; c++) {
+        if (o->training) channel_from_batch(p, a, c, s);
+        else channel_from_running(p, a, c, s);
+        scale[c] = a->param[0][c] * s.invstd[c];
+        shift[c] = a->param[1][c] - s.mean_rest[c] * scale[c];
+    }
+    for (int64_t c = o->x.c; c < padded_channels(p); c++)
+        scale[c] = shift[c] = s.mean[c] = s.mean_rest[c] = s.invstd[c] = 0;
+}
+
+/* Written so that NaN passes through, to be seen in the loss. */
+static inline vec activate(activation act, vec v)
+{
+    if (act != ACT_NONE) v = choose(v <= splat(0), splat(0), v);
+    if (act == ACT_RELU6) v = choose(v >= splat(6), splat(6), v);
+    return v;
+}
+
+/* Where the activation's derivative is 1. */
+static inline lane_bits active(activation act, vec v)
+{
+    ivec on = v > splat(0);
+    if (act == ACT_RELU6) on &= v < splat(6);
+    return bits_of(on);
+}
+
+/* One plane; z and mask may be NULL. */
+static inline __attribute__((always_inline)) void normalise_plane(activation act, int64_t pixels, const vec *x,
+                                                                  const vec *z, vec *y, lane_bits *mask,
+                                                                  vec mean, vec scale, vec shift)
+{
+    for (int64_t i = 0; i < pixels; i++) {
+        vec v = (x[i] - mean) * scale + shift;
+        if (z) v += z[i];
+        if (mask) mask[i] = active(act, v);
+        y[i] = activate(act, v);
+    }
+}
+
+static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, const float *x, const float *z,
+                      float *y, channel_stats s)
+{
+    const op *o = &p->base.op;
+    const int64_t first = plane * p->pixels, b = plane % p->blocks;
+    const vec mean = ((vec *)s.mean)[b];
+    const vec scale = ((vec *)at(a->scratch, p->a_at))[b], shift = ((vec *)at(a->scratch, p->b_at))[b];
+    const vec *xv = (const vec *)x + first, *zv = z ? (const vec *)z + first : NULL;
+    vec *yv = (vec *)y + first;
+    lane_bits *mask = mask_of(p, a, first);
+
+    switch (o->bnact.act) { /* constants, so that the loops have no branches */
+    case ACT_NONE: normalise_plane(ACT_NONE, p->pixels, xv, zv, yv, NULL, mean, scale, shift); break;
+    case ACT_RELU: normalise_plane(ACT_RELU, p->pixels, xv, zv, yv, mask, mean, scale, shift); break;
+    case ACT_RELU6: normalise_plane(ACT_RELU6, p->pixels, xv, zv, yv, mask, mean, scale, shift); break;
+    }
+}
+
+static status bnact_forward(plan *base, const op_args *a)
+{
+    const bnact_plan *p = (bnact_plan *)base;
+    const op *o = &base->op;
+    const int64_t planes = (int64_t)o->x.n * p->blocks;
+    const float *x = layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
+    const float *z = o->bnact.add ? layout_in(o->x, a->z, LANES, at(a->scratch, p->z_at)) : NULL;
+    float *y = p->plain ? (float *)x : a->y; /* a converted copy is overwritten in place */
+    channel_stats s = stats_in(p, o->training ? a->saved : a->scratch);
+
+#pragma omp parallel
+    {
+        if (o->training) {
+#pragma omp for schedule(static)
+            for (int g = 0; g < p->groups; g++) batch_moments(p, a, x, g);
+        }
+#pragma omp single
+        affine_coefficients(p, a, s);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < planes; i++) normalise(p, a, i, x, z, y, s);
+    }
+    layout_finish(o->y, y, a->y, LANES, false);
+    return OK;
+}
+
+/* --- backward ---
+ * With g = dy where the activation is active, xc = x - mean, xh = xc * invstd:
+ *     dbeta = sum g     dgamma = sum g xh = invstd * sum g xc
+ *     dx = gamma * invstd * (g - dbeta / m - xh * dgamma / m) = A g + B xc + C
+ *     dz = g                                                                    [IS15] sec. 3 */
+
+/* Adds sum g and sum g * (x - mean) of `n` pixels. */
+static void add_gradient_sums(const vec *x, const vec *dy, const lane_bits *mask, int64_t n, vec mean,
+                              double *sum_g, double *sum_gx)
+{
+    vec s0 = { 0 }, s1 = { 0 }, t0 = { 0 }, t1 = { 0 };
+    int64_t i = 0;
+    for (; i + 1 < n; i += 2) {
+        vec g0 = mask ? keep(mask[i], dy[i]) : dy[i], g1 = mask ? keep(mask[i + 1], dy[i + 1]) : dy[i + 1];
+        s0 += g0;
+        s1 += g1;
+        t0 += g0 * (x[i] - mean);
+        t1 += g1 * (x[i + 1] - mean);
+    }
+    if (i < n) {
+        vec g = mask ? keep(mask[i], dy[i]) : dy[i];
+        s0 += g;
+        t0 += g * (x[i] - mean);
+    }
+    const vec s = s0 + s1, t = t0 + t1;
+    for (int l = 0; l < LANES; l++) {
+        sum_g[l] += (double)s[l];
+        sum_gx[l] += (double)t[l];
+    }
+}
+
+static void gradient_sums(const bnact_plan *p, const op_args *a, const float *x, const float *dy, int group,
+                          channel_stats s)
+{
+    double *sum_g = group_sums(p, a, group), *sum_gx = sum_g + padded_channels(p);
+    memset(sum_g, 0, 2 * sizeof *sum_g * (size_t)padded_channels(p));
+    for (int n = first_image(p, group); n < first_image(p, group + 1); n++)
+        for (int b = 0; b < p->blocks; b++) {
+            int64_t first = ((int64_t)n * p->blocks + b) * p->pixels;
+            const lane_bits *mask = mask_of(p, a, first);
+            for (int64_t i = 0; i < p->pixels; i += RUN) {
+                int64_t run = p->pixels - i < RUN ? p->pixels - i : RUN;
+                add_gradient_sums((const vec *)x + first + i, (const vec *)dy + first + i,
+                                  mask ? mask + i : NULL, run, ((vec *)s.mean)[b], sum_g + b * LANES,
+                                  sum_gx + b * LANES);
+            }
+        }
+}
+
+/* dgamma, dbeta, and A, B, C of dx. */
+static void gradient_coefficients(const bnact_plan *p, const op_args *a, channel_stats s)
+{
+    const op *o = &p->base.op;
+    const double m = (double)o->x.n * (double)p->pixels;
+    float *A = at(a->scratch, p->a_at), *B = at(a->scratch, p->b_at), *C = at(a->scratch, p->c_at);
+    for (int c = 0; c < o->x.c; c++) {
+        double sum_g, sum_gx, invstd = s.invstd[c], rest = s.mean_rest[c];
+        total_sums(p, a, c, &sum_g, &sum_gx);
+        double dgamma = invstd * (sum_gx - rest * sum_g), scale = a->param[0][c] * invstd;
+        double slope = -scale * invstd * dgamma / m;
+        if (a->grad[0]) a->grad[0][c] = (float)dgamma;
+        if (a->grad[1]) a->grad[1][c] = (float)sum_g;
+        A[c] = (float)scale;
+        B[c] = (float)slope;
+        C[c] = (float)(-scale * sum_g / m - slope * rest);
+    }
+    for (int64_t c = o->x.c; c < padded_channels(p); c++) A[c] = B[c] = C[c] = 0;
+}
+
+/* One plane; mask, dx and dz may be NULL. */
+static inline __attribute__((always_inline)) void
+gradient_plane(int64_t pixels, const vec *x, const vec *dy, const lane_bits *mask, vec *dx, bool dx_add, vec *dz,
+               bool dz_add, vec mean, vec A, vec B, vec C)
+{
+    for (int64_t i = 0; i < pixels; i++) {
+        vec g = mask ? keep(mask[i], dy[i]) : dy[i];
+        vec d = A * g + (B * (x[i] - mean) + C);
+        if (dx && dx_add) d += dx[i];
+        if (dx) dx[i] = d;
+        if (dz && dz_add) g += dz[i];
+        if (dz) dz[i] = g;
+    }
+}
+
+static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, const float *x, const float *dy,
+                     float *dx, bool dx_add, float *dz, bool dz_add, channel_stats s)
+{
+    const int64_t first = plane * p->pixels, b = plane % p->blocks;
+    const vec A = ((vec *)at(a->scratch, p->a_at))[b], B = ((vec *)at(a->scratch, p->b_at))[b];
+    const vec C = ((vec *)at(a->scratch, p->c_at))[b];
+    gradient_plane(p->pixels, (const vec *)x + first, (const vec *)dy + first, mask_of(p, a, first), dx ? (vec *)dx + first : NULL, dx_add,
+                   dz ? (vec *)dz + first : NULL, dz_add, ((vec *)s.mean)[b], A, B, C);
+}
+
+static status bnact_backward(plan *base, const op_args *a)
+{
+    const bnact_plan *p = (bnact_plan *)base;
+    const op *o = &base->op;
+    const int64_t planes = (int64_t)o->x.n * p->blocks;
+    const float *x = layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
+    const float *dy = layout_in(o->y, a->dy, LANES, at(a->scratch, p->z_at));
+    /* Converted copies are overwritten in place: dx over x, dz over dy. */
+    float *dx = p->plain && a->dx ? (float *)x : a->dx, *dz = p->plain && a->dz ? (float *)dy : a->dz;
+    const bool dx_add = a->dx_add && !p->plain, dz_add = a->dz_add && !p->plain;
+    channel_stats s = stats_in(p, a->saved);
+
+#pragma omp parallel
+    {
+#pragma omp for schedule(static)
+        for (int g = 0; g < p->groups; g++) gradient_sums(p, a, x, dy, g, s);
+#pragma omp single
+        gradient_coefficients(p, a, s);
+        if (dx || dz) {
+#pragma omp for schedule(static)
+            for (int64_t i = 0; i < planes; i++) gradient(p, a, i, x, dy, dx, dx_add, dz, dz_add, s);
+        }
+    }
+    if (dx) layout_finish(o->x, dx, a->dx, LANES, a->dx_add);
+    if (dz) layout_finish(o->x, dz, a->dz, LANES, a->dz_add);
+    return OK;
+}
+
+status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cpu_plan_new(c, o, sizeof(bnact_plan), out));
+    bnact_plan *p = (bnact_plan *)*out;
+    p->base.forward = bnact_forward;
+    p->base.backward = bnact_backward;
+    p->blocks = layout_blocks(o->x.c);
+    p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
+    p->pixels = (int64_t)o->x.h * o->x.w;
+    p->plain = layout_block(o->x) != LANES;
+
+    const size_t per_channel = sizeof(float) * (size_t)padded_channels(p);
+    /* First in its buffer: saved in training, scratch otherwise. */
+    p->stats_at = cpu_reserve(o->training ? &needs->saved : &needs->scratch, 3 * per_channel);
+    if (o->training) {
+        if (o->bnact.act != ACT_NONE)
+            p->mask_at = cpu_reserve(&needs->saved, sizeof(lane_bits) * (size_t)(o->x.n * p->blocks * p->pixels));
+        p->sums_at = cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
+        needs->backward_x = true;
+    }
+    p->a_at = cpu_reserve(&needs->scratch, per_channel);
+    p->b_at = cpu_reserve(&needs->scratch, per_channel);
+    p->c_at = cpu_reserve(&needs->scratch, per_channel);
+    if (p->plain) {
+        p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
+        p->z_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
+    }
+out:
+    return st;
+}

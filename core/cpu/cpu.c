@@ -1,0 +1,218 @@
+/* core/cpu/cpu.c -- the backend's table: opening, planning, memory. */
+#include "cpu.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#if defined(__SSE3__)
+#include <pmmintrin.h>
+#endif
+
+/* Plain pages cost TLB misses in the large arenas; the kernel gives huge ones when asked in time. */
+enum { HUGE_PAGE = 2 << 20, CACHE_LINE = 64 };
+
+/* --- plans --- */
+
+status cpu_plan_new(cpu *c, const op *o, size_t bytes, plan **out)
+{
+    status st = OK;
+    plan *p;
+    TRY_ALLOC(p, calloc(1, bytes));
+    p->op = *o;
+    p->cpu = c;
+    *out = p;
+out:
+    return st;
+}
+
+static const char *cpu_unsupported(backend *b, const op *o)
+{
+    (void)b;
+    if (o->type != F32) return "bf16 is not available on cpu yet";
+    if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
+    if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 255)
+        return "max pooling windows larger than 255 are not available on cpu";
+    return NULL;
+}
+
+static status cpu_plan(backend *b, const op *o, plan **out, op_needs *needs)
+{
+    static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *) = {
+        [OP_CONV] = cpu_conv_plan,         [OP_BNACT] = cpu_bnact_plan,     [OP_POOL] = cpu_pool_plan,
+        [OP_LINEAR] = cpu_linear_plan,     [OP_DROPOUT] = cpu_dropout_plan, [OP_SHORTCUT] = cpu_shortcut_plan,
+        [OP_LOSS] = cpu_loss_plan,
+    };
+    status st = OK;
+    op_needs n = { 0 };
+    const char *why = cpu_unsupported(b, o);
+    if (why) FAIL(ERR_RUNTIME, "%s", why);
+    TRY(planners[o->kind]((cpu *)b, o, out, &n));
+    *needs = n;
+out:
+    return st;
+}
+
+static void cpu_plan_free(plan *p)
+{
+    if (!p) return;
+    if (p->free) p->free(p);
+    free(p);
+}
+
+static status cpu_forward(plan *p, const op_args *a) { return p->forward(p, a); }
+static status cpu_backward(plan *p, const op_args *a) { return p->backward(p, a); }
+
+static status cpu_step_begin(backend *b, int key, const step_scalars *now, bool *replayed)
+{
+    (void)key;
+    ((cpu *)b)->now = *now;
+    *replayed = false;
+    return OK;
+}
+
+static status cpu_step_end(backend *b)
+{
+    (void)b;
+    return OK;
+}
+
+/* --- memory --- */
+
+static void zero(char *memory, size_t bytes)
+{
+    const int64_t chunk = 64 << 10, n = ((int64_t)bytes + chunk - 1) / chunk;
+#pragma omp parallel for schedule(static) /* the thread that touches a page first has it near */
+    for (int64_t i = 0; i < n; i++)
+        memset(memory + i * chunk, 0, i < n - 1 ? (size_t)chunk : bytes - (size_t)(i * chunk));
+}
+
+static status cpu_alloc(backend *b, size_t bytes, void **out)
+{
+    status st = OK;
+    const size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
+    const size_t rounded = bytes ? (bytes + align - 1) / align * align : align;
+    void *memory;
+    (void)b;
+    if (!(memory = aligned_alloc(align, rounded))) FAIL(ERR_RUNTIME, "out of memory: %zu MB", bytes >> 20);
+    if (align == HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: refused is fine */
+    zero(memory, rounded);
+    *out = memory;
+out:
+    return st;
+}
+
+static void cpu_release(backend *b, void *memory, size_t bytes)
+{
+    (void)b, (void)bytes;
+    free(memory);
+}
+
+static status cpu_copy(backend *b, void *dst, const void *src, size_t bytes)
+{
+    (void)b;
+    memcpy(dst, src, bytes);
+    return OK;
+}
+
+static size_t cpu_value_bytes(backend *b, shape4 s, dtype t)
+{
+    (void)b, (void)t;
+    return layout_bytes(s, layout_block(s));
+}
+
+static status cpu_write_value(backend *b, void *dst, shape4 s, dtype t, const float *nchw)
+{
+    (void)b, (void)t;
+    layout_convert(s, nchw, 1, dst, layout_block(s), false);
+    return OK;
+}
+
+static status cpu_read_value(backend *b, const void *src, shape4 s, dtype t, int n, float *nchw)
+{
+    (void)b, (void)t;
+    s.n = n;
+    layout_convert(s, src, layout_block(s), nchw, 1, false);
+    return OK;
+}
+
+/* --- opening --- */
+
+static void cpu_close(backend *b)
+{
+    cpu *c = (cpu *)b;
+    if (c->attr) dnnl_primitive_attr_destroy(c->attr);
+    if (c->stream) dnnl_stream_destroy(c->stream);
+    if (c->engine) dnnl_engine_destroy(c->engine);
+    free(c);
+}
+
+/* Denormals are some hundred times slower and mean nothing here. The flag belongs to a thread. */
+static void flush_denormals(void)
+{
+#if defined(__SSE3__)
+#pragma omp parallel
+    {
+        _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
+        _MM_SET_DENORMALS_ZERO_MODE(_MM_DENORMALS_ZERO_ON);
+    }
+#endif
+}
+
+static const char *isa_name(void)
+{
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41: return "sse41";
+    case dnnl_cpu_isa_avx: return "avx";
+    case dnnl_cpu_isa_avx2: return "avx2";
+    case dnnl_cpu_isa_avx512_core: return "avx512";
+    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_bf16";
+    default: return "newer instructions";
+    }
+}
+
+static const backend table = {
+    .name = "cpu",
+    .close = cpu_close,
+    .unsupported = cpu_unsupported,
+    .plan = cpu_plan,
+    .plan_free = cpu_plan_free,
+    .forward = cpu_forward,
+    .backward = cpu_backward,
+    .step_begin = cpu_step_begin,
+    .step_end = cpu_step_end,
+    .sgd = cpu_sgd,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .value_bytes = cpu_value_bytes,
+    .write_value = cpu_write_value,
+    .read_value = cpu_read_value,
+    .gemm_nt = cpu_gemm_nt,
+};
+
+status cpu_open(int threads, backend **out)
+{
+    status st = OK;
+    cpu *c = NULL;
+    const dnnl_version_t *v = dnnl_version();
+    if (threads < 0) FAIL(ERR_USAGE, "threads: %d is negative; 0 means all cores", threads);
+    TRY_ALLOC(c, calloc(1, sizeof *c));
+    c->base = table;
+    c->base.threads = threads ? threads : omp_get_num_procs();
+    omp_set_num_threads(c->base.threads);
+    flush_denormals();
+    TRY_DNNL(dnnl_engine_create(&c->engine, dnnl_cpu, 0));
+    TRY_DNNL(dnnl_stream_create(&c->stream, c->engine, dnnl_stream_default_flags));
+    TRY_DNNL(dnnl_primitive_attr_create(&c->attr));
+    TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(c->attr, dnnl_scratchpad_mode_user));
+    snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d threads", v->major,
+             v->minor, v->patch, isa_name(), c->base.threads);
+    *out = &c->base;
+    c = NULL;
+out:
+    if (c) cpu_close(&c->base);
+    return st;
+}

@@ -1,0 +1,83 @@
+/* core/cpu/dropout.c -- [op.h] OP_DROPOUT. A value's fate depends on its index in logical NCHW order, so
+ * that every device draws the same mask; it is kept as one byte per value for backward. */
+#include "cpu.h"
+#include "../rng.h"
+
+typedef struct dropout_plan {
+    plan base;
+    int block;        /* of the layout */
+    int64_t channels; /* padded to whole blocks */
+} dropout_plan;
+
+static int64_t run_length(const dropout_plan *p)
+{
+    return (int64_t)p->base.op.x.h * p->base.op.x.w * p->block;
+}
+
+static int64_t run_count(const dropout_plan *p) { return p->base.op.x.n * p->channels / p->block; }
+
+/* The logical index of value i of a run (one block of channels of one image), or -1 in the padding. */
+static int64_t logical_index(const dropout_plan *p, int64_t run, int64_t i)
+{
+    const shape4 s = p->base.op.x;
+    const int64_t blocks = p->channels / p->block, n = run / blocks;
+    const int64_t c = run % blocks * p->block + i % p->block;
+    return c < s.c ? (n * s.c + c) * s.h * s.w + i / p->block : -1;
+}
+
+static void drop_run(const dropout_plan *p, int64_t run, const float *x, float *y, uint8_t *kept)
+{
+    const op *o = &p->base.op;
+    const step_scalars *now = &p->base.cpu->now;
+    const float scale = 1 / (1 - o->dropout.p);
+    for (int64_t i = 0; i < run_length(p); i++) {
+        int64_t index = logical_index(p, run, i);
+        kept[i] = index >= 0 && rng_uniform(now->seed, RNG_DROPOUT + (uint32_t)o->dropout.layer,
+                                            (uint32_t)now->step, (uint64_t)index) >= o->dropout.p;
+        y[i] = kept[i] ? x[i] * scale : 0;
+    }
+}
+
+static status dropout_forward(plan *base, const op_args *a)
+{
+    const dropout_plan *p = (dropout_plan *)base;
+    const int64_t length = run_length(p), runs = run_count(p);
+    if (!base->op.training) {
+        layout_convert(base->op.x, a->x, p->block, a->y, p->block, false);
+        return OK;
+    }
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < runs; r++)
+        drop_run(p, r, (const float *)a->x + r * length, (float *)a->y + r * length,
+                 (uint8_t *)a->saved + r * length);
+    return OK;
+}
+
+static status dropout_backward(plan *base, const op_args *a)
+{
+    const dropout_plan *p = (dropout_plan *)base;
+    const float scale = 1 / (1 - base->op.dropout.p), *dy = a->dy;
+    const uint8_t *kept = a->saved;
+    float *dx = a->dx;
+    if (!dx) return OK;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < run_count(p) * run_length(p); i++) {
+        float g = kept[i] ? dy[i] * scale : 0;
+        dx[i] = a->dx_add ? dx[i] + g : g;
+    }
+    return OK;
+}
+
+status cpu_dropout_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cpu_plan_new(c, o, sizeof(dropout_plan), out));
+    dropout_plan *p = (dropout_plan *)*out;
+    p->base.forward = dropout_forward;
+    p->base.backward = dropout_backward;
+    p->block = layout_block(o->x);
+    p->channels = p->block == 1 ? o->x.c : layout_blocks(o->x.c) * LANES;
+    if (o->training) cpu_reserve(&needs->saved, (size_t)(run_count(p) * run_length(p)));
+out:
+    return st;
+}

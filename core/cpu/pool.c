@@ -1,0 +1,157 @@
+/* core/cpu/pool.c -- max pooling and the global average: [op.h] OP_POOL.
+ *
+ * Blocked values: one vector holds LANES channels of a pixel. Max pooling remembers the place of the
+ * maximum inside its window (r * kernel + s) so that backward reads neither x nor y. */
+#include "cpu.h"
+
+#include <math.h>
+
+typedef uint16_t place;                                                  /* r * kernel + s */
+typedef place places __attribute__((vector_size(2 * LANES), may_alias)); /* of LANES channels */
+
+typedef struct pool_plan {
+    plan base;
+    int64_t planes; /* images * channel blocks */
+    size_t x_at, y_at;
+} pool_plan;
+
+/* The part of a window that lies inside the image: [first, last) of 0..kernel-1. */
+typedef struct span {
+    int first, last;
+} span;
+
+static span window(int out, const pool_desc *d, int size)
+{
+    int start = out * d->stride - d->pad, first = start < 0 ? -start : 0;
+    int last = start + d->kernel > size ? size - start : d->kernel;
+    return (span){ first, last };
+}
+
+/* --- max --- */
+
+/* Row by row, and only a greater value replaces: ties stay with the first. */
+static void max_plane(const op *o, const vec *x, vec *y, places *where)
+{
+    const pool_desc *d = &o->pool;
+    for (int p = 0; p < o->y.h; p++)
+        for (int q = 0; q < o->y.w; q++) {
+            const span rows = window(p, d, o->x.h), columns = window(q, d, o->x.w);
+            vec best = splat(-INFINITY);
+            ivec best_at = { 0 };
+            best_at += rows.first * d->kernel + columns.first;
+            for (int r = rows.first; r < rows.last; r++)
+                for (int s = columns.first; s < columns.last; s++) {
+                    vec v = x[(p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s];
+                    ivec better = ~(v <= best); /* NaN is better than anything: it shall be seen */
+                    best = choose(better, v, best);
+                    best_at = (better & (r * d->kernel + s)) | (~better & best_at);
+                }
+            y[p * o->y.w + q] = best;
+            if (where) where[p * o->y.w + q] = __builtin_convertvector(best_at, places);
+        }
+}
+
+static void max_plane_backward(const op *o, const vec *dy, const places *where, vec *dx, bool add)
+{
+    const pool_desc *d = &o->pool;
+    if (!add) memset(dx, 0, sizeof(vec) * (size_t)o->x.h * (size_t)o->x.w);
+    for (int p = 0; p < o->y.h; p++)
+        for (int q = 0; q < o->y.w; q++) {
+            const span rows = window(p, d, o->x.h), columns = window(q, d, o->x.w);
+            const vec g = dy[p * o->y.w + q];
+            const ivec at_place = __builtin_convertvector(where[p * o->y.w + q], ivec);
+            for (int r = rows.first; r < rows.last; r++)
+                for (int s = columns.first; s < columns.last; s++) {
+                    vec *to = &dx[(p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s];
+                    *to += (vec)((at_place == r * d->kernel + s) & (ivec)g);
+                }
+        }
+}
+
+static status max_forward(plan *base, const op_args *a)
+{
+    const pool_plan *p = (pool_plan *)base;
+    const op *o = &base->op;
+    const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
+    const vec *x = (const vec *)layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
+    vec *y = (vec *)layout_out(o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    places *where = o->training ? a->saved : NULL;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < p->planes; i++)
+        max_plane(o, x + i * in, y + i * out, where ? where + i * out : NULL);
+    layout_finish(o->y, (float *)y, a->y, LANES, false);
+    return OK;
+}
+
+static status max_backward(plan *base, const op_args *a)
+{
+    const pool_plan *p = (pool_plan *)base;
+    const op *o = &base->op;
+    const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
+    const bool direct = layout_block(o->x) == LANES; /* then adding needs no detour */
+    if (!a->dx) return OK;
+    const vec *dy = (const vec *)layout_in(o->y, a->dy, LANES, at(a->scratch, p->y_at));
+    vec *dx = direct ? a->dx : at(a->scratch, p->x_at);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < p->planes; i++)
+        max_plane_backward(o, dy + i * out, (const places *)a->saved + i * out, dx + i * in,
+                           direct && a->dx_add);
+    layout_finish(o->x, (float *)dx, a->dx, LANES, a->dx_add);
+    return OK;
+}
+
+/* --- global average: y [N, C, 1, 1] --- */
+
+static vec plane_sum(const vec *x, int64_t pixels)
+{
+    vec sum = { 0 };
+    for (int64_t i = 0; i < pixels; i++) sum += x[i];
+    return sum;
+}
+
+static status average_forward(plan *base, const op_args *a)
+{
+    const pool_plan *p = (pool_plan *)base;
+    const op *o = &base->op;
+    const int64_t pixels = (int64_t)o->x.h * o->x.w;
+    const vec *x = (const vec *)layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
+    vec *y = (vec *)layout_out(o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < p->planes; i++) y[i] = plane_sum(x + i * pixels, pixels) / (float)pixels;
+    layout_finish(o->y, (float *)y, a->y, LANES, false);
+    return OK;
+}
+
+static status average_backward(plan *base, const op_args *a)
+{
+    const pool_plan *p = (pool_plan *)base;
+    const op *o = &base->op;
+    const int64_t pixels = (int64_t)o->x.h * o->x.w;
+    if (!a->dx) return OK;
+    const vec *dy = (const vec *)layout_in(o->y, a->dy, LANES, at(a->scratch, p->y_at));
+    vec *dx = (vec *)layout_out(o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < p->planes; i++) {
+        vec share = dy[i] / (float)pixels;
+        for (int64_t j = 0; j < pixels; j++) dx[i * pixels + j] = share;
+    }
+    layout_finish(o->x, (float *)dx, a->dx, LANES, a->dx_add);
+    return OK;
+}
+
+status cpu_pool_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    const bool max = o->pool.kind == POOL_MAX;
+    TRY(cpu_plan_new(c, o, sizeof(pool_plan), out));
+    pool_plan *p = (pool_plan *)*out;
+    p->base.forward = max ? max_forward : average_forward;
+    p->base.backward = max ? max_backward : average_backward;
+    p->planes = (int64_t)o->x.n * layout_blocks(o->x.c);
+    if (max && o->training)
+        cpu_reserve(&needs->saved, sizeof(places) * (size_t)(p->planes * o->y.h * o->y.w));
+    p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
+    p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, LANES));
+out:
+    return st;
+}

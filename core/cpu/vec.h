@@ -1,0 +1,56 @@
+/* core/cpu/vec.h -- one vector register as a value: the channels of one pixel of a blocked activation.
+ *
+ * GCC's vector extensions: + - * and comparisons work lane by lane, on any target. LANES is also the
+ * channel block of the activation layout (layout.c), so that loops over a blocked value are loops over
+ * vectors without remainders. */
+#ifndef CLEAVE_CPU_VEC_H
+#define CLEAVE_CPU_VEC_H
+
+#include <stdint.h>
+#include <string.h>
+#ifdef __AVX512DQ__
+#include <immintrin.h>
+#endif
+
+#ifdef __AVX512DQ__
+enum { LANES = 16 };
+#else
+enum { LANES = 8 };
+#endif
+
+typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias)); /* of a comparison: 0 or -1 */
+typedef uint16_t lane_bits; /* bit l speaks of lane l */
+
+static inline vec splat(float v) { return v - (vec){ 0 }; }
+
+/* Per lane: condition ? a : b. */
+static inline vec choose(ivec condition, vec a, vec b)
+{
+    return (vec)((condition & (ivec)a) | (~condition & (ivec)b));
+}
+
+static inline lane_bits bits_of(ivec condition)
+{
+#ifdef __AVX512DQ__
+    return _mm512_movepi32_mask((__m512i)condition);
+#else
+    lane_bits bits = 0;
+    for (int l = 0; l < LANES; l++) bits |= (lane_bits)((condition[l] & 1) << l);
+    return bits;
+#endif
+}
+
+/* v where the bit is set, else 0. */
+static inline vec keep(lane_bits bits, vec v)
+{
+#ifdef __AVX512DQ__
+    return (vec)_mm512_maskz_mov_ps(bits, (__m512)v);
+#else
+    ivec set;
+    for (int l = 0; l < LANES; l++) set[l] = -(bits >> l & 1);
+    return (vec)(set & (ivec)v);
+#endif
+}
+
+#endif

@@ -1,0 +1,487 @@
+/* tests/backend/test_backend.c -- the cpu backend against the definition (core/ref), one problem a line.
+ *
+ * Errors are max |cpu - ref| / max |ref| of each output. ref sums in double, cpu in float (2^-24 = 6e-8):
+ * a sum of k terms in blocked order is off by some sqrt(k) * 6e-8 of its largest terms. Seen on the
+ * problems here: at most 1.1e-6 (direct) and 2.3e-6 (Winograd); the limits leave a factor of four for
+ * other processors' order of summation. */
+#include "../../core/rng.h"
+#include "../opcheck.h"
+#include "../problem.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const double DIRECT = 4e-6;
+/* The transforms of F(4x4, 3x3) have entries up to 8 and subtract: they lose about one more digit. */
+static const double WINOGRAD = 1e-5;
+
+static backend *ref, *cpu;
+
+static int open_backends(void **state)
+{
+    (void)state;
+    return backend_open("ref", 0, &ref, NULL, 0) != OK || backend_open("cpu", 0, &cpu, NULL, 0) != OK;
+}
+
+static int close_backends(void **state)
+{
+    (void)state;
+    backend_close(ref);
+    backend_close(cpu);
+    return 0;
+}
+
+static void must(status st)
+{
+    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
+}
+
+/* --- against ref --- */
+
+static int compare(const char *problem, const char *what, const float *a, const float *b, int64_t n, double limit)
+{
+    if (!a && !b) return 0;
+    double error = opcheck_error(a, b, n);
+    if (getenv("CLEAVE_TEST_VERBOSE")) print_message("%-40s %-12s %.1e\n", problem, what, error);
+    if (error <= limit) return 0;
+    print_error("%s: %s is off by %.2e, allowed %.1e\n", problem, what, error, limit);
+    return 1;
+}
+
+static int compare_all(const char *problem, const op *o, const opcheck_result *a, const opcheck_result *b, double limit)
+{
+    static const char *const grad_names[] = { "grad 0", "grad 1", "grad 2", "grad 3" };
+    int wrong = 0;
+    wrong += compare(problem, "y", a->y, b->y, a->n_y, limit);
+    wrong += compare(problem, "dx", a->dx, b->dx, a->n_x, limit);
+    wrong += compare(problem, "dz", a->dz, b->dz, a->n_x, limit);
+    for (int i = 0; i < a->n_grads; i++) {
+        assert_int_equal(a->n_param[i], b->n_param[i]);
+        wrong += compare(problem, grad_names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
+    }
+    wrong += compare(problem, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
+    wrong += compare(problem, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
+    if (o->kind == OP_LOSS) {
+        assert_int_equal(a->stats.correct, b->stats.correct);
+        assert_int_equal(a->stats.rows, b->stats.rows);
+        assert_true(fabs(a->stats.loss - b->stats.loss) <= 1e-9 * fabs(b->stats.loss));
+    }
+    return wrong;
+}
+
+static int run_both(const char *problem, const opcheck_options *options, double limit)
+{
+    op o;
+    opcheck_result a = { 0 }, b = { 0 };
+    must(problem_parse(problem, &o));
+    opcheck_options opt = *options;
+    opt.backward = opt.backward && o.training;
+    must(opcheck_run(cpu, &o, &opt, &a));
+    must(opcheck_run(ref, &o, &opt, &b));
+    int wrong = compare_all(problem, &o, &a, &b, limit);
+    opcheck_free(&a);
+    opcheck_free(&b);
+    return wrong;
+}
+
+/* Forward and backward; overwriting, adding, and with nothing wanted but one thing. */
+static void check(const char *const *problems, double limit)
+{
+    static const opcheck_options variants[] = {
+        { .seed = 1, .backward = true },
+        { .seed = 2, .backward = true, .dx_add = true, .dz_add = true, .ignored = 3 },
+        { .seed = 3, .backward = true, .no_dx = true },
+        { .seed = 4, .backward = true, .no_grad = true, .ties = true },
+        { .seed = 5, .backward = true, .dx_add = true },
+        { .seed = 6, .backward = true, .dz_add = true },
+    };
+    int wrong = 0;
+    for (; *problems; problems++)
+        for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)
+            wrong += run_both(*problems, &variants[v], limit);
+    assert_int_equal(wrong, 0);
+}
+
+static const char *const conv_problems[] = {
+    "conv n2c3h8w8_o16k3s1p1",   "conv n2c3h9w7_o16k3s2p1b",     "conv n3c1h6w6_o3k3s1p1",
+    "conv n2c2h5w5_o1k3s1p1",    "conv n1c4h5w5_o5k3s1p1b",      "conv n2c17h7w5_o24k3s1p1",
+    "conv n2c24h8w8_o17k3s2p1b", "conv n2c16h8w8_o16k3s1p1",     "conv n4c32h8w8_o32k3s1p1b",
+    "conv n2c16h8w8_o32k1s1p0",  "conv n2c24h9w9_o40k1s2p0",     "conv n2c64h8w8_o128k1s2p0",
+    "conv n3c20h6w6_o3k1s1p0b",  "conv n2c3h12w12_o8k5s1p2",     "conv n2c16h8w8_o16k5s2p2",
+    "conv n2c3h16w16_o16k7s2p3", "conv n2c16h7w7_o32k2s1p0",     "conv n2c32h1w1_o10k1s1p0b",
+    "conv n5c24h1w1_o17k1s1p0",  "conv n2c17h1w1_o16k3s1p1",     "conv n2c16h4w4_o8k4s1p0",
+    "conv n2c16h3w3_o17k3s1p0",  "conv n1c8h1w9_o8k1s1p0",       "conv n2c3h1w1_o1k1s1p0",
+    NULL,
+};
+
+static const char *const grouped_problems[] = {
+    "conv n2c32h8w8_o32k3s1p1g32",  "conv n2c24h7w7_o24k3s2p1g24b", "conv n2c96h5w5_o96k3s1p1g96",
+    "conv n2c32h6w6_o64k3s1p1g2",   "conv n2c12h6w6_o8k3s1p1g4b",   "conv n2c3h6w6_o3k3s1p1g3",
+    "conv n2c16h6w6_o32k3s1p1g16",  "conv n2c32h1w1_o32k3s1p1g32",  "conv n2c2h5w5_o4k1s1p0g2",
+    NULL,
+};
+
+static const char *const winograd_problems[] = {
+    "conv n4c32h8w8_o32k3s1p1",   "conv n2c64h16w16_o64k3s1p1b", "conv n3c48h7w9_o80k3s1p1", "conv n2c17h8w8_o40k3s1p1b",
+    "conv n2c128h4w4_o64k3s1p1",  "conv n2c16h5w6_o16k3s1p1",    "conv n2c3h8w8_o32k3s1p1",  "conv n2c32h2w2_o32k3s1p1",
+    "conv n1c32h1w1_o32k3s1p1",   NULL,
+};
+
+static void conv_direct(void **state)
+{
+    (void)state;
+    setenv("CLEAVE_CONV", "direct", 1);
+    check(conv_problems, DIRECT);
+    check(winograd_problems, DIRECT);
+    check(grouped_problems, DIRECT);
+    unsetenv("CLEAVE_CONV");
+}
+
+static void conv_winograd(void **state)
+{
+    (void)state;
+    setenv("CLEAVE_CONV", "winograd", 1);
+    check(winograd_problems, WINOGRAD);
+    unsetenv("CLEAVE_CONV");
+}
+
+static void conv_auto(void **state)
+{
+    static const char *const problems[] = { "conv n16c32h8w8_o32k3s1p1", "conv n8c64h9w8_o40k3s1p1", NULL };
+    (void)state;
+    check(conv_problems, WINOGRAD);
+    check(problems, WINOGRAD);
+}
+
+static void bnact(void **state)
+{
+    static const char *const problems[] = {
+        "bnact n4c16h8w8_relu",          "bnact n4c16h8w8_relu_add",  "bnact n2c17h5w7_none",      "bnact n3c24h9w9_relu6_add",
+        "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",      "bnact n8c24h1w1_relu_add",  "bnact n9c32h1w1_none_add",
+        "bnact n100c40h3w3_relu",        "bnact n2c8h33w17_none_add", "bnact n2c64h1w2_relu",      "bnact n4c17h8w8_relu_add_eval",
+        "bnact n2c3h6w6_relu6_add_eval", "bnact n2c32h4w4_none_eval", "bnact n1c24h1w1_relu_eval", NULL,
+    };
+    (void)state;
+    check(problems, DIRECT);
+}
+
+static void pool(void **state)
+{
+    static const char *const problems[] = {
+        "pool n2c16h8w8_max_k2s2p0", "pool n2c17h7w9_max_k2s2p0", "pool n2c3h6w6_max_k2s2p0",  "pool n2c24h9w9_max_k3s2p1",
+        "pool n1c1h7w7_max_k3s1p1",  "pool n2c40h2w2_max_k2s2p0", "pool n2c64h2w2_max_k2s2p0", "pool n2c16h9w9_max_k2s3p0",
+        "pool n2c5h8w8_max_k5s4p2",  "pool n2c16h8w8_avg",        "pool n2c17h5w3_avg",        "pool n2c3h4w4_avg",
+        "pool n2c24h1w1_avg",        "pool n2c64h4w4_avg",        "pool n2c24h9w9_max_k3s2p1_eval", NULL,
+    };
+    (void)state;
+    check(problems, 1e-6); /* no sums, or short ones */
+}
+
+static void linear(void **state)
+{
+    static const char *const problems[] = {
+        "linear n3c24h1w1_o10_relu", "linear n64c512h1w1_o512_relu", "linear n5c17h3w3_o7_none", "linear n4c16h2w2_o1_relu6",
+        "linear n1c1h1w1_o1_none",   "linear n7c32h1w1_o100_none",   "linear n2c3h4w4_o33_relu", "linear n5c17h3w3_o7_relu_eval",
+        NULL,
+    };
+    (void)state;
+    check(problems, DIRECT);
+}
+
+static void dropout(void **state)
+{
+    static const char *const problems[] = {
+        "dropout n2c24h1w1_p0.5", "dropout n3c17h5w5_p0.25", "dropout n2c3h4w4_p0.9", "dropout n4c512h1w1_p0.5",
+        "dropout n2c16h4w4_p0",   "dropout n3c17h5w5_p0.5_eval", NULL,
+    };
+    (void)state;
+    check(problems, 2e-7); /* the same values drop; 1 / (1 - p), a product and a sum are rounded: 3 * 2^-24 */
+}
+
+static void shortcut(void **state)
+{
+    static const char *const problems[] = {
+        "shortcut n2c16h6w6_o32s2", "shortcut n2c32h8w8_o64s2", "shortcut n2c17h5w7_o24s2", "shortcut n2c3h6w6_o8s1",
+        "shortcut n2c1h4w4_o3s2",   "shortcut n2c16h2w2_o24s2", "shortcut n2c24h1w1_o40s1", "shortcut n2c24h5w5_o24s2", NULL,
+    };
+    (void)state;
+    check(problems, 1e-7); /* copies, and one addition */
+}
+
+static void loss(void **state)
+{
+    static const char *const problems[] = { "loss n5c10_s0", "loss n64c10_s0.1", "loss n3c2_s0", "loss n7c100_s0.2",
+                                            "loss n4c10_s0_eval", NULL };
+    (void)state;
+    check(problems, 1e-6);
+}
+
+/* Mean 1000 times the deviation: a plain sum of squares in float would find no digit of the variance. */
+static void bnact_of_a_large_mean(void **state)
+{
+    op o;
+    opcheck_result a = { 0 }, b = { 0 };
+    const opcheck_options opt = { .seed = 9, .backward = true };
+    (void)state;
+    must(problem_parse("bnact n16c24h16w16_none", &o));
+    must(opcheck_prepare(&o, &opt, &a));
+    must(opcheck_prepare(&o, &opt, &b));
+    for (int64_t i = 0; i < a.n_x; i++) a.x[i] = b.x[i] = a.x[i] + 1000;
+    must(opcheck_execute(cpu, &o, &opt, &a));
+    must(opcheck_execute(ref, &o, &opt, &b));
+    assert_int_equal(compare_all("large mean", &o, &a, &b, DIRECT), 0);
+    opcheck_free(&a);
+    opcheck_free(&b);
+}
+
+/* --- properties of its own --- */
+
+static void values_survive_a_round_trip(void **state)
+{
+    static const shape4 shapes[] = { { 2, 3, 5, 4 },  { 3, 16, 4, 4 }, { 2, 17, 3, 5 }, { 4, 24, 1, 1 },
+                                     { 2, 32, 1, 1 }, { 1, 1, 1, 1 },  { 3, 4, 2, 2 },  { 5, 100, 7, 1 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const shape4 s = shapes[i];
+        const size_t bytes = cpu->value_bytes(cpu, s, F32), count = (size_t)shape_count(s);
+        float *in = malloc(count * sizeof *in), *out = malloc(count * sizeof *out);
+        void *value;
+        for (size_t j = 0; j < count; j++) in[j] = rng_normal(1, RNG_TEST, 0, j);
+        must(cpu->alloc(cpu, bytes, &value));
+        assert_int_equal((uintptr_t)value % 64, 0);
+        must(cpu->write_value(cpu, value, s, F32, in));
+        must(cpu->read_value(cpu, value, s, F32, s.n, out));
+        assert_memory_equal(in, out, count * sizeof *in);
+        memset(out, 0, count * sizeof *out); /* the first images only: what lies behind stays */
+        must(cpu->read_value(cpu, value, s, F32, s.n - 1, out));
+        assert_memory_equal(in, out, (size_t)shape_image(s) * (size_t)(s.n - 1) * sizeof *in);
+        for (size_t j = (size_t)shape_image(s) * (size_t)(s.n - 1); j < count; j++) assert_true(out[j] == 0);
+        cpu->release(cpu, value, bytes);
+        free(in);
+        free(out);
+    }
+}
+
+static void *new_memory(size_t bytes)
+{
+    void *memory;
+    must(cpu->alloc(cpu, bytes, &memory));
+    return memory;
+}
+
+/* Bytes of a value that was computed = bytes of the same value written: its padding is zero. */
+static void assert_canonical(const char *problem, const void *value, shape4 s)
+{
+    const size_t bytes = cpu->value_bytes(cpu, s, F32);
+    float *plain = malloc((size_t)shape_count(s) * sizeof *plain);
+    void *again = new_memory(bytes);
+    must(cpu->read_value(cpu, value, s, F32, s.n, plain));
+    must(cpu->write_value(cpu, again, s, F32, plain));
+    if (memcmp(value, again, bytes)) fail_msg("%s: the padding is not zero", problem);
+    cpu->release(cpu, again, bytes);
+    free(plain);
+}
+
+/* Runs forward and backward into memory full of NaN, and hands back y, dx and the first gradient. */
+typedef struct outputs {
+    void *y, *dx, *grad;
+    size_t y_bytes, dx_bytes, grad_bytes;
+} outputs;
+
+static outputs run_raw(const op *o, const opcheck_result *in)
+{
+    op_needs needs;
+    plan *p;
+    op_args a = { .version = 1 };
+    must(cpu->plan(cpu, o, &p, &needs));
+    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, F32), .dx_bytes = cpu->value_bytes(cpu, o->x, F32),
+                    .grad_bytes = (size_t)in->n_param[0] * sizeof(float) };
+    void *x = new_memory(out.dx_bytes), *z = new_memory(out.dx_bytes), *dy = new_memory(out.y_bytes);
+    void *dz = new_memory(out.dx_bytes), *saved = new_memory(needs.saved), *packed = new_memory(needs.packed);
+    void *scratch = new_memory(needs.scratch);
+    float *grads[OP_MAX_PARAMS];
+    out.y = new_memory(out.y_bytes);
+    out.dx = new_memory(out.dx_bytes);
+    memset(scratch, 0xff, needs.scratch);
+    memset(out.y, 0xff, out.y_bytes);
+    memset(out.dx, 0xff, out.dx_bytes);
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        grads[i] = new_memory((size_t)in->n_param[i] * sizeof(float));
+        a.param[i] = in->param[i];
+        a.grad[i] = i < in->n_grads ? grads[i] : NULL;
+    }
+    must(cpu->write_value(cpu, x, o->x, F32, in->x));
+    must(cpu->write_value(cpu, dy, o->y, F32, in->dy));
+    if (in->z) must(cpu->write_value(cpu, z, o->x, F32, in->z));
+    a.x = x, a.z = in->z ? z : NULL, a.y = out.y, a.dy = dy, a.dx = out.dx, a.dz = in->z ? dz : NULL;
+    a.saved = saved, a.scratch = scratch, a.packed = packed;
+    must(cpu->forward(p, &a));
+    must(cpu->backward(p, &a));
+    out.grad = grads[0];
+    void *others[] = { x, z, dy, dz, saved, packed, scratch, grads[1], grads[2], grads[3] };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
+    cpu->plan_free(p);
+    return out;
+}
+
+static void free_outputs(outputs *o)
+{
+    cpu->release(cpu, o->y, o->y_bytes);
+    cpu->release(cpu, o->dx, o->dx_bytes);
+    cpu->release(cpu, o->grad, o->grad_bytes);
+}
+
+static const char *const mixed_problems[] = {
+    "conv n2c3h8w8_o24k3s1p1b",    "conv n2c17h7w7_o24k3s2p1",       "conv n2c24h8w8_o24k3s1p1g24", "conv n4c40h8w8_o40k3s1p1b",
+    "conv n16c64h8w8_o64k3s1p1",   "conv n2c24h6w6_o40k1s1p0b",      "bnact n4c24h8w8_relu_add",    "bnact n64c17h4w4_relu6",
+    "pool n2c24h8w8_max_k2s2p0",   "pool n2c20h8w8_avg",             "dropout n2c24h4w4_p0.5",      "shortcut n2c20h8w8_o28s2",
+    "linear n16c24h3w3_o10_relu",  NULL,
+};
+
+static void padding_stays_zero(void **state)
+{
+    const opcheck_options opt = { .seed = 3, .backward = true };
+    (void)state;
+    for (const char *const *p = mixed_problems; *p; p++) {
+        op o;
+        opcheck_result in = { 0 };
+        must(problem_parse(*p, &o));
+        must(opcheck_prepare(&o, &opt, &in));
+        outputs out = run_raw(&o, &in);
+        assert_canonical(*p, out.y, o.y);
+        assert_canonical(*p, out.dx, o.x);
+        free_outputs(&out);
+        opcheck_free(&in);
+    }
+}
+
+static void two_runs_are_bit_identical(void **state)
+{
+    const opcheck_options opt = { .seed = 4, .backward = true };
+    (void)state;
+    for (const char *const *p = mixed_problems; *p; p++) {
+        op o;
+        opcheck_result in1 = { 0 }, in2 = { 0 };
+        must(problem_parse(*p, &o));
+        must(opcheck_prepare(&o, &opt, &in1));
+        must(opcheck_prepare(&o, &opt, &in2));
+        outputs a = run_raw(&o, &in1), b = run_raw(&o, &in2);
+        assert_memory_equal(a.y, b.y, a.y_bytes);
+        assert_memory_equal(a.dx, b.dx, a.dx_bytes);
+        assert_memory_equal(a.grad, b.grad, a.grad_bytes);
+        free_outputs(&a);
+        free_outputs(&b);
+        opcheck_free(&in1);
+        opcheck_free(&in2);
+    }
+}
+
+static float *random_floats(int64_t n, uint32_t a)
+{
+    float *v = new_memory((size_t)n * sizeof *v);
+    for (int64_t i = 0; i < n; i++) v[i] = rng_normal(7, RNG_TEST, a, (uint64_t)i);
+    return v;
+}
+
+/* Leading dimensions larger than the rows; what lies between the rows of c is not touched. */
+static void gemm(void **state)
+{
+    static const struct { int m, n; int64_t k; } sizes[] = { { 1, 1, 1 }, { 5, 7, 3 }, { 33, 65, 1000 }, { 100, 64, 4099 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int m = sizes[i].m, n = sizes[i].n;
+        const int64_t k = sizes[i].k, lda = k + 3, ldb = k + 5, ldc = n + 2, count = m * ldc;
+        float *a = random_floats(m * lda, 1), *b = random_floats(n * ldb, 2);
+        float *c = random_floats(count, 3), *want = random_floats(count, 3), *before = random_floats(count, 3);
+        must(cpu->gemm_nt(cpu, m, n, k, a, lda, b, ldb, c, ldc));
+        must(ref->gemm_nt(ref, m, n, k, a, lda, b, ldb, want, ldc));
+        assert_true(opcheck_error(c, want, count) < DIRECT);
+        for (int r = 0; r < m; r++)
+            for (int64_t j = n; j < ldc; j++) assert_true(c[r * ldc + j] == before[r * ldc + j]);
+        float *all[] = { a, b, c, want, before };
+        for (int j = 0; j < 5; j++) cpu->release(cpu, all[j], 0);
+    }
+}
+
+static void sgd(void **state)
+{
+    const int64_t n = 1003;
+    (void)state;
+    for (int nesterov = 0; nesterov < 2; nesterov++) {
+        float *value[2], *velocity[2], *grad = random_floats(n, 13);
+        backend *both[] = { cpu, ref };
+        for (int i = 0; i < 2; i++) {
+            step_scalars s = { .lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.005f, .nesterov = nesterov };
+            bool replayed = true;
+            value[i] = random_floats(n, 11);
+            velocity[i] = random_floats(n, 12);
+            for (s.step = 0; s.step < 3; s.step++, s.lr /= 10) {
+                must(both[i]->step_begin(both[i], 0, &s, &replayed));
+                assert_false(replayed);
+                must(both[i]->sgd(both[i], value[i], grad, velocity[i], n));
+                must(both[i]->step_end(both[i]));
+            }
+        }
+        assert_true(opcheck_error(value[0], value[1], n) < 1e-6);
+        assert_true(opcheck_error(velocity[0], velocity[1], n) < 1e-6);
+        float *all[] = { value[0], value[1], velocity[0], velocity[1], grad };
+        for (int j = 0; j < 5; j++) cpu->release(cpu, all[j], 0);
+    }
+}
+
+static void bf16_is_refused_in_words(void **state)
+{
+    op o;
+    op_needs needs;
+    plan *p = NULL;
+    (void)state;
+    must(problem_parse("conv n2c16h8w8_o16k3s1p1_bf16", &o));
+    assert_string_equal(cpu->unsupported(cpu, &o), "bf16 is not available on cpu yet");
+    assert_int_equal(cpu->plan(cpu, &o, &p, &needs), ERR_RUNTIME);
+    assert_null(p);
+    assert_string_equal(status_message(), "bf16 is not available on cpu yet");
+    must(problem_parse("conv n2c16h8w8_o16k3s1p1", &o));
+    assert_null(cpu->unsupported(cpu, &o));
+}
+
+static void opening(void **state)
+{
+    backend *b = NULL;
+    (void)state;
+    assert_int_equal(cpu_open(-1, &b), ERR_USAGE);
+    assert_null(b);
+    must(cpu_open(1, &b));
+    assert_int_equal(b->threads, 1);
+    assert_string_equal(b->name, "cpu");
+    assert_non_null(strstr(b->description, "oneDNN"));
+    backend_close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conv_direct),
+        cmocka_unit_test(conv_winograd),
+        cmocka_unit_test(conv_auto),
+        cmocka_unit_test(bnact),
+        cmocka_unit_test(bnact_of_a_large_mean),
+        cmocka_unit_test(pool),
+        cmocka_unit_test(linear),
+        cmocka_unit_test(dropout),
+        cmocka_unit_test(shortcut),
+        cmocka_unit_test(loss),
+        cmocka_unit_test(values_survive_a_round_trip),
+        cmocka_unit_test(padding_stays_zero),
+        cmocka_unit_test(two_runs_are_bit_identical),
+        cmocka_unit_test(gemm),
+        cmocka_unit_test(sgd),
+        cmocka_unit_test(bf16_is_refused_in_words),
+        cmocka_unit_test(opening), /* last: it changes the number of threads */
+    };
+    return cmocka_run_group_tests(tests, open_backends, close_backends);
+}
