@@ -1,7 +1,8 @@
 /* core/safetensors.h -- reading and writing .safetensors files.
  *
  *   u64 little-endian: bytes of the header | JSON header | tensor bytes
- *   header: {"__metadata__": {string: string}, "NAME": {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}}
+ *   header: {"__metadata__": {string: string},
+ *            "NAME": {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}, ...}
  *
  * A reader must survive a hostile header: every length is checked before it is used; the tensors must
  * cover the bytes exactly, without holes or overlap; no name twice; header at most 100,000,000 bytes.
@@ -13,7 +14,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum st_dtype { ST_F64, ST_F32, ST_F16, ST_BF16, ST_I64, ST_I32, ST_I16, ST_I8, ST_U8, ST_BOOL, ST_DTYPES } st_dtype;
+typedef enum st_dtype {
+    ST_F64,
+    ST_F32,
+    ST_F16,
+    ST_BF16,
+    ST_I64,
+    ST_I32,
+    ST_I16,
+    ST_I8,
+    ST_U8,
+    ST_BOOL,
+    ST_DTYPES
+} st_dtype;
 enum { ST_MAX_RANK = 8 };
 
 typedef struct st_tensor {
@@ -25,13 +38,21 @@ typedef struct st_tensor {
     const void *data; /* count values, little-endian, C order; aligned only to 1 byte when read */
 } st_tensor;
 
-typedef struct st_pair { char *key, *value; } st_pair;
+typedef struct st_pair {
+    char *key, *value;
+} st_pair;
 
 typedef struct st_file {
-    st_tensor *tensor; int n_tensors;
-    st_pair *meta; int n_meta;
-    void *map; size_t map_bytes; /* owned */
+    st_tensor *tensor;
+    int n_tensors;
+    st_pair *meta;
+    int n_meta;
+    void *map; /* owned; NULL after st_parse */
+    size_t map_bytes;
 } st_file;
+
+const char *st_dtype_name(st_dtype); /* "F32" */
+size_t st_dtype_bytes(st_dtype);
 
 /* Opens and checks a file. ERR_DATA with the path and what is wrong. The caller closes. */
 status st_open(const char *path, st_file *out);
