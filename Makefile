@@ -21,9 +21,10 @@ CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl
 
-# The parts of the architecture, from the top down: the order of linking.
+# The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
 MODULES   := prune graph nets data layers core/cpu core/ref core
 LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
+LINK      := -Wl,--start-group $(LIBS) -Wl,--end-group
 TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli.c,$(wildcard tools/*.c)))
 TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
 UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
@@ -88,10 +89,10 @@ $(B)/%.o: %.c
 
 $(BIN)/%: $(B)/tools/%.o $(B)/tools/cli.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $^ -o $@ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(B)/tools/cli.o $(LIBS)
-	$(CC) $(ALL_CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LINK) $(LDLIBS)
 
 # The commit goes into env.json; only rundir.o depends on it.
 $(B)/commit: FORCE

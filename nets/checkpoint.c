@@ -153,7 +153,7 @@ static const char *plain_name(const char *tensor) { return strncmp(tensor, "modu
 
 static const st_tensor *tensor_of(const st_file *f, const char *param)
 {
-    char prefixed[128];
+    char prefixed[160];
     const st_tensor *t = st_find(f, param);
     snprintf(prefixed, sizeof prefixed, "module.%s", param);
     return t ? t : st_find(f, prefixed);
@@ -334,16 +334,22 @@ out:
     return st;
 }
 
+/* cJSON prints 15 digits where they are close enough; a resumed run wants the same bits. */
+static bool add_exact(cJSON *j, const char *key, double v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", v);
+    return cJSON_AddRawToObject(j, key, text) != NULL;
+}
+
 static status state_json(const train_state *s, char **out)
 {
     status st = OK;
     cJSON *j = cJSON_CreateObject();
-    bool ok = cJSON_AddNumberToObject(j, "epoch", s->epoch) && cJSON_AddNumberToObject(j, "step", s->step) &&
-              cJSON_AddNumberToObject(j, "train_loss", s->train.loss) &&
-              cJSON_AddNumberToObject(j, "train_correct", (double)s->train.correct) &&
-              cJSON_AddNumberToObject(j, "train_rows", (double)s->train.rows) &&
-              cJSON_AddNumberToObject(j, "best_accuracy", s->best_accuracy) &&
-              cJSON_AddNumberToObject(j, "best_epoch", s->best_epoch);
+    bool ok = add_exact(j, "epoch", s->epoch) && add_exact(j, "step", s->step) &&
+              add_exact(j, "train_loss", s->train.loss) && add_exact(j, "train_correct", (double)s->train.correct) &&
+              add_exact(j, "train_rows", (double)s->train.rows) && add_exact(j, "best_accuracy", s->best_accuracy) &&
+              add_exact(j, "best_epoch", s->best_epoch);
     if (!ok) FAIL(ERR_RUNTIME, "out of memory");
     TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
 out:
