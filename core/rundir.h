@@ -8,12 +8,14 @@
 #include "status.h"
 
 typedef struct run_epoch {
-    int epoch; /* 0-based */
+    int epoch;                                                       /* 0-based */
     double lr, train_loss, train_accuracy, test_loss, test_accuracy; /* accuracies in [0, 1] */
-    double seconds, images_per_s;                                     /* of the training part */
+    double seconds, images_per_s;                                    /* of the training part */
 } run_epoch;
 
-typedef struct rundir { char path[2048]; } rundir;
+typedef struct rundir {
+    char path[2048];
+} rundir;
 
 /* OUT/NAME-HASH-sSEED for this config; touches nothing. */
 status rundir_path(const config *, rundir *out);
@@ -25,10 +27,10 @@ status rundir_file(const rundir *, const char *name, char *out, size_t bytes); /
 status rundir_metrics(const rundir *, const run_epoch *);
 /* Drops lines of epochs >= `epoch` from both: a resumed run writes them again. */
 status rundir_truncate(const rundir *, int epoch);
-/* status.json: {"state": "running|stopped|done|failed|diverged", "epoch", "epochs", "best_accuracy", "best_epoch",
- * "message", "updated", "host", "pid"}, replaced atomically. */
-status rundir_status(const rundir *, const char *state, int epoch, int epochs, double best_accuracy, int best_epoch,
-                     const char *message);
+/* status.json: {"state": "running|stopped|done|failed|diverged", "epoch", "epochs", "best_accuracy",
+ * "best_epoch", "message", "updated", "host", "pid"}, replaced atomically. */
+status rundir_status(const rundir *, const char *state, int epoch, int epochs, double best_accuracy,
+                     int best_epoch, const char *message);
 
 /* Writes cJSON text and a newline to a file, atomically; frees nothing. */
 struct cJSON;

@@ -1,0 +1,248 @@
+/* core/rundir*.c, core/json.c: a stable place, files that parse, metrics that survive crash, resume and full
+ * disk. */
+#include "../../core/file.h"
+#include "../../core/rundir.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/cleave-test-run-XXXXXX";
+static rundir run;
+static config *cfg;
+static backend fake = { .name = "ref", .description = "plain loops, 2 threads", .threads = 2 };
+
+static char *content(const char *name)
+{
+    char path[4096], *text = NULL;
+    assert_int_equal(rundir_file(&run, name, path, sizeof path), OK);
+    assert_int_equal(file_read(path, &text, NULL), OK);
+    return text;
+}
+
+static void assert_content(const char *name, const char *want)
+{
+    char *text = content(name);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void put(const char *name, const char *text)
+{
+    char path[4096];
+    assert_int_equal(rundir_file(&run, name, path, sizeof path), OK);
+    assert_int_equal(file_replace(path, text, strlen(text)), OK);
+}
+
+static void drop(const char *name)
+{
+    char path[4096];
+    assert_int_equal(rundir_file(&run, name, path, sizeof path), OK);
+    unlink(path);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    char out[128], *overrides[] = { out, "name=try", "seed=7" };
+    if (!mkdtemp(folder)) return -1;
+    snprintf(out, sizeof out, "out=%s/a/b", folder);
+    return config_load(NULL, overrides, 3, &cfg) == OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    config_free(cfg);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static void place(void **state)
+{
+    (void)state;
+    char hash[9], want[256];
+    assert_int_equal(config_hash(cfg, hash), OK);
+    snprintf(want, sizeof want, "%s/a/b/try-%s-s7", folder, hash);
+    assert_int_equal(rundir_path(cfg, &run), OK);
+    assert_string_equal(run.path, want);
+    assert_false(file_exists(run.path)); /* touches nothing */
+}
+
+static void create(void **state)
+{
+    (void)state;
+    char *argv[] = { "bin/train", "a.yaml", "name=\"x y\"", NULL };
+    for (int twice = 0; twice < 2; twice++) assert_int_equal(rundir_create(cfg, &fake, 3, argv, &run), OK);
+    char path[4096], *text = content("env.json");
+    cJSON *env = cJSON_Parse(text);
+    assert_non_null(env);
+    assert_string_equal(cJSON_GetObjectItem(env, "backend")->valuestring, "ref");
+    assert_string_equal(cJSON_GetObjectItem(env, "device")->valuestring, fake.description);
+    assert_int_equal(cJSON_GetObjectItem(env, "threads")->valueint, 2);
+    assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(env, "command"), 2)->valuestring, argv[2]);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(env, "command")), 3);
+    static const char *const texts[] = { "commit", "compiler", "host", "cpu", "os", "started" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const cJSON *item = cJSON_GetObjectItem(env, texts[i]);
+        assert_true(cJSON_IsString(item) && item->valuestring[0]);
+    }
+    cJSON_Delete(env);
+    free(text);
+
+    config *back = NULL;
+    rundir same;
+    assert_int_equal(rundir_file(&run, "config.yaml", path, sizeof path), OK);
+    assert_int_equal(config_load(path, NULL, 0, &back), OK);
+    assert_int_equal(rundir_path(back, &same), OK); /* the written config leads to the same place */
+    assert_string_equal(same.path, run.path);
+    config_free(back);
+}
+
+static run_epoch epoch_of(int e)
+{
+    return (run_epoch){ e, 0.01, 1.0 / 3, 0.5, 2.0 / 3, 0.25, 1.5, 1000 + e };
+}
+
+#define HEADER "epoch,lr,train_loss,train_accuracy,test_loss,test_accuracy,seconds,images_per_s\n"
+#define CSV(e) #e ",0.01,0.333333333,0.5,0.666666667,0.25,1.5,100" #e "\n"
+#define JSON(e)                                                                                              \
+    "{\"epoch\": " #e                                                                                        \
+    ", \"lr\": 0.01, \"train_loss\": 0.333333333, \"train_accuracy\": 0.5, \"test_loss\": "                  \
+    "0.666666667, \"test_accuracy\": 0.25, \"seconds\": 1.5, \"images_per_s\": 100" #e "}\n"
+
+static void metrics(void **state)
+{
+    (void)state;
+    for (int e = 0; e < 3; e++) {
+        run_epoch m = epoch_of(e);
+        assert_int_equal(rundir_metrics(&run, &m), OK);
+    }
+    assert_content("metrics.csv", HEADER CSV(0) CSV(1) CSV(2));
+    assert_content("metrics.jsonl", JSON(0) JSON(1) JSON(2));
+
+    assert_int_equal(rundir_truncate(&run, 3), OK); /* nothing to drop */
+    assert_content("metrics.csv", HEADER CSV(0) CSV(1) CSV(2));
+    assert_int_equal(rundir_truncate(&run, 1), OK);
+    assert_content("metrics.csv", HEADER CSV(0));
+    assert_content("metrics.jsonl", JSON(0));
+    run_epoch m = epoch_of(1);
+    assert_int_equal(rundir_metrics(&run, &m), OK);
+    assert_content("metrics.csv", HEADER CSV(0) CSV(1));
+    assert_int_equal(rundir_truncate(&run, 0), OK);
+    assert_content("metrics.csv", HEADER);
+    assert_content("metrics.jsonl", "");
+    drop("metrics.csv");
+    drop("metrics.jsonl");
+    assert_int_equal(rundir_truncate(&run, 0), OK); /* not there is fine */
+    char path[4096];
+    assert_int_equal(rundir_file(&run, "metrics.csv", path, sizeof path), OK);
+    assert_false(file_exists(path));
+}
+
+/* A diverged epoch: JSON stays JSON. */
+static void not_finite(void **state)
+{
+    (void)state;
+    run_epoch m = epoch_of(0);
+    m.train_loss = NAN;
+    m.test_loss = INFINITY;
+    assert_int_equal(rundir_metrics(&run, &m), OK);
+    assert_content("metrics.csv", HEADER "0,0.01,,0.5,,0.25,1.5,1000\n");
+    char *text = content("metrics.jsonl");
+    cJSON *json = cJSON_Parse(text);
+    assert_non_null(json);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(json, "train_loss")));
+    cJSON_Delete(json);
+    free(text);
+    drop("metrics.csv");
+    drop("metrics.jsonl");
+}
+
+/* Killed while a line was written: the half line goes when the run resumes. */
+static void half_lines(void **state)
+{
+    (void)state;
+    put("metrics.csv", HEADER CSV(0) "1,0.0");
+    put("metrics.jsonl", JSON(0) "{\"epoch\": 1, \"lr\"");
+    assert_int_equal(rundir_truncate(&run, 1), OK);
+    assert_content("metrics.csv", HEADER CSV(0));
+    assert_content("metrics.jsonl", JSON(0));
+}
+
+static void full_disk(void **state)
+{
+    (void)state;
+    put("metrics.csv", HEADER CSV(0));
+    put("metrics.jsonl", JSON(0));
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = sizeof JSON(0) + 20; /* in the middle of the next line */
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    run_epoch m = epoch_of(1);
+    status st = rundir_metrics(&run, &m);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(st, ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "metrics.jsonl: File too large"));
+    assert_content("metrics.csv", HEADER CSV(0));
+    assert_content("metrics.jsonl", JSON(0));
+}
+
+static void status_file(void **state)
+{
+    (void)state;
+    assert_int_equal(rundir_status(&run, "failed", 3, 150, 0.75, 2, "it's \"full\"\n"), OK);
+    char *text = content("status.json");
+    cJSON *json = cJSON_Parse(text);
+    assert_non_null(json);
+    assert_string_equal(cJSON_GetObjectItem(json, "state")->valuestring, "failed");
+    assert_string_equal(cJSON_GetObjectItem(json, "message")->valuestring, "it's \"full\"\n");
+    assert_int_equal(cJSON_GetObjectItem(json, "epoch")->valueint, 3);
+    assert_int_equal(cJSON_GetObjectItem(json, "epochs")->valueint, 150);
+    assert_true(cJSON_GetObjectItem(json, "best_accuracy")->valuedouble == 0.75);
+    assert_int_equal(cJSON_GetObjectItem(json, "best_epoch")->valueint, 2);
+    assert_int_equal(cJSON_GetObjectItem(json, "pid")->valueint, getpid());
+    assert_int_equal(strlen(cJSON_GetObjectItem(json, "updated")->valuestring), 20);
+    assert_true(text[strlen(text) - 1] == '\n');
+    cJSON_Delete(json);
+    free(text);
+    assert_int_equal(rundir_status(&run, "done", 3, 150, 0.75, 2, NULL), OK);
+}
+
+static void unwritable(void **state)
+{
+    (void)state;
+    char out[160], *overrides[] = { out };
+    snprintf(out, sizeof out, "out=%s/file/runs", folder);
+    char path[160];
+    snprintf(path, sizeof path, "%s/file", folder);
+    assert_int_equal(file_replace(path, "", 0), OK);
+    config *other = NULL;
+    rundir r;
+    assert_int_equal(config_load(NULL, overrides, 1, &other), OK);
+    assert_int_equal(rundir_create(other, &fake, 0, NULL, &r), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "/file: a file of this name is there"));
+    config_free(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(place),       cmocka_unit_test(create),     cmocka_unit_test(metrics),
+        cmocka_unit_test(not_finite),  cmocka_unit_test(half_lines), cmocka_unit_test(full_disk),
+        cmocka_unit_test(status_file), cmocka_unit_test(unwritable),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
