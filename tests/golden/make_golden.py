@@ -27,7 +27,7 @@ import stfile
 ARCHS = ('resnet20', 'resnet18', 'vgg11_bn')
 N_SIGNS, N_SAMPLES = 8, 64
 POOL_MARGIN = 2e-6
-AGREEMENT = 1e-5  # of float32 with float64; the C test asks for 1e-4
+AGREEMENT = 1e-5  # of float32 with float64; the C test asks for 3e-5
 
 
 def record(name, tensor):
