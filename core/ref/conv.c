@@ -1,7 +1,7 @@
 /* core/ref/conv.c -- convolution (cross-correlation, as all of deep learning calls it).
  *
- *   y[n,k,p,q] = bias[k] + sum over c,r,s of w[k,c,r,s] * x[n, g*Cg + c, h, w]
- *       h = p*stride + r - pad,  w = q*stride + s - pad;  where h or w is outside the image, x is 0
+ *   y[n,k,p,q] = bias[k] + sum over c,r,s of w[k,c,r,s] * x[n, g*Cg + c, h, v]
+ *       row h = p*stride + r - pad, column v = q*stride + s - pad; outside of the image x is 0
  *
  *   x [N, C, H, W]   w [K, Cg, R, R]   bias [K]   y [N, K, P, Q]
  *   Groups: filter k belongs to group g = k / Kg and sees the channels of its group only, Cg = C/groups
@@ -54,7 +54,7 @@ static int output_row(int h, int r, conv_desc d, int rows)
     return top / d.stride;
 }
 
-/* y[n,k,p,q] += w[k,c,r,s] * x[n,first+c,h,v], so x's gradient gathers w * dy from every output it fed. */
+/* y[n,k,p,q] += w[k,c,r,s] * x[n,g*Cg+c,h,v]: one x gathers w * dy from every output that it has fed. */
 static void backward_x(const op *o, const op_args *a)
 {
     const conv_desc d = o->conv;
@@ -89,7 +89,7 @@ static void backward_x(const op *o, const op_args *a)
     }
 }
 
-/* y[n,k,p,q] += w[k,c,r,s] * x[n,first+c,h,v]: one weight meets every image and every position. */
+/* y[n,k,p,q] += w[k,c,r,s] * x[n,g*Cg+c,h,v]: one weight gathers x * dy over all images and positions. */
 static void backward_w(const op *o, const op_args *a)
 {
     const conv_desc d = o->conv;

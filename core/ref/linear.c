@@ -32,7 +32,7 @@ static double dv(const op *o, const op_args *a, int64_t nk)
     return act_backward(act, act ? y[nk] : 0, dy[nk]);
 }
 
-/* v[n,k] += w[k,i] * x[n,i]: x[n,i] has fed every k. */
+/* v[n,k] += w[k,i] * x[n,i]: one x[n,i] has fed every output k. */
 static void backward_x(const op *o, const op_args *a)
 {
     const int N = o->x.n, K = o->linear.out;
@@ -50,7 +50,7 @@ static void backward_x(const op *o, const op_args *a)
     }
 }
 
-/* v[n,k] += w[k,i] * x[n,i]: w[k,i] has met every n. */
+/* v[n,k] += w[k,i] * x[n,i]: one w[k,i] has met every image n. */
 static void backward_w(const op *o, const op_args *a)
 {
     const int N = o->x.n, K = o->linear.out;

@@ -170,6 +170,22 @@ static void linear_with_activation(void **state)
     opcheck_free(&r);
 }
 
+/* op.h: the derivative of ReLU6 is 0 at 0 and at 6. */
+static void the_derivative_at_a_kink_is_zero(void **state)
+{
+    (void)state;
+    opcheck_result r;
+    const op o = prepare("linear n5c1h1w1_o1_relu6", &backward, &r);
+    set(r.x, 5, FLOATS(-1, 0, 3, 6, 7));
+    set(r.param[0], 1, FLOATS(1));
+    set(r.param[1], 1, FLOATS(0));
+    set(r.dy, 5, FLOATS(1, 1, 1, 1, 1));
+    must(opcheck_execute(ref, &o, &backward, &r));
+    assert_close(r.y, FLOATS(0, 0, 3, 6, 6), 5);
+    assert_close(r.dx, FLOATS(0, 0, 1, 0, 0), 5);
+    opcheck_free(&r);
+}
+
 static void shortcut_drops_pixels_and_adds_channels(void **state)
 {
     (void)state;
@@ -359,6 +375,7 @@ int main(void)
         cmocka_unit_test(max_pooling_pads_and_breaks_ties),
         cmocka_unit_test(global_average_pooling),
         cmocka_unit_test(linear_with_activation),
+        cmocka_unit_test(the_derivative_at_a_kink_is_zero),
         cmocka_unit_test(shortcut_drops_pixels_and_adds_channels),
         cmocka_unit_test(dropout_draws_the_documented_mask),
         cmocka_unit_test(loss_counts_labelled_rows),
