@@ -31,10 +31,11 @@ void ref_conv_forward(const op *o, const op_args *a)
                         for (int r = 0; r < d.kernel; r++) {
                             const int h = p * d.stride + r - d.pad;
                             if (h < 0 || h >= X.h) continue;
+                            const float *w_row = &w[at(W, k, c, r, 0)],
+                                        *x_row = &x[at(X, n, first + c, h, 0)];
                             for (int s = 0; s < d.kernel; s++) {
                                 const int v = q * d.stride + s - d.pad;
-                                if (v < 0 || v >= X.w) continue;
-                                sum += (double)w[at(W, k, c, r, s)] * x[at(X, n, first + c, h, v)];
+                                if (v >= 0 && v < X.w) sum += (double)w_row[s] * x_row[v];
                             }
                         }
                     }
@@ -71,13 +72,13 @@ static void backward_x(const op *o, const op_args *a)
             for (int h = 0; h < X.h; h++) {
                 for (int v = 0; v < X.w; v++) {
                     double sum = 0;
-                    for (int k = first; k < first + Kg; k++) {
-                        for (int r = 0; r < d.kernel; r++) {
-                            const int p = output_row(h, r, d, Y.h);
-                            if (p < 0) continue;
-                            for (int s = 0; s < d.kernel; s++) {
-                                const int q = output_row(v, s, d, Y.w);
-                                if (q < 0) continue;
+                    for (int r = 0; r < d.kernel; r++) {
+                        const int p = output_row(h, r, d, Y.h);
+                        if (p < 0) continue;
+                        for (int s = 0; s < d.kernel; s++) {
+                            const int q = output_row(v, s, d, Y.w);
+                            if (q < 0) continue;
+                            for (int k = first; k < first + Kg; k++) {
                                 sum += (double)w[at(W, k, c % Cg, r, s)] * dy[at(Y, n, k, p, q)];
                             }
                         }
@@ -110,10 +111,11 @@ static void backward_w(const op *o, const op_args *a)
                         for (int p = 0; p < Y.h; p++) {
                             const int h = p * d.stride + r - d.pad;
                             if (h < 0 || h >= X.h) continue;
+                            const float *dy_row = &dy[at(Y, n, k, p, 0)],
+                                        *x_row = &x[at(X, n, channel, h, 0)];
                             for (int q = 0; q < Y.w; q++) {
                                 const int v = q * d.stride + s - d.pad;
-                                if (v < 0 || v >= X.w) continue;
-                                sum += (double)dy[at(Y, n, k, p, q)] * x[at(X, n, channel, h, v)];
+                                if (v >= 0 && v < X.w) sum += (double)dy_row[q] * x_row[v];
                             }
                         }
                     }
