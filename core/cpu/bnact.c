@@ -25,14 +25,17 @@ typedef struct channel_stats {
 
 typedef struct bnact_plan {
     plan base;
-    int blocks, groups; /* channel blocks; groups of images */
-    int64_t pixels;     /* H * W */
-    bool plain;         /* the values are plain NCHW: they pass through scratch */
+    int blocks, groups;                           /* channel blocks; groups of images */
+    int64_t pixels;                               /* H * W */
+    bool plain;                                   /* the values are plain NCHW: they pass through scratch */
     size_t stats_at, mask_at;                     /* in saved */
     size_t sums_at, a_at, b_at, c_at, x_at, z_at; /* in scratch; see backward for a, b, c */
 } bnact_plan;
 
-static int64_t padded_channels(const bnact_plan *p) { return (int64_t)p->blocks * LANES; }
+static int64_t padded_channels(const bnact_plan *p)
+{
+    return (int64_t)p->blocks * LANES;
+}
 
 static channel_stats stats_in(const bnact_plan *p, void *saved)
 {
@@ -140,8 +143,10 @@ static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_s
     const op *o = &p->base.op;
     float *scale = at(a->scratch, p->a_at), *shift = at(a->scratch, p->b_at);
     for (int c = 0; c < o->x.c; c++) {
-        if (o->training) channel_from_batch(p, a, c, s);
-        else channel_from_running(p, a, c, s);
+        if (o->training)
+            channel_from_batch(p, a, c, s);
+        else
+            channel_from_running(p, a, c, s);
         scale[c] = a->param[0][c] * s.invstd[c];
         shift[c] = a->param[1][c] - s.mean_rest[c] * scale[c];
     }
@@ -166,9 +171,10 @@ static inline lane_bits active(activation act, vec v)
 }
 
 /* One plane; z and mask may be NULL. */
-static inline __attribute__((always_inline)) void normalise_plane(activation act, int64_t pixels, const vec *x,
-                                                                  const vec *z, vec *y, lane_bits *mask,
-                                                                  vec mean, vec scale, vec shift)
+static inline __attribute__((always_inline)) void normalise_plane(activation act, int64_t pixels,
+                                                                  const vec *x, const vec *z, vec *y,
+                                                                  lane_bits *mask, vec mean, vec scale,
+                                                                  vec shift)
 {
     for (int64_t i = 0; i < pixels; i++) {
         vec v = (x[i] - mean) * scale + shift;
@@ -190,9 +196,15 @@ static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, cons
     lane_bits *mask = mask_of(p, a, first);
 
     switch (o->bnact.act) { /* constants, so that the loops have no branches */
-    case ACT_NONE: normalise_plane(ACT_NONE, p->pixels, xv, zv, yv, NULL, mean, scale, shift); break;
-    case ACT_RELU: normalise_plane(ACT_RELU, p->pixels, xv, zv, yv, mask, mean, scale, shift); break;
-    case ACT_RELU6: normalise_plane(ACT_RELU6, p->pixels, xv, zv, yv, mask, mean, scale, shift); break;
+    case ACT_NONE:
+        normalise_plane(ACT_NONE, p->pixels, xv, zv, yv, NULL, mean, scale, shift);
+        break;
+    case ACT_RELU:
+        normalise_plane(ACT_RELU, p->pixels, xv, zv, yv, mask, mean, scale, shift);
+        break;
+    case ACT_RELU6:
+        normalise_plane(ACT_RELU6, p->pixels, xv, zv, yv, mask, mean, scale, shift);
+        break;
     }
 }
 
@@ -291,9 +303,10 @@ static void gradient_coefficients(const bnact_plan *p, const op_args *a, channel
 }
 
 /* One plane; mask, dx and dz may be NULL. */
-static inline __attribute__((always_inline)) void
-gradient_plane(int64_t pixels, const vec *x, const vec *dy, const lane_bits *mask, vec *dx, bool dx_add, vec *dz,
-               bool dz_add, vec mean, vec A, vec B, vec C)
+static inline __attribute__((always_inline)) void gradient_plane(int64_t pixels, const vec *x, const vec *dy,
+                                                                 const lane_bits *mask, vec *dx, bool dx_add,
+                                                                 vec *dz, bool dz_add, vec mean, vec A, vec B,
+                                                                 vec C)
 {
     for (int64_t i = 0; i < pixels; i++) {
         vec g = mask ? keep(mask[i], dy[i]) : dy[i];
@@ -311,8 +324,9 @@ static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, const
     const int64_t first = plane * p->pixels, b = plane % p->blocks;
     const vec A = ((vec *)at(a->scratch, p->a_at))[b], B = ((vec *)at(a->scratch, p->b_at))[b];
     const vec C = ((vec *)at(a->scratch, p->c_at))[b];
-    gradient_plane(p->pixels, (const vec *)x + first, (const vec *)dy + first, mask_of(p, a, first), dx ? (vec *)dx + first : NULL, dx_add,
-                   dz ? (vec *)dz + first : NULL, dz_add, ((vec *)s.mean)[b], A, B, C);
+    gradient_plane(p->pixels, (const vec *)x + first, (const vec *)dy + first, mask_of(p, a, first),
+                   dx ? (vec *)dx + first : NULL, dx_add, dz ? (vec *)dz + first : NULL, dz_add,
+                   ((vec *)s.mean)[b], A, B, C);
 }
 
 static status bnact_backward(plan *base, const op_args *a)
@@ -360,8 +374,10 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->stats_at = cpu_reserve(o->training ? &needs->saved : &needs->scratch, 3 * per_channel);
     if (o->training) {
         if (o->bnact.act != ACT_NONE)
-            p->mask_at = cpu_reserve(&needs->saved, sizeof(lane_bits) * (size_t)(o->x.n * p->blocks * p->pixels));
-        p->sums_at = cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
+            p->mask_at =
+                cpu_reserve(&needs->saved, sizeof(lane_bits) * (size_t)(o->x.n * p->blocks * p->pixels));
+        p->sums_at =
+            cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
         needs->backward_x = true;
     }
     p->a_at = cpu_reserve(&needs->scratch, per_channel);

@@ -10,7 +10,7 @@
 typedef struct packed_weights {
     bool needed; /* else the plain weights serve */
     prim reorder;
-    size_t offset; /* in args.packed */
+    size_t offset;       /* in args.packed */
     const void *made_at; /* the copy made last: where, and of which version */
     uint64_t version;
 } packed_weights;
@@ -31,7 +31,10 @@ typedef struct conv_mds {
 } conv_mds;
 
 /* The layout in which oneDNN's kernels take x: planes of at most 3 channels, else blocked. */
-static int kernel_block(const op *o) { return o->conv.groups == 1 && o->x.c <= 3 ? 1 : LANES; }
+static int kernel_block(const op *o)
+{
+    return o->conv.groups == 1 && o->x.c <= 3 ? 1 : LANES;
+}
 
 static dnnl_format_tag_t activation_tag(int block)
 {
@@ -59,7 +62,8 @@ static dnnl_format_tag_t activation_tag(int block)
 static bool winograd_pays(const op *o)
 {
     int64_t tiles = (int64_t)((o->y.h + 3) / 4) * ((o->y.w + 3) / 4);
-    return o->x.c >= 32 && o->y.c >= 32 && tiles * 36 * 2 <= (int64_t)o->y.h * o->y.w * 9 && o->y.n * tiles >= 64;
+    return o->x.c >= 32 && o->y.c >= 32 && tiles * 36 * 2 <= (int64_t)o->y.h * o->y.w * 9 &&
+           o->y.n * tiles >= 64;
 }
 
 /* CLEAVE_CONV = direct | winograd | auto (default). Winograd means: wherever it is defined. */
@@ -140,7 +144,8 @@ static status plan_backward_data(conv_plan *p, onednn_conv how, const conv_mds *
     if (onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr) !=
         dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr));
+        TRY_DNNL(
+            onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr));
     }
     TRY(prim_create(&p->backward_data, c, pd, args, 3));
     TRY(plan_packed(&p->w_data, c, m->w_plain, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
@@ -160,7 +165,8 @@ static status plan_backward_weights(conv_plan *p, onednn_conv how, const conv_md
     if (onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, hint, c->attr) !=
         dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, hint, c->attr));
+        TRY_DNNL(
+            onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, hint, c->attr));
     }
     TRY(prim_create(&p->backward_weights, c, pd, args, m->bias ? 4 : 3));
     onednn_const_md dw = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
@@ -231,8 +237,7 @@ static status run_backward_weights(conv_plan *p, const op_args *a, const float *
     void *dw = p->dw_reordered ? at(a->scratch, p->dw_at) : a->grad[0];
     void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
     TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
-    if (p->dw_reordered)
-        TRY(prim_run(&p->dw_reorder, p->base.cpu, (void *[]){ dw, a->grad[0] }, scratchpad));
+    if (p->dw_reordered) TRY(prim_run(&p->dw_reorder, p->base.cpu, (void *[]){ dw, a->grad[0] }, scratchpad));
 out:
     return st;
 }

@@ -39,8 +39,8 @@ static const char *cpu_unsupported(backend *b, const op *o)
 static status cpu_plan(backend *b, const op *o, plan **out, op_needs *needs)
 {
     static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *) = {
-        [OP_CONV] = cpu_conv_plan,         [OP_BNACT] = cpu_bnact_plan,     [OP_POOL] = cpu_pool_plan,
-        [OP_LINEAR] = cpu_linear_plan,     [OP_DROPOUT] = cpu_dropout_plan, [OP_SHORTCUT] = cpu_shortcut_plan,
+        [OP_CONV] = cpu_conv_plan,     [OP_BNACT] = cpu_bnact_plan,     [OP_POOL] = cpu_pool_plan,
+        [OP_LINEAR] = cpu_linear_plan, [OP_DROPOUT] = cpu_dropout_plan, [OP_SHORTCUT] = cpu_shortcut_plan,
         [OP_LOSS] = cpu_loss_plan,
     };
     status st = OK;
@@ -60,8 +60,14 @@ static void cpu_plan_free(plan *p)
     free(p);
 }
 
-static status cpu_forward(plan *p, const op_args *a) { return p->forward(p, a); }
-static status cpu_backward(plan *p, const op_args *a) { return p->backward(p, a); }
+static status cpu_forward(plan *p, const op_args *a)
+{
+    return p->forward(p, a);
+}
+static status cpu_backward(plan *p, const op_args *a)
+{
+    return p->backward(p, a);
+}
 
 static status cpu_step_begin(backend *b, int key, const step_scalars *now, bool *replayed)
 {
@@ -162,13 +168,20 @@ static void flush_denormals(void)
 static const char *isa_name(void)
 {
     switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_sse41: return "sse41";
-    case dnnl_cpu_isa_avx: return "avx";
-    case dnnl_cpu_isa_avx2: return "avx2";
-    case dnnl_cpu_isa_avx512_core: return "avx512";
-    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_bf16";
-    default: return "newer instructions";
+    case dnnl_cpu_isa_sse41:
+        return "sse41";
+    case dnnl_cpu_isa_avx:
+        return "avx";
+    case dnnl_cpu_isa_avx2:
+        return "avx2";
+    case dnnl_cpu_isa_avx512_core:
+        return "avx512";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "avx512_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "avx512_bf16";
+    default:
+        return "newer instructions";
     }
 }
 

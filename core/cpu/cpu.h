@@ -62,7 +62,10 @@ void layout_finish(shape4, const float *computed, void *value, int block, bool a
 
 /* Reserves `bytes` in a buffer that is being planned; answers their offset, a multiple of 64. */
 size_t cpu_reserve(size_t *total, size_t bytes);
-static inline void *at(void *base, size_t offset) { return (char *)base + offset; }
+static inline void *at(void *base, size_t offset)
+{
+    return (char *)base + offset;
+}
 
 /* --- prim.c --- */
 

@@ -1,7 +1,7 @@
 /* core/cpu/dropout.c -- [op.h] OP_DROPOUT. A value's fate depends on its index in logical NCHW order, so
  * that every device draws the same mask; it is kept as one byte per value for backward. */
-#include "cpu.h"
 #include "../rng.h"
+#include "cpu.h"
 
 typedef struct dropout_plan {
     plan base;
@@ -14,7 +14,10 @@ static int64_t run_length(const dropout_plan *p)
     return (int64_t)p->base.op.x.h * p->base.op.x.w * p->block;
 }
 
-static int64_t run_count(const dropout_plan *p) { return p->base.op.x.n * p->channels / p->block; }
+static int64_t run_count(const dropout_plan *p)
+{
+    return p->base.op.x.n * p->channels / p->block;
+}
 
 /* The logical index of value i of a run (one block of channels of one image), or -1 in the padding. */
 static int64_t logical_index(const dropout_plan *p, int64_t run, int64_t i)

@@ -18,7 +18,10 @@ int layout_block(shape4 s)
     return s.c <= 3 ? 1 : LANES;
 }
 
-int layout_blocks(int channels) { return (channels + LANES - 1) / LANES; }
+int layout_blocks(int channels)
+{
+    return (channels + LANES - 1) / LANES;
+}
 
 size_t layout_bytes(shape4 s, int block)
 {
@@ -70,8 +73,10 @@ void layout_convert(shape4 s, const float *src, int src_block, float *dst, int d
             int left = s.c - b * LANES, n_lanes = left < LANES ? left : LANES;
             int64_t planes = ((int64_t)n * s.c + b * LANES) * pixels;
             int64_t block = ((int64_t)n * blocks + b) * pixels * LANES;
-            if (src_block == 1) block_from_planes(src + planes, n_lanes, pixels, dst + block, add);
-            else planes_from_block(src + block, n_lanes, pixels, dst + planes, add);
+            if (src_block == 1)
+                block_from_planes(src + planes, n_lanes, pixels, dst + block, add);
+            else
+                planes_from_block(src + block, n_lanes, pixels, dst + planes, add);
         }
 }
 

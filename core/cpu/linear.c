@@ -74,7 +74,8 @@ static status linear_backward(plan *base, const op_args *a)
         const bool plain = layout_block(o->x) == 1 || (o->x.h == 1 && o->x.w == 1);
         float *dx = plain ? a->dx : x_space;
         const float beta = plain && a->dx_add ? 1 : 0;
-        TRY_DNNL(dnnl_sgemm('N', 'N', o->x.n, p->in, p->out, 1, g, p->out, a->param[0], p->in, beta, dx, p->in));
+        TRY_DNNL(
+            dnnl_sgemm('N', 'N', o->x.n, p->in, p->out, 1, g, p->out, a->param[0], p->in, beta, dx, p->in));
         layout_finish(o->x, dx, a->dx, 1, a->dx_add);
     }
 out:

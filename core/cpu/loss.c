@@ -37,7 +37,8 @@ static status loss_forward(plan *base, const op_args *a)
     double *rows = a->scratch; /* added in order afterwards: the sum is the same for any thread count */
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < o->x.n; n++)
-        rows[n] = a->label[n] < 0 ? 0 : row_loss(x + (int64_t)n * classes, classes, a->label[n], o->loss.smoothing);
+        rows[n] =
+            a->label[n] < 0 ? 0 : row_loss(x + (int64_t)n * classes, classes, a->label[n], o->loss.smoothing);
     for (int n = 0; n < o->x.n; n++) {
         if (a->label[n] < 0) continue;
         a->stats->loss += rows[n];
@@ -72,8 +73,8 @@ static status loss_backward(plan *base, const op_args *a)
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < o->x.n; n++) {
         const int64_t first = (int64_t)n * classes;
-        row_gradient(&o->loss, (const float *)a->x + first, classes, a->label[n], rows, (float *)a->dx + first,
-                     a->dx_add);
+        row_gradient(&o->loss, (const float *)a->x + first, classes, a->label[n], rows,
+                     (float *)a->dx + first, a->dx_add);
     }
     return OK;
 }

@@ -57,8 +57,7 @@ static inline dnnl_status_t onednn_conv_backward_data(dnnl_primitive_desc_t *pd,
 static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                                                          const onednn_conv *c, onednn_const_md x,
                                                          onednn_const_md dw, onednn_const_md dbias,
-                                                         onednn_const_md dy,
-                                                         const_dnnl_primitive_desc_t hint,
+                                                         onednn_const_md dy, const_dnnl_primitive_desc_t hint,
                                                          const_dnnl_primitive_attr_t attr)
 {
     const dnnl_dims_t dilates = { 0 };
@@ -78,7 +77,10 @@ static inline dnnl_status_t onednn_md_create(onednn_md *md, int n_dims, const dn
     return *md ? dnnl_memory_desc_init_by_tag(*md, n_dims, dims, type, tag) : dnnl_out_of_memory;
 }
 
-static inline void onednn_md_destroy(onednn_md md) { free(md); }
+static inline void onednn_md_destroy(onednn_md md)
+{
+    free(md);
+}
 
 static inline dnnl_status_t onednn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                                                 const onednn_conv *c, onednn_const_md x, onednn_const_md w,
@@ -98,16 +100,15 @@ static inline dnnl_status_t onednn_conv_backward_data(dnnl_primitive_desc_t *pd,
                                                       const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t s = dnnl_convolution_backward_data_desc_init(&d, c->algorithm, dx, w, dy, c->strides,
-                                                               c->pads, c->pads);
+    dnnl_status_t s =
+        dnnl_convolution_backward_data_desc_init(&d, c->algorithm, dx, w, dy, c->strides, c->pads, c->pads);
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, engine, hint) : s;
 }
 
 static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                                                          const onednn_conv *c, onednn_const_md x,
                                                          onednn_const_md dw, onednn_const_md dbias,
-                                                         onednn_const_md dy,
-                                                         const_dnnl_primitive_desc_t hint,
+                                                         onednn_const_md dy, const_dnnl_primitive_desc_t hint,
                                                          const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;

@@ -15,7 +15,10 @@ static int64_t channel_at(shape4 s, int block, int n, int c)
     return ((n * blocks + c / block) * pixels) * block + c % block;
 }
 
-static int padded(int channels, int block) { return (channels + block - 1) / block * block; }
+static int padded(int channels, int block)
+{
+    return (channels + block - 1) / block * block;
+}
 
 /* Channel k of y takes channel k - before of x; all others, the padding too, are zero. */
 static void copy_channel(const shortcut_plan *p, int n, int k, const float *x, float *y)

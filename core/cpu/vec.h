@@ -20,9 +20,12 @@ enum { LANES = 8 };
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias)); /* of a comparison: 0 or -1 */
-typedef uint16_t lane_bits; /* bit l speaks of lane l */
+typedef uint16_t lane_bits;                                              /* bit l speaks of lane l */
 
-static inline vec splat(float v) { return v - (vec){ 0 }; }
+static inline vec splat(float v)
+{
+    return v - (vec){ 0 };
+}
 
 /* Per lane: condition ? a : b. */
 static inline vec choose(ivec condition, vec a, vec b)

@@ -43,7 +43,8 @@ static void must(status st)
 
 /* --- against ref --- */
 
-static int compare(const char *problem, const char *what, const float *a, const float *b, int64_t n, double limit)
+static int compare(const char *problem, const char *what, const float *a, const float *b, int64_t n,
+                   double limit)
 {
     if (!a && !b) return 0;
     double error = opcheck_error(a, b, n);
@@ -53,7 +54,8 @@ static int compare(const char *problem, const char *what, const float *a, const 
     return 1;
 }
 
-static int compare_all(const char *problem, const op *o, const opcheck_result *a, const opcheck_result *b, double limit)
+static int compare_all(const char *problem, const op *o, const opcheck_result *a, const opcheck_result *b,
+                       double limit)
 {
     static const char *const grad_names[] = { "grad 0", "grad 1", "grad 2", "grad 3" };
     int wrong = 0;
@@ -108,28 +110,47 @@ static void check(const char *const *problems, double limit)
 }
 
 static const char *const conv_problems[] = {
-    "conv n2c3h8w8_o16k3s1p1",   "conv n2c3h9w7_o16k3s2p1b",     "conv n3c1h6w6_o3k3s1p1",
-    "conv n2c2h5w5_o1k3s1p1",    "conv n1c4h5w5_o5k3s1p1b",      "conv n2c17h7w5_o24k3s1p1",
-    "conv n2c24h8w8_o17k3s2p1b", "conv n2c16h8w8_o16k3s1p1",     "conv n4c32h8w8_o32k3s1p1b",
-    "conv n2c16h8w8_o32k1s1p0",  "conv n2c24h9w9_o40k1s2p0",     "conv n2c64h8w8_o128k1s2p0",
-    "conv n3c20h6w6_o3k1s1p0b",  "conv n2c3h12w12_o8k5s1p2",     "conv n2c16h8w8_o16k5s2p2",
-    "conv n2c3h16w16_o16k7s2p3", "conv n2c16h7w7_o32k2s1p0",     "conv n2c32h1w1_o10k1s1p0b",
-    "conv n5c24h1w1_o17k1s1p0",  "conv n2c17h1w1_o16k3s1p1",     "conv n2c16h4w4_o8k4s1p0",
-    "conv n2c16h3w3_o17k3s1p0",  "conv n1c8h1w9_o8k1s1p0",       "conv n2c3h1w1_o1k1s1p0",
+    "conv n2c3h8w8_o16k3s1p1",
+    "conv n2c3h9w7_o16k3s2p1b",
+    "conv n3c1h6w6_o3k3s1p1",
+    "conv n2c2h5w5_o1k3s1p1",
+    "conv n1c4h5w5_o5k3s1p1b",
+    "conv n2c17h7w5_o24k3s1p1",
+    "conv n2c24h8w8_o17k3s2p1b",
+    "conv n2c16h8w8_o16k3s1p1",
+    "conv n4c32h8w8_o32k3s1p1b",
+    "conv n2c16h8w8_o32k1s1p0",
+    "conv n2c24h9w9_o40k1s2p0",
+    "conv n2c64h8w8_o128k1s2p0",
+    "conv n3c20h6w6_o3k1s1p0b",
+    "conv n2c3h12w12_o8k5s1p2",
+    "conv n2c16h8w8_o16k5s2p2",
+    "conv n2c3h16w16_o16k7s2p3",
+    "conv n2c16h7w7_o32k2s1p0",
+    "conv n2c32h1w1_o10k1s1p0b",
+    "conv n5c24h1w1_o17k1s1p0",
+    "conv n2c17h1w1_o16k3s1p1",
+    "conv n2c16h4w4_o8k4s1p0",
+    "conv n2c16h3w3_o17k3s1p0",
+    "conv n1c8h1w9_o8k1s1p0",
+    "conv n2c3h1w1_o1k1s1p0",
     NULL,
 };
 
 static const char *const grouped_problems[] = {
-    "conv n2c32h8w8_o32k3s1p1g32",  "conv n2c24h7w7_o24k3s2p1g24b", "conv n2c96h5w5_o96k3s1p1g96",
-    "conv n2c32h6w6_o64k3s1p1g2",   "conv n2c12h6w6_o8k3s1p1g4b",   "conv n2c3h6w6_o3k3s1p1g3",
-    "conv n2c16h6w6_o32k3s1p1g16",  "conv n2c32h1w1_o32k3s1p1g32",  "conv n2c2h5w5_o4k1s1p0g2",
-    NULL,
+    "conv n2c32h8w8_o32k3s1p1g32", "conv n2c24h7w7_o24k3s2p1g24b",
+    "conv n2c96h5w5_o96k3s1p1g96", "conv n2c32h6w6_o64k3s1p1g2",
+    "conv n2c12h6w6_o8k3s1p1g4b",  "conv n2c3h6w6_o3k3s1p1g3",
+    "conv n2c16h6w6_o32k3s1p1g16", "conv n2c32h1w1_o32k3s1p1g32",
+    "conv n2c2h5w5_o4k1s1p0g2",    NULL,
 };
 
 static const char *const winograd_problems[] = {
-    "conv n4c32h8w8_o32k3s1p1",   "conv n2c64h16w16_o64k3s1p1b", "conv n3c48h7w9_o80k3s1p1", "conv n2c17h8w8_o40k3s1p1b",
-    "conv n2c128h4w4_o64k3s1p1",  "conv n2c16h5w6_o16k3s1p1",    "conv n2c3h8w8_o32k3s1p1",  "conv n2c32h2w2_o32k3s1p1",
-    "conv n1c32h1w1_o32k3s1p1",   NULL,
+    "conv n4c32h8w8_o32k3s1p1",  "conv n2c64h16w16_o64k3s1p1b",
+    "conv n3c48h7w9_o80k3s1p1",  "conv n2c17h8w8_o40k3s1p1b",
+    "conv n2c128h4w4_o64k3s1p1", "conv n2c16h5w6_o16k3s1p1",
+    "conv n2c3h8w8_o32k3s1p1",   "conv n2c32h2w2_o32k3s1p1",
+    "conv n1c32h1w1_o32k3s1p1",  NULL,
 };
 
 static void conv_direct(void **state)
@@ -161,10 +182,14 @@ static void conv_auto(void **state)
 static void bnact(void **state)
 {
     static const char *const problems[] = {
-        "bnact n4c16h8w8_relu",          "bnact n4c16h8w8_relu_add",  "bnact n2c17h5w7_none",      "bnact n3c24h9w9_relu6_add",
-        "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",      "bnact n8c24h1w1_relu_add",  "bnact n9c32h1w1_none_add",
-        "bnact n100c40h3w3_relu",        "bnact n2c8h33w17_none_add", "bnact n2c64h1w2_relu",      "bnact n4c17h8w8_relu_add_eval",
-        "bnact n2c3h6w6_relu6_add_eval", "bnact n2c32h4w4_none_eval", "bnact n1c24h1w1_relu_eval", NULL,
+        "bnact n4c16h8w8_relu",          "bnact n4c16h8w8_relu_add",
+        "bnact n2c17h5w7_none",          "bnact n3c24h9w9_relu6_add",
+        "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",
+        "bnact n8c24h1w1_relu_add",      "bnact n9c32h1w1_none_add",
+        "bnact n100c40h3w3_relu",        "bnact n2c8h33w17_none_add",
+        "bnact n2c64h1w2_relu",          "bnact n4c17h8w8_relu_add_eval",
+        "bnact n2c3h6w6_relu6_add_eval", "bnact n2c32h4w4_none_eval",
+        "bnact n1c24h1w1_relu_eval",     NULL,
     };
     (void)state;
     check(problems, DIRECT);
@@ -173,10 +198,22 @@ static void bnact(void **state)
 static void pool(void **state)
 {
     static const char *const problems[] = {
-        "pool n2c16h8w8_max_k2s2p0", "pool n2c17h7w9_max_k2s2p0", "pool n2c3h6w6_max_k2s2p0",  "pool n2c24h9w9_max_k3s2p1",
-        "pool n1c1h7w7_max_k3s1p1",  "pool n2c40h2w2_max_k2s2p0", "pool n2c64h2w2_max_k2s2p0", "pool n2c16h9w9_max_k2s3p0",
-        "pool n2c5h8w8_max_k5s4p2",  "pool n2c16h8w8_avg",        "pool n2c17h5w3_avg",        "pool n2c3h4w4_avg",
-        "pool n2c24h1w1_avg",        "pool n2c64h4w4_avg",        "pool n2c24h9w9_max_k3s2p1_eval", NULL,
+        "pool n2c16h8w8_max_k2s2p0",
+        "pool n2c17h7w9_max_k2s2p0",
+        "pool n2c3h6w6_max_k2s2p0",
+        "pool n2c24h9w9_max_k3s2p1",
+        "pool n1c1h7w7_max_k3s1p1",
+        "pool n2c40h2w2_max_k2s2p0",
+        "pool n2c64h2w2_max_k2s2p0",
+        "pool n2c16h9w9_max_k2s3p0",
+        "pool n2c5h8w8_max_k5s4p2",
+        "pool n2c16h8w8_avg",
+        "pool n2c17h5w3_avg",
+        "pool n2c3h4w4_avg",
+        "pool n2c24h1w1_avg",
+        "pool n2c64h4w4_avg",
+        "pool n2c24h9w9_max_k3s2p1_eval",
+        NULL,
     };
     (void)state;
     check(problems, 1e-6); /* no sums, or short ones */
@@ -185,9 +222,9 @@ static void pool(void **state)
 static void linear(void **state)
 {
     static const char *const problems[] = {
-        "linear n3c24h1w1_o10_relu", "linear n64c512h1w1_o512_relu", "linear n5c17h3w3_o7_none", "linear n4c16h2w2_o1_relu6",
-        "linear n1c1h1w1_o1_none",   "linear n7c32h1w1_o100_none",   "linear n2c3h4w4_o33_relu", "linear n5c17h3w3_o7_relu_eval",
-        NULL,
+        "linear n3c24h1w1_o10_relu", "linear n64c512h1w1_o512_relu",  "linear n5c17h3w3_o7_none",
+        "linear n4c16h2w2_o1_relu6", "linear n1c1h1w1_o1_none",       "linear n7c32h1w1_o100_none",
+        "linear n2c3h4w4_o33_relu",  "linear n5c17h3w3_o7_relu_eval", NULL,
     };
     (void)state;
     check(problems, DIRECT);
@@ -196,8 +233,13 @@ static void linear(void **state)
 static void dropout(void **state)
 {
     static const char *const problems[] = {
-        "dropout n2c24h1w1_p0.5", "dropout n3c17h5w5_p0.25", "dropout n2c3h4w4_p0.9", "dropout n4c512h1w1_p0.5",
-        "dropout n2c16h4w4_p0",   "dropout n3c17h5w5_p0.5_eval", NULL,
+        "dropout n2c24h1w1_p0.5",
+        "dropout n3c17h5w5_p0.25",
+        "dropout n2c3h4w4_p0.9",
+        "dropout n4c512h1w1_p0.5",
+        "dropout n2c16h4w4_p0",
+        "dropout n3c17h5w5_p0.5_eval",
+        NULL,
     };
     (void)state;
     check(problems, 2e-7); /* the same values drop; 1 / (1 - p), a product and a sum are rounded: 3 * 2^-24 */
@@ -206,8 +248,9 @@ static void dropout(void **state)
 static void shortcut(void **state)
 {
     static const char *const problems[] = {
-        "shortcut n2c16h6w6_o32s2", "shortcut n2c32h8w8_o64s2", "shortcut n2c17h5w7_o24s2", "shortcut n2c3h6w6_o8s1",
-        "shortcut n2c1h4w4_o3s2",   "shortcut n2c16h2w2_o24s2", "shortcut n2c24h1w1_o40s1", "shortcut n2c24h5w5_o24s2", NULL,
+        "shortcut n2c16h6w6_o32s2", "shortcut n2c32h8w8_o64s2", "shortcut n2c17h5w7_o24s2",
+        "shortcut n2c3h6w6_o8s1",   "shortcut n2c1h4w4_o3s2",   "shortcut n2c16h2w2_o24s2",
+        "shortcut n2c24h1w1_o40s1", "shortcut n2c24h5w5_o24s2", NULL,
     };
     (void)state;
     check(problems, 1e-7); /* copies, and one addition */
@@ -215,8 +258,8 @@ static void shortcut(void **state)
 
 static void loss(void **state)
 {
-    static const char *const problems[] = { "loss n5c10_s0", "loss n64c10_s0.1", "loss n3c2_s0", "loss n7c100_s0.2",
-                                            "loss n4c10_s0_eval", NULL };
+    static const char *const problems[] = { "loss n5c10_s0",    "loss n64c10_s0.1",   "loss n3c2_s0",
+                                            "loss n7c100_s0.2", "loss n4c10_s0_eval", NULL };
     (void)state;
     check(problems, 1e-6);
 }
@@ -299,7 +342,8 @@ static outputs run_raw(const op *o, const opcheck_result *in)
     plan *p;
     op_args a = { .version = 1 };
     must(cpu->plan(cpu, o, &p, &needs));
-    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, F32), .dx_bytes = cpu->value_bytes(cpu, o->x, F32),
+    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, F32),
+                    .dx_bytes = cpu->value_bytes(cpu, o->x, F32),
                     .grad_bytes = (size_t)in->n_param[0] * sizeof(float) };
     void *x = new_memory(out.dx_bytes), *z = new_memory(out.dx_bytes), *dy = new_memory(out.y_bytes);
     void *dz = new_memory(out.dx_bytes), *saved = new_memory(needs.saved), *packed = new_memory(needs.packed);
@@ -337,9 +381,12 @@ static void free_outputs(outputs *o)
 }
 
 static const char *const mixed_problems[] = {
-    "conv n2c3h8w8_o24k3s1p1b",    "conv n2c17h7w7_o24k3s2p1",       "conv n2c24h8w8_o24k3s1p1g24", "conv n4c40h8w8_o40k3s1p1b",
-    "conv n16c64h8w8_o64k3s1p1",   "conv n2c24h6w6_o40k1s1p0b",      "bnact n4c24h8w8_relu_add",    "bnact n64c17h4w4_relu6",
-    "pool n2c24h8w8_max_k2s2p0",   "pool n2c20h8w8_avg",             "dropout n2c24h4w4_p0.5",      "shortcut n2c20h8w8_o28s2",
+    "conv n2c3h8w8_o24k3s1p1b",    "conv n2c17h7w7_o24k3s2p1",
+    "conv n2c24h8w8_o24k3s1p1g24", "conv n4c40h8w8_o40k3s1p1b",
+    "conv n16c64h8w8_o64k3s1p1",   "conv n2c24h6w6_o40k1s1p0b",
+    "bnact n4c24h8w8_relu_add",    "bnact n64c17h4w4_relu6",
+    "pool n2c24h8w8_max_k2s2p0",   "pool n2c20h8w8_avg",
+    "dropout n2c24h4w4_p0.5",      "shortcut n2c20h8w8_o28s2",
     "linear n16c24h3w3_o10_relu",  NULL,
 };
 
@@ -391,13 +438,17 @@ static float *random_floats(int64_t n, uint32_t a)
 /* Leading dimensions larger than the rows; what lies between the rows of c is not touched. */
 static void gemm(void **state)
 {
-    static const struct { int m, n; int64_t k; } sizes[] = { { 1, 1, 1 }, { 5, 7, 3 }, { 33, 65, 1000 }, { 100, 64, 4099 } };
+    static const struct {
+        int m, n;
+        int64_t k;
+    } sizes[] = { { 1, 1, 1 }, { 5, 7, 3 }, { 33, 65, 1000 }, { 100, 64, 4099 } };
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int m = sizes[i].m, n = sizes[i].n;
         const int64_t k = sizes[i].k, lda = k + 3, ldb = k + 5, ldc = n + 2, count = m * ldc;
         float *a = random_floats(m * lda, 1), *b = random_floats(n * ldb, 2);
-        float *c = random_floats(count, 3), *want = random_floats(count, 3), *before = random_floats(count, 3);
+        float *c = random_floats(count, 3), *want = random_floats(count, 3),
+              *before = random_floats(count, 3);
         must(cpu->gemm_nt(cpu, m, n, k, a, lda, b, ldb, c, ldc));
         must(ref->gemm_nt(ref, m, n, k, a, lda, b, ldb, want, ldc));
         assert_true(opcheck_error(c, want, count) < DIRECT);
