@@ -31,8 +31,8 @@ void ref_conv_forward(const op *o, const op_args *a)
                         for (int r = 0; r < d.kernel; r++) {
                             const int h = p * d.stride + r - d.pad;
                             if (h < 0 || h >= X.h) continue;
-                            const float *w_row = &w[at(W, k, c, r, 0)],
-                                        *x_row = &x[at(X, n, first + c, h, 0)];
+                            const float *w_row = &w[at(W, k, c, r, 0)];
+                            const float *x_row = &x[at(X, n, first + c, h, 0)];
                             for (int s = 0; s < d.kernel; s++) {
                                 const int v = q * d.stride + s - d.pad;
                                 if (v >= 0 && v < X.w) sum += (double)w_row[s] * x_row[v];
@@ -111,8 +111,8 @@ static void backward_w(const op *o, const op_args *a)
                         for (int p = 0; p < Y.h; p++) {
                             const int h = p * d.stride + r - d.pad;
                             if (h < 0 || h >= X.h) continue;
-                            const float *dy_row = &dy[at(Y, n, k, p, 0)],
-                                        *x_row = &x[at(X, n, channel, h, 0)];
+                            const float *dy_row = &dy[at(Y, n, k, p, 0)];
+                            const float *x_row = &x[at(X, n, channel, h, 0)];
                             for (int q = 0; q < Y.w; q++) {
                                 const int v = q * d.stride + s - d.pad;
                                 if (v >= 0 && v < X.w) sum += (double)dy_row[q] * x_row[v];
