@@ -25,7 +25,8 @@ LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl
 MODULES   := prune graph nets data layers core/cpu core/ref core
 LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
 LINK      := -Wl,--start-group $(LIBS) -Wl,--end-group
-TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli.c,$(wildcard tools/*.c)))
+TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c)))
+CLI       := $(patsubst %.c,$(B)/%.o,$(wildcard tools/cli*.c))
 TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
 UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
 TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
@@ -87,11 +88,11 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(BIN)/%: $(B)/tools/%.o $(B)/tools/cli.o $(LIBS)
+$(BIN)/%: $(B)/tools/%.o $(CLI) $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
 
-$(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(B)/tools/cli.o $(LIBS)
+$(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(CLI) $(LIBS)
 	$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LINK) $(LDLIBS)
 
 # The commit goes into env.json; only rundir.o depends on it.
