@@ -79,7 +79,7 @@ static void write_message(log_level l, const char *prefix, const char *format, v
 
 void log_error(const char *format, ...)
 {
-    WRITE(LOG_ERROR, "error: ");
+    WRITE(LOG_ERROR, "");
 }
 
 void log_warn(const char *format, ...)

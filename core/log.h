@@ -12,8 +12,9 @@ void log_set_level(log_level); /* of stderr; the file always gets LOG_INFO and a
 log_level log_get_level(void);
 status log_open(const char *path, bool append); /* also write to this file; NULL closes it */
 
-void log_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* prefixed "error: " */
-void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));  /* prefixed "warning: " */
+void log_error(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* as it is: it names tool or file */
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2))); /* prefixed "warning: " */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

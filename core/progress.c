@@ -23,7 +23,7 @@ double time_now(void)
 static bool can_draw(void)
 {
     const char *term = getenv("TERM");
-    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 && log_get_level() != LOG_QUIET;
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 && log_get_level() >= LOG_INFO;
 }
 
 static int terminal_width(void)

@@ -10,7 +10,7 @@ typedef struct progress {
     char label[64];
     int64_t total, done;
     double started, drawn; /* seconds, monotonic */
-    bool on;               /* stderr is a terminal and the log level is not quiet */
+    bool on;               /* stderr is a terminal, and information is wanted there */
 } progress;
 
 void progress_start(progress *, const char *label, int64_t total);

@@ -1,4 +1,5 @@
-/* tools/cli.h -- what all tools share: CONFIG|RUN|CKPT, key=value, --help, --json, --quiet, exit codes. */
+/* tools/cli.h -- what all tools share: CONFIG|RUN|CKPT, key=value, --help, --json, --quiet, --debug, exit
+ * codes. */
 #ifndef CLEAVE_CLI_H
 #define CLEAVE_CLI_H
 
@@ -6,32 +7,38 @@
 #include "../core/status.h"
 
 typedef struct cli_option { /* a tool's own options */
-    const char *name;     /* "--resume" */
-    const char *argument; /* "F.npy", or NULL for a switch */
+    const char *name;       /* "--resume" */
+    const char *argument;   /* "F.npy", or NULL for a switch */
     const char *help;
-    bool *flag;           /* set true when given */
-    const char **value;   /* receives the argument */
+    bool *flag;         /* set true when given */
+    const char **value; /* receives the argument */
 } cli_option;
 
 typedef struct cli_tool {
-    const char *name, *synopsis, *about; /* "train", "CONFIG.yaml [key=value ...] [--resume]", one paragraph */
-    const char *examples;                /* lines for --help */
-    const cli_option *options; int n_options;
-    bool needs_subject;                  /* a first argument that is not key=value */
+    const char *name, *synopsis,
+        *about;           /* "train", "CONFIG.yaml [key=value ...] [--resume]", one paragraph */
+    const char *examples; /* lines for --help */
+    const cli_option *options;
+    int n_options;
+    bool needs_subject; /* a first argument that is not key=value */
 } cli_tool;
 
 typedef struct cli {
     const char *subject; /* CONFIG, RUN or CKPT; NULL if none was given */
-    char **overrides; int n_overrides; /* point into argv; array owned by cli */
+    char **overrides;
+    int n_overrides; /* point into argv; array owned by cli */
     bool json, quiet;
-    int argc; char **argv;
+    int argc;
+    char **argv;
 } cli;
 
-/* Parses the command line. --help prints and sets *done = true. ERR_USAGE names the argument. */
+/* Parses the command line and sets the log level. --help prints and sets *done = true. An argument is
+ * key=value if a name of letters, digits, _ and . stands before its first "=" (so "runs/lr=1" is a path).
+ * ERR_USAGE names the argument. */
 status cli_parse(const cli_tool *, int argc, char **argv, cli *out, bool *done);
 void cli_free(cli *);
 
-/* Prints "TOOL: MESSAGE" on stderr if st is a failure; returns the exit code. */
+/* Prints "TOOL: MESSAGE" on stderr (and in the log file) if st is a failure; returns the exit code. */
 int cli_exit(const cli_tool *, status st);
 
 /* The subject of analyze, prune, evaluate: a run directory or a checkpoint. */
@@ -40,10 +47,12 @@ typedef struct cli_subject {
     char run[4096];        /* the run directory; "" for a bare checkpoint */
     char name[256];        /* file name of a bare checkpoint without .safetensors */
 } cli_subject;
+/* ERR_DATA if it is neither. */
 status cli_subject_find(const char *subject, cli_subject *out);
 
 /* The config for a subject: the run's config.yaml, else the config in the checkpoint's metadata, else the
- * defaults; arch, classes, removed units and normalisation of the checkpoint over that; overrides on top. */
+ * defaults; arch, classes, removed units and normalisation of the checkpoint over that; overrides on top.
+ * ERR_USAGE for a checkpoint that does not say what net it is if net.arch= is not given either. */
 status cli_subject_config(const cli *, const cli_subject *, config **out);
 
 #endif

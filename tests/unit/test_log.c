@@ -59,8 +59,8 @@ static void say_all(void)
 static void levels(void **state)
 {
     (void)state;
-    static const char *const want[] = { "", "error: e1\n", "error: e1\nwarning: w\n",
-                                        "error: e1\nwarning: w\ni\n", "error: e1\nwarning: w\ni\nd\n" };
+    static const char *const want[] = { "", "e1\n", "e1\nwarning: w\n", "e1\nwarning: w\ni\n",
+                                        "e1\nwarning: w\ni\nd\n" };
     for (int l = LOG_QUIET; l <= LOG_DEBUG; l++) {
         log_set_level((log_level)l);
         assert_int_equal(log_get_level(), l);
@@ -90,7 +90,7 @@ static void file(void **state)
     log_set_level(LOG_INFO);
     char *text = NULL;
     assert_int_equal(file_read(path, &text, NULL), OK);
-    static const char *const want[] = { "error: e1", "warning: w", "i", "error: e1", "warning: w", "i" };
+    static const char *const want[] = { "e1", "warning: w", "i", "e1", "warning: w", "i" };
     char *save, *line = strtok_r(text, "\n", &save);
     for (int i = 0; i < 6; i++, line = strtok_r(NULL, "\n", &save)) {
         assert_non_null(line);

@@ -1,0 +1,284 @@
+/* tools/cli.c -- the command line of every tool. */
+#include "cli.h"
+
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../nets/checkpoint.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What each tool understands besides its own options. */
+typedef struct common {
+    bool help, debug;
+} common;
+
+static bool is_setting(const char *arg)
+{
+    size_t n = strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+    return n > 0 && arg[n] == '=';
+}
+
+static bool parse_common(const char *arg, cli *c, common *own)
+{
+    if (strcmp(arg, "--json") == 0)
+        c->json = true;
+    else if (strcmp(arg, "--quiet") == 0)
+        c->quiet = true;
+    else if (strcmp(arg, "--debug") == 0)
+        own->debug = true;
+    else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+        own->help = true;
+    else
+        return false;
+    return true;
+}
+
+/* "--logits F.npy", "--logits=F.npy" or "--resume"; *i moves on over what was used. */
+static status parse_option(const cli_tool *tool, char **argv, int argc, int *i)
+{
+    status st = OK;
+    const char *arg = argv[*i];
+    for (int k = 0; k < tool->n_options; k++) {
+        const cli_option *o = &tool->options[k];
+        size_t n = strlen(o->name);
+        if (strncmp(arg, o->name, n) != 0 || (arg[n] != '\0' && arg[n] != '=')) continue;
+        if (o->argument && arg[n] == '=') {
+            *o->value = arg + n + 1;
+        } else if (o->argument) {
+            if (*i + 1 >= argc) FAIL(ERR_USAGE, "%s needs %s; --help explains it", o->name, o->argument);
+            *o->value = argv[++*i];
+        } else if (arg[n] == '=') {
+            FAIL(ERR_USAGE, "%s takes no value", o->name);
+        }
+        if (o->flag) *o->flag = true;
+        goto out;
+    }
+    FAIL(ERR_USAGE, "unknown option %s; --help lists the options", arg);
+out:
+    return st;
+}
+
+static status parse_positional(const cli_tool *tool, char *arg, cli *out)
+{
+    status st = OK;
+    if (is_setting(arg))
+        out->overrides[out->n_overrides++] = arg;
+    else if (!tool->needs_subject)
+        FAIL(ERR_USAGE, "unexpected argument %s; usage: %s %s", arg, tool->name, tool->synopsis);
+    else if (out->subject)
+        FAIL(ERR_USAGE, "unexpected argument %s after %s; settings are key=value, --help lists the keys", arg,
+             out->subject);
+    else
+        out->subject = arg;
+out:
+    return st;
+}
+
+static void print_option(const char *name, const char *argument, const char *help)
+{
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s", name, argument ? " " : "", argument ? argument : "");
+    printf("  %-16s %s\n", left, help);
+}
+
+static void print_help(const cli_tool *tool)
+{
+    printf("usage: %s %s\n\n%s\n\noptions:\n", tool->name, tool->synopsis, tool->about);
+    for (int i = 0; i < tool->n_options; i++)
+        print_option(tool->options[i].name, tool->options[i].argument, tool->options[i].help);
+    print_option("--json", NULL, "the result as JSON on stdout; messages stay on stderr");
+    print_option("--quiet", NULL, "no messages but errors");
+    print_option("--debug", NULL, "more messages, and where an error arose");
+    print_option("--help", NULL, "this text");
+    if (tool->examples && *tool->examples) printf("\nexamples:\n%s", tool->examples);
+    printf(
+        "\nexit codes: 0 ok, 1 run-time failure, 2 usage or configuration, 3 data, 4 diverged (NaN or Inf),\n"
+        "  75 stopped by a signal, state saved: --resume goes on\n"
+        "\nkey=value sets a configuration key; values are YAML, lists as net.remove=[layer3.2,layer4.1]. The "
+        "keys with\n"
+        "their defaults:\n");
+    config_print_keys(stdout);
+}
+
+status cli_parse(const cli_tool *tool, int argc, char **argv, cli *out, bool *done)
+{
+    status st = OK;
+    common own = { 0 };
+    *done = false;
+    *out = (cli){ .argc = argc, .argv = argv };
+    TRY_ALLOC(out->overrides, calloc((size_t)argc + 1, sizeof *out->overrides));
+    for (int i = 1; i < argc; i++) {
+        if (parse_common(argv[i], out, &own)) continue;
+        if (argv[i][0] == '-')
+            TRY(parse_option(tool, argv, argc, &i));
+        else
+            TRY(parse_positional(tool, argv[i], out));
+    }
+    if (own.help) {
+        print_help(tool);
+        if (fflush(stdout) != 0) FAIL(ERR_RUNTIME, "cannot write to stdout");
+        *done = true;
+        goto out;
+    }
+    if (tool->needs_subject && !out->subject)
+        FAIL(ERR_USAGE, "usage: %s %s; --help explains it", tool->name, tool->synopsis);
+    log_set_level(own.debug ? LOG_DEBUG : out->quiet ? LOG_ERROR : LOG_INFO);
+out:
+    return st;
+}
+
+void cli_free(cli *c)
+{
+    free(c->overrides);
+    *c = (cli){ 0 };
+}
+
+int cli_exit(const cli_tool *tool, status st)
+{
+    if (st == OK) return OK;
+    log_error("%s: %s", tool->name, status_message());
+    log_debug("%s: code %d from %s", tool->name, st, status_place());
+    return st;
+}
+
+/* ---- RUN|CKPT: which files, and with what configuration ---- */
+
+static status find_run(const char *subject, cli_subject *out)
+{
+    status st = OK;
+    char path[4096];
+    size_t n = strlen(subject);
+    while (n > 1 && subject[n - 1] == '/') n--;
+    TRY(path_format(out->run, sizeof out->run, "%.*s", (int)n, subject));
+    TRY(path_format(path, sizeof path, "%s/config.yaml", out->run));
+    if (!file_exists(path)) FAIL(ERR_DATA, "%s: not a run directory: it has no config.yaml", out->run);
+    TRY(path_format(out->checkpoint, sizeof out->checkpoint, "%s/best.safetensors", out->run));
+    if (!file_exists(out->checkpoint))
+        FAIL(ERR_DATA, "%s: no best.safetensors yet: has a training epoch been finished?", out->run);
+out:
+    return st;
+}
+
+static status find_checkpoint(const char *subject, cli_subject *out)
+{
+    status st = OK;
+    static const char suffix[] = ".safetensors";
+    const char *slash = strrchr(subject, '/'), *name = slash ? slash + 1 : subject;
+    size_t n = strlen(name), s = sizeof suffix - 1;
+    if (n > s && strcmp(name + n - s, suffix) == 0) n -= s;
+    TRY(path_format(out->checkpoint, sizeof out->checkpoint, "%s", subject));
+    TRY(path_format(out->name, sizeof out->name, "%.*s", (int)n, name));
+out:
+    return st;
+}
+
+status cli_subject_find(const char *subject, cli_subject *out)
+{
+    status st = OK;
+    memset(out, 0, sizeof *out);
+    if (!file_exists(subject)) FAIL(ERR_DATA, "%s: there is no such run directory or checkpoint", subject);
+    if (file_is_dir(subject))
+        TRY(find_run(subject, out));
+    else
+        TRY(find_checkpoint(subject, out));
+out:
+    return st;
+}
+
+static bool add_three(cJSON *object, const char *name, const float *v)
+{
+    cJSON *list = cJSON_AddArrayToObject(object, name);
+    bool good = list != NULL;
+    for (int i = 0; good && i < 3; i++) good = cJSON_AddItemToArray(list, cJSON_CreateNumber((double)v[i]));
+    return good;
+}
+
+static bool add_net(cJSON *json, const checkpoint_info *info)
+{
+    cJSON *object = cJSON_AddObjectToObject(json, "net");
+    if (!object || !cJSON_AddStringToObject(object, "arch", info->arch) ||
+        !cJSON_AddNumberToObject(object, "classes", info->classes))
+        return false;
+    cJSON *remove = cJSON_AddArrayToObject(object, "remove");
+    bool good = remove != NULL;
+    for (unsigned i = 0; good && i < info->n_removed; i++)
+        good = cJSON_AddItemToArray(remove, cJSON_CreateString(info->removed[i]));
+    return good;
+}
+
+/* What the checkpoint says of itself, in the words of a config. JSON is YAML too. */
+static status describe(const checkpoint_info *info, char **out)
+{
+    status st = OK;
+    cJSON *json = NULL, *data = NULL;
+    TRY_ALLOC(json, cJSON_CreateObject());
+    if (info->arch && !add_net(json, info)) FAIL(ERR_RUNTIME, "out of memory");
+    if (info->has_normalisation) {
+        data = cJSON_AddObjectToObject(json, "data");
+        if (!data || !add_three(data, "mean", info->mean) || !add_three(data, "std", info->std))
+            FAIL(ERR_RUNTIME, "out of memory");
+    }
+    TRY_ALLOC(*out, cJSON_PrintUnformatted(json));
+out:
+    cJSON_Delete(json);
+    return st;
+}
+
+static bool gives_arch(const cli *c)
+{
+    for (int i = 0; i < c->n_overrides; i++)
+        if (strncmp(c->overrides[i], "net.arch=", 9) == 0 || strncmp(c->overrides[i], "net=", 4) == 0)
+            return true;
+    return false;
+}
+
+static status read_info(const char *path, checkpoint_info *out)
+{
+    status st = OK;
+    st_file f = { 0 };
+    TRY(st_open(path, &f));
+    TRY(checkpoint_info_read(&f, path, out));
+out:
+    st_close(&f);
+    return st;
+}
+
+status cli_subject_config(const cli *c, const cli_subject *s, config **out)
+{
+    status st = OK;
+    checkpoint_info info = { 0 };
+    char label[4200], run_config[4200], *run_text = NULL, *described = NULL;
+    config *plain = NULL;
+    config_source source[2];
+    int n = 0;
+    TRY(read_info(s->checkpoint, &info));
+    TRY(path_format(label, sizeof label, "%s, metadata", s->checkpoint));
+    if (*s->run) {
+        TRY(path_format(run_config, sizeof run_config, "%s/config.yaml", s->run));
+        TRY(file_read(run_config, &run_text, NULL));
+        source[n++] = (config_source){ run_config, run_text };
+    } else if (info.config) {
+        source[n++] = (config_source){ label, info.config };
+    } else if (!info.arch && !gives_arch(c)) {
+        FAIL(ERR_USAGE, "%s has no architecture in its metadata: give net.arch=..., e.g. net.arch=resnet20",
+             s->checkpoint);
+    }
+    TRY(describe(&info, &described));
+    source[n++] = (config_source){ label, described };
+
+    /* First without the overrides: a failure that is not theirs is one of the data. */
+    if (config_build(source, n, NULL, 0, &plain) != OK) {
+        st = ERR_DATA;
+        goto out;
+    }
+    TRY(config_build(source, n, c->overrides, c->n_overrides, out));
+out:
+    config_free(plain);
+    free(run_text);
+    free(described);
+    checkpoint_info_free(&info);
+    return st;
+}
