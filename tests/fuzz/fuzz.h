@@ -1,0 +1,46 @@
+/* tests/fuzz/fuzz.h -- the parsers that read files of strangers, as libFuzzer wants them.
+ *
+ * A target takes any bytes, must not crash, leak or read beyond them, and checks what must hold for an input
+ * that is accepted. tests/fuzz/test_fuzz.c feeds them fixed mutations under any compiler. With clang:
+ *
+ *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
+ *         tests/fuzz/fuzz_config.c core/config*.c core/file.c core/status.c -lcyaml -lyaml -o fuzz_config
+ *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
+ *         tests/fuzz/fuzz_safetensors.c core/safetensors*.c core/file.c core/status.c -lcjson -o
+ * fuzz_safetensors
+ */
+#ifndef CLEAVE_FUZZ_H
+#define CLEAVE_FUZZ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* True if the input was accepted. */
+bool fuzz_safetensors(const uint8_t *data, size_t bytes);
+bool fuzz_config(const uint8_t *data, size_t bytes);
+
+/* What must hold, in every build: what goes wrong ends the process, as a fuzzer expects. */
+#define FUZZ_CHECK(condition)                                                                                \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+#ifdef LIBFUZZER
+#define FUZZ_TARGET(f)                                                                                       \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);                                           \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)                                            \
+    {                                                                                                        \
+        f(data, bytes);                                                                                      \
+        return 0;                                                                                            \
+    }
+#else
+#define FUZZ_TARGET(f) /* the test links all targets into one program */
+#endif
+
+#endif

@@ -1,0 +1,44 @@
+/* tests/fuzz/fuzz_config.c -- YAML text, then after a NUL byte one key=value. */
+#include "fuzz.h"
+
+#include "../../core/config.h"
+
+#include <string.h>
+
+/* What was accepted can be written, and says the same when it is read again. */
+static void check_round_trip(const config *c)
+{
+    char *yaml = NULL, *again = NULL, hash[9], hash_again[9];
+    config *back = NULL;
+    FUZZ_CHECK(config_yaml(c, &yaml) == OK);
+    FUZZ_CHECK(config_parse("again", yaml, NULL, 0, &back) == OK);
+    FUZZ_CHECK(config_yaml(back, &again) == OK);
+    FUZZ_CHECK(strcmp(yaml, again) == 0);
+    FUZZ_CHECK(config_hash(c, hash) == OK && config_hash(back, hash_again) == OK);
+    FUZZ_CHECK(strcmp(hash, hash_again) == 0);
+    config_free(back);
+    free(yaml);
+    free(again);
+}
+
+bool fuzz_config(const uint8_t *data, size_t bytes)
+{
+    char *text = malloc(bytes + 2);
+    FUZZ_CHECK(text);
+    memcpy(text, data, bytes);
+    text[bytes] = text[bytes + 1] = '\0';
+    char *override = text + strlen(text) + 1; /* inside: two NUL bytes are at the end */
+    config *c = NULL;
+    status st = config_parse("fuzz", text, &override, *override ? 1 : 0, &c);
+    if (st == OK) {
+        check_round_trip(c);
+        config_free(c);
+    } else {
+        FUZZ_CHECK(st == ERR_USAGE && !c);
+        FUZZ_CHECK(status_message()[0] && !strchr(status_message(), '\n'));
+    }
+    free(text);
+    return st == OK;
+}
+
+FUZZ_TARGET(fuzz_config)
