@@ -1,0 +1,114 @@
+/* tools/evaluate.c -- evaluate RUN|CKPT: top-1 accuracy and loss on the test images. */
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../core/stop.h"
+#include "../prune/accuracy.h"
+#include "cli.h"
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *logits_path;
+static const cli_option options[] = {
+    { "--logits", "F.npy", "write the logits, float32 [samples, classes] in data-set order", NULL,
+      &logits_path },
+};
+static const cli_tool tool = {
+    .name = "evaluate",
+    .synopsis = "RUN|CKPT [key=value ...] [--logits F.npy]",
+    .about = "Evaluates the best checkpoint of a run, or any checkpoint, on the test images. A file with\n"
+             "weights only, made by PyTorch, needs net.arch= and the normalisation it was trained with.\n"
+             "net.remove=[...] leaves units out: the accuracy right after such a cut.",
+    .examples = "  evaluate runs/demo-1a2b3c4d-s0\n"
+                "  evaluate runs/demo-1a2b3c4d-s0 'net.remove=[layer3.2]' --json\n"
+                "  evaluate resnet20.safetensors net.arch=resnet20 --logits logits.npy\n",
+    .options = options,
+    .n_options = 1,
+    .needs_subject = true,
+};
+
+/* ---- .npy, version 1.0: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html ----
+ *
+ *   0x93 "NUMPY" | 1 0 | u16 little-endian: bytes of the header | header, padded with blanks and ended by a
+ * newline so that the data begin at a multiple of 64 | rows * columns float32, little-endian, C order */
+static status npy_write(const char *path, const float *values, int64_t rows, int64_t columns)
+{
+    status st = OK;
+    file_writer w = { 0 };
+    char header[256];
+    static const char magic[] = "\x93NUMPY\x01"; /* and its NUL: the minor version */
+    TRY(path_format(header + 10, 100, "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
+                    (long long)rows, (long long)columns));
+    size_t used = 10 + strlen(header + 10), bytes = (used + 1 + 63) / 64 * 64;
+    memcpy(header, magic, sizeof magic);
+    header[8] = (char)((bytes - 10) & 0xff);
+    header[9] = (char)((bytes - 10) >> 8);
+    memset(header + used, ' ', bytes - used);
+    header[bytes - 1] = '\n';
+    TRY(file_begin(&w, path));
+    TRY(file_put(&w, header, bytes));
+    TRY(file_put(&w, values, (size_t)(rows * columns) * sizeof *values));
+    TRY(file_commit(&w));
+out:
+    file_abandon(&w);
+    return st;
+}
+
+static status publish(const cli *args, const config *cfg, const accuracy *a)
+{
+    status st = OK;
+    char *text = NULL;
+    cJSON *j = cJSON_CreateObject();
+    log_info("%s on %s: %lld of %lld correct, %.2f %%, loss %.4f, %.0f images/s", cfg->net.arch, a->device,
+             (long long)a->correct, (long long)a->samples, 100 * a->top1, a->loss, a->images_per_s);
+    if (!args->json) goto out;
+    if (!cJSON_AddStringToObject(j, "arch", cfg->net.arch) ||
+        !cJSON_AddNumberToObject(j, "samples", (double)a->samples) ||
+        !cJSON_AddNumberToObject(j, "correct", (double)a->correct) ||
+        !cJSON_AddNumberToObject(j, "accuracy", a->top1) || !cJSON_AddNumberToObject(j, "loss", a->loss) ||
+        !cJSON_AddStringToObject(j, "device", a->device) ||
+        !cJSON_AddNumberToObject(j, "images_per_s", a->images_per_s) || !(text = cJSON_Print(j)))
+        FAIL(ERR_RUNTIME, "out of memory");
+    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+out:
+    cJSON_free(text);
+    cJSON_Delete(j);
+    return st;
+}
+
+static status evaluate(const cli *args)
+{
+    status st = OK;
+    cli_subject subject;
+    config *cfg = NULL;
+    dataset test = { 0 };
+    accuracy a;
+    float *logits = NULL;
+    TRY(cli_subject_find(args->subject, &subject));
+    TRY(cli_subject_config(args, &subject, &cfg));
+    TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
+    if (logits_path) TRY_ALLOC(logits, calloc((size_t)test.n, (size_t)cfg->net.classes * sizeof *logits));
+    TRY(accuracy_measure(cfg, subject.checkpoint, &test, &a, logits));
+    if (logits_path) TRY(npy_write(logits_path, logits, test.n, cfg->net.classes));
+    TRY(publish(args, cfg, &a));
+out:
+    free(logits);
+    dataset_free(&test);
+    config_free(cfg);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    status st = OK;
+    cli args = { 0 };
+    bool done = false;
+    TRY(cli_parse(&tool, argc, argv, &args, &done));
+    if (done) goto out; /* --help */
+    stop_install();
+    TRY(evaluate(&args));
+out:
+    cli_free(&args);
+    return cli_exit(&tool, st);
+}
