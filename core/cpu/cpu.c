@@ -168,20 +168,13 @@ static void flush_denormals(void)
 static const char *isa_name(void)
 {
     switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_sse41:
-        return "sse41";
-    case dnnl_cpu_isa_avx:
-        return "avx";
-    case dnnl_cpu_isa_avx2:
-        return "avx2";
-    case dnnl_cpu_isa_avx512_core:
-        return "avx512";
-    case dnnl_cpu_isa_avx512_core_vnni:
-        return "avx512_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16:
-        return "avx512_bf16";
-    default:
-        return "newer instructions";
+    case dnnl_cpu_isa_sse41: return "sse41";
+    case dnnl_cpu_isa_avx: return "avx";
+    case dnnl_cpu_isa_avx2: return "avx2";
+    case dnnl_cpu_isa_avx512_core: return "avx512";
+    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_bf16";
+    default: return "newer instructions";
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512DQ__
+#ifdef __SSE__
 #include <immintrin.h>
 #endif
 
@@ -41,6 +41,26 @@ static inline lane_bits bits_of(ivec condition)
     lane_bits bits = 0;
     for (int l = 0; l < LANES; l++) bits |= (lane_bits)((condition[l] & 1) << l);
     return bits;
+#endif
+}
+
+/* Stores past the caches, without reading the line first: for results that no cache would keep until they
+ * are read. stream_end makes them visible to the other threads. */
+static inline void stream(vec *to, vec v)
+{
+#if defined(__AVX512DQ__)
+    _mm512_stream_ps((float *)to, (__m512)v);
+#elif defined(__AVX__)
+    _mm256_stream_ps((float *)to, (__m256)v);
+#else
+    *to = v;
+#endif
+}
+
+static inline void stream_end(void)
+{
+#ifdef __SSE__
+    _mm_sfence();
 #endif
 }
 
