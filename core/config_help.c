@@ -34,23 +34,15 @@ static void append_scalar(char *out, size_t bytes, const config_key *key)
     const char *plural = config_key_is_list(key) ? "s" : "", *a = *plural ? "" : "a ";
     switch (type->type) {
     case CYAML_INT:
-    case CYAML_UINT:
-        append(out, bytes, "%swhole number%s", a, plural);
-        break;
-    case CYAML_FLOAT:
-        append(out, bytes, "%snumber%s", a, plural);
-        break;
-    case CYAML_BOOL:
-        append(out, bytes, "true or false");
-        break;
+    case CYAML_UINT: append(out, bytes, "%swhole number%s", a, plural); break;
+    case CYAML_FLOAT: append(out, bytes, "%snumber%s", a, plural); break;
+    case CYAML_BOOL: append(out, bytes, "true or false"); break;
     case CYAML_ENUM:
         append(out, bytes, "one of ");
         for (uint32_t i = 0; i < type->enumeration.count; i++)
             append(out, bytes, "%s%s", i ? ", " : "", type->enumeration.strings[i].str);
         break;
-    default:
-        append(out, bytes, *plural ? "names" : "text");
-        break;
+    default: append(out, bytes, *plural ? "names" : "text"); break;
     }
     append_range(out, bytes, &key->range);
 }
@@ -145,11 +137,10 @@ void config_print_keys(FILE *f)
 {
     for (int i = 0; i < CONFIG_KEYS; i++) {
         const config_key *key = &config_keys[i];
-        char expects[256], setting[128];
-        config_key_expects(key, expects, sizeof expects);
+        char setting[128], choices[128] = "";
         snprintf(setting, sizeof setting, "%s=%s", key->field.key, key->preset);
-        bool show = key->field.value.type != CYAML_STRING && key->field.value.type != CYAML_BOOL;
-        fprintf(f, "  %-38s %s%s%s%s\n", setting, key->help, show ? " (" : "", show ? expects : "",
-                show ? ")" : "");
+        bool choice = key->field.value.type == CYAML_ENUM;
+        if (choice) config_key_expects(key, choices, sizeof choices);
+        fprintf(f, "  %-40s %s%s%s\n", setting, key->help, choice ? ": " : "", choices);
     }
 }

@@ -63,76 +63,52 @@ static bool is_bytes(const char *s)
     return config_bytes(s, &bytes) == OK;
 }
 
-#define AT_LEAST(a)                                                                                          \
-    {                                                                                                        \
-        (a), INFINITY, false, false                                                                          \
-    }
-#define ABOVE(a)                                                                                             \
-    {                                                                                                        \
-        (a), INFINITY, true, false                                                                           \
-    }
-#define BETWEEN(a, b)                                                                                        \
-    {                                                                                                        \
-        (a), (b), false, false                                                                               \
-    }
-#define FROM_BELOW(a, b)                                                                                     \
-    {                                                                                                        \
-        (a), (b), false, true                                                                                \
-    } /* a <= x < b */
-#define ANY                                                                                                  \
-    {                                                                                                        \
-        -INFINITY, INFINITY, false, false                                                                    \
-    }
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-#define INT(m, preset, range, help)                                                                          \
-    {                                                                                                        \
-        CYAML_FIELD_INT(#m, CYAML_FLAG_STRICT, config, m), preset, range, NULL, NULL, help                   \
-    }
-#define UINT(m, preset, help)                                                                                \
-    {                                                                                                        \
-        CYAML_FIELD_UINT(#m, CYAML_FLAG_STRICT, config, m), preset, AT_LEAST(0), NULL, NULL, help            \
-    }
-#define NUMBER(m, preset, range, help)                                                                       \
-    {                                                                                                        \
-        CYAML_FIELD_FLOAT(#m, CYAML_FLAG_STRICT, config, m), preset, range, NULL, NULL, help                 \
-    }
-#define BOOL(m, preset, help)                                                                                \
-    {                                                                                                        \
-        CYAML_FIELD_BOOL(#m, CYAML_FLAG_STRICT, config, m), preset, ANY, NULL, NULL, help                    \
-    }
-#define CHOICE(m, names, preset, help)                                                                       \
-    {                                                                                                        \
-        CYAML_FIELD_ENUM(#m, CYAML_FLAG_STRICT, config, m, names, COUNT_OF(names)), preset, ANY, NULL, NULL, \
-            help                                                                                             \
-    }
-#define TEXT(m, preset, accepts, expects, help)                                                              \
-    {                                                                                                        \
-        CYAML_FIELD_STRING_PTR(#m, CYAML_FLAG_POINTER, config, m, 0, CYAML_UNLIMITED), preset, ANY, accepts, \
-            expects, help                                                                                    \
-    }
-#define LIST(m, entry, preset, range, help)                                                                  \
-    {                                                                                                        \
-        CYAML_FIELD_SEQUENCE(#m, CYAML_FLAG_POINTER, config, m, &entry, 0, CYAML_UNLIMITED), preset, range,  \
-            NULL, NULL, help                                                                                 \
-    }
-#define THREE(m, preset, range, help)                                                                        \
-    {                                                                                                        \
-        CYAML_FIELD_SEQUENCE_FIXED(#m, CYAML_FLAG_DEFAULT, config, m, &a_float, 3), preset, range, NULL,     \
-            NULL, help                                                                                       \
-    }
+/* clang-format off */
+#define AT_LEAST(a)      { (a), INFINITY, false, false }
+#define ABOVE(a)         { (a), INFINITY, true, false }
+#define BETWEEN(a, b)    { (a), (b), false, false }
+#define FROM_BELOW(a, b) { (a), (b), false, true } /* a <= x < b */
+#define ANY              { -INFINITY, INFINITY, false, false }
 
-/* clang-format off: one line a key. Keys of a section stand together. */
+/* m: the member of struct config, whose spelling is the key's name. preset: the default, as YAML. */
+#define INT(m, preset, range, help) \
+    { CYAML_FIELD_INT(#m, CYAML_FLAG_STRICT, config, m), preset, range, NULL, NULL, help }
+#define INT_THAT(m, preset, range, accepts, expects, help) \
+    { CYAML_FIELD_INT(#m, CYAML_FLAG_STRICT, config, m), preset, range, accepts, expects, help }
+#define UINT(m, preset, range, help) \
+    { CYAML_FIELD_UINT(#m, CYAML_FLAG_STRICT, config, m), preset, range, NULL, NULL, help }
+#define NUMBER(m, preset, range, help) \
+    { CYAML_FIELD_FLOAT(#m, CYAML_FLAG_STRICT, config, m), preset, range, NULL, NULL, help }
+#define BOOL(m, preset, help) \
+    { CYAML_FIELD_BOOL(#m, CYAML_FLAG_STRICT, config, m), preset, ANY, NULL, NULL, help }
+#define CHOICE(m, names, preset, help) \
+    { CYAML_FIELD_ENUM(#m, CYAML_FLAG_STRICT, config, m, names, COUNT_OF(names)), preset, ANY, \
+      NULL, NULL, help }
+#define TEXT(m, preset, accepts, expects, help) \
+    { CYAML_FIELD_STRING_PTR(#m, CYAML_FLAG_POINTER, config, m, 0, CYAML_UNLIMITED), preset, ANY, accepts, \
+      expects, help }
+#define LIST(m, entry, preset, range, help) \
+    { CYAML_FIELD_SEQUENCE(#m, CYAML_FLAG_POINTER, config, m, &entry, 0, CYAML_UNLIMITED), preset, range, \
+      NULL, NULL, help }
+#define THREE(m, preset, range, help) \
+    { CYAML_FIELD_SEQUENCE_FIXED(#m, CYAML_FLAG_DEFAULT, config, m, &a_float, 3), preset, range, \
+      NULL, NULL, help }
+
+/* Keys of a section stand together. */
 const config_key config_keys[] = {
-    TEXT(name, "resnet56-cifar10", is_run_name, "letters, digits and . _ + = , @ - (it names a folder)",
+    TEXT(name, "resnet56-cifar10", is_run_name,
+         "letters, digits and . _ + = , @ - (it names a folder)",
          "names the run"),
-    UINT(seed, "0", "of initialisation, order, augmentation, sampling"),
+    UINT(seed, "0", AT_LEAST(0), "of initialisation, order, augmentation, sampling"),
     TEXT(device, "auto", is_device, "auto, cpu, ref, cuda or cuda:N", "auto, cpu, ref, cuda or cuda:N"),
     CHOICE(precision, precisions, "f32", "of activations and weight copies"),
-    INT(threads, "0", BETWEEN(0, 4096), "0 = all cores"),
+    INT(threads, "0", BETWEEN(0, 4096), "of the processor; 0 = all cores"),
     TEXT(out, "runs", is_not_empty, "a folder", "folder that receives the run directories"),
 
-    TEXT(net.arch, "resnet56", is_not_empty, "a net, such as resnet56 or vgg16_bn", "the net"),
+    TEXT(net.arch, "resnet56", is_not_empty, "a net, such as resnet56 or vgg16_bn",
+         "the net; an unknown name lists the known ones"),
     INT(net.classes, "10", BETWEEN(2, 1000000), "of the data"),
     TEXT(net.weights, "\"\"", NULL, NULL, "a .safetensors file to start from; empty = initialise"),
     LIST(net.remove, a_string, "[]", ANY, "units to leave out, e.g. [layer3.2, layer4.1]"),
@@ -176,8 +152,8 @@ const config_key config_keys[] = {
     CHOICE(prune.metric, metrics, "yang", "M (yang) or Q (lu) decides"),
     NUMBER(prune.eps, "0.01", AT_LEAST(0), "a gain below this share of the curve's span is a plateau"),
     NUMBER(prune.floor, "0.30", BETWEEN(0, 1), "no cut below this share of the maximum"),
-    { CYAML_FIELD_INT("prune.smooth", CYAML_FLAG_STRICT, config, prune.smooth), "1", AT_LEAST(1), is_odd,
-      "an odd whole number >= 1", "window of the moving average; odd" },
+    INT_THAT(prune.smooth, "1", AT_LEAST(1), is_odd, "an odd whole number >= 1",
+             "window of the moving average; odd"),
     INT(prune.max_cut, "0", AT_LEAST(0), "at most so many units; 0 = no limit"),
     BOOL(prune.keep_one_per_stage, "false", "leave at least one unit in each stage"),
     CHOICE(prune.init, inits, "inherit", "weights of the pruned net"),

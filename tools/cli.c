@@ -139,7 +139,7 @@ void cli_free(cli *c)
 int cli_exit(const cli_tool *tool, status st)
 {
     if (st == OK) return OK;
-    log_error("%s: %s", tool->name, status_message());
+    if (status_message()[0]) log_error("%s: %s", tool->name, status_message());
     log_debug("%s: code %d from %s", tool->name, st, status_place());
     return st;
 }

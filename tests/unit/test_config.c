@@ -2,6 +2,7 @@
 #include "../../core/config.h"
 #include "../../core/file.h"
 
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -396,6 +397,25 @@ static void bytes(void **state)
     for (int i = 0; i < COUNT_OF(bad); i++) assert_int_equal(config_bytes(bad[i], &n), ERR_USAGE);
 }
 
+/* Every configuration that is shipped loads. */
+static void shipped(void **state)
+{
+    (void)state;
+    glob_t g;
+    if (glob("configs/*.yaml", 0, NULL, &g) != 0) {
+        print_message("SKIPPED: no configs/*.yaml: not run from the root of the repository\n");
+        skip();
+    }
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        config *c = NULL;
+        status st = config_load(g.gl_pathv[i], NULL, 0, &c);
+        if (st != OK) print_error("%s\n", status_message());
+        assert_int_equal(st, OK);
+        config_free(c);
+    }
+    globfree(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,7 +423,7 @@ int main(void)
         cmocka_unit_test(file_mistakes), cmocka_unit_test(override_mistakes),
         cmocka_unit_test(ranges),        cmocka_unit_test(yaml_round_trip),
         cmocka_unit_test(hash),          cmocka_unit_test(files),
-        cmocka_unit_test(bytes),
+        cmocka_unit_test(bytes),         cmocka_unit_test(shipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
