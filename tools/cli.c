@@ -95,11 +95,9 @@ static void print_help(const cli_tool *tool)
     print_option("--help", NULL, "this text");
     if (tool->examples && *tool->examples) printf("\nexamples:\n%s", tool->examples);
     printf(
-        "\nexit codes: 0 ok, 1 run-time failure, 2 usage or configuration, 3 data, 4 diverged (NaN or Inf),\n"
-        "  75 stopped by a signal, state saved: --resume goes on\n"
-        "\nkey=value sets a configuration key; values are YAML, lists as net.remove=[layer3.2,layer4.1]. The "
-        "keys with\n"
-        "their defaults:\n");
+        "\nexit codes: 0 ok, 1 run-time failure, 2 usage or configuration, 3 data, 4 diverged (NaN, Inf),\n"
+        "75 stopped by a signal, state saved: --resume goes on\n"
+        "\nkey=value sets a configuration key; values are YAML, lists are [a,b]. The keys and defaults:\n");
     config_print_keys(stdout);
 }
 
