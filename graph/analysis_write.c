@@ -200,10 +200,28 @@ out:
     return st;
 }
 
+/* Rings are independent of each other. A failure's message belongs to the thread: it is carried over. */
+static status write_rings(const analysis *a, const char *dir)
+{
+    status st = OK;
+    char message[1024] = "";
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int l = 0; l < a->n_layers; l++) {
+        status one = ring_write(a, l, dir);
+        if (one == OK) continue;
+#pragma omp critical(ring_failed)
+        {
+            st = one;
+            snprintf(message, sizeof message, "%s", status_message());
+        }
+    }
+    return st == OK ? OK : status_set(st, __FILE__, __LINE__, "%s", message);
+}
+
 static status write_pictures(const analysis *a, const char *dir)
 {
     status st = OK;
-    for (int l = 0; l < a->n_layers; l++) TRY(ring_write(a, l, dir));
+    TRY(write_rings(a, dir));
     TRY(ring_write_all(a, dir));
     TRY(plots_write(a, dir));
 out:

@@ -3,6 +3,7 @@
 
 #include "../core/log.h"
 #include "histogram.h"
+#include "picture.h"
 
 #include <errno.h>
 #include <math.h>
@@ -47,6 +48,18 @@ static void put_curve_data(FILE *f, const analysis *a)
     fprintf(f, "EOD\n");
 }
 
+/* The axis: [0, 1], or more where a value lies outside. */
+static void put_curve_range(FILE *f, const analysis *a)
+{
+    double low = 0, high = 1;
+    for (int l = 0; l < a->n_layers; l++) {
+        const layer_analysis *x = &a->layer[l];
+        low = fmin(low, fmin(x->yang.M, x->lu.mean - x->lu.sd)); /* fmin, fmax: NaN loses */
+        high = fmax(high, fmax(x->yang.M, x->lu.mean + x->lu.sd));
+    }
+    fprintf(f, "set xrange [-0.5:%d.5]\nset yrange [%g:%g]\n", a->n_layers - 1, low, high);
+}
+
 static void put_curves(FILE *f, const analysis *a, const char *dir, bool svg)
 {
     int width = 160 + 26 * a->n_layers;
@@ -56,13 +69,13 @@ static void put_curves(FILE *f, const analysis *a, const char *dir, bool svg)
     set_output(f, dir, "curves", svg, width < 720 ? 720 : width, 520);
     fprintf(f, "set title ");
     put_quoted(f, text);
-    fprintf(f, "\nset datafile missing 'nan'\nset xtics rotate by 60 right nomirror\nset xrange [-0.5:%d.5]\n"
-               "set ylabel 'modularity'\nset yrange [*<0:1<*]\nset ytics 0.1 nomirror\nset grid ytics lc rgb '#d8d8d8'\n"
-               "set border 3 lc rgb '#606060'\nset key top left reverse Left\n",
-            a->n_layers - 1);
-    fprintf(f, "plot $curves using 1:3:xtic(2) with linespoints lw 2 pt 7 ps 0.8 lc rgb '#0072b2' title 'M (Yang et al.)', "
-               "'' using 1:4 with linespoints lw 2 pt 5 ps 0.8 lc rgb '#e69f00' title 'Q (Lu et al.), mean and "
-               "standard deviation', '' using 1:4:5 with yerrorbars pt 0 lc rgb '#e69f00' notitle\nset output\n");
+    fprintf(f, "\nset datafile missing 'nan'\nset xtics rotate by 60 right nomirror\nset ylabel 'modularity'\n"
+               "set ytics 0.1 nomirror\nset grid ytics lc rgb '#d8d8d8'\nset border 3 lc rgb '#606060'\n"
+               "set key top left reverse Left\n");
+    put_curve_range(f, a);
+    fprintf(f, "plot $curves using 1:4:5 with yerrorbars pt -1 lc rgb '#e69f00' notitle, '' using 1:3:xtic(2) with "
+               "linespoints lw 2 pt 7 ps 0.8 lc rgb '#0072b2' title 'M (Yang et al.)', '' using 1:4 with linespoints "
+               "lw 2 pt 5 ps 0.8 lc rgb '#e69f00' title 'Q (Lu et al.), mean and standard deviation'\nset output\n");
 }
 
 static double histogram_pairs(const layer_analysis *l)
@@ -97,7 +110,7 @@ static double tallest_bar(const analysis *a)
 /* All panels have the same axes; only those at the left and at the bottom carry numbers. */
 static void put_histograms(FILE *f, const analysis *a, const char *dir, bool svg)
 {
-    int columns = a->n_layers < 6 ? a->n_layers : 6, rows = (a->n_layers + columns - 1) / columns;
+    int columns = picture_columns(a->n_layers), rows = (a->n_layers + columns - 1) / columns;
     int width = 90 + 170 * columns, height = 110 + 130 * rows;
     char text[512];
     snprintf(text, sizeof text, "%s: cosine similarity of the pairs of %d images, %% of pairs", a->arch,

@@ -14,7 +14,7 @@ enum { RING_MAX_EDGES = 40000 };
 /* DIR/rings.png and .svg: the rings of all layers side by side, in order of depth. Each shows at most
  * RING_SMALL_EDGES edges and all together RING_ALL_EDGES, chosen in the same way.
  * A picture that does not show all edges says so. */
-enum { RING_SMALL_EDGES = 4000, RING_ALL_EDGES = 48000 };
+enum { RING_SMALL_EDGES = 4000, RING_ALL_EDGES = 30000 };
 status ring_write_all(const analysis *, const char *dir);
 
 #endif

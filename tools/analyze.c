@@ -1,0 +1,137 @@
+/* tools/analyze.c -- analyze RUN|CKPT: how far the classes have come apart at each layer. */
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../graph/analysis.h"
+#include "../nets/checkpoint.h"
+#include "cli.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool no_pictures;
+static const cli_option options[] = {
+    { "--no-pictures", NULL, "write numbers only", &no_pictures, NULL },
+};
+static const cli_tool tool = {
+    .name = "analyze",
+    .synopsis = "RUN|CKPT [key=value ...] [--no-pictures]",
+    .about = "Measures at each layer of a trained net how similar the test images are, and how well the graph\n"
+             "of the most similar ones splits into the classes: M [Yang et al. 2023], Q [Lu et al. 2022].\n"
+             "Writes RUN/analysis/, or OUT/CKPTNAME-analysis/ for a bare checkpoint. A file with weights only,\n"
+             "made by PyTorch, needs net.arch= and the normalisation it was trained with.",
+    .examples = "  analyze runs/demo-1a2b3c4d-s0\n"
+                "  analyze runs/demo-1a2b3c4d-s0 analysis.hooks=conv analysis.norm=literal\n"
+                "  analyze resnet20.safetensors net.arch=resnet20 analysis.memory=2G --json\n",
+    .options = options,
+    .n_options = 1,
+    .needs_subject = true,
+};
+
+typedef struct session { /* everything one analysis needs, released at once */
+    cli args;
+    cli_subject subject;
+    config *cfg;
+    backend *device;
+    dataset test;
+    net *net;
+    analyser *analyser;
+    analysis result;
+} session;
+
+static void close_session(session *s)
+{
+    analysis_free(&s->result);
+    analyser_free(s->analyser);
+    net_free(s->net);
+    dataset_free(&s->test);
+    backend_close(s->device);
+    config_free(s->cfg);
+    cli_free(&s->args);
+}
+
+static int batch_size(const session *s)
+{
+    return s->cfg->train.batch < s->test.n ? s->cfg->train.batch : s->test.n;
+}
+
+/* A net with taps, compiled for one evaluation batch, with the checkpoint's values. */
+static status prepare(session *s)
+{
+    status st = OK;
+    const config *c = s->cfg;
+    st_file file = { 0 };
+    char why[256];
+    TRY(dataset_open(&c->data, c->net.classes, NULL, &s->test));
+    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
+    TRY(analyser_create(s->net, c, &s->analyser));
+    TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
+    log_info("device %s: %s", s->device->description, why);
+    net_case evaluation = { .batch = batch_size(s), .training = false };
+    TRY(net_compile(s->net, s->device, c->precision == PRECISION_BF16 ? BF16 : F32, &evaluation, 1));
+    TRY(st_open(s->subject.checkpoint, &file));
+    TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
+out:
+    st_close(&file);
+    return st;
+}
+
+static status analysis_dir(const session *s, char *out, size_t bytes)
+{
+    if (*s->subject.run) return path_format(out, bytes, "%s/analysis", s->subject.run);
+    return path_format(out, bytes, "%s/%s-analysis", s->cfg->out, s->subject.name);
+}
+
+static void print_table(const analysis *a, const char *dir)
+{
+    log_info("%-24s %8s %8s %8s %8s %8s", "layer", "dim", "M", "r", "Q", "isolated");
+    for (int l = 0; l < a->n_layers; l++) {
+        const layer_analysis *x = &a->layer[l];
+        log_info("%-24s %8lld %8.4f %8.4f %8.4f %8d", x->name, (long long)x->dim, x->yang.M, x->yang.r, x->lu.mean,
+                 x->yang.isolated);
+    }
+    log_info("%d images, %lld edges, norm %s; written to %s", a->samples, (long long)a->edges,
+             a->norm == NORM_NEWMAN ? "newman" : "literal", dir);
+}
+
+static status print_json(const analysis *a)
+{
+    status st = OK;
+    char *text = NULL;
+    cJSON *o;
+    TRY_ALLOC(o, analysis_json(a));
+    TRY_ALLOC(text, cJSON_Print(o));
+    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+out:
+    cJSON_free(text);
+    cJSON_Delete(o);
+    return st;
+}
+
+static status run(session *s, int argc, char **argv)
+{
+    status st = OK;
+    bool done = false;
+    char dir[4096];
+    TRY(cli_parse(&tool, argc, argv, &s->args, &done));
+    if (done) goto out; /* --help */
+    TRY(cli_subject_find(s->args.subject, &s->subject));
+    TRY(cli_subject_config(&s->args, &s->subject, &s->cfg));
+    TRY(analysis_dir(s, dir, sizeof dir));
+    TRY(file_make_dirs(dir)); /* before the work: a folder that cannot be made is said at once */
+    TRY(prepare(s));
+    TRY(analysis_run(s->analyser, 0, batch_size(s), &s->test, s->subject.checkpoint, &s->result));
+    TRY(analysis_write(&s->result, dir, !no_pictures));
+    print_table(&s->result, dir);
+    if (s->args.json) TRY(print_json(&s->result));
+out:
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    session s = { 0 };
+    status st = run(&s, argc, argv);
+    close_session(&s);
+    return cli_exit(&tool, st);
+}
