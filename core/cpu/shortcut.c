@@ -8,64 +8,79 @@ typedef struct shortcut_plan {
     int before;           /* channels of zeros in front */
 } shortcut_plan;
 
-/* Where channel c of image n begins in a value, for the given layout; its pixels are `block` apart. */
-static int64_t channel_at(shape4 s, int block, int n, int c)
+/* Channel blocks of an image in the given layout. */
+static int blocks_of(shape4 s, int block)
 {
-    const int64_t blocks = (s.c + block - 1) / block, pixels = (int64_t)s.h * s.w;
-    return ((n * blocks + c / block) * pixels) * block + c % block;
+    return (s.c + block - 1) / block;
 }
 
-static int padded(int channels, int block)
+/* Where block b of image n begins. */
+static int64_t block_at(shape4 s, int block, int n, int b)
 {
-    return (channels + block - 1) / block * block;
+    return ((int64_t)n * blocks_of(s, block) + b) * s.h * s.w * block;
+}
+
+/* Where channel c of image n begins; its pixels are `block` apart. -1 for a channel that is not there. */
+static int64_t channel_at(shape4 s, int block, int n, int c)
+{
+    return c < 0 || c >= s.c ? -1 : block_at(s, block, n, c / block) + c % block;
 }
 
 /* Channel k of y takes channel k - before of x; all others, the padding too, are zero. */
-static void copy_channel(const shortcut_plan *p, int n, int k, const float *x, float *y)
+static void copy_block(const shortcut_plan *p, int n, int b, const float *x, float *y)
 {
     const op *o = &p->base.op;
-    const int c = k - p->before, step = o->shortcut.stride;
-    const bool present = c >= 0 && c < o->x.c;
-    float *to = y + channel_at(o->y, p->y_block, n, k);
-    const float *from = present ? x + channel_at(o->x, p->x_block, n, c) : NULL;
+    const int lanes = p->y_block, step = o->shortcut.stride;
+    int64_t source[LANES];
+    for (int l = 0; l < lanes; l++) source[l] = channel_at(o->x, p->x_block, n, b * lanes + l - p->before);
+
+    float *to = y + block_at(o->y, lanes, n, b);
     for (int i = 0; i < o->y.h; i++)
-        for (int j = 0; j < o->y.w; j++, to += p->y_block)
-            *to = present ? from[(int64_t)(i * step * o->x.w + j * step) * p->x_block] : 0;
+        for (int j = 0; j < o->y.w; j++, to += lanes) {
+            const int64_t pixel = (int64_t)(i * step * o->x.w + j * step) * p->x_block;
+            for (int l = 0; l < lanes; l++) to[l] = source[l] < 0 ? 0 : x[source[l] + pixel];
+        }
 }
 
-/* The pixels of one channel of dx that y took get dy, the others nothing. */
-static void return_channel(const shortcut_plan *p, int n, int c, const float *dy, float *dx, bool add)
+/* The pixels that y took get dy, the others nothing. */
+static void return_block(const shortcut_plan *p, int n, int b, const float *dy, float *dx, bool add)
 {
     const op *o = &p->base.op;
-    const int step = o->shortcut.stride;
-    float *to = dx + channel_at(o->x, p->x_block, n, c);
-    if (!add)
-        for (int64_t i = 0; i < (int64_t)o->x.h * o->x.w; i++) to[i * p->x_block] = 0;
-    if (c >= o->x.c) return; /* padding */
-    const float *from = dy + channel_at(o->y, p->y_block, n, c + p->before);
-    for (int i = 0; i < o->y.h; i++)
-        for (int j = 0; j < o->y.w; j++, from += p->y_block)
-            to[(int64_t)(i * step * o->x.w + j * step) * p->x_block] += *from;
+    const int lanes = p->x_block, step = o->shortcut.stride;
+    int64_t source[LANES];
+    for (int l = 0; l < lanes; l++) {
+        const int c = b * lanes + l;
+        source[l] = c < o->x.c ? channel_at(o->y, p->y_block, n, c + p->before) : -1;
+    }
+    float *to = dx + block_at(o->x, lanes, n, b);
+    for (int h = 0; h < o->x.h; h++)
+        for (int w = 0; w < o->x.w; w++, to += lanes) {
+            const bool taken = h % step == 0 && w % step == 0;
+            const int64_t pixel = (int64_t)(h / step * o->y.w + w / step) * p->y_block;
+            if (!add) memset(to, 0, sizeof *to * (size_t)lanes);
+            for (int l = 0; taken && l < lanes; l++)
+                if (source[l] >= 0) to[l] += dy[source[l] + pixel];
+        }
 }
 
 static status shortcut_forward(plan *base, const op_args *a)
 {
     const shortcut_plan *p = (shortcut_plan *)base;
-    const op *o = &base->op;
-#pragma omp parallel for schedule(static)
-    for (int n = 0; n < o->y.n; n++)
-        for (int k = 0; k < padded(o->y.c, p->y_block); k++) copy_channel(p, n, k, a->x, a->y);
+    const int blocks = blocks_of(base->op.y, p->y_block);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int n = 0; n < base->op.y.n; n++)
+        for (int b = 0; b < blocks; b++) copy_block(p, n, b, a->x, a->y);
     return OK;
 }
 
 static status shortcut_backward(plan *base, const op_args *a)
 {
     const shortcut_plan *p = (shortcut_plan *)base;
-    const op *o = &base->op;
+    const int blocks = blocks_of(base->op.x, p->x_block);
     if (!a->dx) return OK;
-#pragma omp parallel for schedule(static)
-    for (int n = 0; n < o->x.n; n++)
-        for (int c = 0; c < padded(o->x.c, p->x_block); c++) return_channel(p, n, c, a->dy, a->dx, a->dx_add);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int n = 0; n < base->op.x.n; n++)
+        for (int b = 0; b < blocks; b++) return_block(p, n, b, a->dy, a->dx, a->dx_add);
     return OK;
 }
 
