@@ -1,0 +1,180 @@
+/* data/folder.c: small images written here, in an order no directory would have by chance. */
+#include "../../data/dataset.h"
+#include "../scratch.h"
+
+#include <sys/stat.h>
+
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb/stb_image_write.h>
+#pragma GCC diagnostic pop
+
+static uint8_t pixel(int k, int c, int y, int x) { return (uint8_t)(40 * k + 90 * c + 5 * y + 3 * x); }
+
+static const char *write_image(const char *name, int k, int side, int channels)
+{
+    static uint8_t bytes[64 * 64 * 4];
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++)
+            for (int c = 0; c < channels; c++)
+                bytes[(y * side + x) * channels + c] = c == 3 ? 255 : pixel(k, c, y * 32 / side, x * 32 / side);
+    const char *path = scratch_write(name, "", 0); /* makes the folders */
+    const char *dot = strrchr(name, '.');
+    int written = 0;
+    if (!strcmp(dot, ".png")) written = stbi_write_png(path, side, side, channels, bytes, side * channels);
+    if (!strcmp(dot, ".bmp")) written = stbi_write_bmp(path, side, side, channels, bytes);
+    if (!strncmp(dot, ".j", 2) || !strncmp(dot, ".J", 2)) written = stbi_write_jpg(path, side, side, channels, bytes, 95);
+    assert_int_equal(written, 1);
+    return path;
+}
+
+static void assert_pixels(const dataset *d, int at, int k, int tolerance)
+{
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < 32; y++)
+            for (int x = 0; x < 32; x++) {
+                const int error = d->image[(at * 3 + c) * 1024 + y * 32 + x] - pixel(k, c, y, x);
+                if (abs(error) > tolerance && abs(error) < 256 - tolerance) /* the ramp wraps */
+                    fail_msg("image %d (%d,%d,%d): off by %d", at, c, y, x, error);
+            }
+}
+
+static void assert_refused(status got, const dataset *d, const char *word, const char *other)
+{
+    assert_int_equal(got, ERR_DATA);
+    if (!strstr(status_message(), word)) fail_msg("no '%s' in '%s'", word, status_message());
+    if (!strstr(status_message(), other)) fail_msg("no '%s' in '%s'", other, status_message());
+    assert_null(d->image);
+    assert_int_equal(d->n, 0);
+}
+
+/* ape 3 files, Bee 1, cat 2: strcmp sorts capitals first, and the classes take turns. */
+static void interleaves_sorted_classes_and_files(void **state)
+{
+    (void)state;
+    dataset d;
+    write_image("set/train/cat/2.png", 5, 32, 3);
+    write_image("set/train/ape/b.png", 1, 32, 3);
+    write_image("set/train/Bee/x.bmp", 3, 32, 3);
+    write_image("set/train/ape/c.png", 2, 32, 3);
+    write_image("set/train/cat/10.png", 4, 32, 3); /* before "2" */
+    write_image("set/train/ape/a.png", 0, 32, 3);
+    scratch_write("set/train/ape/notes.txt", "not an image", 12);
+    scratch_write("set/train/ape/.hidden.png", "not an image", 12);
+    scratch_write("set/train/README", "not a class", 11);
+    assert_int_equal(folder_open(scratch_path("set"), 0, true, &d), OK);
+    assert_int_equal(d.n, 6);
+    assert_int_equal(d.classes, 3);
+    assert_string_equal(d.class_name[0], "Bee");
+    assert_string_equal(d.class_name[1], "ape");
+    assert_string_equal(d.class_name[2], "cat");
+    const int which[] = { 3, 0, 4, 1, 5, 2 }, label[] = { 0, 1, 2, 1, 2, 1 };
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(d.label[i], label[i]);
+        assert_pixels(&d, i, which[i], 0);
+    }
+    dataset_free(&d);
+
+    assert_int_equal(folder_open(scratch_path("set"), 4, true, &d), OK);
+    assert_int_equal(d.n, 4);
+    for (int i = 0; i < 4; i++) assert_pixels(&d, i, which[i], 0);
+    dataset_free(&d);
+}
+
+/* Labels come from the training folder, even where test lacks its first class; val will do for test. */
+static void test_uses_the_classes_of_train(void **state)
+{
+    (void)state;
+    dataset d;
+    write_image("parts/train/a/1.png", 0, 32, 3);
+    write_image("parts/train/b/1.png", 1, 32, 3);
+    write_image("parts/val/b/7.png", 2, 32, 3);
+    assert_int_equal(folder_open(scratch_path("parts"), 0, false, &d), OK);
+    assert_int_equal(d.n, 1);
+    assert_int_equal(d.classes, 2);
+    assert_int_equal(d.label[0], 1);
+    assert_pixels(&d, 0, 2, 0);
+    dataset_free(&d);
+
+    write_image("parts/test/a/7.png", 3, 32, 3); /* test goes before val */
+    assert_int_equal(folder_open(scratch_path("parts"), 0, false, &d), OK);
+    assert_int_equal(d.label[0], 0);
+    assert_pixels(&d, 0, 3, 0);
+    dataset_free(&d);
+}
+
+static void every_kind_becomes_32_rgb(void **state)
+{
+    (void)state;
+    dataset d;
+    write_image("kinds/train/a/1.PNG.png", 1, 64, 3); /* halved */
+    write_image("kinds/train/a/2.png", 1, 32, 4);     /* alpha dropped */
+    write_image("kinds/train/a/3.png", 1, 32, 1);     /* gray */
+    write_image("kinds/train/a/4.JPG", 0, 16, 3);     /* doubled */
+    write_image("kinds/train/a/5.jpeg", 0, 32, 3);
+    assert_int_equal(folder_open(scratch_path("kinds"), 0, true, &d), OK);
+    assert_int_equal(d.n, 5);
+    int close = 0;
+    for (int i = 0; i < 1024; i++) close += abs(d.image[1024 + i] - pixel(1, 1, i / 32, i % 32)) <= 8;
+    assert_true(close > 900); /* all but where the ramp wraps */
+    assert_pixels(&d, 1, 1, 0);
+    for (int c = 0; c < 3; c++) /* gray: the one channel three times */
+        for (int i = 0; i < 1024; i++)
+            assert_int_equal(d.image[(2 * 3 + c) * 1024 + i], pixel(1, 0, i / 32, i % 32));
+    close = 0;
+    for (int i = 0; i < 1024; i++)
+        close += abs(d.image[3 * IMAGE_VALUES + 1024 + i] - pixel(0, 1, i / 32, i % 32)) <= 12;
+    assert_true(close > 900);
+    close = 0;
+    for (int i = 0; i < 1024; i++)
+        close += abs(d.image[4 * IMAGE_VALUES + 1024 + i] - pixel(0, 1, i / 32, i % 32)) <= 12;
+    assert_true(close > 900);
+    dataset_free(&d);
+}
+
+static void says_what_is_wrong(void **state)
+{
+    (void)state;
+    dataset d;
+    assert_refused(folder_open(scratch_path("none"), 0, true, &d), &d, "none", "train/CLASS");
+    write_image("bad/train/a/1.png", 0, 32, 3);
+    assert_refused(folder_open(scratch_path("bad"), 0, false, &d), &d, "bad", "test/");
+
+    write_image("bad/test/b/1.png", 0, 32, 3);
+    assert_refused(folder_open(scratch_path("bad"), 0, false, &d), &d, "test/b", "no class");
+    assert_int_equal(unlink(scratch_path("bad/test/b/1.png")), 0);
+    assert_int_equal(rmdir(scratch_path("bad/test/b")), 0);
+    assert_refused(folder_open(scratch_path("bad"), 0, false, &d), &d, "test", "no images");
+
+    for (int i = 2; i < 200; i++) { /* enough for several threads; the first bad one is named */
+        char name[64];
+        snprintf(name, sizeof name, "bad/train/a/%d.png", 1000 + i);
+        if (i == 120 || i == 190)
+            scratch_write(name, "\x89PNG but no more", 15);
+        else
+            write_image(name, 0, 8, 3);
+    }
+    assert_refused(folder_open(scratch_path("bad"), 0, true, &d), &d, "a/1120.png", "cannot read");
+    assert_int_equal(folder_open(scratch_path("bad"), 100, true, &d), OK); /* not read: not judged */
+    dataset_free(&d);
+
+    assert_int_equal(mkdir(scratch_path("empty"), 0755), 0);
+    assert_refused(folder_open(scratch_path("empty"), 0, true, &d), &d, "empty/train", "no such folder");
+    assert_int_equal(mkdir(scratch_path("empty/train"), 0755), 0);
+    assert_refused(folder_open(scratch_path("empty"), 0, true, &d), &d, "empty/train", "no class folders");
+    assert_int_equal(mkdir(scratch_path("empty/train/a"), 0755), 0);
+    assert_refused(folder_open(scratch_path("empty"), 0, true, &d), &d, "empty/train", "no images");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(interleaves_sorted_classes_and_files),
+        cmocka_unit_test(test_uses_the_classes_of_train),
+        cmocka_unit_test(every_kind_becomes_32_rgb),
+        cmocka_unit_test(says_what_is_wrong),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
