@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# prune: decisions, the new run, repeating, resuming after a kill, failures.
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
+    export BIN=${BIN:-bin}
+    # shellcheck disable=SC2086
+    "$BIN/train" /dev/null name=p net.arch=resnet20 data.format=synthetic data.train_limit=512 \
+        data.test_limit=300 train.batch=64 train.epochs=2 analysis.samples=300 analysis.edges=2000 \
+        analysis.histogram_samples=300 analysis.lu_batches=2 analysis.lu_batch=150 \
+        out="$BATS_FILE_TMPDIR/runs" --quiet
+    RUN=$(echo "$BATS_FILE_TMPDIR"/runs/p-*)
+    export RUN
+}
+
+setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
+
+# check SCRIPT JSON ARGUMENT...: the script sees them as j and a.
+check() {
+    /usr/bin/python3 -c "import json, os, sys
+j = json.loads(sys.argv[1]); a = sys.argv[2:]
+$1" "${@:2}"
+}
+
+absent() { if grep -q "$1" "$2"; then return 1; fi; } # bats does not see a failing "! grep"
+
+@test "a dry run says what would go and trains nothing" {
+    json=$("$BIN/prune" "$RUN" --dry-run --json out="$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log")
+    check 'u = {x["name"]: x for x in j["units"]}
+assert j["arch"] == "resnet20" and j["metric"] == "yang" and len(u) == 10, j
+assert j["removed"] == [n for n in u if u[n]["cut"]] and all(u[n]["removable"] for n in j["removed"])
+assert not u["conv1"]["removable"] and not u["layer2.0"]["removable"] and all(x["reason"] for x in j["units"])
+size = {"1": 4672, "2": 18560, "3": 73984}
+assert j["params_before"] == 269722
+assert j["params_before"] - j["params_after"] == sum(size[n[5]] for n in j["removed"])
+assert abs(j["saving_percent"] - 100 * (1 - j["params_after"] / 269722)) < 1e-9
+assert j["latency_ms_before"] > 0 and j["macs_before"] == 40551040 and "accuracy_after" not in j' "$json"
+    [ -s "$RUN/analysis/analysis.json" ]
+    [ ! -e "$BATS_TEST_TMPDIR/out" ]
+    grep -q "layer3.2" "$BATS_TEST_TMPDIR/log"
+}
+
+@test "the criterion decides as SPEC 8 says, for M and for Q" {
+    for metric in yang lu; do
+        json=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.metric=$metric prune.eps=0.05 \
+            prune.floor=0.2)
+        check 'layers = {x["name"]: x for x in json.load(open(a[0] + "/analysis/analysis.json"))["layers"]}
+def value(n): return layers[n]["yang"]["M"] if a[1] == "yang" else layers[n]["lu"]["mean"]
+u = j["units"]; m = [value(x["name"]) for x in u]
+assert [x["value"] for x in u] == m and None not in m
+eps = .05 * (max(m) - min(m)); floor = .2 * max(m); p = [t for t in range(len(m)) if m[t] >= max(m) - eps][0]
+ref = m[0]; cut = []
+for t in range(1, len(m)):
+    if u[t]["removable"] and (t > p or ref >= floor and m[t] - ref <= eps): cut.append(u[t]["name"])
+    else: ref = m[t]
+assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$json" "$RUN" $metric
+    done
+}
+
+@test "an analysis that is there is used; analysis keys on the command line make a new one" {
+    "$BIN/prune" "$RUN" --dry-run 2>"$BATS_TEST_TMPDIR/a"
+    grep -q "using .*analysis.json" "$BATS_TEST_TMPDIR/a"
+    "$BIN/prune" "$RUN" --dry-run analysis.k=4 2>"$BATS_TEST_TMPDIR/b"
+    absent "using .*analysis.json" "$BATS_TEST_TMPDIR/b"
+    touch -d '+1 hour' "$RUN/best.safetensors" # newer weights than the analysis
+    "$BIN/prune" "$RUN" --dry-run 2>"$BATS_TEST_TMPDIR/c"
+    absent "using .*analysis.json" "$BATS_TEST_TMPDIR/c"
+    touch "$RUN/best.safetensors"
+    "$BIN/prune" "$RUN" --dry-run --quiet # leaves a fresh analysis
+}
+
+@test "by hand: a new run with prune.json, linked to its parent; again: the same result at once" {
+    args=(net.remove=[layer1.1,layer3.2] prune.epochs=1 --json)
+    json=$("$BIN/prune" "$RUN" "${args[@]}" 2>/dev/null)
+    check 'assert j["metric"] == "hand" and j["removed"] == ["layer1.1", "layer3.2"], j
+assert j["params_before"] - j["params_after"] == 4672 + 73984
+assert [x["reason"] for x in j["units"] if x["cut"]] == ["chosen by hand"] * 2
+assert all(0 <= j["accuracy_" + k] <= 1 for k in ("before", "cut", "after", "last")), j
+assert os.path.basename(j["run"]).startswith("p-pruned-hand-")
+assert json.load(open(j["run"] + "/prune.json")) == j
+s = json.load(open(j["run"] + "/status.json")); assert s["state"] == "done" and s["epochs"] == 1, s
+b = open(j["run"] + "/best.safetensors", "rb").read(); n = int.from_bytes(b[:8], "little")
+h = json.loads(b[8:8 + n]); m = h["__metadata__"]
+assert json.loads(m["arch"])["removed"] == ["layer1.1", "layer3.2"] and m["parent"] == j["parent"]
+assert [c["name"] for c in json.loads(m["cuts"])] == ["layer1.1", "layer3.2"]
+assert "layer3.1.conv1.weight" in h and not any(k.startswith(("layer3.2", "layer1.1")) for k in h)' "$json"
+    again=$("$BIN/prune" "$RUN" "${args[@]}" 2>"$BATS_TEST_TMPDIR/log")
+    check 'assert j == json.loads(a[0])' "$again" "$json"
+    grep -q finished "$BATS_TEST_TMPDIR/log"
+    absent "^epoch" "$BATS_TEST_TMPDIR/log"
+
+    # A pruned run is a run: it evaluates to what prune.json says, and can be pruned further.
+    run=$(check 'print(j["run"])' "$json")
+    eval=$("$BIN/evaluate" "$run" --json --quiet)
+    check 'assert j["accuracy"] == json.loads(a[0])["accuracy_after"], (j, a)' "$eval" "$json"
+    more=$("$BIN/prune" "$run" net.remove=[layer2.2] --dry-run --json --quiet)
+    check 'p = json.loads(a[0])
+assert j["removed"] == ["layer2.2"] and j["params_before"] == p["params_after"], j
+assert j["accuracy_before"] == p["accuracy_after"]' "$more" "$json"
+}
+
+@test "accuracy right after the cut is that of evaluate with net.remove=" {
+    json=$("$BIN/prune" "$RUN" net.remove=[layer3.1] --dry-run --json --quiet)
+    cut=$("$BIN/evaluate" "$RUN" net.remove=[layer3.1] --json --quiet)
+    full=$("$BIN/evaluate" "$RUN" --json --quiet)
+    check 'assert j["accuracy_cut"] == json.loads(a[0])["accuracy"]
+assert j["accuracy_before"] == json.loads(a[1])["accuracy"]' "$json" "$cut" "$full"
+}
+
+@test "a killed prune goes on when the command is repeated, to the same bits" {
+    args=(net.remove=[layer2.1] prune.epochs=4 prune.init=scratch)
+    "$BIN/prune" "$RUN" "${args[@]}" --quiet --json out="$BATS_TEST_TMPDIR/whole" >"$BATS_TEST_TMPDIR/a"
+    "$BIN/prune" "$RUN" "${args[@]}" --quiet out="$BATS_TEST_TMPDIR/killed" &
+    pid=$!
+    for _ in $(seq 600); do [ -e "$BATS_TEST_TMPDIR"/killed/*/last.safetensors ] && break; sleep 0.1; done
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq 75 ]
+    [ ! -e "$BATS_TEST_TMPDIR"/killed/*/prune.json ]
+    "$BIN/prune" "$RUN" "${args[@]}" --quiet --json out="$BATS_TEST_TMPDIR/killed" >"$BATS_TEST_TMPDIR/b"
+    check 'a, b = (json.load(open(f)) for f in a)
+assert all(a["accuracy_" + k] == b["accuracy_" + k] for k in ("before", "cut", "after", "last")), (a, b)
+def tensors(p): d = open(p + "/best.safetensors", "rb").read(); return d[8 + int.from_bytes(d[:8], "little"):]
+assert tensors(a["run"]) == tensors(b["run"])' '{}' "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+}
+
+@test "nothing to cut is no failure" {
+    json=$("$BIN/prune" "$RUN" net.remove=[] --json 2>"$BATS_TEST_TMPDIR/log")
+    check 'assert j["removed"] == [] and j["saving_percent"] == 0 and j["params_after"] == j["params_before"]
+assert json.load(open(a[0] + "/analysis/prune.json")) == j' "$json" "$RUN"
+    grep -q "nothing to cut" "$BATS_TEST_TMPDIR/log"
+}
+
+@test "a bare checkpoint: the analysis goes to OUT/NAME-analysis" {
+    cp "$RUN/best.safetensors" "$BATS_TEST_TMPDIR/bare.safetensors"
+    "$BIN/prune" "$BATS_TEST_TMPDIR/bare.safetensors" --dry-run --quiet out="$BATS_TEST_TMPDIR/out"
+    [ -s "$BATS_TEST_TMPDIR/out/bare-analysis/analysis.json" ]
+}
+
+@test "a dry run by hand needs no images" {
+    json=$("$BIN/prune" "$RUN" net.remove=[layer1.1] data.format=cifar10 data.path=none --dry-run --json \
+        2>"$BATS_TEST_TMPDIR/log")
+    check 'assert j["removed"] == ["layer1.1"] and "accuracy_cut" not in j' "$json"
+    grep -q "no accuracies" "$BATS_TEST_TMPDIR/log"
+}
+
+@test "units that cannot go, options out of range: exit 2 with the reason" {
+    run "$BIN/prune" "$RUN" net.remove=[layer2.0] --dry-run
+    [ "$status" -eq 2 ] && [[ $output == *layer2.0*shortcut* ]]
+    run "$BIN/prune" "$RUN" net.remove=[layer7.1] --dry-run
+    [ "$status" -eq 2 ] && [[ $output == *layer7.1* ]]
+    run "$BIN/prune" "$RUN" prune.smooth=2
+    [ "$status" -eq 2 ] && [[ $output == *prune.smooth* ]]
+    run "$BIN/prune"
+    [ "$status" -eq 2 ]
+}

@@ -1,0 +1,281 @@
+/* tools/prune.c -- prune RUN|CKPT: cuts the units that no longer separate the classes, then fine-tunes. */
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../core/stop.h"
+#include "../prune/accuracy.h"
+#include "../prune/curve.h"
+#include "../prune/finetune.h"
+#include "../prune/report.h"
+#include "cli.h"
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool dry_run;
+static const cli_option options[] = {
+    { "--dry-run", NULL, "say what would go and what it saves; train nothing", &dry_run, NULL },
+};
+static const cli_tool tool = {
+    .name = "prune",
+    .synopsis = "RUN|CKPT [key=value ...] [--dry-run]",
+    .about = "Finds the units of a trained net that no longer pull the classes apart (Criterion I of\n"
+             "[Yang23], on the curve of RUN/analysis/analysis.json, which is made if missing), takes them\n"
+             "out, and fine-tunes what is left in a new run OUT/NAME-pruned-HASH-sSEED; the result is its\n"
+             "prune.json. A prune that was stopped goes on when the same command is given again.\n"
+             "net.remove=[...] cuts exactly the units named. Where nothing can be cut there is no new run,\n"
+             "and prune.json goes to the analysis.",
+    .examples = "  prune runs/demo-1a2b3c4d-s0 --dry-run\n"
+                "  prune runs/demo-1a2b3c4d-s0 prune.epochs=30\n"
+                "  prune runs/demo-1a2b3c4d-s0 prune.metric=lu prune.max_cut=2\n"
+                "  prune runs/demo-1a2b3c4d-s0 'net.remove=[layer3.1, layer3.2]'\n",
+    .options = options,
+    .n_options = 1,
+    .needs_subject = true,
+};
+
+typedef struct session { /* everything one prune needs, released at once */
+    cli args;
+    cli_subject subject;
+    config *parent; /* the subject as it is */
+    config *asked;  /* with net.remove of the command line; NULL: the criterion decides */
+    config *pruned; /* of the new run */
+    char analysis_dir[4096];
+    dataset train, test;
+    net *net; /* the parent's graph, never compiled */
+    choice choice;
+    rundir run;
+} session;
+
+static void close_session(session *s)
+{
+    choice_free(&s->choice);
+    net_free(s->net);
+    dataset_free(&s->train);
+    dataset_free(&s->test);
+    config_free(s->pruned);
+    config_free(s->asked);
+    config_free(s->parent);
+    cli_free(&s->args);
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+    return !strncmp(text, start, strlen(start));
+}
+
+static bool has_override(const cli *args, const char *start)
+{
+    for (int i = 0; i < args->n_overrides; i++)
+        if (starts_with(args->overrides[i], start)) return true;
+    return false;
+}
+
+/* net.remove= on the command line means units to cut now; the parent has those of its checkpoint only. */
+static status read_configs(session *s)
+{
+    status st = OK;
+    cli plain = s->args;
+    TRY_ALLOC(plain.overrides, calloc((size_t)s->args.n_overrides + 1, sizeof *plain.overrides));
+    plain.n_overrides = 0;
+    for (int i = 0; i < s->args.n_overrides; i++)
+        if (!starts_with(s->args.overrides[i], "net.remove="))
+            plain.overrides[plain.n_overrides++] = s->args.overrides[i];
+    TRY(cli_subject_config(&plain, &s->subject, &s->parent));
+    if (plain.n_overrides < s->args.n_overrides) TRY(cli_subject_config(&s->args, &s->subject, &s->asked));
+out:
+    free(plain.overrides);
+    return st;
+}
+
+static status prepare(session *s)
+{
+    status st = OK;
+    TRY(cli_subject_find(s->args.subject, &s->subject));
+    TRY(read_configs(s));
+    const config *c = s->parent;
+    if (*s->subject.run)
+        TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s/analysis", s->subject.run));
+    else
+        TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s/%s-analysis", c->out, s->subject.name));
+    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
+out:
+    return st;
+}
+
+static status choose(session *s)
+{
+    status st = OK;
+    cJSON *analysis = NULL;
+    bool anew = has_override(&s->args, "analysis.") || has_override(&s->args, "data.");
+    if (s->asked) {
+        TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
+    } else {
+        TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, anew, &s->test, &analysis));
+        TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
+    }
+    choice_log(&s->choice);
+out:
+    cJSON_Delete(analysis);
+    return st;
+}
+
+/* ---- results ---- */
+
+static status print_json(const session *s, const cJSON *j)
+{
+    status st = OK;
+    char *text = NULL;
+    if (!s->args.json) goto out;
+    TRY_ALLOC(text, cJSON_Print(j));
+    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+out:
+    cJSON_free(text);
+    return st;
+}
+
+/* To stderr, to `dir`/prune.json (dir NULL: no file), and to stdout with --json. */
+static status publish(const session *s, const prune_report *r, const char *dir)
+{
+    status st = OK;
+    cJSON *j = NULL;
+    char path[4096];
+    prune_report_log(r);
+    TRY(prune_report_json(r, &j));
+    if (dir) {
+        TRY(file_make_dirs(dir));
+        TRY(path_format(path, sizeof path, "%s/prune.json", dir));
+        TRY(json_write(path, j));
+        log_info("written to %s", path);
+    }
+    TRY(print_json(s, j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+/* An earlier prune of the same parent with the same cut has finished: its prune.json is the result. */
+static status show_finished(const session *s, const char *path)
+{
+    status st = OK;
+    char *text = NULL;
+    size_t bytes;
+    cJSON *j = NULL;
+    TRY(file_read(path, &text, &bytes));
+    if (!(j = cJSON_ParseWithLength(text, bytes)))
+        FAIL(ERR_DATA, "%s: not JSON; remove it to prune again", path);
+    log_info("this prune is finished: %s", path);
+    TRY(print_json(s, j));
+out:
+    cJSON_Delete(j);
+    free(text);
+    return st;
+}
+
+/* ---- the work ---- */
+
+static status measure_cost(const config *c, cost *out)
+{
+    return cost_measure(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, c->device,
+                        c->threads, c->train.batch, out);
+}
+
+/* What needs no training: costs and accuracies before and right after the cut. */
+static status measure(session *s, prune_report *r)
+{
+    status st = OK;
+    accuracy before, cut;
+    TRY(measure_cost(s->parent, &r->before));
+    TRY(measure_cost(s->pruned, &r->after));
+    if (!s->test.n) goto out; /* a dry run by hand without the data */
+    TRY(accuracy_measure(s->parent, s->subject.checkpoint, &s->test, &before, NULL));
+    r->accuracy_before = before.top1;
+    TRY(accuracy_measure(s->pruned, s->subject.checkpoint, &s->test, &cut, NULL));
+    r->accuracy_cut = cut.top1;
+out:
+    return st;
+}
+
+static status nothing_to_cut(session *s, prune_report *r)
+{
+    status st = OK;
+    log_info("nothing to cut: every unit still helps, or cannot go");
+    TRY(measure_cost(s->parent, &r->before));
+    r->after = r->before;
+    TRY(publish(s, r, dry_run ? NULL : s->analysis_dir));
+out:
+    return st;
+}
+
+static status train_pruned(session *s, prune_report *r)
+{
+    status st = OK;
+    fit_result result;
+    const finetune_job job = { s->pruned, s->subject.checkpoint, &s->choice,  &s->train,
+                               &s->test,  s->args.argc,          s->args.argv };
+    TRY(finetune(&job, &s->run, &result));
+    if (result.epochs > 0) {
+        r->accuracy_after = result.best_accuracy;
+        r->accuracy_last = result.last_accuracy;
+    }
+    r->run = s->run.path;
+    TRY(publish(s, r, s->run.path));
+out:
+    return st;
+}
+
+static status prune(session *s)
+{
+    status st = OK;
+    char finished[4096];
+    prune_report r = { .arch = s->parent->net.arch, .parent = s->subject.checkpoint, .choice = &s->choice };
+    r.accuracy_before = r.accuracy_cut = r.accuracy_after = r.accuracy_last = NAN;
+    TRY(choose(s));
+    if (s->choice.n_cut == 0) {
+        TRY(nothing_to_cut(s, &r));
+        goto out;
+    }
+    TRY(finetune_config(s->parent, s->subject.checkpoint, &s->choice, &s->pruned));
+    TRY(rundir_path(s->pruned, &s->run));
+    TRY(rundir_file(&s->run, "prune.json", finished, sizeof finished));
+    if (!dry_run && file_exists(finished)) {
+        TRY(show_finished(s, finished));
+        goto out;
+    }
+    TRY(measure(s, &r));
+    TRY(dry_run ? publish(s, &r, NULL) : train_pruned(s, &r));
+out:
+    return st;
+}
+
+/* A dry run by hand can do without the images, and says so. */
+static status open_data(session *s)
+{
+    status st = dataset_open(&s->parent->data, s->parent->net.classes, dry_run ? NULL : &s->train, &s->test);
+    if (st == OK || !dry_run || !s->asked) return st;
+    log_warn("no accuracies: %s", status_message());
+    return OK;
+}
+
+static status run(session *s, int argc, char **argv)
+{
+    status st = OK;
+    bool done = false;
+    TRY(cli_parse(&tool, argc, argv, &s->args, &done));
+    if (done) goto out; /* --help */
+    stop_install();
+    TRY(prepare(s));
+    TRY(open_data(s));
+    TRY(prune(s));
+out:
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    session s = { 0 };
+    status st = run(&s, argc, argv);
+    close_session(&s);
+    return cli_exit(&tool, st);
+}
