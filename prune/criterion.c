@@ -80,16 +80,16 @@ static void decide(const criterion_point *p, const curve *c, int t, int ref, cri
     if (!p[t].removable)
         say(&d[t], "stays: %s", p[t].fixed ? p[t].fixed : "it cannot be removed");
     else if (after)
-        say(&d[t], "after the peak at %s (%.3f): %+.3f", p[c->peak].name, d[c->peak].smoothed, gain);
+        say(&d[t], "after the peak at %s (%.3g): %+.3g", p[c->peak].name, d[c->peak].smoothed, gain);
     else if (!still)
-        say(&d[t], "rises: %+.3f > %.3f over %s", gain, c->eps, p[ref].name);
+        say(&d[t], "rises: %+.3g > %.3g over %s", gain, c->eps, p[ref].name);
     else if (!started)
-        say(&d[t], "start of the curve: %s at %.3f is below the floor %.3f", p[ref].name, d[ref].smoothed,
+        say(&d[t], "start of the curve: %s at %.3g is below the floor %.3g", p[ref].name, d[ref].smoothed,
             c->floor);
     else if (gain < 0)
-        say(&d[t], "decline: %+.3f against %s (%.3f)", gain, p[ref].name, d[ref].smoothed);
+        say(&d[t], "decline: %+.3g against %s (%.3g)", gain, p[ref].name, d[ref].smoothed);
     else
-        say(&d[t], "plateau: %+.3f <= %.3f over %s (%.3f)", gain, c->eps, p[ref].name, d[ref].smoothed);
+        say(&d[t], "plateau: %+.3g <= %.3g over %s (%.3g)", gain, c->eps, p[ref].name, d[ref].smoothed);
 }
 
 /* The cut point with the largest gain, in `stage` or (stage < 0) in all; the first of equals; -1: none. */
@@ -112,7 +112,7 @@ static void spare_stages(const criterion_point *p, int n, criterion_decision *d)
         if (!empty) continue;
         criterion_decision *spared = &d[largest_cut_gain(p, d, n, p[t].stage)];
         spared->cut = false;
-        say(spared, "kept for its stage, which would be empty: the largest gain (%+.3f) in it", spared->gain);
+        say(spared, "kept for its stage, which would be empty: the largest gain (%+.3g) in it", spared->gain);
     }
 }
 
@@ -123,7 +123,7 @@ static void limit_cuts(const criterion_point *p, int n, int max_cut, criterion_d
     for (; cuts > max_cut; cuts--) {
         criterion_decision *spared = &d[largest_cut_gain(p, d, n, -1)];
         spared->cut = false;
-        say(spared, "kept: smaller gains than %+.3f use up max_cut=%d", spared->gain, max_cut);
+        say(spared, "kept: smaller gains than %+.3g use up max_cut=%d", spared->gain, max_cut);
     }
 }
 

@@ -26,7 +26,7 @@ typedef struct criterion_options {
 typedef struct criterion_decision {
     bool cut;
     double smoothed, gain; /* value after smoothing; its difference to the last point kept before it */
-    char reason[160]; /* "after the peak at layer4.0 (0.844): +0.005", "rises: +0.130 > 0.008 over conv1" */
+    char reason[160]; /* "after the peak at layer4.0 (0.844): +0.005", "rises: +0.13 > 0.008 over conv1" */
 } criterion_decision;
 
 /* Decides for n >= 1 points in order of depth. ERR_USAGE for options out of range. */

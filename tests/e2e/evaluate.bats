@@ -4,7 +4,7 @@
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} SHARED=${CLEAVE_SHARED:-../shared}
-    SMALL="data.format=synthetic train.batch=64 data.train_limit=256 data.test_limit=128"
+    SMALL="data.format=synthetic threads=1 train.batch=32 data.train_limit=128 data.test_limit=128"
     export SMALL
     # shellcheck disable=SC2086
     "$BIN/train" /dev/null name=e net.arch=resnet20 train.epochs=1 $SMALL out="$BATS_FILE_TMPDIR/runs" --quiet

@@ -180,7 +180,7 @@ static void report(void **state)
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(unit, "cut")));
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(unit, "removable")));
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(unit, "reason")),
-                        "plateau: +0.002 <= 0.007 over layer1.1 (0.400)");
+                        "plateau: +0.002 <= 0.007 over layer1.1 (0.4)");
     unit = cJSON_GetArrayItem(cJSON_GetObjectItem(j, "units"), 5);
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(unit, "value")));
     cJSON_Delete(j);

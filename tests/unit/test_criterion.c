@@ -129,7 +129,7 @@ static void reasons_in_words(void **state)
     assert_string_equal(d[2].reason, "stays: 64 channels in, 128 out");
     assert_string_equal(d[3].reason, "start of the curve: features.7 at 0.235 is below the floor 0.248");
     assert_string_equal(d[5].reason, "decline: -0.019 against features.14 (0.393)");
-    assert_string_equal(d[6].reason, "rises: +0.130 > 0.008 over features.14");
+    assert_string_equal(d[6].reason, "rises: +0.13 > 0.00809 over features.14");
     assert_string_equal(d[12].reason, "after the peak at features.30 (0.828): -0.005");
     assert_true(fabs(d[5].gain - -0.019) < 1e-12 && d[5].smoothed == .374);
 }
