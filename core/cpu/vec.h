@@ -12,15 +12,19 @@
 #include <immintrin.h>
 #endif
 
+/* Without AVX, GCC notes that passing such vectors would depend on the ABI: here all is inlined. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 #ifdef __AVX512DQ__
 enum { LANES = 16 };
+typedef uint16_t lane_bits; /* bit l speaks of lane l */
 #else
 enum { LANES = 8 };
+typedef uint8_t lane_bits;
 #endif
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias)); /* of a comparison: 0 or -1 */
-typedef uint16_t lane_bits;                                              /* bit l speaks of lane l */
 
 static inline vec splat(float v)
 {

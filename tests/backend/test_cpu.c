@@ -1,0 +1,276 @@
+/* tests/backend/test_cpu.c -- what the cpu backend promises besides the operations: values survive, padding
+ * stays zero, two runs agree to the last bit; and its optimiser and matrix product against core/ref. */
+#include "../../core/rng.h"
+#include "../opcheck.h"
+#include "../problem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static backend *ref, *cpu;
+
+static int open_backends(void **state)
+{
+    (void)state;
+    return backend_open("ref", 0, &ref, NULL, 0) != OK || backend_open("cpu", 0, &cpu, NULL, 0) != OK;
+}
+
+static int close_backends(void **state)
+{
+    (void)state;
+    backend_close(ref);
+    backend_close(cpu);
+    return 0;
+}
+
+static void must(status st)
+{
+    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
+}
+
+static void values_survive_a_round_trip(void **state)
+{
+    static const shape4 shapes[] = { { 2, 3, 5, 4 },  { 3, 16, 4, 4 }, { 2, 17, 3, 5 }, { 4, 24, 1, 1 },
+                                     { 2, 32, 1, 1 }, { 1, 1, 1, 1 },  { 3, 4, 2, 2 },  { 5, 100, 7, 1 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const shape4 s = shapes[i];
+        const size_t bytes = cpu->value_bytes(cpu, s, F32), count = (size_t)shape_count(s);
+        float *in = malloc(count * sizeof *in), *out = malloc(count * sizeof *out);
+        void *value;
+        for (size_t j = 0; j < count; j++) in[j] = rng_normal(1, RNG_TEST, 0, j);
+        must(cpu->alloc(cpu, bytes, &value));
+        assert_int_equal((uintptr_t)value % 64, 0);
+        must(cpu->write_value(cpu, value, s, F32, in));
+        must(cpu->read_value(cpu, value, s, F32, s.n, out));
+        assert_memory_equal(in, out, count * sizeof *in);
+        memset(out, 0, count * sizeof *out); /* the first images only: what lies behind stays */
+        must(cpu->read_value(cpu, value, s, F32, s.n - 1, out));
+        assert_memory_equal(in, out, (size_t)shape_image(s) * (size_t)(s.n - 1) * sizeof *in);
+        for (size_t j = (size_t)shape_image(s) * (size_t)(s.n - 1); j < count; j++) assert_true(out[j] == 0);
+        cpu->release(cpu, value, bytes);
+        free(in);
+        free(out);
+    }
+}
+
+static void *new_memory(size_t bytes)
+{
+    void *memory;
+    must(cpu->alloc(cpu, bytes, &memory));
+    return memory;
+}
+
+/* Bytes of a value that was computed = bytes of the same value written: its padding is zero. */
+static void assert_canonical(const char *problem, const void *value, shape4 s)
+{
+    const size_t bytes = cpu->value_bytes(cpu, s, F32);
+    float *plain = malloc((size_t)shape_count(s) * sizeof *plain);
+    void *again = new_memory(bytes);
+    must(cpu->read_value(cpu, value, s, F32, s.n, plain));
+    must(cpu->write_value(cpu, again, s, F32, plain));
+    if (memcmp(value, again, bytes)) fail_msg("%s: the padding is not zero", problem);
+    cpu->release(cpu, again, bytes);
+    free(plain);
+}
+
+/* Runs forward and backward into memory full of NaN, and hands back y, dx and the first gradient. */
+typedef struct outputs {
+    void *y, *dx, *grad;
+    size_t y_bytes, dx_bytes, grad_bytes;
+} outputs;
+
+static outputs run_raw(const op *o, const opcheck_result *in)
+{
+    op_needs needs;
+    plan *p;
+    op_args a = { .version = 1 };
+    must(cpu->plan(cpu, o, &p, &needs));
+    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, F32),
+                    .dx_bytes = cpu->value_bytes(cpu, o->x, F32),
+                    .grad_bytes = (size_t)in->n_param[0] * sizeof(float) };
+    void *x = new_memory(out.dx_bytes), *z = new_memory(out.dx_bytes), *dy = new_memory(out.y_bytes);
+    void *dz = new_memory(out.dx_bytes), *saved = new_memory(needs.saved), *packed = new_memory(needs.packed);
+    void *scratch = new_memory(needs.scratch);
+    float *grads[OP_MAX_PARAMS];
+    out.y = new_memory(out.y_bytes);
+    out.dx = new_memory(out.dx_bytes);
+    memset(scratch, 0xff, needs.scratch);
+    memset(out.y, 0xff, out.y_bytes);
+    memset(out.dx, 0xff, out.dx_bytes);
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        grads[i] = new_memory((size_t)in->n_param[i] * sizeof(float));
+        a.param[i] = in->param[i];
+        a.grad[i] = i < in->n_grads ? grads[i] : NULL;
+    }
+    must(cpu->write_value(cpu, x, o->x, F32, in->x));
+    must(cpu->write_value(cpu, dy, o->y, F32, in->dy));
+    if (in->z) must(cpu->write_value(cpu, z, o->x, F32, in->z));
+    a.x = x, a.z = in->z ? z : NULL, a.y = out.y, a.dy = dy, a.dx = out.dx, a.dz = in->z ? dz : NULL;
+    a.saved = saved, a.scratch = scratch, a.packed = packed;
+    must(cpu->forward(p, &a));
+    must(cpu->backward(p, &a));
+    out.grad = grads[0];
+    void *others[] = { x, z, dy, dz, saved, packed, scratch, grads[1], grads[2], grads[3] };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
+    cpu->plan_free(p);
+    return out;
+}
+
+static void free_outputs(outputs *o)
+{
+    cpu->release(cpu, o->y, o->y_bytes);
+    cpu->release(cpu, o->dx, o->dx_bytes);
+    cpu->release(cpu, o->grad, o->grad_bytes);
+}
+
+static const char *const mixed_problems[] = {
+    "conv n2c3h8w8_o24k3s1p1b",    "conv n2c17h7w7_o24k3s2p1",
+    "conv n2c24h8w8_o24k3s1p1g24", "conv n4c40h8w8_o40k3s1p1b",
+    "conv n16c64h8w8_o64k3s1p1",   "conv n2c24h6w6_o40k1s1p0b",
+    "bnact n4c24h8w8_relu_add",    "bnact n64c17h4w4_relu6",
+    "pool n2c24h8w8_max_k2s2p0",   "pool n2c20h8w8_avg",
+    "dropout n2c24h4w4_p0.5",      "shortcut n2c20h8w8_o28s2",
+    "linear n16c24h3w3_o10_relu",  NULL,
+};
+
+static void padding_stays_zero(void **state)
+{
+    const opcheck_options opt = { .seed = 3, .backward = true };
+    (void)state;
+    for (const char *const *p = mixed_problems; *p; p++) {
+        op o;
+        opcheck_result in = { 0 };
+        must(problem_parse(*p, &o));
+        must(opcheck_prepare(&o, &opt, &in));
+        outputs out = run_raw(&o, &in);
+        assert_canonical(*p, out.y, o.y);
+        assert_canonical(*p, out.dx, o.x);
+        free_outputs(&out);
+        opcheck_free(&in);
+    }
+}
+
+static void two_runs_are_bit_identical(void **state)
+{
+    const opcheck_options opt = { .seed = 4, .backward = true };
+    (void)state;
+    for (const char *const *p = mixed_problems; *p; p++) {
+        op o;
+        opcheck_result in1 = { 0 }, in2 = { 0 };
+        must(problem_parse(*p, &o));
+        must(opcheck_prepare(&o, &opt, &in1));
+        must(opcheck_prepare(&o, &opt, &in2));
+        outputs a = run_raw(&o, &in1), b = run_raw(&o, &in2);
+        assert_memory_equal(a.y, b.y, a.y_bytes);
+        assert_memory_equal(a.dx, b.dx, a.dx_bytes);
+        assert_memory_equal(a.grad, b.grad, a.grad_bytes);
+        free_outputs(&a);
+        free_outputs(&b);
+        opcheck_free(&in1);
+        opcheck_free(&in2);
+    }
+}
+
+static float *random_floats(int64_t n, uint32_t a)
+{
+    float *v = new_memory((size_t)n * sizeof *v);
+    for (int64_t i = 0; i < n; i++) v[i] = rng_normal(7, RNG_TEST, a, (uint64_t)i);
+    return v;
+}
+
+/* Leading dimensions larger than the rows; what lies between the rows of c is not touched. */
+static void gemm(void **state)
+{
+    static const struct {
+        int m, n;
+        int64_t k;
+    } sizes[] = { { 1, 1, 1 }, { 5, 7, 3 }, { 33, 65, 1000 }, { 100, 64, 4099 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int m = sizes[i].m, n = sizes[i].n;
+        const int64_t k = sizes[i].k, lda = k + 3, ldb = k + 5, ldc = n + 2, count = m * ldc;
+        float *a = random_floats(m * lda, 1), *b = random_floats(n * ldb, 2);
+        float *c = random_floats(count, 3), *want = random_floats(count, 3),
+              *before = random_floats(count, 3);
+        must(cpu->gemm_nt(cpu, m, n, k, a, lda, b, ldb, c, ldc));
+        must(ref->gemm_nt(ref, m, n, k, a, lda, b, ldb, want, ldc));
+        assert_true(opcheck_error(c, want, count) < 4e-6); /* as in test_backend.c */
+        for (int r = 0; r < m; r++)
+            for (int64_t j = n; j < ldc; j++) assert_true(c[r * ldc + j] == before[r * ldc + j]);
+        float *all[] = { a, b, c, want, before };
+        for (int j = 0; j < 5; j++) cpu->release(cpu, all[j], 0);
+    }
+}
+
+static void sgd(void **state)
+{
+    const int64_t n = 1003;
+    (void)state;
+    for (int nesterov = 0; nesterov < 2; nesterov++) {
+        float *value[2], *velocity[2], *grad = random_floats(n, 13);
+        backend *both[] = { cpu, ref };
+        for (int i = 0; i < 2; i++) {
+            step_scalars s = { .lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.005f, .nesterov = nesterov };
+            bool replayed = true;
+            value[i] = random_floats(n, 11);
+            velocity[i] = random_floats(n, 12);
+            for (s.step = 0; s.step < 3; s.step++, s.lr /= 10) {
+                must(both[i]->step_begin(both[i], 0, &s, &replayed));
+                assert_false(replayed);
+                must(both[i]->sgd(both[i], value[i], grad, velocity[i], n));
+                must(both[i]->step_end(both[i]));
+            }
+        }
+        assert_true(opcheck_error(value[0], value[1], n) < 1e-6);
+        assert_true(opcheck_error(velocity[0], velocity[1], n) < 1e-6);
+        float *all[] = { value[0], value[1], velocity[0], velocity[1], grad };
+        for (int j = 0; j < 5; j++) cpu->release(cpu, all[j], 0);
+    }
+}
+
+static void bf16_is_refused_in_words(void **state)
+{
+    op o;
+    op_needs needs;
+    plan *p = NULL;
+    (void)state;
+    must(problem_parse("conv n2c16h8w8_o16k3s1p1_bf16", &o));
+    assert_string_equal(cpu->unsupported(cpu, &o), "bf16 is not available on cpu yet");
+    assert_int_equal(cpu->plan(cpu, &o, &p, &needs), ERR_RUNTIME);
+    assert_null(p);
+    assert_string_equal(status_message(), "bf16 is not available on cpu yet");
+    must(problem_parse("conv n2c16h8w8_o16k3s1p1", &o));
+    assert_null(cpu->unsupported(cpu, &o));
+}
+
+static void opening(void **state)
+{
+    backend *b = NULL;
+    (void)state;
+    assert_int_equal(cpu_open(-1, &b), ERR_USAGE);
+    assert_null(b);
+    must(cpu_open(1, &b));
+    assert_int_equal(b->threads, 1);
+    assert_string_equal(b->name, "cpu");
+    assert_non_null(strstr(b->description, "oneDNN"));
+    backend_close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_survive_a_round_trip),
+        cmocka_unit_test(padding_stays_zero),
+        cmocka_unit_test(two_runs_are_bit_identical),
+        cmocka_unit_test(gemm),
+        cmocka_unit_test(sgd),
+        cmocka_unit_test(bf16_is_refused_in_words),
+        cmocka_unit_test(opening), /* last: it changes the number of threads */
+    };
+    return cmocka_run_group_tests(tests, open_backends, close_backends);
+}
