@@ -5,7 +5,10 @@
 
 void threads_sleep_when_waiting(char **argv)
 {
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    char self[4096]; /* the path, not /proc/self/exe: ps names a process after what it was started as */
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || length <= 0) return;
+    self[length] = '\0';
     if (setenv("OMP_WAIT_POLICY", "passive", 1)) return;
-    execv("/proc/self/exe", argv); /* comes back only on failure: then threads spin, which is merely slower */
+    execv(self, argv); /* comes back only on failure: then threads spin, which is merely slower */
 }
