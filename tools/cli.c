@@ -3,6 +3,7 @@
 
 #include "../core/file.h"
 #include "../core/log.h"
+#include "../core/threads.h"
 #include "../nets/checkpoint.h"
 
 #include <cjson/cJSON.h>
@@ -139,6 +140,31 @@ int cli_exit(const cli_tool *tool, status st)
     if (st == OK) return OK;
     if (status_message()[0]) log_error("%s: %s", tool->name, status_message());
     log_debug("%s: code %d from %s", tool->name, st, status_place());
+    return st;
+}
+
+int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const cli *))
+{
+    status st = OK;
+    cli args = { 0 };
+    bool done = false;
+    threads_sleep_when_waiting(argv);
+    TRY(cli_parse(tool, argc, argv, &args, &done));
+    if (!done) TRY(work(&args));
+out:
+    cli_free(&args);
+    return cli_exit(tool, st);
+}
+
+status cli_print_json(const cli *args, const struct cJSON *result)
+{
+    status st = OK;
+    char *text = NULL;
+    if (!args->json) goto out;
+    TRY_ALLOC(text, cJSON_Print(result));
+    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+out:
+    cJSON_free(text);
     return st;
 }
 

@@ -38,6 +38,14 @@ typedef struct cli {
 status cli_parse(const cli_tool *, int argc, char **argv, cli *out, bool *done);
 void cli_free(cli *);
 
+/* The whole of a tool's main(): parses the command line, answers --help, lets OpenMP's threads sleep while they
+ * wait (core/threads.h), does the work, prints the message of a failure. Returns the exit code. */
+int cli_main(const cli_tool *, int argc, char **argv, status (*work)(const cli *));
+
+/* With --json: prints `result` on stdout. Deletes nothing. */
+struct cJSON;
+status cli_print_json(const cli *, const struct cJSON *result);
+
 /* Prints "TOOL: MESSAGE" on stderr (and in the log file) if st is a failure; returns the exit code. */
 int cli_exit(const cli_tool *, status st);
 

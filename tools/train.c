@@ -2,7 +2,6 @@
 #include "../core/file.h"
 #include "../core/log.h"
 #include "../core/stop.h"
-#include "../core/threads.h"
 #include "../graph/analysis.h"
 #include "../nets/fit.h"
 #include "cli.h"
@@ -27,7 +26,7 @@ static const cli_tool tool = {
 };
 
 typedef struct session { /* everything one training needs, released at once */
-    cli args;
+    const cli *args;
     config *cfg;
     backend *device;
     dataset train, test;
@@ -44,7 +43,6 @@ static void close_session(session *s)
     dataset_free(&s->test);
     backend_close(s->device);
     config_free(s->cfg);
-    cli_free(&s->args);
 }
 
 /* A run directory that holds a training already: finished (*done), to be resumed, or an error that says how. */
@@ -82,7 +80,7 @@ static status prepare(session *s)
     if (c->analysis.every) TRY(analyser_create(s->net, c, &s->analyser));
     TRY(fit_compile(c, &s->train, s->net, s->device));
     TRY(fit_start_values(c, s->net));
-    TRY(rundir_create(c, s->device, s->args.argc, s->args.argv, &s->run));
+    TRY(rundir_create(c, s->device, s->args->argc, s->args->argv, &s->run));
     char path[4096];
     TRY(rundir_file(&s->run, "log.txt", path, sizeof path));
     TRY(log_open(path, true));
@@ -116,30 +114,26 @@ out:
 static status print_result(const session *s, const train_state *end)
 {
     status st = OK;
-    char *text = NULL;
     cJSON *j = cJSON_CreateObject();
     log_info("best test accuracy %.2f %% at epoch %d; %s", 100 * end->best_accuracy, end->best_epoch + 1, s->run.path);
-    if (!s->args.json) goto out;
     if (!cJSON_AddStringToObject(j, "run", s->run.path) || !cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) ||
-        !cJSON_AddNumberToObject(j, "epochs", end->epoch) || !cJSON_AddNumberToObject(j, "best_accuracy", end->best_accuracy) ||
-        !cJSON_AddNumberToObject(j, "best_epoch", end->best_epoch) || !(text = cJSON_Print(j)))
+        !cJSON_AddNumberToObject(j, "epochs", end->epoch) ||
+        !cJSON_AddNumberToObject(j, "best_accuracy", end->best_accuracy) ||
+        !cJSON_AddNumberToObject(j, "best_epoch", end->best_epoch))
         FAIL(ERR_RUNTIME, "out of memory");
-    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+    TRY(cli_print_json(s->args, j));
 out:
-    cJSON_free(text);
     cJSON_Delete(j);
     return st;
 }
 
-static status run(session *s, int argc, char **argv)
+static status train(session *s)
 {
     status st = OK;
     bool finished = false;
     train_state state = { 0 };
     fit_result result;
-    TRY(cli_parse(&tool, argc, argv, &s->args, &finished));
-    if (finished) goto out; /* --help */
-    TRY(config_load(s->args.subject, s->args.overrides, s->args.n_overrides, &s->cfg));
+    TRY(config_load(s->args->subject, s->args->overrides, s->args->n_overrides, &s->cfg));
     TRY(rundir_path(s->cfg, &s->run));
     TRY(look_at_run(s, &finished, &state));
     if (finished) {
@@ -158,11 +152,12 @@ out:
     return st;
 }
 
-int main(int argc, char **argv)
+static status work(const cli *args)
 {
-    threads_sleep_when_waiting(argv);
-    session s = { 0 };
-    status st = run(&s, argc, argv);
+    session s = { .args = args };
+    status st = train(&s);
     close_session(&s);
-    return cli_exit(&tool, st);
+    return st;
 }
+
+int main(int argc, char **argv) { return cli_main(&tool, argc, argv, work); }
