@@ -29,7 +29,7 @@ static const cli_tool tool = {
 };
 
 typedef struct session { /* everything one analysis needs, released at once */
-    cli args;
+    const cli *args;
     cli_subject subject;
     config *cfg;
     backend *device;
@@ -47,7 +47,6 @@ static void close_session(session *s)
     dataset_free(&s->test);
     backend_close(s->device);
     config_free(s->cfg);
-    cli_free(&s->args);
 }
 
 static int batch_size(const session *s)
@@ -94,44 +93,40 @@ static void print_table(const analysis *a, const char *dir)
              a->norm == NORM_NEWMAN ? "newman" : "literal", dir);
 }
 
-static status print_json(const analysis *a)
+static status print_result(const session *s)
 {
     status st = OK;
-    char *text = NULL;
-    cJSON *o;
-    TRY_ALLOC(o, analysis_json(a));
-    TRY_ALLOC(text, cJSON_Print(o));
-    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+    cJSON *j;
+    TRY_ALLOC(j, analysis_json(&s->result));
+    TRY(cli_print_json(s->args, j));
 out:
-    cJSON_free(text);
-    cJSON_Delete(o);
+    cJSON_Delete(j);
     return st;
 }
 
-static status run(session *s, int argc, char **argv)
+static status run(session *s)
 {
     status st = OK;
-    bool done = false;
     char dir[4096];
-    TRY(cli_parse(&tool, argc, argv, &s->args, &done));
-    if (done) goto out; /* --help */
-    TRY(cli_subject_find(s->args.subject, &s->subject));
-    TRY(cli_subject_config(&s->args, &s->subject, &s->cfg));
+    TRY(cli_subject_find(s->args->subject, &s->subject));
+    TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(analysis_dir(s, dir, sizeof dir));
     TRY(file_make_dirs(dir)); /* before the work: a folder that cannot be made is said at once */
     TRY(prepare(s));
     TRY(analysis_run(s->analyser, 0, batch_size(s), &s->test, s->subject.checkpoint, &s->result));
     TRY(analysis_write(&s->result, dir, !no_pictures));
     print_table(&s->result, dir);
-    if (s->args.json) TRY(print_json(&s->result));
+    TRY(print_result(s));
 out:
     return st;
 }
 
-int main(int argc, char **argv)
+static status work(const cli *args)
 {
-    session s = { 0 };
-    status st = run(&s, argc, argv);
+    session s = { .args = args };
+    status st = run(&s);
     close_session(&s);
-    return cli_exit(&tool, st);
+    return st;
 }
+
+int main(int argc, char **argv) { return cli_main(&tool, argc, argv, work); }

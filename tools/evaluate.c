@@ -58,21 +58,18 @@ out:
 static status publish(const cli *args, const config *cfg, const accuracy *a)
 {
     status st = OK;
-    char *text = NULL;
     cJSON *j = cJSON_CreateObject();
     log_info("%s on %s: %lld of %lld correct, %.2f %%, loss %.4f, %.0f images/s", cfg->net.arch, a->device,
              (long long)a->correct, (long long)a->samples, 100 * a->top1, a->loss, a->images_per_s);
-    if (!args->json) goto out;
     if (!cJSON_AddStringToObject(j, "arch", cfg->net.arch) ||
         !cJSON_AddNumberToObject(j, "samples", (double)a->samples) ||
         !cJSON_AddNumberToObject(j, "correct", (double)a->correct) ||
         !cJSON_AddNumberToObject(j, "accuracy", a->top1) || !cJSON_AddNumberToObject(j, "loss", a->loss) ||
         !cJSON_AddStringToObject(j, "device", a->device) ||
-        !cJSON_AddNumberToObject(j, "images_per_s", a->images_per_s) || !(text = cJSON_Print(j)))
+        !cJSON_AddNumberToObject(j, "images_per_s", a->images_per_s))
         FAIL(ERR_RUNTIME, "out of memory");
-    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+    TRY(cli_print_json(args, j));
 out:
-    cJSON_free(text);
     cJSON_Delete(j);
     return st;
 }
@@ -85,6 +82,7 @@ static status evaluate(const cli *args)
     dataset test = { 0 };
     accuracy a;
     float *logits = NULL;
+    stop_install();
     TRY(cli_subject_find(args->subject, &subject));
     TRY(cli_subject_config(args, &subject, &cfg));
     TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
@@ -99,16 +97,4 @@ out:
     return st;
 }
 
-int main(int argc, char **argv)
-{
-    status st = OK;
-    cli args = { 0 };
-    bool done = false;
-    TRY(cli_parse(&tool, argc, argv, &args, &done));
-    if (done) goto out; /* --help */
-    stop_install();
-    TRY(evaluate(&args));
-out:
-    cli_free(&args);
-    return cli_exit(&tool, st);
-}
+int main(int argc, char **argv) { return cli_main(&tool, argc, argv, evaluate); }

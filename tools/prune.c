@@ -36,7 +36,7 @@ static const cli_tool tool = {
 };
 
 typedef struct session { /* everything one prune needs, released at once */
-    cli args;
+    const cli *args;
     cli_subject subject;
     config *parent; /* the subject as it is */
     config *asked;  /* with net.remove of the command line; NULL: the criterion decides */
@@ -57,7 +57,6 @@ static void close_session(session *s)
     config_free(s->pruned);
     config_free(s->asked);
     config_free(s->parent);
-    cli_free(&s->args);
 }
 
 static bool starts_with(const char *text, const char *start)
@@ -76,14 +75,14 @@ static bool has_override(const cli *args, const char *start)
 static status read_configs(session *s)
 {
     status st = OK;
-    cli plain = s->args;
-    TRY_ALLOC(plain.overrides, calloc((size_t)s->args.n_overrides + 1, sizeof *plain.overrides));
+    cli plain = *s->args;
+    TRY_ALLOC(plain.overrides, calloc((size_t)s->args->n_overrides + 1, sizeof *plain.overrides));
     plain.n_overrides = 0;
-    for (int i = 0; i < s->args.n_overrides; i++)
-        if (!starts_with(s->args.overrides[i], "net.remove="))
-            plain.overrides[plain.n_overrides++] = s->args.overrides[i];
+    for (int i = 0; i < s->args->n_overrides; i++)
+        if (!starts_with(s->args->overrides[i], "net.remove="))
+            plain.overrides[plain.n_overrides++] = s->args->overrides[i];
     TRY(cli_subject_config(&plain, &s->subject, &s->parent));
-    if (plain.n_overrides < s->args.n_overrides) TRY(cli_subject_config(&s->args, &s->subject, &s->asked));
+    if (plain.n_overrides < s->args->n_overrides) TRY(cli_subject_config(s->args, &s->subject, &s->asked));
 out:
     free(plain.overrides);
     return st;
@@ -92,7 +91,7 @@ out:
 static status prepare(session *s)
 {
     status st = OK;
-    TRY(cli_subject_find(s->args.subject, &s->subject));
+    TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(read_configs(s));
     const config *c = s->parent;
     if (*s->subject.run)
@@ -108,7 +107,7 @@ static status choose(session *s)
 {
     status st = OK;
     cJSON *analysis = NULL;
-    bool anew = has_override(&s->args, "analysis.") || has_override(&s->args, "data.");
+    bool anew = has_override(s->args, "analysis.") || has_override(s->args, "data.");
     if (s->asked) {
         TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
     } else {
@@ -122,18 +121,6 @@ out:
 }
 
 /* ---- results ---- */
-
-static status print_json(const session *s, const cJSON *j)
-{
-    status st = OK;
-    char *text = NULL;
-    if (!s->args.json) goto out;
-    TRY_ALLOC(text, cJSON_Print(j));
-    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
-out:
-    cJSON_free(text);
-    return st;
-}
 
 /* To stderr, to `dir`/prune.json (dir NULL: no file), and to stdout with --json. */
 static status publish(const session *s, const prune_report *r, const char *dir)
@@ -149,7 +136,7 @@ static status publish(const session *s, const prune_report *r, const char *dir)
         TRY(json_write(path, j));
         log_info("written to %s", path);
     }
-    TRY(print_json(s, j));
+    TRY(cli_print_json(s->args, j));
 out:
     cJSON_Delete(j);
     return st;
@@ -166,7 +153,7 @@ static status show_finished(const session *s, const char *path)
     if (!(j = cJSON_ParseWithLength(text, bytes)))
         FAIL(ERR_DATA, "%s: not JSON; remove it to prune again", path);
     log_info("this prune is finished: %s", path);
-    TRY(print_json(s, j));
+    TRY(cli_print_json(s->args, j));
 out:
     cJSON_Delete(j);
     free(text);
@@ -213,7 +200,7 @@ static status train_pruned(session *s, prune_report *r)
     status st = OK;
     fit_result result;
     const finetune_job job = { s->pruned, s->subject.checkpoint, &s->choice,  &s->train,
-                               &s->test,  s->args.argc,          s->args.argv };
+                               &s->test,  s->args->argc,          s->args->argv };
     TRY(finetune(&job, &s->run, &result));
     if (result.epochs > 0) {
         r->accuracy_after = result.best_accuracy;
@@ -258,12 +245,9 @@ static status open_data(session *s)
     return OK;
 }
 
-static status run(session *s, int argc, char **argv)
+static status run(session *s)
 {
     status st = OK;
-    bool done = false;
-    TRY(cli_parse(&tool, argc, argv, &s->args, &done));
-    if (done) goto out; /* --help */
     stop_install();
     TRY(prepare(s));
     TRY(open_data(s));
@@ -272,10 +256,12 @@ out:
     return st;
 }
 
-int main(int argc, char **argv)
+static status work(const cli *args)
 {
-    session s = { 0 };
-    status st = run(&s, argc, argv);
+    session s = { .args = args };
+    status st = run(&s);
     close_session(&s);
-    return cli_exit(&tool, st);
+    return st;
 }
+
+int main(int argc, char **argv) { return cli_main(&tool, argc, argv, work); }
