@@ -21,7 +21,7 @@ static const char *const letters[] = { "a", "b", "c", "d", "e", "f", "g", "h", "
 static const char *cuts(const double *value, int n, const char *fixed, const criterion_options *o)
 {
     static char text[2 * MAX_POINTS + 1];
-    criterion_point p[MAX_POINTS];
+    criterion_point p[MAX_POINTS] = { 0 };
     criterion_decision d[MAX_POINTS];
     for (int t = 0; t < n; t++)
         p[t] = (criterion_point){ letters[t], value[t], .removable = !strstr(fixed, letters[t]),
