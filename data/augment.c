@@ -35,7 +35,8 @@ static void map_columns(const augment_choice *choice, int column[IMAGE_SIDE])
     }
 }
 
-static void apply_shift(const uint8_t *image, const config_data *cfg, const augment_choice *choice, float *out)
+static void apply_shift(const uint8_t *image, const config_data *cfg, const augment_choice *choice,
+                        float *out)
 {
     float table[3][256];
     int column[IMAGE_SIDE];
@@ -66,9 +67,10 @@ static float sample(const uint8_t *plane, float y, float x)
     return sum;
 }
 
-/* The rotated image is 32 x 32 again, and black outside. Output pixel p (relative to the centre, y down) shows
- * the input at R p; the picture turns counter-clockwise for positive angles, as in PyTorch. */
-static void apply_rotation(const uint8_t *image, const config_data *cfg, const augment_choice *choice, float *out)
+/* The rotated image is 32 x 32 again, and black outside. Output pixel p (relative to the centre, y down)
+ * shows the input at R p; the picture turns counter-clockwise for positive angles, as in PyTorch. */
+static void apply_rotation(const uint8_t *image, const config_data *cfg, const augment_choice *choice,
+                           float *out)
 {
     const float angle = choice->degrees * (float)M_PI / 180, cosine = cosf(angle), sine = sinf(angle);
     const float centre = (IMAGE_SIDE - 1) / 2.0f;

@@ -16,7 +16,7 @@ enum { MAX_FILES = 5, PATH_BYTES = 4096, NAME_BYTES = 128 };
 
 typedef struct layout {
     const char *folder, *names, *help;
-    int classes, label_bytes;    /* the last label byte counts */
+    int classes, label_bytes;                               /* the last label byte counts */
     const char *train[MAX_FILES + 1], *test[MAX_FILES + 1]; /* end with NULL */
 } layout;
 
@@ -26,7 +26,8 @@ static const layout cifar10 = {
     .help = "'make cifar10' downloads CIFAR-10 into datasets/",
     .classes = 10,
     .label_bytes = 1,
-    .train = { "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin" },
+    .train = { "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+               "data_batch_5.bin" },
     .test = { "test_batch.bin" },
 };
 
@@ -59,8 +60,9 @@ static status count_records(const layout *l, const char *path, int64_t *out)
     if (stat(path, &info) != 0) FAIL(ERR_DATA, "%s: %s; %s", path, strerror(errno), l->help);
     if (info.st_size == 0) FAIL(ERR_DATA, "%s: the file is empty", path);
     if (info.st_size % record != 0)
-        FAIL(ERR_DATA, "%s: truncated or not a CIFAR-%d file: %lld bytes are not a whole number of records of %d",
-             path, l->classes, (long long)info.st_size, record);
+        FAIL(ERR_DATA,
+             "%s: truncated or not a CIFAR-%d file: %lld bytes are not a whole number of records of %d", path,
+             l->classes, (long long)info.st_size, record);
     *out = info.st_size / record;
 out:
     return st;
@@ -77,7 +79,8 @@ static status read_records(const layout *l, const char *path, int first, int rec
         uint8_t *image = d->image + (size_t)(first + i) * IMAGE_VALUES;
         if (fread(label, 1, (size_t)l->label_bytes, f) != (size_t)l->label_bytes ||
             fread(image, 1, IMAGE_VALUES, f) != IMAGE_VALUES)
-            FAIL(ERR_DATA, "%s: cannot read record %d: %s", path, i, ferror(f) ? strerror(errno) : "end of file");
+            FAIL(ERR_DATA, "%s: cannot read record %d: %s", path, i,
+                 ferror(f) ? strerror(errno) : "end of file");
         d->label[first + i] = label[l->label_bytes - 1];
         if (d->label[first + i] >= l->classes)
             FAIL(ERR_DATA, "%s: record %d has label %d, but labels are 0 to %d", path, i, d->label[first + i],

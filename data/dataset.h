@@ -16,7 +16,7 @@ typedef struct dataset {
 
 /* Opens training and test set as configured (the table in dataset.c has one line per format). Either may be
  * NULL. The synthetic set does not depend on the seed of the run. `classes` is what the net expects. Failures
- * are ERR_DATA with the path, what is wrong and what would help; then both sets are zeroed. The caller frees. */
+ * are ERR_DATA with the path, what is wrong and what would help; then both sets are zeroed. Caller frees. */
 status dataset_open(const config_data *, int classes, dataset *train, dataset *test);
 void dataset_free(dataset *); /* a zeroed dataset is harmless */
 

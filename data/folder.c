@@ -30,7 +30,7 @@ typedef struct names { /* strings, owned */
 } names;
 
 typedef struct entry {
-    char *path; /* owned */
+    char *path;      /* owned */
     int class, rank; /* rank: position among the files of its class */
 } entry;
 
@@ -52,12 +52,16 @@ static void free_entries(entries *list)
 }
 
 /* By byte values: strcoll, and so alphasort, depends on the locale. */
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static int by_rank(const void *a, const void *b)
 {
     const entry *p = a, *q = b;
-    return p->rank != q->rank ? (p->rank > q->rank) - (p->rank < q->rank) : (p->class > q->class) - (p->class < q->class);
+    return p->rank != q->rank ? (p->rank > q->rank) - (p->rank < q->rank)
+                              : (p->class > q->class) - (p->class < q->class);
 }
 
 static bool is_image(const char *name)
@@ -69,7 +73,7 @@ static bool is_image(const char *name)
     return false;
 }
 
-/* What is in a folder, sorted: its sub-folders, or its image files. Hidden and other names are passed over. */
+/* What is in a folder, sorted: its sub-folders, or its image files. Other and hidden names do not count. */
 static status list_folder(const char *folder, bool sub_folders, names *out)
 {
     status st = OK;
@@ -145,7 +149,8 @@ static status list_images(const char *part, const names *classes, entries *out)
 {
     status st = OK;
     for (int c = 0; c < classes->n; c++) TRY(list_class(part, classes->at[c], c, out));
-    if (out->n == 0) FAIL(ERR_DATA, "%s: no images; expected %s/CLASS/*.jpg, .jpeg, .png or .bmp", part, part);
+    if (out->n == 0)
+        FAIL(ERR_DATA, "%s: no images; expected %s/CLASS/*.jpg, .jpeg, .png or .bmp", part, part);
     qsort(out->at, (size_t)out->n, sizeof *out->at, by_rank);
 out:
     return st;
@@ -169,10 +174,12 @@ static status find_parts(const char *path, bool training, char train[PATH_BYTES]
 {
     status st = OK;
     if (!file_is_dir(path))
-        FAIL(ERR_DATA, "%s: no such folder; data.path of an image folder has train/CLASS/*.png and test/CLASS/*.png",
+        FAIL(ERR_DATA,
+             "%s: no such folder; data.path of an image folder has train/CLASS/*.png and test/CLASS/*.png",
              path);
     TRY(path_format(train, PATH_BYTES, "%s/train", path));
-    if (!file_is_dir(train)) FAIL(ERR_DATA, "%s: no such folder; it holds one folder of images per class", train);
+    if (!file_is_dir(train))
+        FAIL(ERR_DATA, "%s: no such folder; it holds one folder of images per class", train);
     TRY(path_format(part, PATH_BYTES, "%s/%s", path, training ? "train" : "test"));
     if (!training && !file_is_dir(part)) TRY(path_format(part, PATH_BYTES, "%s/val", path));
     if (!file_is_dir(part)) FAIL(ERR_DATA, "%s: neither test/ nor val/ is there, one is needed", path);
@@ -202,7 +209,7 @@ out:
     return st;
 }
 
-/* A failure's message belongs to the thread that met it, so the first bad file is decoded again in this one. */
+/* A failure's message belongs to the thread that met it: the first bad file is decoded again in this one. */
 static status decode_all(const char *part, const entries *list, dataset *d)
 {
     status st = OK;

@@ -53,7 +53,8 @@ static void fill_slot(const loader *l, int number, slot *s)
             s->choice[i] = augment_choose(l->cfg, l->options.seed, l->epoch, index);
             choice = &s->choice[i];
         }
-        augment_apply(l->data->image + (size_t)index * IMAGE_VALUES, l->cfg, choice, s->x + (size_t)i * IMAGE_VALUES);
+        augment_apply(l->data->image + (size_t)index * IMAGE_VALUES, l->cfg, choice,
+                      s->x + (size_t)i * IMAGE_VALUES);
         s->label[i] = l->data->label[index];
         s->index[i] = index;
     }
@@ -107,7 +108,8 @@ static status reserve_order(loader *l, int n)
 {
     if (n <= l->order_room) return OK;
     int *grown = realloc(l->order, (size_t)n * sizeof *grown);
-    if (!grown) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory for an order of %d images", n);
+    if (!grown)
+        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory for an order of %d images", n);
     l->order = grown;
     l->order_room = n;
     return OK;
@@ -172,7 +174,8 @@ static status set_order(loader *l, int epoch, const int *order, int n_order)
         for (int i = 0; i < n; i++) l->order[i] = order ? order[i] : i;
         for (int i = 0; i < n; i++)
             if (l->order[i] < 0 || l->order[i] >= l->data->n)
-                FAIL(ERR_RUNTIME, "position %d of the order asks for image %d of %d", i, l->order[i], l->data->n);
+                FAIL(ERR_RUNTIME, "position %d of the order asks for image %d of %d", i, l->order[i],
+                     l->data->n);
     }
     l->n_order = n;
 out:
@@ -196,7 +199,10 @@ out:
     return st;
 }
 
-int loader_batches(const loader *l) { return l->batches; }
+int loader_batches(const loader *l)
+{
+    return l->batches;
+}
 
 status loader_next(loader *l, const batch **out)
 {

@@ -25,8 +25,8 @@ typedef struct loader_options {
 status loader_open(const dataset *, const config_data *, const loader_options *, loader **out);
 void loader_close(loader *); /* NULL is harmless; stops the worker */
 
-/* Begins an epoch at its batch `first` (0 = from the start). The order is a permutation drawn from (seed, epoch)
- * if `shuffle`, else `order` (n_order positions), else (order NULL) the data set's own. */
+/* Begins an epoch at its batch `first` (0 = from the start). The order is a permutation drawn from (seed,
+ * epoch) if `shuffle`, else `order` (n_order positions), else (order NULL) the data set's own. */
 status loader_start(loader *, int epoch, int first, const int *order, int n_order);
 int loader_batches(const loader *); /* of the current epoch, partial last one included */
 

@@ -15,6 +15,7 @@ and does nothing if the data are there.
   --dir DIR      where to put it (default datasets)
   --format NAME  cifar10 (default) or cifar100
 
+MIRROR in the environment is another default for --mirror (make cifar10 MIRROR=URL).
 CIFAR10_MD5 and CIFAR100_MD5 in the environment replace the expected sums, for a
 repacked archive.
 EOF
@@ -28,7 +29,8 @@ fail() {
     exit "$code"
 }
 
-mirror=https://www.cs.toronto.edu/~kriz
+mirror=${MIRROR:-https://www.cs.toronto.edu/~kriz}
+mirror=${mirror%/}
 dir=datasets
 format=cifar10
 while [ $# -gt 0 ]; do

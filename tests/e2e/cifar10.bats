@@ -84,6 +84,12 @@ without() {
     complete
 }
 
+@test "cifar10.sh: the mirror may come from make's command line" {
+    MIRROR=file://$mirror/ fetch
+    [ "$status" -eq 0 ]
+    complete
+}
+
 @test "cifar10.sh: does nothing the second time" {
     fetch --mirror "file://$mirror"
     fetch --mirror file:///nonexistent

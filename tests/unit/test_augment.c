@@ -7,15 +7,23 @@
 #include <math.h>
 
 static const config_data paper = {
-    .mean = { .4914f, .4822f, .4465f }, .std = { .2023f, .1994f, .2010f }, .crop_pad = 4, .flip = true, .rotate = 15,
+    .mean = { .4914f, .4822f, .4465f },
+    .std = { .2023f, .1994f, .2010f },
+    .crop_pad = 4,
+    .flip = true,
+    .rotate = 15,
 };
 
 static void random_image(uint8_t *image, uint32_t which)
 {
-    for (int i = 0; i < IMAGE_VALUES; i++) image[i] = (uint8_t)(rng_u32(1, RNG_TEST, which, (uint64_t)i) >> 24);
+    for (int i = 0; i < IMAGE_VALUES; i++)
+        image[i] = (uint8_t)(rng_u32(1, RNG_TEST, which, (uint64_t)i) >> 24);
 }
 
-static float normalised(float value, int c) { return (value / 255 - paper.mean[c]) / paper.std[c]; }
+static float normalised(float value, int c)
+{
+    return (value / 255 - paper.mean[c]) / paper.std[c];
+}
 
 /* Where output (i, j) comes from, in words of the header: pad with black, crop, then flip. */
 static float expected(const uint8_t *image, const augment_choice *choice, int c, int i, int j)
@@ -36,7 +44,8 @@ static void plain_is_normalisation_to_the_last_bit(void **state)
     augment_apply(image, &paper, NULL, out);
     for (int c = 0; c < 3; c++)
         for (int i = 0; i < 1024; i++)
-            assert_true(out[c * 1024 + i] == ((float)image[c * 1024 + i] / 255.0f - paper.mean[c]) / paper.std[c]);
+            assert_true(out[c * 1024 + i] ==
+                        ((float)image[c * 1024 + i] / 255.0f - paper.mean[c]) / paper.std[c]);
 }
 
 static void crops_and_flips(void **state)
@@ -78,7 +87,8 @@ static void quarter_turn_is_counter_clockwise(void **state)
     for (int c = 0; c < 3; c++)
         for (int i = 1; i < 31; i++) /* at the border rounding may mix in black */
             for (int j = 1; j < 31; j++)
-                assert_float_equal(out[(c * 32 + i) * 32 + j], normalised(image[(c * 32 + j) * 32 + 31 - i], c), 1e-3);
+                assert_float_equal(out[(c * 32 + i) * 32 + j],
+                                   normalised(image[(c * 32 + j) * 32 + 31 - i], c), 1e-3);
 }
 
 /* A bilinear interpolation repeats a linear ramp exactly, so a rotated ramp is known in closed form. */
@@ -97,7 +107,8 @@ static void small_rotation_of_a_ramp(void **state)
     for (int i = 0; i < 32; i++)
         for (int j = 0; j < 32; j++) {
             const double u = 31 - j + 2 - 15.5, v = i - 1 - 15.5; /* after flip and crop, from the centre */
-            const double x = 15.5 + u * cos(angle) - v * sin(angle), y = 15.5 + u * sin(angle) + v * cos(angle);
+            const double x = 15.5 + u * cos(angle) - v * sin(angle),
+                         y = 15.5 + u * sin(angle) + v * cos(angle);
             const bool in_crop = fabs(u) < 15.9 && fabs(v) < 15.9;
             if (in_crop && x > 0.01 && x < 30.99 && y > 0.01 && y < 30.99) {
                 assert_float_equal(out[i * 32 + j], normalised((float)(10 + 3 * x + 2 * y), 0), 2e-3);
@@ -143,7 +154,8 @@ static void choices_depend_on_seed_epoch_and_index_only(void **state)
     int same_seed = 0, same_epoch = 0, same_index = 0;
     for (int i = 0; i < 1000; i++) {
         const augment_choice a = augment_choose(&paper, 7, 2, i), again = augment_choose(&paper, 7, 2, i);
-        assert_true(a.dx == again.dx && a.dy == again.dy && a.flip == again.flip && a.degrees == again.degrees);
+        assert_true(a.dx == again.dx && a.dy == again.dy && a.flip == again.flip &&
+                    a.degrees == again.degrees);
         same_seed += a.degrees == augment_choose(&paper, 8, 2, i).degrees;
         same_epoch += a.degrees == augment_choose(&paper, 7, 3, i).degrees;
         same_index += a.degrees == augment_choose(&paper, 7, 2, i + 1).degrees;

@@ -5,7 +5,10 @@
 enum { RECORD = 3073, RECORD_100 = 3074 };
 
 /* Pixel i of channel c of image k; no two channels, and no two neighbours, agree. */
-static uint8_t pixel(int k, int c, int i) { return (uint8_t)(17 * k + 85 * c + 3 * i); }
+static uint8_t pixel(int k, int c, int i)
+{
+    return (uint8_t)(17 * k + 85 * c + 3 * i);
+}
 
 static void write_records(const char *name, int first, int n, int label_bytes, int label)
 {
@@ -52,7 +55,11 @@ static void assert_refused(status got, const dataset *d, const char *const *word
     assert_null(d->class_name);
     assert_int_equal(d->n, 0);
 }
-#define WORDS(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define WORDS(...)                                                                                           \
+    (const char *const[])                                                                                    \
+    {                                                                                                        \
+        __VA_ARGS__, NULL                                                                                    \
+    }
 
 static void reads_all_files_in_order(void **state)
 {

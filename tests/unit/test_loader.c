@@ -7,7 +7,9 @@
 
 enum { IMAGES = 103, BATCH = 16, BATCHES = 7, LAST = IMAGES - (BATCHES - 1) * BATCH };
 
-static const config_data cfg = { .mean = { .5f, .4f, .3f }, .std = { .2f, .3f, .4f }, .crop_pad = 4, .flip = true };
+static const config_data cfg = {
+    .mean = { .5f, .4f, .3f }, .std = { .2f, .3f, .4f }, .crop_pad = 4, .flip = true
+};
 static dataset data;
 
 static int make_data(void **state)
@@ -153,7 +155,8 @@ static void an_epoch_can_be_left(void **state)
     for (int round = 0; round < 60; round++) {
         assert_int_equal(loader_start(l, round, 0, NULL, 0), OK);
         rng_permutation(2, RNG_SHUFFLE, (uint32_t)round, IMAGES, index);
-        for (int b = 0; b < round % BATCHES; b++) assert_batch(next(l), index + b * BATCH, BATCH, true, 2, round);
+        for (int b = 0; b < round % BATCHES; b++)
+            assert_batch(next(l), index + b * BATCH, BATCH, true, 2, round);
         if (round % 3 == 0) sched_yield();
         if (round % 5 == 0) usleep(1000);
     }
