@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# analyze: the published ResNet-20 against an independent computation, what it writes, and its failures.
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
+    export BIN=${BIN:-bin} SHARED=${CLEAVE_SHARED:-../shared}
+    SMALL="data.format=synthetic train.batch=64 data.train_limit=256 data.test_limit=150 analysis.samples=120 analysis.edges=400 analysis.lu_batch=50"
+    export SMALL
+    # shellcheck disable=SC2086
+    "$BIN/train" /dev/null name=a net.arch=resnet20 train.epochs=1 $SMALL out="$BATS_FILE_TMPDIR/runs" --quiet
+    RUN=$(echo "$BATS_FILE_TMPDIR"/runs/a-*)
+    export RUN
+}
+
+setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
+
+need_shared() { [ -r "$SHARED/weights/akamaster-resnet20.safetensors" ] || skip "no ../shared"; }
+
+published() { # SETTING...: of the net, the images and the sample that the reference has
+    "$BIN/analyze" "$SHARED/weights/akamaster-resnet20.safetensors" net.arch=resnet20 \
+        data.path="$SHARED/data/cifar10-lossless-subset" 'data.mean=[.485,.456,.406]' \
+        'data.std=[.229,.224,.225]' analysis.samples=1000 analysis.edges=2498 out="$BATS_TEST_TMPDIR" \
+        --json --quiet --no-pictures "$@" >"$BATS_TEST_TMPDIR/analysis.json"
+    tests/peer/compare_analysis.py "$BATS_TEST_TMPDIR/analysis.json" "$SHARED/reference/resnet20-lossless1000.json"
+}
+
+@test "every layer of the published ResNet-20 as the reference in float64, norm newman" {
+    need_shared
+    run published analysis.hooks=conv
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == "19 layers, norm newman"* ]]
+}
+
+@test "the same, norm literal" {
+    need_shared
+    run published analysis.hooks=conv analysis.norm=literal
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == "19 layers, norm literal"* ]]
+}
+
+@test "the points that Lu et al. hook, the first one before batch normalisation" {
+    need_shared
+    run published analysis.hooks=lu2022
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == "10 layers"* ]]
+    grep -q '"conv1.raw"' "$BATS_TEST_TMPDIR/analysis.json"
+}
+
+@test "the comparison fails when a number is wrong" {
+    need_shared
+    published analysis.hooks=lu2022
+    sed 's/"AQ":\t0\./"AQ":\t0.1/' "$BATS_TEST_TMPDIR/analysis.json" >"$BATS_TEST_TMPDIR/wrong.json"
+    run tests/peer/compare_analysis.py "$BATS_TEST_TMPDIR/wrong.json" "$SHARED/reference/resnet20-lossless1000.json"
+    [ "$status" -eq 1 ]
+    [[ $output == *"conv1.raw AQ"* ]]
+}
+
+@test "a run: numbers, edges and pictures in RUN/analysis" {
+    "$BIN/analyze" "$RUN" --json >"$BATS_TEST_TMPDIR/out.json" 2>"$BATS_TEST_TMPDIR/err"
+    cd "$RUN/analysis"
+    cmp analysis.json "$BATS_TEST_TMPDIR/out.json"
+    for f in modularity.csv histogram.csv samples.csv rings.png rings.svg ring-conv1.png ring-layer3.2.svg; do
+        [ -s "$f" ]
+    done
+    [ "$(stat -c %s edges/layer3.2.bin)" -eq $((400 * 12)) ]
+    [ "$(wc -l <modularity.csv)" -eq 11 ]
+    [ "$(wc -l <samples.csv)" -eq 121 ]
+    if command -v gnuplot; then
+        [ -s curves.png ] && [ -s curves.svg ] && [ -s histograms.png ] && [ -s histograms.svg ]
+    fi
+    grep -q '^layer3.2 .* 4096 ' "$BATS_TEST_TMPDIR/err"
+}
+
+@test "a bare checkpoint: OUT/NAME-analysis; the same numbers as the run's; again, the same bits" {
+    cp "$RUN/best.safetensors" "$BATS_TEST_TMPDIR/net.safetensors"
+    "$BIN/analyze" "$RUN" --no-pictures --quiet
+    for _ in 1 2; do
+        # shellcheck disable=SC2086
+        "$BIN/analyze" "$BATS_TEST_TMPDIR/net.safetensors" $SMALL out="$BATS_TEST_TMPDIR/out" --no-pictures --quiet
+        cmp "$BATS_TEST_TMPDIR/out/net-analysis/modularity.csv" "$RUN/analysis/modularity.csv"
+        cmp "$BATS_TEST_TMPDIR/out/net-analysis/edges/layer2.0.bin" "$RUN/analysis/edges/layer2.0.bin"
+    done
+    [ ! -e "$BATS_TEST_TMPDIR/out/net-analysis/rings.png" ]
+}
+
+@test "failures: usage, memory, a damaged checkpoint, a folder that cannot be made" {
+    run "$BIN/analyze"
+    [ "$status" -eq 2 ]
+    run "$BIN/analyze" "$RUN" analysis.norm=other
+    [ "$status" -eq 2 ]
+    run "$BIN/analyze" "$RUN" analysis.memory=1M
+    [ "$status" -eq 2 ]
+    [[ $output == *"analysis.memory"* ]]
+    head -c 5000 "$RUN/best.safetensors" >"$BATS_TEST_TMPDIR/short.safetensors"
+    run "$BIN/analyze" "$BATS_TEST_TMPDIR/short.safetensors" net.arch=resnet20
+    [ "$status" -eq 3 ]
+    cp "$RUN/best.safetensors" "$BATS_TEST_TMPDIR/net.safetensors"
+    # shellcheck disable=SC2086
+    run "$BIN/analyze" "$BATS_TEST_TMPDIR/net.safetensors" $SMALL out=/dev/null
+    [ "$status" -eq 1 ]
+    [[ $output == *"/dev/null"* ]]
+}
