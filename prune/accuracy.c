@@ -1,6 +1,5 @@
 /* prune/accuracy.c -- one evaluation: build, compile, inherit, run over the test images. */
 #include "accuracy.h"
-#include "../core/log.h"
 #include "../core/progress.h"
 #include "../nets/fit.h"
 #include "surgery.h"
@@ -14,12 +13,11 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
     net *n = NULL;
     st_file f = { 0 };
     loss_stats stats = { 0 };
-    char why[256] = "";
+    char why[sizeof out->why] = "";
 
     TRY(st_open(checkpoint, &f));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     TRY(backend_open(cfg->device, cfg->threads, &b, why, sizeof why));
-    log_debug("%s: %s", b->description, why);
     TRY(fit_compile(cfg, NULL, n, b));
     TRY(surgery_inherit(n, &f, checkpoint));
     double start = time_now();
@@ -28,6 +26,7 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
     *out = (accuracy){ stats.rows, stats.correct, (double)stats.correct / rows, stats.loss / rows,
                        rows / seconds };
     snprintf(out->device, sizeof out->device, "%s", b->description);
+    snprintf(out->why, sizeof out->why, "%s", why);
 out:
     net_free(n);
     backend_close(b);

@@ -10,7 +10,7 @@ typedef struct accuracy {
     double top1;         /* correct / samples */
     double loss;         /* mean cross-entropy, label smoothing 0 */
     double images_per_s; /* loading and augmentation included */
-    char device[128];
+    char device[128], why[256]; /* why: backend_open's line on which device was taken */
 } accuracy;
 
 /* Builds cfg->net without cfg->net.remove on cfg->device, fills it from the checkpoint (as surgery_inherit

@@ -1,3 +1,5 @@
+/* prune/finetune.c -- a pruned net is an ordinary run: its config says what to leave out and where the
+ * weights come from, its checkpoints say why. */
 #include "finetune.h"
 #include "../core/file.h"
 #include "../core/log.h"
@@ -27,7 +29,10 @@ static cJSON *json_names(char *const *names, unsigned n)
 {
     cJSON *list = cJSON_CreateArray();
     for (unsigned i = 0; i < n; i++)
-        if (!cJSON_AddItemToArray(list, cJSON_CreateString(names[i]))) return cJSON_Delete(list), NULL;
+        if (!cJSON_AddItemToArray(list, cJSON_CreateString(names[i]))) {
+            cJSON_Delete(list);
+            return NULL; /* override_json takes it for out of memory */
+        }
     return list;
 }
 
@@ -48,15 +53,11 @@ static status override_all(const config *parent, const char *checkpoint, const c
     bool inherit = parent->prune.init == INIT_INHERIT;
     TRY(path_format(name, sizeof name, "%s%s", parent->name, name_suffix(c)));
     TRY(surgery_names(parent->net.remove, parent->net.remove_count, c->cut, c->n_cut, &removed, &n_removed));
-    TRY(override_json("name", cJSON_CreateString(name), &list[*n]));
-    ++*n;
-    TRY(override_json("net.remove", json_names(removed, n_removed), &list[*n]));
-    ++*n;
-    TRY(override_json("net.weights", cJSON_CreateString(inherit ? checkpoint : ""), &list[*n]));
-    ++*n;
-    if (parent->prune.epochs == 0) goto out;
-    TRY(override_json("train.epochs", cJSON_CreateNumber(parent->prune.epochs), &list[*n]));
-    ++*n;
+    TRY(override_json("name", cJSON_CreateString(name), &list[(*n)++]));
+    TRY(override_json("net.remove", json_names(removed, n_removed), &list[(*n)++]));
+    TRY(override_json("net.weights", cJSON_CreateString(inherit ? checkpoint : ""), &list[(*n)++]));
+    if (parent->prune.epochs > 0)
+        TRY(override_json("train.epochs", cJSON_CreateNumber(parent->prune.epochs), &list[(*n)++]));
 out:
     surgery_names_free(removed, n_removed);
     return st;

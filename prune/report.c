@@ -1,3 +1,4 @@
+/* prune/report.c -- the result of a prune, for programs and for people. */
 #include "report.h"
 #include "../core/log.h"
 #include <cjson/cJSON.h>

@@ -59,6 +59,7 @@ static status publish(const cli *args, const config *cfg, const accuracy *a)
 {
     status st = OK;
     cJSON *j = cJSON_CreateObject();
+    log_info("device %s", a->why);
     log_info("%s on %s: %lld of %lld correct, %.2f %%, loss %.4f, %.0f images/s", cfg->net.arch, a->device,
              (long long)a->correct, (long long)a->samples, 100 * a->top1, a->loss, a->images_per_s);
     if (!cJSON_AddStringToObject(j, "arch", cfg->net.arch) ||
@@ -97,4 +98,7 @@ out:
     return st;
 }
 
-int main(int argc, char **argv) { return cli_main(&tool, argc, argv, evaluate); }
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, evaluate);
+}
