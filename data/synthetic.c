@@ -18,31 +18,29 @@ enum { CLASSES = 10, SEED = 20230704 };
 enum { TRAIN_DEFAULT = 10000, TEST_DEFAULT = 2000, TRAIN_MAX = 50000, TEST_MAX = 10000 };
 static const uint32_t TEST_FIRST = 1u << 31; /* test images are numbered from here */
 
-typedef struct point { float x, y; } point;
-typedef struct colour { float v[3]; } colour;
+typedef struct point {
+    float x, y;
+} point;
+typedef struct colour {
+    float v[3];
+} colour;
 
 /* ---- shapes: distance of p to the edge, about 1 wide from the centre ---- */
 
+/* clang-format off */
 static float length(point p) { return sqrtf(p.x * p.x + p.y * p.y); }
 static float box(point p, float a, float b) { return fmaxf(fabsf(p.x) - a, fabsf(p.y) - b); }
+static float stripe(float x) { return 0.2f - fabsf(x - 0.8f * roundf(x / 0.8f)); }
 
 static float disc(point p) { return length(p) - 0.85f; }
 static float ring(point p) { return fabsf(length(p) - 0.75f) - 0.2f; }
 static float square(point p) { return box(p, 0.75f, 0.75f); }
 static float frame(point p) { return fabsf(box(p, 0.65f, 0.65f)) - 0.18f; }
 static float cross(point p) { return fminf(box(p, 0.95f, 0.26f), box(p, 0.26f, 0.95f)); }
-static float stripe(float x) { return 0.2f - fabsf(x - 0.8f * roundf(x / 0.8f)); }
+static float triangle(point p) { return fmaxf(0.866f * fabsf(p.x) + 0.5f * p.y, -p.y) - 0.5f; }
+static float dots(point p) { return length((point){ fabsf(p.x) - 0.55f, p.y }) - 0.38f; }
 static float stripes(point p) { return fmaxf(length(p) - 0.95f, stripe(p.x)); }
-
-static float triangle(point p)
-{
-    return fmaxf(0.866f * fabsf(p.x) + 0.5f * p.y, -p.y) - 0.5f;
-}
-
-static float dots(point p)
-{
-    return length((point){ fabsf(p.x) - 0.55f, p.y }) - 0.38f;
-}
+/* clang-format on */
 
 /* Two sets of stripes; a field is dark where exactly one of them is. */
 static float chequers(point p)
@@ -57,7 +55,11 @@ static float star(point p)
 {
     float first = -INFINITY, second = -INFINITY;
     static const point normal[5] = {
-        { 0, -1 }, { 0.95106f, -0.30902f }, { 0.58779f, 0.80902f }, { -0.58779f, 0.80902f }, { -0.95106f, -0.30902f },
+        { 0, -1 },
+        { 0.95106f, -0.30902f },
+        { 0.58779f, 0.80902f },
+        { -0.58779f, 0.80902f },
+        { -0.95106f, -0.30902f },
     };
     for (int i = 0; i < 5; i++) {
         const float d = p.x * normal[i].x + p.y * normal[i].y;
@@ -71,23 +73,26 @@ static const struct {
     const char *name;
     float (*distance)(point);
 } shapes[CLASSES] = {
-    { "disc", disc },   { "ring", ring }, { "square", square }, { "frame", frame },     { "triangle", triangle },
-    { "cross", cross }, { "star", star }, { "dots", dots },     { "stripes", stripes }, { "chequers", chequers },
+    { "disc", disc },         { "ring", ring },         { "square", square }, { "frame", frame },
+    { "triangle", triangle }, { "cross", cross },       { "star", star },     { "dots", dots },
+    { "stripes", stripes },   { "chequers", chequers },
 };
 
 /* ---- the random numbers of one image ---- */
 
-typedef struct source { uint32_t image, next; } source;
+typedef struct source {
+    uint32_t image, next;
+} source;
 
 static float uniform(source *s, float low, float high)
 {
     return low + (high - low) * rng_uniform(SEED, RNG_SYNTHETIC, s->image, s->next++);
 }
 
-static colour random_colour(source *s)
+static colour random_colour(source *s, float low, float high)
 {
     colour c;
-    for (int i = 0; i < 3; i++) c.v[i] = uniform(s, 0, 1);
+    for (int i = 0; i < 3; i++) c.v[i] = uniform(s, low, high);
     return c;
 }
 
@@ -110,19 +115,20 @@ static void blend(float *canvas, int pixel, float distance_px, colour c)
 
 static void draw_background(float *canvas, source *s, colour c)
 {
-    const colour slope = random_colour(s);
+    const colour slope = random_colour(s, 0, 1);
     const float angle = uniform(s, 0, 2 * (float)M_PI), dx = cosf(angle), dy = sinf(angle);
     for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
         const float x = (float)(pixel % IMAGE_SIDE) - 15.5f, y = (float)(pixel / IMAGE_SIDE) - 15.5f;
         const float t = (x * dx + y * dy) / IMAGE_SIDE;
-        for (int i = 0; i < 3; i++) canvas[i * IMAGE_PIXELS + pixel] = c.v[i] + 0.5f * t * (slope.v[i] - 0.5f);
+        for (int i = 0; i < 3; i++)
+            canvas[i * IMAGE_PIXELS + pixel] = c.v[i] + 0.5f * t * (slope.v[i] - 0.5f);
     }
 }
 
 static void draw_shape(float *canvas, source *s, int class, colour c)
 {
-    const float radius = uniform(s, 6, 12), angle = uniform(s, 0, 2 * (float)M_PI);
-    const float x = uniform(s, 10, 21), y = uniform(s, 10, 21);
+    const float radius = uniform(s, 6, 11), angle = uniform(s, -0.6f, 0.6f);
+    const float x = uniform(s, 11, 20), y = uniform(s, 11, 20);
     const float dx = cosf(angle) / radius, dy = sinf(angle) / radius;
     for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
         const float u = (float)(pixel % IMAGE_SIDE) - x, v = (float)(pixel / IMAGE_SIDE) - y;
@@ -133,7 +139,7 @@ static void draw_shape(float *canvas, source *s, int class, colour c)
 /* A straight stroke with round ends, anywhere in the image: clutter behind a shape, occlusion before it. */
 static void draw_stroke(float *canvas, source *s)
 {
-    const colour c = random_colour(s);
+    const colour c = random_colour(s, 0, 1);
     const float x = uniform(s, 0, 31), y = uniform(s, 0, 31), angle = uniform(s, 0, (float)M_PI);
     const float half = uniform(s, 2, 10), width = uniform(s, 0.6f, 2), dx = cosf(angle), dy = sinf(angle);
     for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
@@ -146,7 +152,8 @@ static void draw_stroke(float *canvas, source *s)
 /* Light and noise, then bytes. One word a pixel: ten bits of uniform noise for each channel. */
 static void develop(const float *canvas, source *s, uint8_t *image)
 {
-    const float gain = uniform(s, 0.5f, 1), offset = uniform(s, 0, 1 - gain), noise = uniform(s, 0.05f, 0.25f);
+    const float gain = uniform(s, 0.5f, 1), offset = uniform(s, 0, 1 - gain);
+    const float noise = uniform(s, 0.03f, 0.3f);
     const uint32_t first = (s->next + 3) & ~3u;
     for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
         uint32_t word = rng_u32(SEED, RNG_SYNTHETIC, s->image, first + (uint32_t)pixel);
@@ -162,14 +169,14 @@ static void draw_image(uint32_t number, int class, uint8_t *image)
 {
     float canvas[IMAGE_VALUES];
     source s = { .image = number };
-    const colour background = random_colour(&s);
-    colour ink = random_colour(&s);
-    while (colour_distance(ink, background) < 0.35f) ink = random_colour(&s);
+    const colour background = random_colour(&s, 0, 0.6f);
+    colour ink = random_colour(&s, 0.4f, 1);
+    while (colour_distance(ink, background) < 0.35f) ink = random_colour(&s, 0.4f, 1);
 
     draw_background(canvas, &s, background);
-    for (int i = 0; i < 3; i++) draw_stroke(canvas, &s);
+    for (int i = 0; i < 2; i++) draw_stroke(canvas, &s);
     draw_shape(canvas, &s, class, ink);
-    draw_stroke(canvas, &s);
+    for (int i = 0; i < 2; i++) draw_stroke(canvas, &s);
     develop(canvas, &s, image);
 }
 
@@ -181,15 +188,16 @@ status synthetic_open(const char *path, int limit, bool training, dataset *out)
     (void)path;
     *out = (dataset){ 0 };
     if (n > most)
-        FAIL(ERR_DATA, "data.%s=%d: the synthetic set has at most %d images", training ? "train_limit" : "test_limit",
-             n, most);
+        FAIL(ERR_DATA, "data.%s=%d: the synthetic set has at most %d images",
+             training ? "train_limit" : "test_limit", n, most);
     TRY(dataset_alloc(out, n, CLASSES));
     for (int c = 0; c < CLASSES; c++) TRY_ALLOC(out->class_name[c], strdup(shapes[c].name));
 
 #pragma omp parallel for schedule(dynamic, 64)
     for (int i = 0; i < n; i++) {
         out->label[i] = i % CLASSES;
-        draw_image((training ? 0 : TEST_FIRST) + (uint32_t)i, i % CLASSES, out->image + (size_t)i * IMAGE_VALUES);
+        draw_image((training ? 0 : TEST_FIRST) + (uint32_t)i, i % CLASSES,
+                   out->image + (size_t)i * IMAGE_VALUES);
     }
 out:
     if (st != OK) dataset_free(out);
