@@ -60,8 +60,8 @@ typedef struct run {
     int32_t *vertex; /* [n] place in the sample, or -1 */
     int n;
     const int32_t *lu_label; /* of the first images */
-    layer_plan *plan;       /* [layers] */
-    feature_matrix *matrix; /* [layers], open while its group is at work */
+    layer_plan *plan;        /* [layers] */
+    feature_matrix *matrix;  /* [layers], open while its group is at work */
     progress bar;
     int64_t pair_cost; /* multiply-accumulates: the layer's dim */
     histogram histogram;
@@ -94,7 +94,8 @@ static status choose_images(const config *cfg, const dataset *test, run *r)
     out->histogram_samples = c->histogram_samples < test->n ? c->histogram_samples : test->n;
 
     TRY_ALLOC(out->sample, malloc(((size_t)test->n + 1) * sizeof(int)));
-    TRY(sample_draw(cfg->seed, want, c->balanced, test->label, test->n, test->classes, out->sample, &out->samples));
+    TRY(sample_draw(cfg->seed, want, c->balanced, test->label, test->n, test->classes, out->sample,
+                    &out->samples));
     if (out->samples < c->samples)
         log_warn("analysis.samples: %d of %d: there are no more%s", out->samples, c->samples,
                  c->balanced ? " with the same number of every class" : "");
@@ -342,8 +343,11 @@ status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *t
     status st = OK;
     const loader_options order = { .batch = batch_size };
     const int threads_before = omp_get_max_threads();
-    run r = { .features = a->features, .out = out, .lu_label = test->label,
-              .source = { .eval_case = eval_case, .bar = &r.bar,
+    run r = { .features = a->features,
+              .out = out,
+              .lu_label = test->label,
+              .source = { .eval_case = eval_case,
+                          .bar = &r.bar,
                           .image_cost = net_macs(a->features->net) / 1000000 + 1 } };
     *out = (analysis){ .norm = a->cfg->analysis.norm, .n_layers = a->features->n };
     if (test->n < 1) FAIL(ERR_DATA, "there are no test images to analyse");

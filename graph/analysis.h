@@ -1,5 +1,6 @@
-/* graph/analysis.h -- how far the classes have come apart at each layer: similarity histogram [Yang23 sec. 4.1],
- * Yang's modularity M [Yang23 eq. 3-5], Lu's modularity Q [Lu22]. Reads a net only through taps. */
+/* graph/analysis.h -- how far the classes have come apart at each layer: similarity histogram [Yang23
+ * sec. 4.1], Yang's modularity M [Yang23 eq. 3-5], Lu's modularity Q [Lu22]. Reads a net only through taps.
+ */
 #ifndef CLEAVE_ANALYSIS_H
 #define CLEAVE_ANALYSIS_H
 
@@ -19,14 +20,14 @@ typedef struct layer_analysis {
 
 typedef struct analysis {
     char *arch, *checkpoint;
-    int samples;           /* vertices of the graph: min(analysis.samples, images), or what balance allows */
-    int64_t edges;         /* min(analysis.edges, pairs) */
+    int samples;   /* vertices of the graph: min(analysis.samples, images), or what balance allows */
+    int64_t edges; /* min(analysis.edges, pairs) */
     int histogram_samples;
     norm_kind norm;
     int classes;
-    int *sample;           /* [samples] positions in the test set, ascending */
-    int32_t *label;        /* [samples] */
-    char **class_name;     /* [classes], copied */
+    int *sample;       /* [samples] positions in the test set, ascending */
+    int32_t *label;    /* [samples] */
+    char **class_name; /* [classes], copied */
     int n_layers;
     layer_analysis *layer;
 } analysis;
@@ -42,15 +43,16 @@ void analyser_free(analyser *); /* NULL is harmless */
  * analysis.lu_batch images, as many as there are up to analysis.lu_batches; with fewer images than one batch,
  * all of them are one. May be called again, e.g. while the net trains; leaves its parameters and statistics
  * as they are. The caller frees with analysis_free. */
-status analysis_run(analyser *, int eval_case, int batch, const dataset *test, const char *checkpoint, analysis *out);
+status analysis_run(analyser *, int eval_case, int batch, const dataset *test, const char *checkpoint,
+                    analysis *out);
 void analysis_free(analysis *); /* a zeroed one is harmless */
 
 /* analysis.json's content. NaN is null. The caller deletes. */
 struct cJSON *analysis_json(const analysis *);
 
 /* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
- * rings and plots into `dir` (made if missing). An edge is int32 i, int32 j, float32 sim, little-endian; i and
- * j count the lines of samples.csv. */
+ * rings and plots into `dir` (made if missing). An edge is int32 i, int32 j, float32 sim, little-endian; i
+ * and j count the lines of samples.csv. */
 status analysis_write(const analysis *, const char *dir, bool pictures);
 
 #endif

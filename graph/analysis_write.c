@@ -1,4 +1,5 @@
-/* graph/analysis_write.c -- an analysis as files: JSON for programs, CSV for spreadsheets, edges as raw numbers. */
+/* graph/analysis_write.c -- an analysis as files: JSON for programs, CSV for spreadsheets, edges as raw
+ * numbers. */
 #include "../core/file.h"
 #include "../core/log.h"
 #include "../core/rundir.h"
@@ -16,7 +17,10 @@ enum { PATH_BYTES = 4096 };
 
 /* ---- JSON ---- */
 
-static cJSON *number(double x) { return isfinite(x) ? cJSON_CreateNumber(x) : cJSON_CreateNull(); }
+static cJSON *number(double x)
+{
+    return isfinite(x) ? cJSON_CreateNumber(x) : cJSON_CreateNull();
+}
 
 static bool add(cJSON *object, const char *key, cJSON *item)
 {
@@ -60,7 +64,8 @@ static cJSON *yang_json(const yang_result *y)
 static cJSON *lu_json(const lu_result *u)
 {
     cJSON *o = cJSON_CreateObject();
-    bool ok = add(o, "Q", numbers(u->Q, u->n)) && add(o, "mean", number(u->mean)) && add(o, "sd", number(u->sd));
+    bool ok =
+        add(o, "Q", numbers(u->Q, u->n)) && add(o, "mean", number(u->mean)) && add(o, "sd", number(u->sd));
     if (ok) return o;
     cJSON_Delete(o);
     return NULL;
@@ -77,14 +82,17 @@ static cJSON *layer_json(const layer_analysis *l)
     return NULL;
 }
 
-static const char *norm_name(norm_kind norm) { return norm == NORM_NEWMAN ? "newman" : "literal"; }
+static const char *norm_name(norm_kind norm)
+{
+    return norm == NORM_NEWMAN ? "newman" : "literal";
+}
 
 cJSON *analysis_json(const analysis *a)
 {
     cJSON *o = cJSON_CreateObject(), *layers = NULL;
     bool ok = add(o, "arch", cJSON_CreateString(a->arch)) &&
-              add(o, "checkpoint", cJSON_CreateString(a->checkpoint)) && add(o, "samples", number(a->samples)) &&
-              add(o, "edges", number((double)a->edges)) &&
+              add(o, "checkpoint", cJSON_CreateString(a->checkpoint)) &&
+              add(o, "samples", number(a->samples)) && add(o, "edges", number((double)a->edges)) &&
               add(o, "histogram_samples", number(a->histogram_samples)) &&
               add(o, "norm", cJSON_CreateString(norm_name(a->norm)));
     if (ok) layers = cJSON_AddArrayToObject(o, "layers");
@@ -151,9 +159,9 @@ static status write_modularity(const analysis *a, const char *dir)
     for (int l = 0; l < a->n_layers; l++) {
         const layer_analysis *x = &a->layer[l];
         const yang_result *y = &x->yang;
-        fprintf(t.f, "%s,%lld,%s,%lld,%.9g,%.9g,%.9g,%.9g,%lld,%.9g,%d,%.9g,%.9g\n", x->name, (long long)x->dim,
-                norm_name(a->norm), (long long)x->edges.n, y->r, y->AQ, y->EQ, y->M, (long long)y->correct,
-                y->min_sim, y->isolated, x->lu.mean, x->lu.sd);
+        fprintf(t.f, "%s,%lld,%s,%lld,%.9g,%.9g,%.9g,%.9g,%lld,%.9g,%d,%.9g,%.9g\n", x->name,
+                (long long)x->dim, norm_name(a->norm), (long long)x->edges.n, y->r, y->AQ, y->EQ, y->M,
+                (long long)y->correct, y->min_sim, y->isolated, x->lu.mean, x->lu.sd);
     }
     return text_close(&t, st, dir, "modularity.csv");
 }

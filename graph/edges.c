@@ -47,7 +47,10 @@ static void edge_select(edge *e, int64_t n, int64_t k)
     }
 }
 
-static int64_t pair_count(int vertices) { return (int64_t)vertices * (vertices - 1) / 2; }
+static int64_t pair_count(int vertices)
+{
+    return (int64_t)vertices * (vertices - 1) / 2;
+}
 
 static int64_t top_capacity(int64_t want, int vertices)
 {

@@ -6,13 +6,26 @@
 #include "gram.h"
 #include <stdint.h>
 
-typedef struct edge { int32_t i, j; float sim; } edge; /* i < j */
-typedef struct edge_list { int64_t n; edge *edge; } edge_list; /* owned; by descending sim, then smaller i, then smaller j */
+typedef struct edge {
+    int32_t i, j;
+    float sim;
+} edge; /* i < j */
+typedef struct edge_list {
+    int64_t n;
+    edge *edge;
+} edge_list; /* owned; by descending sim, then smaller i, then smaller j */
 
 /* Row i keeps entries neighbour[i*k .. i*k+k-1] by descending similarity, ties to the lower index; the zero
- * diagonal competes and may be kept (index i, similarity 0). j = -1: no entry, where there are fewer than k. */
-typedef struct neighbour { int32_t j; float sim; } neighbour;
-typedef struct neighbour_list { int k; neighbour *neighbour; } neighbour_list;
+ * diagonal competes and may be kept (index i, similarity 0). j = -1: no entry, where there are fewer than k.
+ */
+typedef struct neighbour {
+    int32_t j;
+    float sim;
+} neighbour;
+typedef struct neighbour_list {
+    int k;
+    neighbour *neighbour;
+} neighbour_list;
 
 /* ---- the |E| most similar pairs: [Yang23 sec. 3.2] via SPEC 5 ---- */
 
@@ -20,8 +33,8 @@ typedef struct neighbour_list { int k; neighbour *neighbour; } neighbour_list;
  * in the order of edge_list. */
 typedef struct edge_top {
     int64_t want, n, capacity;
-    edge *edge;            /* candidates, unordered */
-    bool raised;           /* want candidates come before or are `last`: what comes after it is out */
+    edge *edge;  /* candidates, unordered */
+    bool raised; /* want candidates come before or are `last`: what comes after it is out */
     struct edge last;
     const int32_t *vertex; /* [images] vertex number of each position, ascending; -1 = not in the graph */
 } edge_top;
@@ -29,7 +42,7 @@ typedef struct edge_top {
 /* `vertices` of the positions are in the graph. want is cut to the number of their pairs. `vertex` must
  * outlive the edge_top. */
 status edge_top_open(edge_top *, int64_t want, int vertices, const int32_t *vertex);
-void edge_top_close(edge_top *);                /* a zeroed one is harmless */
+void edge_top_close(edge_top *);                    /* a zeroed one is harmless */
 status edge_top_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is an edge_top */
 /* The edges, sorted; the caller frees out->edge. The edge_top is empty again, ready for the next layer. */
 status edge_top_finish(edge_top *, edge_list *out);
@@ -46,7 +59,7 @@ typedef struct nearest {
 
 status nearest_open(nearest *, int k, int batch, int batches);
 void nearest_close(nearest *);
-void nearest_clear(nearest *); /* ready for the next layer; called by nearest_open */
+void nearest_clear(nearest *);                     /* ready for the next layer; called by nearest_open */
 status nearest_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is a nearest */
 /* The rows of one batch, numbered from 0; valid until clear or close. */
 neighbour_list nearest_batch(const nearest *, int batch);

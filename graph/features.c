@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t matrix_bytes(const feature_matrix *m) { return (size_t)m->room * (size_t)m->dim * sizeof(float); }
+static size_t matrix_bytes(const feature_matrix *m)
+{
+    return (size_t)m->room * (size_t)m->dim * sizeof(float);
+}
 
 status feature_matrix_open(feature_matrix *m, backend *device, int room, int64_t dim)
 {

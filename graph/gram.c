@@ -4,7 +4,7 @@
  *         0   x x x x      whole matrix would cost twice that and n^2 floats. Tile borders lie at the same
  *         1     x x x      positions whether the rows come in one block or in several, so the products, and
  *         2       x x      with them every number that follows, do not depend on the memory at hand.
- *         3         x                                                                                       */
+ *         3         x */
 #include "gram.h"
 
 #include <math.h>
@@ -54,7 +54,10 @@ int gram_normalise(float *x, int rows, int64_t dim)
     return bad < rows ? bad : -1;
 }
 
-static int tile_size(int rows, int from) { return rows - from < GRAM_TILE ? rows - from : GRAM_TILE; }
+static int tile_size(int rows, int from)
+{
+    return rows - from < GRAM_TILE ? rows - from : GRAM_TILE;
+}
 
 static status show_tile(gram *g, const float *a, const float *b, int64_t dim, gram_tile t)
 {
@@ -81,8 +84,8 @@ out:
     return st;
 }
 
-status gram_rectangle(gram *g, const float *a, int rows_a, int first_a, const float *b, int rows_b, int first_b,
-                      int64_t dim)
+status gram_rectangle(gram *g, const float *a, int rows_a, int first_a, const float *b, int rows_b,
+                      int first_b, int64_t dim)
 {
     status st = OK;
     for (int i = 0; i < rows_a; i += GRAM_TILE) {

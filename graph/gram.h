@@ -48,7 +48,7 @@ int gram_normalise(float *x, int rows, int64_t dim);
 status gram_triangle(gram *, const float *x, int rows, int64_t dim, int first);
 
 /* All pairs of a row of a with a row of b; first_a + rows_a <= first_b. */
-status gram_rectangle(gram *, const float *a, int rows_a, int first_a, const float *b, int rows_b, int first_b,
-                      int64_t dim);
+status gram_rectangle(gram *, const float *a, int rows_a, int first_a, const float *b, int rows_b,
+                      int first_b, int64_t dim);
 
 #endif

@@ -17,7 +17,7 @@ status histogram_take(void *ctx, const gram_tile *t)
     int cols = h->limit - t->col0 < t->cols ? h->limit - t->col0 : t->cols;
     int64_t *bin = h->bin, negative = 0;
     /* Integer sums: the same for every number of threads. */
-#pragma omp parallel for reduction(+ : bin[ : HISTOGRAM_BINS], negative) schedule(dynamic, 16)
+#pragma omp parallel for reduction(+ : bin[:HISTOGRAM_BINS], negative) schedule(dynamic, 16)
     for (int r = 0; r < rows; r++) {
         for (int c = gram_tile_from(t, r); c < cols; c++) {
             float sim = t->sim[r * GRAM_TILE + c];

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Strength s_i, the sum of the weights at vertex i; counts vertices without an edge and edge ends by class. */
+/* Strength s_i, the sum of the weights at vertex i; counts vertices without an edge and edge ends by class.
+ */
 static status strengths(const edge_list *e, int n, const int32_t *label, double *s, yang_result *y)
 {
     status st = OK;

@@ -6,25 +6,27 @@
 #include "edges.h"
 
 typedef struct yang_result {
-    double r, AQ, EQ, M;  /* [Yang23] eq. 3-5 */
-    int64_t correct;      /* edges within a class */
-    double min_sim;       /* of the selected edges; NaN without edges */
-    int isolated;         /* vertices without an edge */
+    double r, AQ, EQ, M; /* [Yang23] eq. 3-5 */
+    int64_t correct;     /* edges within a class */
+    double min_sim;      /* of the selected edges; NaN without edges */
+    int isolated;        /* vertices without an edge */
     int n_classes;
-    double *class_share;  /* [n_classes], owned: share of the edge ends that are of this class, sums to 1;
-                             all 0 without edges */
+    double *class_share; /* [n_classes], owned: share of the edge ends that are of this class, sums to 1;
+                            all 0 without edges */
 } yang_result;
 
 typedef struct lu_result {
     int n;
     double *Q; /* [n] one per batch, owned; NaN where the graph has no weight */
-    double mean, sd; /* over the batches; sample standard deviation, 0 for one batch; NaN if a Q is, or n is 0 */
+    double mean,
+        sd; /* over the batches; sample standard deviation, 0 for one batch; NaN if a Q is, or n is 0 */
 } lu_result;
 
-/* Edges among n vertices with labels in [0, classes). norm as SPEC 5: newman (2S = sum s_i, each edge both ways)
- * or literal (2S = 2 sum s_i, each edge once). No edges: r = AQ = EQ = M = NaN. Edges without weight, as where
- * all activations are 0: 2S = 0, so AQ = EQ = M = NaN. The caller frees class_share. */
-status yang_modularity(const edge_list *, int n, const int32_t *label, int classes, norm_kind, yang_result *out);
+/* Edges among n vertices with labels in [0, classes). norm as SPEC 5: newman (2S = sum s_i, each edge both
+ * ways) or literal (2S = 2 sum s_i, each edge once). No edges: r = AQ = EQ = M = NaN. Edges without weight,
+ * as where all activations are 0: 2S = 0, so AQ = EQ = M = NaN. The caller frees class_share. */
+status yang_modularity(const edge_list *, int n, const int32_t *label, int classes, norm_kind,
+                       yang_result *out);
 
 /* One batch of n images; nearest: the k kept entries of each row (edges.h). [Lu22] via SPEC 6.
  * NaN: the graph has no weight, or memory ran out. */

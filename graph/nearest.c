@@ -31,7 +31,10 @@ void nearest_clear(nearest *n)
     }
 }
 
-static bool comes_before(neighbour a, neighbour b) { return a.sim != b.sim ? a.sim > b.sim : a.j < b.j; }
+static bool comes_before(neighbour a, neighbour b)
+{
+    return a.sim != b.sim ? a.sim > b.sim : a.j < b.j;
+}
 
 static void insert(neighbour *kept, int k, neighbour e)
 {
@@ -41,10 +44,17 @@ static void insert(neighbour *kept, int k, neighbour e)
     kept[p] = e;
 }
 
-static int min_int(int a, int b) { return a < b ? a : b; }
-static int max_int(int a, int b) { return a > b ? a : b; }
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+static int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
 
-/* A pair serves both its rows. Rows and columns take turns, so that each thread writes only rows of its own. */
+/* A pair serves both its rows. Rows and columns take turns, so that each thread writes only rows of its own.
+ */
 status nearest_take(void *ctx, const gram_tile *t)
 {
     nearest *n = ctx;

@@ -8,8 +8,8 @@
  * beyond ten classes they come again, lighter and darker in turn, so that neighbours always differ. None of
  * them is red: red is for edges between classes. */
 static const uint8_t picture_hue[10][3] = {
-    { 0, 114, 178 },   { 230, 159, 0 },  { 0, 158, 115 }, { 120, 94, 190 }, { 86, 180, 233 },
-    { 140, 100, 30 },  { 51, 34, 136 },  { 190, 190, 40 }, { 110, 110, 110 }, { 40, 100, 60 },
+    { 0, 114, 178 },  { 230, 159, 0 }, { 0, 158, 115 },  { 120, 94, 190 },  { 86, 180, 233 },
+    { 140, 100, 30 }, { 51, 34, 136 }, { 190, 190, 40 }, { 110, 110, 110 }, { 40, 100, 60 },
 };
 static const uint8_t picture_red[3] = { 220, 20, 30 };
 

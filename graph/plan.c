@@ -29,7 +29,8 @@ status plan_layers(const int64_t *dim, int n, int rows, int64_t bytes, layer_pla
         room[g] = -1;
         out[l].block = (int)block_rows(row_bytes, bytes);
         if (out[l].block < GRAM_TILE)
-            FAIL(ERR_USAGE, "analysis.memory: a layer of %lld values an image needs %lld MB more than there is",
+            FAIL(ERR_USAGE,
+                 "analysis.memory: a layer of %lld values an image needs %lld MB more than there is",
                  (long long)dim[l], (long long)((2 * GRAM_TILE * row_bytes - bytes) / 1000000 + 1));
     }
     *n_groups = groups;

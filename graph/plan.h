@@ -1,4 +1,5 @@
-/* graph/plan.h -- which layers are analysed together, and in how many row blocks, so that it fits in memory. */
+/* graph/plan.h -- which layers are analysed together, and in how many row blocks, so that it fits in memory.
+ */
 #ifndef CLEAVE_GRAPH_PLAN_H
 #define CLEAVE_GRAPH_PLAN_H
 

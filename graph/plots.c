@@ -15,7 +15,10 @@ enum { NO_GNUPLOT = 127 };
 
 /* ---- the script ---- */
 
-static const char *norm_text(norm_kind norm) { return norm == NORM_NEWMAN ? "newman" : "literal"; }
+static const char *norm_text(norm_kind norm)
+{
+    return norm == NORM_NEWMAN ? "newman" : "literal";
+}
 
 /* A gnuplot string: 'text', quotes doubled. */
 static void put_quoted(FILE *f, const char *text)
@@ -64,18 +67,22 @@ static void put_curves(FILE *f, const analysis *a, const char *dir, bool svg)
 {
     int width = 160 + 26 * a->n_layers;
     char text[512];
-    snprintf(text, sizeof text, "%s: %d images, %lld edges, norm %s", a->arch, a->samples, (long long)a->edges,
-             norm_text(a->norm));
+    snprintf(text, sizeof text, "%s: %d images, %lld edges, norm %s", a->arch, a->samples,
+             (long long)a->edges, norm_text(a->norm));
     set_output(f, dir, "curves", svg, width < 720 ? 720 : width, 520);
     fprintf(f, "set title ");
     put_quoted(f, text);
-    fprintf(f, "\nset datafile missing 'nan'\nset xtics rotate by 60 right nomirror\nset ylabel 'modularity'\n"
-               "set ytics 0.1 nomirror\nset grid ytics lc rgb '#d8d8d8'\nset border 3 lc rgb '#606060'\n"
-               "set key top left reverse Left\n");
+    fprintf(f,
+            "\nset datafile missing 'nan'\nset xtics rotate by 60 right nomirror\nset ylabel 'modularity'\n"
+            "set ytics 0.1 nomirror\nset grid ytics lc rgb '#d8d8d8'\nset border 3 lc rgb '#606060'\n"
+            "set key top left reverse Left\n");
     put_curve_range(f, a);
-    fprintf(f, "plot $curves using 1:4:5 with yerrorbars pt -1 lc rgb '#e69f00' notitle, '' using 1:3:xtic(2) with "
-               "linespoints lw 2 pt 7 ps 0.8 lc rgb '#0072b2' title 'M (Yang et al.)', '' using 1:4 with linespoints "
-               "lw 2 pt 5 ps 0.8 lc rgb '#e69f00' title 'Q (Lu et al.), mean and standard deviation'\nset output\n");
+    fprintf(
+        f,
+        "plot $curves using 1:4:5 with yerrorbars pt -1 lc rgb '#e69f00' notitle, '' using 1:3:xtic(2) with "
+        "linespoints lw 2 pt 7 ps 0.8 lc rgb '#0072b2' title 'M (Yang et al.)', '' using 1:4 with "
+        "linespoints "
+        "lw 2 pt 5 ps 0.8 lc rgb '#e69f00' title 'Q (Lu et al.), mean and standard deviation'\nset output\n");
 }
 
 static double histogram_pairs(const layer_analysis *l)
@@ -91,7 +98,8 @@ static void put_histogram_data(FILE *f, const analysis *a)
     for (int l = 0; l < a->n_layers; l++) {
         double pairs = histogram_pairs(&a->layer[l]);
         for (int b = 0; b < HISTOGRAM_BINS; b++)
-            fprintf(f, "%g %.6g\n", (b + 0.5) / HISTOGRAM_BINS, 100 * (double)a->layer[l].histogram[b] / pairs);
+            fprintf(f, "%g %.6g\n", (b + 0.5) / HISTOGRAM_BINS,
+                    100 * (double)a->layer[l].histogram[b] / pairs);
         fprintf(f, "\n\n");
     }
     fprintf(f, "EOD\n");
@@ -102,7 +110,8 @@ static double tallest_bar(const analysis *a)
     double tallest = 1;
     for (int l = 0; l < a->n_layers; l++) {
         double pairs = histogram_pairs(&a->layer[l]);
-        for (int b = 0; b < HISTOGRAM_BINS; b++) tallest = fmax(tallest, 100 * (double)a->layer[l].histogram[b] / pairs);
+        for (int b = 0; b < HISTOGRAM_BINS; b++)
+            tallest = fmax(tallest, 100 * (double)a->layer[l].histogram[b] / pairs);
     }
     return tallest;
 }
@@ -118,13 +127,16 @@ static void put_histograms(FILE *f, const analysis *a, const char *dir, bool svg
     set_output(f, dir, "histograms", svg, width < 560 ? 560 : width, height);
     fprintf(f, "set multiplot layout %d,%d margins char 6,2,3,3 spacing char 2,2.2 title ", rows, columns);
     put_quoted(f, text);
-    fprintf(f, "\nset xrange [0:1]\nset yrange [0:%g]\nset border 3 lc rgb '#606060'\nset style fill solid 0.9\n"
-               "set boxwidth 0.09\nset ytics nomirror font ',9'\nunset key\n", tallest_bar(a));
+    fprintf(f,
+            "\nset xrange [0:1]\nset yrange [0:%g]\nset border 3 lc rgb '#606060'\nset style fill solid 0.9\n"
+            "set boxwidth 0.09\nset ytics nomirror font ',9'\nunset key\n",
+            tallest_bar(a));
     for (int l = 0; l < a->n_layers; l++) {
         fprintf(f, "set title ");
         put_quoted(f, a->layer[l].name);
         fprintf(f, " font ',10' offset 0,-0.8\nset format y '%s'\n", l % columns ? "" : "%g");
-        fprintf(f, "set xtics 0,0.5,1 nomirror font ',9'\nset format x '%s'\n", l + columns < a->n_layers ? "" : "%g");
+        fprintf(f, "set xtics 0,0.5,1 nomirror font ',9'\nset format x '%s'\n",
+                l + columns < a->n_layers ? "" : "%g");
         fprintf(f, "plot $histograms index %d using 1:2 with boxes lc rgb '#0072b2'\n", l);
     }
     fprintf(f, "unset multiplot\nset output\n");
@@ -154,7 +166,8 @@ status plots_write(const analysis *a, const char *dir)
     put_script(f, a, dir);
     int end = pclose(f);
     if (WIFEXITED(end) && WEXITSTATUS(end) == NO_GNUPLOT)
-        log_warn("gnuplot is not installed: no curves and no histograms as pictures (the numbers are in the CSV files)");
+        log_warn("gnuplot is not installed: no curves and no histograms as pictures (the numbers are in the "
+                 "CSV files)");
     else if (end != 0)
         FAIL(ERR_RUNTIME, "%s: gnuplot failed (%s %d)", dir, WIFEXITED(end) ? "exit code" : "signal",
              WIFEXITED(end) ? WEXITSTATUS(end) : WTERMSIG(end));

@@ -58,7 +58,8 @@ static status layout_open(const analysis *a, ring_layout *out)
         at = p.to[c] + (seen[c] ? gap : 0);
         seen[c] = 0;
     }
-    for (int i = 0; i < a->samples; i++) p.vertex[i] = p.from[a->label[i]] + step * (seen[a->label[i]]++ + 0.5);
+    for (int i = 0; i < a->samples; i++)
+        p.vertex[i] = p.from[a->label[i]] + step * (seen[a->label[i]]++ + 0.5);
     *out = p;
     p = (ring_layout){ 0 };
 out:
@@ -69,7 +70,10 @@ out:
 
 /* ---- edges ---- */
 
-static double snap(double x) { return round(x * 4) / 4; } /* quarter pixels: short numbers in SVG */
+static double snap(double x)
+{
+    return round(x * 4) / 4;
+} /* quarter pixels: short numbers in SVG */
 
 /* Bent towards the centre, so that edges within a class leave the rim and can be told apart. */
 static void edge_path(const ring *g, edge e)
@@ -94,9 +98,9 @@ static int edge_class(const ring *g, edge e)
     return g->a->label[e.i] == g->a->label[e.j] ? g->a->label[e.i] : -1;
 }
 
-/* Opacity of an edge: the deeper the edges lie upon each other on average, the fainter each, so that their sum
- * keeps its shades. An edge is about as long as the radius; wrong edges share the disc, those within a class
- * its part of the disc's outer half. */
+/* Opacity of an edge: the deeper the edges lie upon each other on average, the fainter each, so that their
+ * sum keeps its shades. An edge is about as long as the radius; wrong edges share the disc, those within a
+ * class its part of the disc's outer half. */
 static double faintness(const ring *g, int class, int64_t count, double width)
 {
     double share = class < 0 ? 1 : (g->layout->to[class] - g->layout->from[class]) / TURN;
@@ -213,7 +217,8 @@ typedef struct page {
     const analysis *a;
     ring_layout layout;
     int layer; /* of a single ring */
-    int columns; double cell;
+    int columns;
+    double cell;
     double width, height;
     status (*draw)(const struct page *, cairo_t *);
 } page;
@@ -230,10 +235,12 @@ static status draw_one(const page *p, cairo_t *c)
     TRY(draw_edges(&g));
     draw_rim(&g);
     draw_labels(&g);
-    snprintf(text, sizeof text, "%s    r = %s    M = %s", l->name, number(r, l->yang.r), number(m, l->yang.M));
+    snprintf(text, sizeof text, "%s    r = %s    M = %s", l->name, number(r, l->yang.r),
+             number(m, l->yang.M));
     put_text(c, p->width / 2, 36, 0.5, 26, text);
-    int n = snprintf(text, sizeof text, "%d images, %lld edges, %d images without an edge; red: between classes",
-                     a->samples, (long long)l->edges.n, l->yang.isolated);
+    int n =
+        snprintf(text, sizeof text, "%d images, %lld edges, %d images without an edge; red: between classes",
+                 a->samples, (long long)l->edges.n, l->yang.isolated);
     if (g.shown < l->edges.n)
         snprintf(text + n, sizeof text - (size_t)n, "; %lld of the edges are drawn", (long long)g.shown);
     cairo_set_source_rgb(c, 0.4, 0.4, 0.4);

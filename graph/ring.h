@@ -4,8 +4,8 @@
 
 #include "analysis.h"
 
-/* DIR/ring-LAYER.png and .svg. The vertices of a class stand in a row on the circle; edges within a class have
- * its colour, edges between classes are red and drawn last. */
+/* DIR/ring-LAYER.png and .svg. The vertices of a class stand in a row on the circle; edges within a class
+ * have its colour, edges between classes are red and drawn last. */
 status ring_write(const analysis *, int layer, const char *dir);
 
 /* Most edges that a ring-LAYER shows: of more, as many evenly spaced ones in the order of similarity. */

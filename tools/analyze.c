@@ -16,10 +16,11 @@ static const cli_option options[] = {
 static const cli_tool tool = {
     .name = "analyze",
     .synopsis = "RUN|CKPT [key=value ...] [--no-pictures]",
-    .about = "Measures at each layer of a trained net how similar the test images are, and how well the graph\n"
-             "of the most similar ones splits into the classes: M [Yang et al. 2023], Q [Lu et al. 2022].\n"
-             "Writes RUN/analysis/, or OUT/CKPTNAME-analysis/ for a bare checkpoint. A file with weights only,\n"
-             "made by PyTorch, needs net.arch= and the normalisation it was trained with.",
+    .about =
+        "Measures at each layer of a trained net how similar the test images are, and how well the graph\n"
+        "of the most similar ones splits into the classes: M [Yang et al. 2023], Q [Lu et al. 2022].\n"
+        "Writes RUN/analysis/, or OUT/CKPTNAME-analysis/ for a bare checkpoint. A file with weights only,\n"
+        "made by PyTorch, needs net.arch= and the normalisation it was trained with.",
     .examples = "  analyze runs/demo-1a2b3c4d-s0\n"
                 "  analyze runs/demo-1a2b3c4d-s0 analysis.hooks=conv analysis.norm=literal\n"
                 "  analyze resnet20.safetensors net.arch=resnet20 analysis.memory=2G --json\n",
@@ -86,8 +87,8 @@ static void print_table(const analysis *a, const char *dir)
     log_info("%-24s %8s %8s %8s %8s %8s", "layer", "dim", "M", "r", "Q", "isolated");
     for (int l = 0; l < a->n_layers; l++) {
         const layer_analysis *x = &a->layer[l];
-        log_info("%-24s %8lld %8.4f %8.4f %8.4f %8d", x->name, (long long)x->dim, x->yang.M, x->yang.r, x->lu.mean,
-                 x->yang.isolated);
+        log_info("%-24s %8lld %8.4f %8.4f %8.4f %8d", x->name, (long long)x->dim, x->yang.M, x->yang.r,
+                 x->lu.mean, x->yang.isolated);
     }
     log_info("%d images, %lld edges, norm %s; written to %s", a->samples, (long long)a->edges,
              a->norm == NORM_NEWMAN ? "newman" : "literal", dir);
@@ -129,4 +130,7 @@ static status work(const cli *args)
     return st;
 }
 
-int main(int argc, char **argv) { return cli_main(&tool, argc, argv, work); }
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, work);
+}

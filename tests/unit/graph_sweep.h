@@ -1,4 +1,5 @@
-/* tests/unit/graph_sweep.h -- features made by hand through a real sweep, and the whole matrix to compare with. */
+/* tests/unit/graph_sweep.h -- features made by hand through a real sweep, and the whole matrix to compare
+ * with. */
 #ifndef CLEAVE_TESTS_GRAPH_SWEEP_H
 #define CLEAVE_TESTS_GRAPH_SWEEP_H
 

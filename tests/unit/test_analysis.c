@@ -1,5 +1,5 @@
-/* analysis_run on a real net against the definitions, on features that the test takes itself; the same numbers
- * in any memory; the files. graph/analysis.h. */
+/* analysis_run on a real net against the definitions, on features that the test takes itself; the same
+ * numbers in any memory; the files. graph/analysis.h. */
 #include "../../core/file.h"
 #include "../../core/rng.h"
 #include "../../core/threads.h"
@@ -14,7 +14,10 @@ enum { BATCH = 64, LAYERS = 10 };
 /* Random images, brighter or darker by class; class 3 has none. The caller frees. */
 static dataset invent_images(int n)
 {
-    dataset d = { .n = n, .classes = 4, .image = malloc((size_t)n * IMAGE_VALUES), .label = malloc((size_t)n * 4),
+    dataset d = { .n = n,
+                  .classes = 4,
+                  .image = malloc((size_t)n * IMAGE_VALUES),
+                  .label = malloc((size_t)n * 4),
                   .class_name = calloc(4, sizeof(char *)) };
     assert_non_null(d.image);
     assert_non_null(d.label);
@@ -184,7 +187,8 @@ static double lu_by_matrix(const double *sim, int n, const int32_t *label, int f
             int best = -1;
             for (int j = 0; j < size; j++) {
                 double s = i == j ? 0 : sim[(first + i) * n + first + j];
-                if (!kept[j] && (best < 0 || s > (best == i ? 0 : sim[(first + i) * n + first + best]))) best = j;
+                if (!kept[j] && (best < 0 || s > (best == i ? 0 : sim[(first + i) * n + first + best])))
+                    best = j;
             }
             kept[best] = true;
             double s = best == i ? 0 : sim[(first + i) * n + first + best];
@@ -211,8 +215,10 @@ static double lu_by_matrix(const double *sim, int n, const int32_t *label, int f
 static void agrees_with_the_definitions(void **state)
 {
     (void)state;
-    const char *settings[] = { "analysis.samples=90", "analysis.edges=300", "analysis.histogram_samples=130",
-                               "analysis.lu_batch=50", "analysis.lu_batches=5", "analysis.k=4" };
+    const char *settings[] = {
+        "analysis.samples=90",  "analysis.edges=300",    "analysis.histogram_samples=130",
+        "analysis.lu_batch=50", "analysis.lu_batches=5", "analysis.k=4"
+    };
     config *cfg = configure(settings, 6);
     dataset test = invent_images(170);
     analysis a = analyse(cfg, &test);
@@ -271,8 +277,8 @@ static status run_in(bench *b, config *cfg, int megabytes, const dataset *test, 
     return analysis_run(b->analyser, 0, BATCH, test, "test", out);
 }
 
-/* The least memory that is accepted holds two rows of tiles, 1024 images, of the largest layers: of 1100 images
- * not all. A step of 4 MB is 61 images of them. */
+/* The least memory that is accepted holds two rows of tiles, 1024 images, of the largest layers: of 1100
+ * images not all. A step of 4 MB is 61 images of them. */
 static void less_memory_same_bits(void **state)
 {
     (void)state;
@@ -374,7 +380,8 @@ static void dead_activations(void **state)
     const net_param *p = net_params(b.net, &n_params);
     float *zero = calloc(1 << 20, sizeof *zero);
     for (int k = 0; k < n_params; k++)
-        if (strstr(p[k].name, "conv1.weight") == p[k].name) assert_int_equal(net_param_write(b.net, &p[k], zero), OK);
+        if (strstr(p[k].name, "conv1.weight") == p[k].name)
+            assert_int_equal(net_param_write(b.net, &p[k], zero), OK);
     analysis a;
     assert_int_equal(analysis_run(b.analyser, 0, BATCH, &test, "test", &a), OK);
     assert_int_equal(a.layer[0].histogram[0], 40 * 39 / 2);
@@ -426,8 +433,10 @@ static void files_hold_the_result(void **state)
     for (int k = 0; k < 7; k++, item = item->next) assert_string_equal(item->string, keys[k]);
     assert_null(item);
     const cJSON *layer = cJSON_GetArrayItem(cJSON_GetObjectItem(o, "layers"), 9);
-    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "M")->valuedouble == a.layer[9].yang.M);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "class_share")), 4);
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "M")->valuedouble ==
+                a.layer[9].yang.M);
+    assert_int_equal(
+        cJSON_GetArraySize(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "class_share")), 4);
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "lu"), "Q")), 2);
     cJSON_Delete(o);
     free(text);

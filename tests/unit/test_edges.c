@@ -12,8 +12,9 @@ static float *tied_rows(int rows)
     for (int i = 0; i < rows; i++) {
         uint32_t kind = rng_below(5, RNG_TEST, 0, (uint64_t)i, 6);
         if (kind < 4) x[i * 4 + (int)kind] = 2;
-        if (kind == 4) for (int k = 0; k < 4; k++) x[i * 4 + k] = 1; /* similarity 1/2 with the others */
-    }                                                               /* kind 5: no direction, similarity 0 */
+        if (kind == 4)
+            for (int k = 0; k < 4; k++) x[i * 4 + k] = 1; /* similarity 1/2 with the others */
+    }                                                     /* kind 5: no direction, similarity 0 */
     return x;
 }
 
@@ -32,7 +33,8 @@ static edge_list brute_force(const whole_matrix *m, const int32_t *vertex, int64
     for (int i = 0; i < m->rows; i++) {
         for (int j = i + 1; j < m->rows; j++) {
             if (vertex[i] < 0 || vertex[j] < 0) continue;
-            all.edge[all.n++] = (edge){ vertex[i], vertex[j], m->sim[(size_t)i * (size_t)m->rows + (size_t)j] };
+            all.edge[all.n++] =
+                (edge){ vertex[i], vertex[j], m->sim[(size_t)i * (size_t)m->rows + (size_t)j] };
         }
     }
     qsort(all.edge, (size_t)all.n, sizeof(edge), before);
@@ -103,7 +105,10 @@ static void more_edges_than_pairs_and_none(void **state)
 
 /* ---- nearest ---- */
 
-typedef struct entry { int j; float sim; } entry;
+typedef struct entry {
+    int j;
+    float sim;
+} entry;
 
 static int closer(const void *a, const void *b)
 {

@@ -30,7 +30,8 @@ static void every_pair_once_and_right(void **state)
             for (int j = 0; j < rows; j++) {
                 size_t at = (size_t)i * (size_t)rows + (size_t)j;
                 assert_int_equal(m.seen[at], i < j);
-                if (i < j) assert_float_equal(m.sim[at], cosine(original + i * dim, original + j * dim, dim), 5e-7);
+                if (i < j)
+                    assert_float_equal(m.sim[at], cosine(original + i * dim, original + j * dim, dim), 5e-7);
             }
         }
         matrix_close(&m);

@@ -1,5 +1,5 @@
-/* M and Q against networkx (tests/golden/graph.json, made by tests/peer/graph_reference.py), and the odd cases.
- * graph/modularity.h. */
+/* M and Q against networkx (tests/golden/graph.json, made by tests/peer/graph_reference.py), and the odd
+ * cases. graph/modularity.h. */
 #include "../../core/file.h"
 #include "../../graph/modularity.h"
 #include "graph_sweep.h"
@@ -69,7 +69,8 @@ static void check_case(const cJSON *c)
     assert_int_equal(edge_top_finish(&t, &e), OK);
     assert_int_equal(e.n, edges);
     at = 0;
-    cJSON_ArrayForEach(item, top) {
+    cJSON_ArrayForEach(item, top)
+    {
         assert_int_equal(e.edge[at].i, cJSON_GetArrayItem(item, 0)->valueint);
         assert_int_equal(e.edge[at++].j, cJSON_GetArrayItem(item, 1)->valueint);
     }
@@ -91,7 +92,8 @@ static void agrees_with_networkx(void **state)
     assert_int_equal(file_read("tests/golden/graph.json", &text, NULL), OK);
     cJSON *golden = cJSON_Parse(text), *c;
     assert_non_null(golden);
-    cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "cases")) {
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "cases"))
+    {
         print_message("%s\n", cJSON_GetObjectItem(c, "name")->valuestring);
         check_case(c);
         cases++;

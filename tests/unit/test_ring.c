@@ -12,13 +12,19 @@
 /* A net of `layers` layers on n images whose edges grow right with depth. */
 static analysis invent(int n, int classes, int layers, int64_t edges)
 {
-    analysis a = { .arch = strdup("invented"), .checkpoint = strdup("none"), .samples = n, .edges = edges,
-                   .histogram_samples = n, .classes = classes, .n_layers = layers };
+    analysis a = { .arch = strdup("invented"),
+                   .checkpoint = strdup("none"),
+                   .samples = n,
+                   .edges = edges,
+                   .histogram_samples = n,
+                   .classes = classes,
+                   .n_layers = layers };
     a.sample = calloc((size_t)n, sizeof(int));
     a.label = calloc((size_t)n, sizeof(int32_t));
     a.class_name = calloc((size_t)classes, sizeof(char *));
     a.layer = calloc((size_t)layers, sizeof *a.layer);
-    for (int i = 0; i < n; i++) a.label[i] = (int32_t)rng_below(1, RNG_TEST, 0, (uint64_t)i, (uint32_t)classes);
+    for (int i = 0; i < n; i++)
+        a.label[i] = (int32_t)rng_below(1, RNG_TEST, 0, (uint64_t)i, (uint32_t)classes);
     for (int c = 0; c < classes; c++) {
         char name[32];
         snprintf(name, sizeof name, "class %d", c);
@@ -160,17 +166,17 @@ static void gnuplot_is_optional_but_must_not_fail(void **state)
 
 /* Asked by the leak sanitizer: what fontconfig keeps until the process ends is not ours. */
 const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libfontconfig"; }
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libfontconfig";
+}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_wrong_edge_is_on_top),
-        cmocka_unit_test(svg_of_forty_thousand_edges_stays_small),
-        cmocka_unit_test(many_layers_and_classes),
-        cmocka_unit_test(next_to_nothing),
-        cmocka_unit_test(a_folder_that_cannot_be),
-        cmocka_unit_test(gnuplot_is_optional_but_must_not_fail),
+        cmocka_unit_test(a_wrong_edge_is_on_top),  cmocka_unit_test(svg_of_forty_thousand_edges_stays_small),
+        cmocka_unit_test(many_layers_and_classes), cmocka_unit_test(next_to_nothing),
+        cmocka_unit_test(a_folder_that_cannot_be), cmocka_unit_test(gnuplot_is_optional_but_must_not_fail),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
