@@ -238,6 +238,16 @@ out:
     return st;
 }
 
+static status after_epoch(trainer *t)
+{
+    status st = OK;
+    if (!t->job->after_epoch) goto out;
+    st = t->job->after_epoch(t->job->ctx, t->job->net, t->at.epoch);
+    if (st == STOPPED) st = stop_here(t); /* as above */
+out:
+    return st;
+}
+
 /* Order matters for a kill in between: `last` comes at the end, so a resumed run repeats the whole epoch and writes
  * the same best and the same metrics again. */
 static status finish_epoch(trainer *t, const run_epoch *e)
@@ -276,8 +286,8 @@ static status run_epoch_of(trainer *t)
     e.images_per_s = (t->steps - first) * (double)batch_of(t->cfg, t->job->train->n) / e.seconds;
     t->train_seconds += e.seconds;
     TRY(evaluate_epoch(t, &e));
+    TRY(after_epoch(t));
     TRY(finish_epoch(t, &e));
-    if (t->job->after_epoch) TRY(t->job->after_epoch(t->job->ctx, t->job->net, e.epoch));
 out:
     return st;
 }

@@ -20,7 +20,8 @@ typedef struct fit_job {
     const rundir *run;
     const st_pair *meta; int n_meta; /* further metadata for checkpoints (parent, cuts) */
     bool resume;                     /* go on from RUN/last.safetensors if it is there */
-    /* Called after every evaluated epoch (0-based); NULL = none. For analysis.every. */
+    /* Called after the evaluation of every epoch (0-based), before its checkpoint; NULL = none. For analysis.every.
+     * If it returns STOPPED, the resumed run evaluates and calls it again. */
     status (*after_epoch)(void *ctx, net *, int epoch);
     void *ctx;
 } fit_job;

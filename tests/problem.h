@@ -16,7 +16,7 @@
 #include "../core/op.h"
 #include "../core/status.h"
 
-enum { PROBLEM_BYTES = 96 }; /* enough for any printed problem */
+enum { PROBLEM_BYTES = 128 }; /* enough for any printed problem */
 
 /* Reads `text`, fills every field of *o, y's shape included. ERR_USAGE with the place if it is not a
  * problem to the last character, or not one that op.h gives a meaning. */
