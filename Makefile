@@ -1,6 +1,9 @@
 # Cleave. `make list` explains the targets; `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
 SHELL     := /bin/bash
 
 CC        ?= gcc
