@@ -1,7 +1,7 @@
 # Cleave. `make list` explains the targets; `make demo` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 SHELL     := /bin/bash
