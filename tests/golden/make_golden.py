@@ -26,8 +26,8 @@ import stfile
 
 ARCHS = ('resnet20', 'resnet18', 'vgg11_bn')
 N_SIGNS, N_SAMPLES = 8, 64
-POOL_MARGIN = 2e-6
-AGREEMENT = 1e-5  # of float32 with float64; the C test asks for 3e-5
+SEED = 1
+AGREEMENT = 2.5e-5  # of float32 with float64: half of what the C test allows
 
 
 def record(name, tensor):
@@ -39,46 +39,26 @@ def record(name, tensor):
     return np.concatenate([[np.linalg.norm(t)], [s @ t for s in signs], t[places.astype(int)]])
 
 
-def is_zero(out, parameter):
-    """A bias before BN: its gradient is 0 in exact arithmetic, what is there is rounding."""
-    weight = 'grad ' + parameter.replace('.bias', '.weight')
-    return np.linalg.norm(out['grad ' + parameter]) < 1e-9 * np.linalg.norm(out[weight])
-
-
-def check(exact, f32):
-    for name, t in exact.items():
-        kind, _, parameter = name.partition(' ')
-        error, scale = np.linalg.norm(t - f32[name]), np.linalg.norm(t)
-        if 'grad ' + parameter in exact and is_zero(exact, parameter):
-            weight_gradient = np.linalg.norm(exact['grad ' + parameter.replace('.bias', '.weight')])
-            scale = weight_gradient * (oracle.LR if kind == 'update' else 1)
-        if kind == 'update':  # each step rounds the value
-            error -= oracle.STEPS * 2.0 ** -24 * np.linalg.norm(exact['value ' + parameter])
-        assert error < AGREEMENT * scale, f'{name}: float32 is {error / scale:.2g} off'
-
-
 def make(arch):
-    for seed in range(1, 100):
-        exact, shifts, margins = oracle.train(arch, seed)
-        pool = min(m[1] for m in margins)
-        if pool > POOL_MARGIN:
-            break
-    f32, _, f32_margins = oracle.train(arch, seed, shifts, torch.float32)
-    check(exact, f32)
+    exact, plan, margins = oracle.train(arch, SEED)
+    f32, _, _ = oracle.train(arch, SEED, plan, torch.float32)
+    wrong = oracle.disagreements(exact, f32, AGREEMENT)
+    assert not wrong, '\n'.join(wrong)
 
-    tensors = {}
-    for step, shift in enumerate(shifts):
-        for name, k in shift.items():
+    numbers = np.array([number for number, _ in plan], '<i4')
+    tensors = {'batch': ('I32', numbers.shape, numbers.tobytes())}
+    for step, (_, shifts) in enumerate(plan):
+        for name, k in shifts.items():
             tensors[f'shift{step} {name}'] = ('I32', k.shape, k.astype('<i4').tobytes())
     for name, t in exact.items():
-        if not name.startswith('value '):
+        if not name.startswith(('value ', 'velocity ')):
             t = record(name, t) if ' ' in name else t
             tensors[name] = ('F64', t.shape, t.astype('<f8').tobytes())
     tensors = dict(sorted(tensors.items(), key=lambda item: item[1][0]))  # F64 before I32: aligned
     path = os.path.join(HERE, f'{arch}.safetensors')
-    stfile.write(path, tensors, {'arch': arch, 'seed': str(seed), 'torch': torch.__version__})
-    relu = min(m[0] for m in margins)
-    print(f'{path}: {os.path.getsize(path)} bytes, seed {seed}, nearest kink {relu:.2g} (ReLU) {pool:.2g} (pool)')
+    stfile.write(path, tensors, {'arch': arch, 'seed': str(SEED), 'torch': torch.__version__})
+    relu, pool = (min(m[i] for m in margins) for i in (0, 1))
+    print(f'{path}: {os.path.getsize(path)} bytes, nearest kink {relu:.2g} (ReLU) {pool:.2g} (pool)')
 
 
 if __name__ == '__main__':

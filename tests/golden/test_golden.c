@@ -23,13 +23,14 @@ enum { N_SIGNS = 8, N_SAMPLES = 64, N_RECORD = 1 + N_SIGNS + N_SAMPLES };
 #define SHIFT 0x1p-10
 #define LR 0.01
 
-#define TOLERANCE 3e-5       /* float32 PyTorch is within 1e-5 of the float64 values: make_golden.py */
+#define TOLERANCE 5e-5       /* float32 PyTorch is within half of it: make_golden.py */
 #define ROUNDING 0x1p-24     /* of one float32 operation, relative */
 enum { CASE_TRAIN, CASE_EVAL };
 
 typedef struct run {
     st_file golden;
     uint64_t seed;
+    uint32_t batch[STEPS]; /* the number of each step's batch */
     backend *device;
     net *net;
     float *input, *host; /* one batch; the largest parameter */
@@ -67,10 +68,11 @@ static void initial_value(const net_param *p, float *out)
 
 static void make_batch(run *r, int step)
 {
+    const uint32_t number = r->batch[step];
     uint64_t n = (uint64_t)BATCH * PIXELS;
-    for (uint64_t i = 0; i < n; i++) r->input[i] = 4 * rng_uniform(r->seed, RNG_TEST, (uint32_t)step, i) - 2;
+    for (uint64_t i = 0; i < n; i++) r->input[i] = 4 * rng_uniform(r->seed, RNG_TEST, number, i) - 2;
     for (uint64_t i = 0; i < BATCH; i++)
-        r->label[i] = (int32_t)(rng_uniform(r->seed, RNG_TEST, (uint32_t)step, n + i) * CLASSES);
+        r->label[i] = (int32_t)(rng_uniform(r->seed, RNG_TEST, number, n + i) * CLASSES);
 }
 
 static void set_initial_values(run *r)
@@ -269,6 +271,9 @@ static void open_run(run *r, const char *arch, const char *device)
     must(path_format(path, sizeof path, "tests/golden/%s.safetensors", arch));
     must(st_open(path, &r->golden));
     r->seed = strtoull(st_meta(&r->golden, "seed"), NULL, 10);
+    const st_tensor *numbers = st_find(&r->golden, "batch");
+    assert_true(numbers && numbers->type == ST_I32 && numbers->count == STEPS);
+    memcpy(r->batch, numbers->data, sizeof r->batch);
     must(backend_open(device, 0, &r->device, NULL, 0));
     must(net_create(arch, CLASSES, NULL, 0, &r->net));
     must(net_compile(r->net, r->device, F32, cases, 2));

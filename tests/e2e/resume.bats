@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# A training that was killed or stopped and resumed ends with the same bits as one that ran through: weights,
+# running statistics, velocities, metrics. Moments are random; RESUME_SEED=N repeats them.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
+    export BIN=${BIN:-bin} OMP_WAIT_POLICY=passive
+    export RESUME_SEED=${RESUME_SEED:-$RANDOM}
+    echo "# RESUME_SEED=$RESUME_SEED" >&3
+    local start=$EPOCHREALTIME
+    train "$BATS_FILE_TMPDIR/whole"
+    TOTAL_MS=$((10#${EPOCHREALTIME/./} / 1000 - 10#${start/./} / 1000))
+    export TOTAL_MS
+}
+
+setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
+
+# settings OUT: sets the array `command`: 3 epochs of 16 batches, the last one partial.
+settings() {
+    command=("$BIN/train" /dev/null name=r net.arch=resnet20 data.format=synthetic data.train_limit=493
+        data.test_limit=96 train.epochs=3 train.batch=32 train.lr=0.05 train.schedule=cosine threads=2 --quiet "out=$1")
+}
+
+# train OUT [ARGUMENT ...]
+train() {
+    local command
+    settings "$1"
+    "${command[@]}" "${@:2}"
+}
+
+# pause: a random moment within the time that the whole run took.
+pause() {
+    local ms=$((TOTAL_MS * (5 + RANDOM % 80) / 100))
+    sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
+}
+
+# interrupt SIGNAL OUT [ARGUMENT ...]: starts a training, sends the signal at a random moment; its exit code.
+interrupt() {
+    local code=0 command
+    settings "$2"
+    "${command[@]}" "${@:3}" 3>&- & # not through the function: $! has to be the program
+    local pid=$!
+    pause
+    kill "-$1" $pid || true
+    wait $pid || code=$?
+    return $code
+}
+
+# same_as_whole OUT: all tensors of both checkpoints, the training state, the curve without its times.
+same_as_whole() {
+    local file a b
+    a=$(echo "$BATS_FILE_TMPDIR"/whole/r-*) b=$(echo "$1"/r-*)
+    for file in last best; do
+        python3 tests/peer/stfile.py diff "$a/$file.safetensors" "$b/$file.safetensors" || return 1
+    done
+    python3 - "$a" "$b" <<'EOF' || return 1
+import sys
+sys.path.insert(0, 'tests/peer')
+import stfile
+a, b = (stfile.read(run + '/last.safetensors')[1] for run in sys.argv[1:])
+assert a['state'] and a['state'] == b['state'], (a['state'], b['state'])
+assert a['accuracy'] == b['accuracy'] and a['epoch'] == b['epoch'] == '3'
+EOF
+    diff <(cut -d, -f1-6 "$a/metrics.csv") <(cut -d, -f1-6 "$b/metrics.csv")
+    [ "$(wc -l <"$b/metrics.jsonl")" -eq 3 ]
+    ! ls "$b"/*.tmp-* 2>/dev/null
+}
+
+@test "the same command gives the same bits" {
+    train "$BATS_TEST_TMPDIR/again"
+    same_as_whole "$BATS_TEST_TMPDIR/again"
+}
+
+@test "other seeds give other bits: the comparison can fail" {
+    train "$BATS_TEST_TMPDIR/other" seed=1
+    run same_as_whole "$BATS_TEST_TMPDIR/other"
+    [ "$status" -ne 0 ]
+}
+
+@test "killed at random moments and resumed" {
+    RANDOM=$RESUME_SEED
+    local hits=0 round out code
+    for round in 1 2 3; do
+        out=$BATS_TEST_TMPDIR/kill$round
+        for _ in 1 2; do
+            code=0
+            interrupt KILL "$out" --resume || code=$?
+            echo "round $round: exit code $code"
+            [ $code -eq 137 ] || [ $code -eq 0 ]
+            [ $code -ne 137 ] || hits=$((hits + 1))
+        done
+        train "$out" --resume
+        same_as_whole "$out"
+    done
+    [ $hits -ge 3 ]
+}
+
+@test "stopped by SIGTERM, SIGUSR1, SIGUSR2, SIGINT in the middle of an epoch: exit code 75, then resumed" {
+    RANDOM=$((RESUME_SEED + 1))
+    local signal out code middle=0
+    for signal in TERM USR1 USR2 INT; do
+        out=$BATS_TEST_TMPDIR/$signal code=0
+        interrupt $signal "$out" --resume 2>"$out.err" || code=$?
+        cat "$out.err"
+        [ $code -eq 75 ]
+        [ "$(wc -l <"$out.err")" -eq 1 ]
+        grep -q "^train: stopped by SIG$signal" "$out.err"
+        grep -q '"stopped"' "$out"/r-*/status.json
+        grep -q ', step 0;' "$out.err" || middle=$((middle + 1))
+        train "$out" --resume
+        same_as_whole "$out"
+    done
+    [ $middle -ge 1 ]
+}
+
+@test "a started run is not continued by accident" {
+    local code=0
+    interrupt TERM "$BATS_TEST_TMPDIR/half" || code=$?
+    [ $code -eq 75 ]
+    run --separate-stderr train "$BATS_TEST_TMPDIR/half"
+    echo "$stderr"
+    [ "$status" -eq 2 ] && [[ $stderr == "train: "*"--resume"* ]]
+}
+
+@test "dropout goes on where it was: VGG resumed" {
+    local command=("$BIN/train" /dev/null name=v net.arch=vgg11_bn data.format=synthetic data.train_limit=160
+        data.test_limit=16 train.epochs=1 train.batch=16 threads=2 --quiet)
+    local whole=$BATS_TEST_TMPDIR/whole part=$BATS_TEST_TMPDIR/part code=0
+    "${command[@]}" "out=$whole"
+    "${command[@]}" "out=$part" 3>&- &
+    local pid=$!
+    until ls "$part"/v-*/log.txt >/dev/null 2>&1; do kill -0 $pid && sleep .02; done
+    kill -TERM $pid
+    wait $pid || code=$?
+    [ $code -eq 75 ]
+    "${command[@]}" "out=$part" --resume
+    python3 tests/peer/stfile.py diff "$whole"/v-*/last.safetensors "$part"/v-*/last.safetensors
+}
