@@ -18,6 +18,9 @@ endif
 B         ?= build
 BIN       ?= bin
 
+# V=1 shows the commands.
+Q         := $(if $(V),,@)
+
 # Expanded when used, so that packages installed by `deps` in the same run are found.
 PKGS       = libcyaml yaml-0.1 libcjson cairo
 CFLAGS    ?= -g $(OPT)
@@ -34,7 +37,7 @@ TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
 UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
 TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps deps-test build demo test unit asan ubsan tsan cifar10 fmt lint clean list FORCE
+.PHONY: all deps deps-test build demo test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
 all: build
@@ -58,9 +61,12 @@ unit: deps-test                        ## unit tests and gradient checks only
 	@$(MAKE) --no-print-directory $(UNIT)
 	@BIN=$(BIN) B=$(B) tests/run $(UNIT)
 
-asan ubsan: %: deps-test               ## unit tests under the address / undefined-behaviour sanitizer
-	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory unit \
-	    B=$(B)/$@ CFLAGS="-g -O1 -march=native -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=$(if $(filter asan,$@),address,undefined)"
+asan ubsan sanitize: %: deps-test      ## unit tests under the address, undefined-behaviour sanitizer; under both
+	@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory unit B=$(B)/$@ \
+	    CFLAGS="-g -O1 -march=native -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=$(SANITIZER_$@)"
+SANITIZER_asan     := address
+SANITIZER_ubsan    := undefined
+SANITIZER_sanitize := address,undefined
 
 tsan: deps-test                        ## the loader's threads under the thread sanitizer
 	@$(MAKE) --no-print-directory $(B)/$@/tests/unit/test_loader B=$(B)/$@ CFLAGS="-g -O1 -march=native -fsanitize=thread"
@@ -88,15 +94,16 @@ endef
 $(foreach m,$(MODULES),$(eval $(call archive,$(m))))
 
 $(B)/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(BIN)/%: $(B)/tools/%.o $(CLI) $(LIBS)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
+	@mkdir -p $(@D); echo "  LINK $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(CLI) $(LIBS)
-	$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LINK) $(LDLIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LINK) $(LDLIBS)
 
 # The commit goes into env.json; only rundir.o depends on it.
 $(B)/commit: FORCE
