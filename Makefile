@@ -83,7 +83,7 @@ lint:                                  ## cppcheck over the C files
 clean: ; rm -rf $(B) $(BIN)            ## remove what was built
 
 list:                                  ## this list
-	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 24
 
 # ---- rules ----
 
