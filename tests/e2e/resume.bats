@@ -20,7 +20,8 @@ setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 # settings OUT: sets the array `command`: 3 epochs of 16 batches, the last one partial.
 settings() {
     command=("$BIN/train" /dev/null name=r net.arch=resnet20 data.format=synthetic data.train_limit=493
-        data.test_limit=96 train.epochs=3 train.batch=32 train.lr=0.05 train.schedule=cosine threads=2 --quiet "out=$1")
+        data.test_limit=96 train.epochs=3 train.batch=32 train.lr=0.05 train.schedule=cosine
+        threads=2 --quiet "out=$1")
 }
 
 # train OUT [ARGUMENT ...]

@@ -34,7 +34,7 @@ $1" "${@:2}"
 
 @test "the directory is OUT/NAME-CONFIGHASH-sSEED and holds what it should" {
     [[ $(basename "$RUN") =~ ^t-[0-9a-f]{8}-s0$ ]]
-    for file in config.yaml env.json metrics.jsonl metrics.csv best.safetensors last.safetensors status.json log.txt; do
+    for file in config.yaml env.json metrics.{jsonl,csv} {best,last}.safetensors status.json log.txt; do
         [ -s "$RUN/$file" ]
     done
     ! ls "$RUN"/*.tmp-* 2>/dev/null
@@ -62,7 +62,8 @@ assert status["state"] == "done" and status["epoch"] == status["epochs"] == 3, s
 assert abs(status["best_accuracy"] - best) < 1e-9 and status["best_epoch"] == first, status
 for name, epoch, accuracy in (("best", first + 1, best), ("last", 3, rows[-1]["test_accuracy"])):
     tensors, meta = stfile.read(f"{run}/{name}.safetensors")
-    assert int(meta["epoch"]) == epoch and abs(float(meta["accuracy"]) - accuracy) < 1e-5, (name, meta["epoch"])
+    assert int(meta["epoch"]) == epoch, (name, meta["epoch"])
+    assert abs(float(meta["accuracy"]) - accuracy) < 1e-5, (name, meta["accuracy"])
     assert json.loads(meta["arch"]) == {"arch": "resnet20", "classes": 10, "removed": []}, meta["arch"]
     assert sorted(json.loads(meta["normalisation"])) == ["mean", "std"]
     assert meta["config_hash"] == os.path.basename(run).split("-")[-2]
@@ -103,7 +104,10 @@ assert abs(e["loss"] / r["test_loss"] - 1) < 1e-6, (e, r)' "$json" $name
 @test "key=value: what decides the weights is another run, what does not is the same" {
     local same other
     out=$BATS_TEST_TMPDIR/o
-    directory() { "$BIN/train" "$CONFIG" train.epochs=0 "out=$out" "$@" --json --quiet | sed -n 's/.*"run":\s*"\(.*\)".*/\1/p'; }
+    directory() {
+        "$BIN/train" "$CONFIG" train.epochs=0 "out=$out" "$@" --json --quiet |
+            sed -n 's/.*"run":\s*"\(.*\)".*/\1/p'
+    }
     same=$(directory)
     [ -n "$same" ] && [ "$(directory device=ref analysis.samples=10 threads=2)" = "$same" ]
     for setting in train.lr=0.1 net.arch=resnet32 data.train_limit=64 train.momentum=0.5; do
@@ -128,7 +132,7 @@ assert abs(e["loss"] / r["test_loss"] - 1) < 1e-6, (e, r)' "$json" $name
     for tool in train evaluate analyze prune; do
         run --separate-stderr "$BIN/$tool" --help
         [ "$status" -eq 0 ] && [ -z "$stderr" ]
-        for word in "$tool" --json --quiet key=value net.arch data.format train.epochs analysis.k prune.eps; do
+        for word in "$tool" --json --quiet key=value net.arch data.format train.lr analysis.k prune.eps; do
             [[ $output == *"$word"* ]] || { echo "$tool --help says nothing of $word"; return 1; }
         done
     done

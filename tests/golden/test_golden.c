@@ -1,30 +1,31 @@
-/* Whole nets against PyTorch in float64: evaluation, gradients, three steps of SGD on three batches, evaluation
- * again. tests/golden/make_golden.py made the files, tests/peer/oracle.py says from which values; both sides draw
- * these from the same formula. */
+/* Whole nets against PyTorch in float64: evaluation, gradients, three steps of SGD on three batches,
+ * evaluation again. tests/golden/make_golden.py made the files, tests/peer/oracle.py says from which values;
+ * both sides draw these from the same formula. */
 #include "../../core/file.h"
 #include "../../core/rng.h"
 #include "../../core/safetensors.h"
 #include "../../nets/net.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* As in oracle.py and make_golden.py. */
 enum { SEED_VALUES = 1, SEED_PROJECT = 2, SEED_SAMPLE = 3 };
 enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32 };
 enum { N_SIGNS = 8, N_SAMPLES = 64, N_RECORD = 1 + N_SIGNS + N_SAMPLES };
 #define SHIFT 0x1p-10
-#define LR 0.01
+#define LR    0.01
 
-#define TOLERANCE 5e-5       /* float32 PyTorch is within half of it: make_golden.py */
-#define ROUNDING 0x1p-24     /* of one float32 operation, relative */
+#define TOLERANCE 5e-5    /* float32 PyTorch is within half of it: make_golden.py */
+#define ROUNDING  0x1p-24 /* of one float32 operation, relative */
 enum { CASE_TRAIN, CASE_EVAL };
 
 typedef struct run {
@@ -36,7 +37,7 @@ typedef struct run {
     float *input, *host; /* one batch; the largest parameter */
     int32_t label[BATCH];
     int mismatches;
-    double worst;        /* error / allowed error */
+    double worst; /* error / allowed error */
     char worst_name[128];
 } run;
 
@@ -47,7 +48,10 @@ static void must(status st)
 
 /* ---- values by formula: oracle.py ---- */
 
-static uint32_t key(const char *name) { return (uint32_t)file_hash(name, strlen(name)); }
+static uint32_t key(const char *name)
+{
+    return (uint32_t)file_hash(name, strlen(name));
+}
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -61,8 +65,10 @@ static void initial_value(const net_param *p, float *out)
     bool around_one = ends_with(p->name, ".weight") || ends_with(p->name, ".running_var");
     for (int64_t i = 0; i < p->count; i++) {
         float u = rng_uniform(SEED_VALUES, RNG_TEST, key(p->name), (uint64_t)i);
-        if (p->spec.rank > 1) out[i] = (2 * u - 1) * bound;
-        else out[i] = around_one ? 0.5f + u : (u - 0.5f) * 0.25f;
+        if (p->spec.rank > 1)
+            out[i] = (2 * u - 1) * bound;
+        else
+            out[i] = around_one ? 0.5f + u : (u - 0.5f) * 0.25f;
     }
 }
 
@@ -161,7 +167,8 @@ static void compare_record(run *r, const char *name, const double *golden, const
     }
     expect(r, name, "norm", fabs(mine[0] - golden[0]), TOLERANCE * scale + rounding);
     expect(r, name, "projection", sqrt(projected), TOLERANCE * scale + rounding);
-    expect(r, name, "greatest error of an entry", entry, TOLERANCE * fmax(greatest, scale * share) + 8 * rounding * share);
+    expect(r, name, "greatest error of an entry", entry,
+           TOLERANCE * fmax(greatest, scale * share) + 8 * rounding * share);
 }
 
 static void compare_logits(run *r, const char *name, int which)
@@ -188,8 +195,8 @@ static double weight_gradient(const run *r, const net_param *p)
     return golden[0];
 }
 
-/* A bias before BN has gradient 0 in exact arithmetic; what a device computes is rounding, and is compared on the
- * scale of the weight's gradient. */
+/* A bias before BN has gradient 0 in exact arithmetic; what a device computes is rounding, and is compared on
+ * the scale of the weight's gradient. */
 static double gradient_scale(const run *r, const net_param *p, double norm)
 {
     double weight = weight_gradient(r, p);
@@ -214,8 +221,8 @@ static void compare_gradients(run *r)
     }
 }
 
-/* End minus start, so that an error of the optimiser cannot hide behind the size of the values. Each step rounds
- * every value once. */
+/* End minus start, so that an error of the optimiser cannot hide behind the size of the values. Each step
+ * rounds every value once. */
 static void compare_updates(run *r)
 {
     int n;
@@ -303,8 +310,9 @@ static void evaluate(run *r, const char *golden_logits)
 
 static step_scalars scalars(const run *r, int step)
 {
-    return (step_scalars){ .lr = (float)LR, .momentum = 0.9f, .weight_decay = 0.005f, .seed = r->seed,
-                           .step = (uint64_t)step };
+    return (step_scalars){
+        .lr = (float)LR, .momentum = 0.9f, .weight_decay = 0.005f, .seed = r->seed, .step = (uint64_t)step
+    };
 }
 
 static void prepare_step(run *r, int step)
@@ -350,7 +358,8 @@ static void check(const char *arch, const char *device)
     check_gradients(&r);
     check_steps(&r);
     evaluate(&r, "logits.after");
-    print_message("# %s on %s: worst error %.2g of what is allowed, %s\n", arch, device, r.worst, r.worst_name);
+    print_message("# %s on %s: worst error %.2g of what is allowed, %s\n", arch, device, r.worst,
+                  r.worst_name);
     int mismatches = r.mismatches;
     close_run(&r);
     assert_int_equal(mismatches, 0);
@@ -358,7 +367,10 @@ static void check(const char *arch, const char *device)
 
 /* ---- tests ---- */
 
-static void use_convolution(const char *algorithm) { assert_int_equal(setenv("CLEAVE_CONV", algorithm, 1), 0); }
+static void use_convolution(const char *algorithm)
+{
+    assert_int_equal(setenv("CLEAVE_CONV", algorithm, 1), 0);
+}
 
 static void resnet20_on_ref(void **state)
 {
@@ -411,17 +423,32 @@ static int mismatches_after(void (*spoil)(double *t))
     return r.mismatches;
 }
 
-static void leave(double *t) { (void)t; }
-static void grow(double *t) { for (int i = 0; i < N_PROBE; i++) t[i] *= 1.0003; }
-static void flip_one_in_a_hundred(double *t) { for (int i = 0; i < N_PROBE; i += 100) t[i] = -t[i]; }
-static void flip_all(double *t) { for (int i = 0; i < N_PROBE; i++) t[i] = -t[i]; }
+static void leave(double *t)
+{
+    (void)t;
+}
+static void grow(double *t)
+{
+    for (int i = 0; i < N_PROBE; i++) t[i] *= 1.0003;
+}
+static void flip_one_in_a_hundred(double *t)
+{
+    for (int i = 0; i < N_PROBE; i += 100) t[i] = -t[i];
+}
+static void flip_all(double *t)
+{
+    for (int i = 0; i < N_PROBE; i++) t[i] = -t[i];
+}
 static void swap_two(double *t)
 {
     double first = t[0];
     t[0] = t[1];
     t[1] = first;
 }
-static void lose_one(double *t) { t[17] = NAN; }
+static void lose_one(double *t)
+{
+    t[17] = NAN;
+}
 
 static void the_comparison_can_fail(void **state)
 {
@@ -437,9 +464,12 @@ static void the_comparison_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_comparison_can_fail), cmocka_unit_test(resnet20_on_ref),
-        cmocka_unit_test(resnet20_on_cpu),         cmocka_unit_test(resnet18_on_cpu),
-        cmocka_unit_test(vgg11_on_cpu),            cmocka_unit_test(resnet18_on_cpu_with_winograd),
+        cmocka_unit_test(the_comparison_can_fail),
+        cmocka_unit_test(resnet20_on_ref),
+        cmocka_unit_test(resnet20_on_cpu),
+        cmocka_unit_test(resnet18_on_cpu),
+        cmocka_unit_test(vgg11_on_cpu),
+        cmocka_unit_test(resnet18_on_cpu_with_winograd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,9 @@
   compare_torch.py names DIR            DIR/ARCH.names (lines "NAME DIM ...") against PyTorch's state_dicts
   compare_torch.py prepare ARCH SEED DIR   writes start.safetensors (weights as PyTorch has them) and
                                         input.safetensors (xS, yS, "shiftS BIAS" of each step S)
-  compare_torch.py compare ARCH SEED DIR   compares grad.safetensors (of step 0), end.safetensors (values and
-                                        optimizer.NAME) and result.safetensors (logits.eval, .train, .after, loss)
+  compare_torch.py compare ARCH SEED DIR   compares grad.safetensors (of step 0), end.safetensors (values
+                                        and optimizer.NAME) and result.safetensors (logits.eval, .train,
+                                        .after, loss)
 
 Exit code 0 if all agree.
 """
@@ -67,7 +68,8 @@ def prepare(arch, seed, folder):
         tensors[f'x{step}'] = f32(images)
         tensors[f'y{step}'] = f32(labels)
         tensors.update({f'shift{step} {k}': f32(v * oracle.SHIFT) for k, v in shifts.items()})
-    stfile.write(os.path.join(folder, 'start.safetensors'), dict(sorted(start.items(), key=lambda t: t[1][0] != 'I64')))
+    start = dict(sorted(start.items(), key=lambda t: t[1][0] != 'I64'))  # aligned
+    stfile.write(os.path.join(folder, 'start.safetensors'), start)
     stfile.write(os.path.join(folder, 'input.safetensors'), tensors)
     return []
 

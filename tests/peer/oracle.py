@@ -3,11 +3,11 @@
 Values are pure functions of the counter RNG of core/rng.h, keyed by the parameter's name, so the C side makes
 the same ones without a file. All are exact in float32.
 
-A ReLU whose input lies within rounding of 0 may fall on either side, and one that does changes a gradient by
-more than the tolerance of a good comparison; so does a pooling window whose two largest values lie that close. So
-before each step the bias before each ReLU is moved, channel by channel, by a small multiple of SHIFT (mostly 0)
-until none of its inputs lies within MARGIN of the kink; and of the batches that may serve for the step the first is
-taken that keeps the pooling windows clear of ties, too.
+A ReLU whose input lies within rounding of 0 may fall on either side, and one that does changes a gradient
+by more than the tolerance of a good comparison; so does a pooling window whose two largest values lie that
+close. So before each step the bias before each ReLU is moved, channel by channel, by a small multiple of
+SHIFT (mostly 0) until none of its inputs lies within MARGIN of the kink; and of the batches that may serve
+for the step the first is taken that keeps the pooling windows clear of ties, too.
 """
 import os
 import sys
@@ -252,8 +252,8 @@ def is_zero(out, parameter):
 
 
 def disagreements(exact, other, tolerance):
-    """One line for every tensor of `other` that is farther from `exact`, what train() returned, than tolerance
-    times its size, as a whole or in its worst element. Each step may round a value once."""
+    """One line for every tensor of `other` that is farther from `exact`, what train() returned, than
+    tolerance times its size, as a whole or in its worst element. Each step may round a value once."""
     lines = []
     for name, t in exact.items():
         kind, _, parameter = name.partition(' ')

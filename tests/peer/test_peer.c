@@ -1,14 +1,13 @@
-/* PyTorch itself, where it is installed: a training of three steps compared in every element of every gradient,
- * value and velocity, starting from a file that PyTorch's side wrote; and all parameter names and shapes of all
- * nets. tests/peer/compare_torch.py is the other half. */
+/* PyTorch itself, where it is installed: a training of three steps compared in every element of every
+ * gradient, value and velocity, starting from a file that PyTorch's side wrote; and all parameter names and
+ * shapes of all nets. tests/peer/compare_torch.py is the other half. */
 #include "../../core/file.h"
 #include "../../nets/checkpoint.h"
 #include "../scratch.h"
 
 #include <sys/wait.h>
 
-enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32, SEED = 1, CASE_TRAIN = 0,
-       CASE_EVAL = 1 };
+enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32, SEED = 1, CASE_TRAIN = 0, CASE_EVAL = 1 };
 
 static const char *python(void)
 {
@@ -34,7 +33,8 @@ static void skip_without_torch(void)
 static void compare_torch(const char *arguments)
 {
     char command[1024];
-    must(path_format(command, sizeof command, "%s tests/peer/compare_torch.py %s %s", python(), arguments, scratch));
+    must(path_format(command, sizeof command, "%s tests/peer/compare_torch.py %s %s", python(), arguments,
+                     scratch));
     fflush(stdout);
     int answer = system(command);
     assert_true(WIFEXITED(answer));
@@ -72,7 +72,9 @@ static void names_and_shapes_are_pytorch_s(void **state)
 
 /* ---- a short training ---- */
 
-typedef struct result { float eval[BATCH * CLASSES], train[BATCH * CLASSES], after[BATCH * CLASSES], loss[STEPS]; } result;
+typedef struct result {
+    float eval[BATCH * CLASSES], train[BATCH * CLASSES], after[BATCH * CLASSES], loss[STEPS];
+} result;
 
 static const st_tensor *input_of(const st_file *f, const char *kind, int step, const char *rest)
 {
@@ -89,7 +91,8 @@ static void shift_biases(net *n, const st_file *input, int step)
         const st_tensor *t = input_of(input, "shift", step, p[i].name);
         if (!t) continue;
         assert_int_equal(t->count, p[i].count);
-        float *value = malloc((size_t)t->count * sizeof *value), *shift = malloc((size_t)t->count * sizeof *shift);
+        float *value = malloc((size_t)t->count * sizeof *value),
+              *shift = malloc((size_t)t->count * sizeof *shift);
         assert_true(value && shift);
         must(net_param_read(n, &p[i], value));
         must(st_to_f32(t, shift));
@@ -132,7 +135,10 @@ static void write_gradients(const net *n, backend *b)
         assert_non_null(values);
         must(b->download(b, values, p[i].grad, (size_t)p[i].count * sizeof *values));
         st_tensor *t = &tensors[n_tensors++];
-        *t = (st_tensor){ .name = (char *)p[i].name, .type = ST_F32, .rank = p[i].spec.rank, .count = p[i].count,
+        *t = (st_tensor){ .name = (char *)p[i].name,
+                          .type = ST_F32,
+                          .rank = p[i].spec.rank,
+                          .count = p[i].count,
                           .data = values };
         memcpy(t->shape, p[i].spec.shape, sizeof p[i].spec.shape);
     }
@@ -204,7 +210,8 @@ static void compare_training(const char *arch)
     net *n;
     st_file input;
     skip_without_torch();
-    assert_int_equal(setenv("CLEAVE_CONV", "direct", 1), 0); /* Winograd rounds ten times as much: kinks are near */
+    assert_int_equal(setenv("CLEAVE_CONV", "direct", 1),
+                     0); /* Winograd rounds ten times as much: kinks are near */
     must(path_format(arguments, sizeof arguments, "prepare %s %d", arch, SEED));
     compare_torch(arguments);
     must(st_open(scratch_path("input.safetensors"), &input));
