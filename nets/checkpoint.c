@@ -172,6 +172,8 @@ static status check_tensor(const net *n, const st_file *f, const char *path, con
     status st = OK;
     const st_tensor *t = tensor_of(f, tensor);
     if (!t) FAIL(ERR_DATA, "%s: no tensor %s, which %s needs", path, tensor, net_arch(n));
+    if (t->type != ST_F32 && t->type != ST_F16 && t->type != ST_BF16 && t->type != ST_F64)
+        FAIL(ERR_DATA, "%s: %s holds %s, not floating-point numbers", path, tensor, st_dtype_name(t->type));
     if (t->rank != p->spec.rank || memcmp(t->shape, p->spec.shape, (size_t)t->rank * sizeof t->shape[0])) {
         char is[200], should[200];
         shape_text(is, sizeof is, t->rank, t->shape);

@@ -23,6 +23,7 @@ typedef struct trainer {
     double lr;          /* of the last step */
     double last_accuracy;
     double train_seconds;
+    checkpoint_info resumed; /* its parent and cuts go into further checkpoints */
 } trainer;
 
 static int batch_of(const config *cfg, int images) { return cfg->train.batch < images ? cfg->train.batch : images; }
@@ -86,6 +87,16 @@ out:
 
 /* ---- checkpoints ---- */
 
+/* Why the net is what it is: from the caller, else from the checkpoint that was resumed. */
+static int lineage(const trainer *t, st_pair *out)
+{
+    int n = 0;
+    for (int i = 0; i < t->job->n_meta; i++) out[n++] = t->job->meta[i];
+    if (t->job->n_meta == 0 && t->resumed.parent) out[n++] = (st_pair){ "parent", t->resumed.parent };
+    if (t->job->n_meta == 0 && t->resumed.cuts) out[n++] = (st_pair){ "cuts", t->resumed.cuts };
+    return n;
+}
+
 static status save(trainer *t, const char *file, bool with_state, double accuracy)
 {
     status st = OK;
@@ -101,13 +112,13 @@ static status save(trainer *t, const char *file, bool with_state, double accurac
                     (double)d->std[2]));
     TRY(path_format(epoch, sizeof epoch, "%d", t->at.epoch));
     TRY(path_format(top1, sizeof top1, "%.6f", accuracy));
-    TRY_ALLOC(meta, calloc((size_t)t->job->n_meta + 5, sizeof *meta));
+    TRY_ALLOC(meta, calloc((size_t)t->job->n_meta + 7, sizeof *meta));
     meta[n++] = (st_pair){ "normalisation", normalisation };
     meta[n++] = (st_pair){ "epoch", epoch };
     if (accuracy >= 0) meta[n++] = (st_pair){ "accuracy", top1 };
     meta[n++] = (st_pair){ "config_hash", hash };
     meta[n++] = (st_pair){ "config", yaml };
-    for (int i = 0; i < t->job->n_meta; i++) meta[n++] = t->job->meta[i];
+    n += lineage(t, meta + n);
     TRY(checkpoint_save(t->job->net, path, meta, n, with_state ? &t->at : NULL));
 out:
     free(meta);
@@ -119,19 +130,18 @@ static status resume(trainer *t)
 {
     status st = OK;
     st_file f = { 0 };
-    checkpoint_info info = { 0 };
+    checkpoint_info *info = &t->resumed;
     char path[4096];
     TRY(rundir_file(t->job->run, "last.safetensors", path, sizeof path));
     if (!t->job->resume || !file_exists(path)) goto out;
     TRY(st_open(path, &f));
-    TRY(checkpoint_info_read(&f, path, &info));
-    if (!info.has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; it cannot be resumed", path);
+    TRY(checkpoint_info_read(&f, path, info));
+    if (!info->has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; it cannot be resumed", path);
     TRY(checkpoint_load(t->job->net, &f, path, true, true));
-    t->at = info.state;
-    t->last_accuracy = info.accuracy;
+    t->at = info->state;
+    t->last_accuracy = info->accuracy;
     log_info("resuming at epoch %d, step %d of %d", t->at.epoch + 1, t->at.step, t->steps);
 out:
-    checkpoint_info_free(&info);
     st_close(&f);
     return st;
 }
@@ -309,6 +319,7 @@ status fit(const fit_job *job, fit_result *out)
                          .last_accuracy = t.last_accuracy, .train_seconds = t.train_seconds };
 out:
     loader_close(t.loader);
+    checkpoint_info_free(&t.resumed);
     if (st != OK && st != STOPPED) {
         char message[1024];
         snprintf(message, sizeof message, "%s", status_message());

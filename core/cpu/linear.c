@@ -3,13 +3,16 @@
  *   y = act(x w^T + bias)        g = dy where the activation is active
  *   dw = g^T x    dbias = sum over rows of g    dx = g w
  *
- * Three products by sgemm over plain matrices; a blocked x is laid out plainly in scratch first. */
+ * The three products are those of a 1x1 convolution of images of one pixel, whose scratchpad is ours. oneDNN's sgemm
+ * would do, but it allocates in every call. A blocked x is laid out plainly in scratch first. */
 #include "cpu.h"
+
+#include <stdlib.h>
 
 typedef struct linear_plan {
     plan base;
-    int64_t in, out; /* columns of x and y */
-    size_t x_at, g_at;
+    plan *product;
+    size_t x_at, dx_at, g_at, product_at;
 } linear_plan;
 
 static float activate(activation act, float v)
@@ -18,18 +21,26 @@ static float activate(activation act, float v)
     return act == ACT_RELU6 && v >= 6 ? 6 : v;
 }
 
+/* The arguments of the product: the same, but x as plain rows and scratch behind ours. */
+static op_args product_args(const linear_plan *p, const op_args *a)
+{
+    op_args inner = *a;
+    inner.x = layout_in(p->base.op.x, a->x, 1, at(a->scratch, p->x_at));
+    inner.scratch = at(a->scratch, p->product_at);
+    return inner;
+}
+
 static status linear_forward(plan *base, const op_args *a)
 {
     status st = OK;
     const linear_plan *p = (linear_plan *)base;
-    const op *o = &base->op;
-    const float *x = layout_in(o->x, a->x, 1, at(a->scratch, p->x_at)), *bias = a->param[1];
+    const activation act = base->op.linear.act;
+    const op_args inner = product_args(p, a);
     float *y = a->y;
-    TRY_DNNL(dnnl_sgemm('N', 'T', o->x.n, p->out, p->in, 1, x, p->in, a->param[0], p->in, 0, y, p->out));
+    TRY(p->product->forward(p->product, &inner));
+    if (act == ACT_NONE) goto out;
 #pragma omp parallel for schedule(static)
-    for (int n = 0; n < o->x.n; n++)
-        for (int64_t k = 0; k < p->out; k++)
-            y[n * p->out + k] = activate(o->linear.act, y[n * p->out + k] + bias[k]);
+    for (int64_t i = 0; i < shape_count(base->op.y); i++) y[i] = activate(act, y[i]);
 out:
     return st;
 }
@@ -42,20 +53,9 @@ static const float *through_activation(const linear_plan *p, const op_args *a)
     float *g = at(a->scratch, p->g_at);
     if (act == ACT_NONE) return dy;
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < p->base.op.x.n * p->out; i++)
+    for (int64_t i = 0; i < shape_count(p->base.op.y); i++)
         g[i] = y[i] > 0 && (act == ACT_RELU || y[i] < 6) ? dy[i] : 0;
     return g;
-}
-
-/* Each thread owns columns and adds the rows in order. */
-static void column_sums(const float *g, int rows, int64_t columns, float *sum)
-{
-#pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < columns; k++) {
-        double total = 0;
-        for (int n = 0; n < rows; n++) total += (double)g[n * columns + k];
-        sum[k] = (float)total;
-    }
 }
 
 static status linear_backward(plan *base, const op_args *a)
@@ -63,38 +63,52 @@ static status linear_backward(plan *base, const op_args *a)
     status st = OK;
     const linear_plan *p = (linear_plan *)base;
     const op *o = &base->op;
-    const float *g = through_activation(p, a);
-    float *x_space = at(a->scratch, p->x_at);
-    if (a->grad[0]) {
-        const float *x = layout_in(o->x, a->x, 1, x_space);
-        TRY_DNNL(dnnl_sgemm('T', 'N', p->out, p->in, o->x.n, 1, g, p->out, x, p->in, 0, a->grad[0], p->in));
+    const bool plain = layout_block(o->x) == 1 || (o->x.h == 1 && o->x.w == 1);
+    op_args inner = product_args(p, a);
+    inner.dy = through_activation(p, a);
+    if (a->dx && !plain) {
+        inner.dx = at(a->scratch, p->dx_at);
+        inner.dx_add = false;
     }
-    if (a->grad[1]) column_sums(g, o->x.n, p->out, a->grad[1]);
-    if (a->dx) {
-        const bool plain = layout_block(o->x) == 1 || (o->x.h == 1 && o->x.w == 1);
-        float *dx = plain ? a->dx : x_space;
-        const float beta = plain && a->dx_add ? 1 : 0;
-        TRY_DNNL(
-            dnnl_sgemm('N', 'N', o->x.n, p->in, p->out, 1, g, p->out, a->param[0], p->in, beta, dx, p->in));
-        layout_finish(o->x, dx, a->dx, 1, a->dx_add);
-    }
+    TRY(p->product->backward(p->product, &inner));
+    if (a->dx && !plain) layout_finish(o->x, inner.dx, a->dx, 1, a->dx_add);
 out:
     return st;
+}
+
+static void linear_free(plan *base)
+{
+    plan *product = ((linear_plan *)base)->product;
+    if (!product) return;
+    product->free(product);
+    free(product);
 }
 
 status cpu_linear_plan(cpu *c, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cpu_plan_new(c, o, sizeof(linear_plan), out));
-    linear_plan *p = (linear_plan *)*out;
-    p->base.forward = linear_forward;
-    p->base.backward = linear_backward;
-    p->in = shape_image(o->x);
-    p->out = o->linear.out;
+    plan *base = NULL;
+    const int in = (int)shape_image(o->x);
+    op product = { .kind = OP_CONV, .training = o->training, .type = o->type, .x = { o->x.n, in, 1, 1 }, .y = o->y,
+                   .conv = { .out = o->linear.out, .kernel = 1, .stride = 1, .groups = 1, .bias = true } };
+    TRY(cpu_plan_new(c, o, sizeof(linear_plan), &base));
+    linear_plan *p = (linear_plan *)base;
+    base->forward = linear_forward;
+    base->backward = linear_backward;
+    base->free = linear_free;
+    TRY(cpu_conv_plan(c, &product, &p->product, needs));
+    const size_t behind = needs->scratch;
+    needs->scratch = 0;
     p->x_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->x));
+    p->dx_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->x));
     p->g_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->y));
-    needs->backward_x = o->training;
+    p->product_at = cpu_reserve(&needs->scratch, behind);
     needs->backward_y = o->training && o->linear.act != ACT_NONE;
+    *out = base;
 out:
+    if (st != OK && base) {
+        linear_free(base);
+        free(base);
+    }
     return st;
 }
