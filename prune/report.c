@@ -92,6 +92,10 @@ static void log_accuracy(const char *what, double value)
 void prune_report_log(const prune_report *r)
 {
     const cost *a = &r->before, *b = &r->after;
+    for (int i = 0; i < r->choice->n_units; i++) {
+        const choice_unit *u = &r->choice->unit[i];
+        if (u->decision.cut) log_info("cut        %s: %s", u->name, u->decision.reason);
+    }
     log_info("parameters %lld -> %lld: %.2f %% saved", (long long)a->params, (long long)b->params,
              percent_saved(r));
     log_info("MACs       %.1f M -> %.1f M", 1e-6 * (double)a->macs, 1e-6 * (double)b->macs);
