@@ -1,13 +1,13 @@
 #!/bin/bash
 # tools/deps.sh build|test|peer ... -- installs the Debian packages that are missing, and says what it does.
 #   build  what the tools need        test  what `make test` needs besides
-#   peer   PyTorch, NumPy, networkx: the independent oracles (tests that want them are skipped without)
+#   peer   PyTorch, networkx: the independent oracles (tests that want them are skipped without)
 set -euo pipefail
 
 declare -A packages=(
     [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libstb-dev libcairo2-dev gnuplot-nox fonts-dejavu-core"
-    [test]="libcmocka-dev bats python3 curl"
-    [peer]="python3-torch python3-numpy python3-networkx"
+    [test]="libcmocka-dev bats python3 python3-numpy curl wget"
+    [peer]="python3-torch python3-networkx"
 )
 
 [ $# -gt 0 ] || { echo "usage: tools/deps.sh build|test|peer ..." >&2; exit 2; }
