@@ -71,9 +71,9 @@ out:
  * of its value to d_i and half to d_j, and, as L_c counts W_ij once for i < j, half of it to L_c. */
 double lu_modularity(const neighbour_list *kept, int n, const int32_t *label, int classes)
 {
-    double *L = calloc((size_t)classes * 2 + 1, sizeof(double)), *K = L + classes;
+    double *L = calloc((size_t)classes * 2 + 1, sizeof(double));
     if (!L) return NAN;
-    double two_m = 0, Q = 0;
+    double *K = L + classes, two_m = 0, Q = 0;
     for (int i = 0; i < n; i++) {
         for (int p = 0; p < kept->k; p++) {
             neighbour e = kept->neighbour[(int64_t)i * kept->k + p];

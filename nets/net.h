@@ -38,9 +38,9 @@ typedef struct net_unit {
     int64_t params;     /* trainable parameters that go with it */
     int64_t macs;
 } net_unit;
-const net_unit *net_units(const net *, int *n); /* of the units that are there */
+const net_unit *net_units(const net *, int *count); /* of the units that are there */
 /* Names of the units that were left out, as given. */
-char *const *net_removed(const net *, unsigned *n);
+char *const *net_removed(const net *, unsigned *count);
 
 /* Points where activations can be seen, in order of depth. Names as in SPEC: conv1, layer2.0, features.7,
  * conv1.raw (before BN). */
@@ -49,7 +49,7 @@ typedef struct net_hook {
     int64_t dim; /* values per image */
     unsigned sets; /* bit 1 << hook_set for each set it belongs to */
 } net_hook;
-const net_hook *net_hooks(const net *, int *n);
+const net_hook *net_hooks(const net *, int *count);
 
 /* A parameter or buffer, by its full PyTorch name. */
 typedef struct net_param {
@@ -59,7 +59,7 @@ typedef struct net_param {
     float *value, *grad; /* backend memory, after net_compile; grad NULL for buffers */
     float *velocity;     /* momentum of SGD; NULL for buffers */
 } net_param;
-const net_param *net_params(const net *, int *n);
+const net_param *net_params(const net *, int *count);
 
 int64_t net_param_count(const net *); /* trainable values */
 int64_t net_macs(const net *);        /* multiply-accumulates per image, forward */

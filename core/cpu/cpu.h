@@ -39,7 +39,7 @@ status cpu_loss_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);
 
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
-status cpu_gemm_nt(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
+status cpu_gemm_nt(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b_rows,
                    int64_t ldb, float *c, int64_t ldc);
 
 /* --- layout.c --- */
