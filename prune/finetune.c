@@ -128,7 +128,7 @@ static status open_run(const finetune_job *job, const backend *b, rundir *run)
     TRY(rundir_create(job->cfg, b, job->argc, job->argv, run));
     TRY(rundir_file(run, "log.txt", path, sizeof path));
     TRY(log_open(path, true));
-    log_info("fine-tuning without %u of the units in %s", job->choice->n_cut, run->path);
+    log_info("fine-tuning in %s, units cut: %u", run->path, job->choice->n_cut);
 out:
     return st;
 }
