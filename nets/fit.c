@@ -20,7 +20,6 @@ typedef struct trainer {
     loader *loader;
     train_state at;     /* what the next checkpoint will say */
     int steps;          /* of an epoch */
-    double lr;          /* of the last step */
     double last_accuracy;
     double train_seconds;
     checkpoint_info resumed; /* its parent and cuts go into further checkpoints */
@@ -154,13 +153,20 @@ static status report_status(trainer *t, const char *state, const char *message)
     return rundir_status(t->job->run, state, t->at.epoch, t->cfg->train.epochs, best, t->at.best_epoch, message);
 }
 
+/* The learning rate of the last step taken: from the schedule, not from memory, so that a resumed run knows it too. */
+static double last_lr(const trainer *t)
+{
+    int step = t->at.step > 0 ? t->at.step - 1 : 0;
+    return schedule_lr(&t->cfg->train, t->at.epoch, step, t->steps);
+}
+
 static status check_loss(trainer *t)
 {
     status st = OK;
     TRY(net_stats(t->job->net, &t->at.train));
     if (!isfinite(t->at.train.loss))
         FAIL(ERR_DIVERGED, "the loss is not a number any more at epoch %d, step %d (lr %g); the last good checkpoint is kept",
-             t->at.epoch + 1, t->at.step, t->lr);
+             t->at.epoch + 1, t->at.step, last_lr(t));
 out:
     return st;
 }
@@ -180,7 +186,8 @@ out:
 static step_scalars scalars_of(const trainer *t)
 {
     const config_train *c = &t->cfg->train;
-    return (step_scalars){ .lr = (float)t->lr, .momentum = c->momentum, .weight_decay = c->weight_decay,
+    double lr = schedule_lr(c, t->at.epoch, t->at.step, t->steps);
+    return (step_scalars){ .lr = (float)lr, .momentum = c->momentum, .weight_decay = c->weight_decay,
                            .nesterov = c->nesterov, .seed = t->cfg->seed,
                            .step = (uint64_t)t->at.epoch * (uint64_t)t->steps + (uint64_t)t->at.step };
 }
@@ -190,7 +197,6 @@ static status train_batch(trainer *t, const batch *b)
     status st = OK;
     net *n = t->job->net;
     int which = b->n == batch_of(t->cfg, t->job->train->n) ? FIT_CASE_TRAIN : FIT_CASE_LAST;
-    t->lr = schedule_lr(&t->cfg->train, t->at.epoch, t->at.step, t->steps);
     step_scalars scalars = scalars_of(t);
     TRY(net_input(n, which, b->x, b->label, b->n));
     TRY(net_step(n, which, &scalars));
@@ -291,7 +297,7 @@ static status run_epoch_of(trainer *t)
     double started = time_now();
     int first = t->at.step;
     TRY(train_epoch(t));
-    e.lr = t->lr;
+    e.lr = last_lr(t);
     e.seconds = time_now() - started;
     e.images_per_s = (t->steps - first) * (double)batch_of(t->cfg, t->job->train->n) / e.seconds;
     t->train_seconds += e.seconds;
