@@ -1,0 +1,114 @@
+/* nets/fit.c: a training that is stopped where an epoch's steps are all done, resumed, writes what one
+ * without a stop writes. (Stops at random moments: tests/e2e/resume.bats.) */
+#include "../../core/file.h"
+#include "../../nets/fit.h"
+#include "../scratch.h"
+
+typedef struct training {
+    config *cfg;
+    backend *device;
+    dataset train, test;
+    net *net;
+    rundir run;
+} training;
+
+/* 96 generated images in steps of 32, two epochs, a learning rate that changes with every step. */
+static void training_open(training *t, const char *name)
+{
+    char out[600];
+    snprintf(out, sizeof out, "out=%s", scratch_path(name));
+    char *overrides[] = { out,
+                          "name=r",
+                          "data.format=synthetic",
+                          "data.train_limit=96",
+                          "data.test_limit=16",
+                          "net.arch=resnet20",
+                          "train.batch=32",
+                          "train.epochs=2",
+                          "train.schedule=cosine",
+                          "device=cpu" };
+    *t = (training){ 0 };
+    assert_int_equal(config_load(NULL, overrides, sizeof overrides / sizeof overrides[0], &t->cfg), OK);
+    assert_int_equal(backend_open("cpu", 0, &t->device, NULL, 0), OK);
+    assert_int_equal(dataset_open(&t->cfg->data, 10, &t->train, &t->test), OK);
+    assert_int_equal(net_create("resnet20", 10, NULL, 0, &t->net), OK);
+    assert_int_equal(fit_compile(t->cfg, &t->train, t->net, t->device), OK);
+    assert_int_equal(fit_start_values(t->cfg, t->net), OK);
+    assert_int_equal(rundir_create(t->cfg, t->device, 0, NULL, &t->run), OK);
+}
+
+static void training_close(training *t)
+{
+    net_free(t->net);
+    dataset_free(&t->train);
+    dataset_free(&t->test);
+    backend_close(t->device);
+    config_free(t->cfg);
+}
+
+/* As analyze within a training does when a signal comes: all steps of the epoch are done by then. */
+static status stop_after(void *epoch, net *n, int now)
+{
+    (void)n;
+    return now == *(int *)epoch ? STOPPED : OK;
+}
+
+static status fit_once(const char *name, bool resume, int stop_epoch, rundir *run)
+{
+    training t;
+    fit_result result;
+    training_open(&t, name);
+    fit_job job = { .cfg = t.cfg,
+                    .net = t.net,
+                    .train = &t.train,
+                    .test = &t.test,
+                    .run = &t.run,
+                    .resume = resume,
+                    .after_epoch = stop_after,
+                    .ctx = &stop_epoch };
+    status st = fit(&job, &result);
+    *run = t.run;
+    training_close(&t);
+    return st;
+}
+
+/* Columns up to the test accuracy of line `line`, without the times. */
+static void metrics_line(const rundir *run, int line, char *out, size_t bytes)
+{
+    char path[4096], *text = NULL;
+    assert_int_equal(rundir_file(run, "metrics.csv", path, sizeof path), OK);
+    assert_int_equal(file_read(path, &text, NULL), OK);
+    char *p = text;
+    for (int i = 0; i < line; i++) {
+        p = strchr(p, '\n');
+        assert_non_null(p);
+        p++;
+    }
+    char *end = p;
+    for (int commas = 0; *end && commas < 6; end++) commas += *end == ',';
+    snprintf(out, bytes, "%.*s", (int)(end - p), p);
+    free(text);
+}
+
+static void a_stop_between_the_last_step_and_the_evaluation(void **state)
+{
+    (void)state;
+    rundir whole, halves;
+    assert_int_equal(fit_once("whole", false, -1, &whole), OK);
+    for (int stop = 0; stop < 2; stop++)
+        assert_int_equal(fit_once("halves", stop > 0, stop, &halves), STOPPED);
+    assert_int_equal(fit_once("halves", true, -1, &halves), OK);
+    for (int line = 1; line <= 2; line++) {
+        char want[256], got[256];
+        metrics_line(&whole, line, want, sizeof want);
+        metrics_line(&halves, line, got, sizeof got);
+        assert_true(strlen(want) > 20);
+        assert_string_equal(got, want);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_stop_between_the_last_step_and_the_evaluation) };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
