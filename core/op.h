@@ -32,10 +32,12 @@ typedef struct conv_desc {
 } conv_desc;
 
 /* y = act(gamma * (x - mean) / sqrt(var + eps) + beta + z): [IS15] Alg. 1 and, with z, [He16] eq. 1.
- * training: mean, var of this batch over N, H, W; else running_mean, running_var.
+ * training: mean, var of this batch over N, H, W; else running_mean, running_var. frozen, in training: the
+ * running ones, too, which stay as they are and do not depend on x: evaluation's function, with a backward.
  * Parameters: 0 gamma [C], 1 beta [C], 2 running_mean [C], 3 running_var [C] (2 and 3 have no gradient). */
 typedef struct bnact_desc {
-    bool add; /* z present: same shape as x */
+    bool add;    /* z present: same shape as x */
+    bool frozen; /* training by the running statistics */
     activation act;
     float eps, momentum;
 } bnact_desc;

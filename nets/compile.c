@@ -23,7 +23,9 @@ static op op_for(const net *n, const net_node *node, net_case which)
     o.training = which.training;
     o.type = n->type;
     o.x.n = o.y.n = which.batch;
-    if (o.kind == OP_LOSS && !which.training) o.loss.smoothing = 0;
+    if (o.kind == OP_LOSS && (!which.training || which.frozen)) o.loss.smoothing = 0;
+    if (o.kind == OP_DROPOUT && which.frozen) o.dropout.p = 0;
+    if (o.kind == OP_BNACT) o.bnact.frozen = which.frozen;
     return o;
 }
 
@@ -86,10 +88,10 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
     for (int v = 0; v < n->n_values; v++) {
         int producer = n->value[v].producer;
         r[v] = value_request(n, c, v);
-        c->has_grad[v] = c->which.training && producer != NONE;
-        if (c->has_grad[v])
+        c->has_grad[v] = c->which.training && (producer != NONE || c->which.frozen);
+        if (c->has_grad[v]) /* the image's gradient is there to the end */
             r[n->n_values + v] = (arena_request){ .bytes = r[v].bytes, .first = backward_time(n, last[v]),
-                                                  .last = backward_time(n, producer) };
+                                                  .last = backward_time(n, producer == NONE ? 0 : producer) };
     }
     if (c->which.training) used *= 2;
     TRY(arena_plan(r, used, total));

@@ -32,7 +32,7 @@ typedef struct net_compiled_case {
     net_case which;
     net_plan *node;        /* [n_nodes] */
     size_t *value, *grad;  /* [n_values] offsets in the ACT arena; grad only in training */
-    bool *has_grad;        /* the value's gradient exists (not for the image) */
+    bool *has_grad;        /* the value's gradient exists; that of the image only in a frozen case */
 } net_compiled_case;
 
 typedef struct net_tap_entry {

@@ -88,6 +88,8 @@ void net_set_label_smoothing(net *, float);
 typedef struct net_case {
     int batch;
     bool training;
+    bool frozen; /* training only: computes what evaluation computes (BN by running statistics, no dropout, no
+                    smoothing); backward gives the gradient of the image and none of the parameters */
 } net_case;
 
 /* May be called once per net. `b` must outlive the net. */
@@ -104,11 +106,15 @@ status net_velocity_read(const net *, const net_param *, float *host);
 status net_velocity_write(net *, const net_param *, const float *host);
 
 /* Puts `rows` <= batch images (normalised, NCHW) and labels in; further rows become padding that does
- * not count. A training case wants rows == batch (BN sees every row). labels may be NULL (all -1). */
+ * not count. A training case that is not frozen wants rows == batch (BN sees every row). labels may be NULL
+ * (all -1). */
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
 status net_forward(net *, int net_case);  /* adds to the statistics; calls the taps in evaluation cases */
 status net_backward(net *, int net_case); /* after net_forward of the same training case */
+/* After net_backward of a frozen case: d loss / d image, [rows, 3, 32, 32] of the images as they were put in
+ * (normalised), where loss is the mean over the rows that count. */
+status net_image_gradient(net *, int net_case, int rows, float *out);
 status net_step(net *, int net_case, const step_scalars *); /* forward, backward, SGD */
 
 status net_stats(net *, loss_stats *out);  /* since the last clear; waits for the device */

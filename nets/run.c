@@ -10,7 +10,7 @@ status net_input(net *n, int net_case_index, const float *nchw, const int32_t *l
     shape4 s = n->value[0].shape;
     size_t image = (size_t)shape_image(s);
     s.n = c->which.batch;
-    if (rows < 1 || rows > s.n || (c->which.training && rows != s.n))
+    if (rows < 1 || rows > s.n || (c->which.training && !c->which.frozen && rows != s.n))
         FAIL(ERR_RUNTIME, "a batch of %d images does not fit the case of %d", rows, s.n);
     if (rows < s.n) {
         memcpy(n->image_staging, nchw, (size_t)rows * image * sizeof(float));
@@ -35,7 +35,7 @@ static op_args arguments(const net *n, const net_compiled_case *c, int node)
     if (d->y != NONE) a.y = act + c->value[d->y];
     for (int i = 0; i < d->n_params; i++) {
         a.param[i] = n->param[d->param + i].value;
-        a.grad[i] = n->param[d->param + i].grad;
+        a.grad[i] = c->which.frozen ? NULL : n->param[d->param + i].grad;
     }
     if (d->op.kind == OP_LOSS) {
         a.label = n->label;
@@ -91,10 +91,23 @@ out:
     return st;
 }
 
+status net_image_gradient(net *n, int net_case_index, int rows, float *out)
+{
+    status st = OK;
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    shape4 s = n->value[0].shape;
+    s.n = c->which.batch;
+    if (!c->has_grad[0]) FAIL(ERR_RUNTIME, "only a frozen case has the gradient of the image");
+    TRY(n->device->read_value(n->device, (char *)n->act + c->grad[0], s, n->type, rows, out));
+out:
+    return st;
+}
+
 status net_step(net *n, int net_case_index, const step_scalars *scalars)
 {
     status st = OK;
     bool replayed = false;
+    if (n->compiled[net_case_index].which.frozen) FAIL(ERR_RUNTIME, "a step of a frozen case");
     float *value = n->arena_param, *grad = value + n->trainable, *velocity = grad + n->trainable;
     TRY(n->device->step_begin(n->device, net_case_index, scalars, &replayed));
     if (!replayed) {

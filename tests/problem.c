@@ -90,6 +90,7 @@ static bool take_bnact(const char **at, op *o)
     o->bnact.momentum = 0.1f;
     if (!take_shape(at, &o->x) || !take_activation(at, &o->bnact.act)) return false;
     o->bnact.add = take(at, "_add");
+    o->bnact.frozen = take(at, "_frozen");
     o->y = o->x;
     return true;
 }
@@ -193,7 +194,10 @@ static void print_attributes(const op *o, char *out, size_t bytes)
         snprintf(out, bytes, "_o%dk%ds%dp%d%s%s", o->conv.out, o->conv.kernel, o->conv.stride, o->conv.pad,
                  groups, o->conv.bias ? "b" : "");
         break;
-    case OP_BNACT: snprintf(out, bytes, "%s%s", act_name(o->bnact.act), o->bnact.add ? "_add" : ""); break;
+    case OP_BNACT:
+        snprintf(out, bytes, "%s%s%s", act_name(o->bnact.act), o->bnact.add ? "_add" : "",
+                 o->bnact.frozen ? "_frozen" : "");
+        break;
     case OP_POOL:
         if (o->pool.kind == POOL_AVG_GLOBAL) {
             snprintf(out, bytes, "_avg");

@@ -55,6 +55,12 @@ static lane_bits *mask_of(const bnact_plan *p, const op_args *a, int64_t first)
     return (lane_bits *)at(a->saved, p->mask_at) + first;
 }
 
+/* Does it normalise by the statistics of the batch? */
+static bool by_batch(const op *o)
+{
+    return o->training && !o->bnact.frozen;
+}
+
 static int first_image(const bnact_plan *p, int group)
 {
     return (int)((int64_t)p->base.op.x.n * group / p->groups);
@@ -148,7 +154,7 @@ static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_s
     const op *o = &p->base.op;
     float *scale = at(a->scratch, p->a_at), *shift = at(a->scratch, p->b_at);
     for (int c = 0; c < o->x.c; c++) {
-        if (o->training)
+        if (by_batch(o))
             channel_from_batch(p, a, c, s);
         else
             channel_from_running(p, a, c, s);
@@ -219,7 +225,7 @@ static status bnact_forward(plan *base, const op_args *a)
 
 #pragma omp parallel
     {
-        if (o->training) {
+        if (by_batch(o)) {
 #pragma omp for schedule(static)
             for (int g = 0; g < p->groups; g++) batch_moments(p, a, x, g);
         }
@@ -285,18 +291,18 @@ static void gradient_sums(const bnact_plan *p, const op_args *a, const float *x,
 static void gradient_coefficients(const bnact_plan *p, const op_args *a, channel_stats s)
 {
     const op *o = &p->base.op;
-    const double m = (double)o->x.n * (double)p->pixels;
+    const double per = by_batch(o) ? 1 / ((double)o->x.n * (double)p->pixels) : 0; /* frozen: B = C = 0 */
     float *A = at(a->scratch, p->a_at), *B = at(a->scratch, p->b_at), *C = at(a->scratch, p->c_at);
     for (int c = 0; c < o->x.c; c++) {
         double sum_g, sum_gx, invstd = s.invstd[c], rest = s.mean_rest[c];
         total_sums(p, a, c, &sum_g, &sum_gx);
         double dgamma = invstd * (sum_gx - rest * sum_g), scale = a->param[0][c] * invstd;
-        double slope = -scale * invstd * dgamma / m;
+        double slope = -scale * invstd * dgamma * per;
         if (a->grad[0]) a->grad[0][c] = (float)dgamma;
         if (a->grad[1]) a->grad[1][c] = (float)sum_g;
         A[c] = (float)scale;
         B[c] = (float)slope;
-        C[c] = (float)(-scale * sum_g / m - slope * rest);
+        C[c] = (float)(-scale * sum_g * per - slope * rest);
     }
     for (int64_t c = o->x.c; c < padded_channels(p); c++) A[c] = B[c] = C[c] = 0;
 }

@@ -6,7 +6,7 @@
  *   x, y, z [N, C, H, W] (z, the shortcut of a residual block, may be absent); the rest [C].
  *   Training: mean and var over the m = N*H*W values of a channel. var divides by m to normalise and by
  *   m - 1 in the running estimate: running = (1 - momentum) * running + momentum * batch.
- *   Otherwise: mean and var are the running ones.
+ *   Otherwise, and where `frozen`: mean and var are the running ones, which do not depend on x.
  *
  * Source: [IS15] Ioffe & Szegedy 2015, Alg. 1 and 2; z: [He16] eq. 1.
  */
@@ -69,11 +69,12 @@ void ref_bnact_forward(const op *o, const op_args *a)
 #pragma omp parallel for
     for (int c = 0; c < X.c; c++) {
         channel_stats stats;
-        if (o->training) {
-            stats = saved[c] = batch_stats(o, a, c);
+        if (o->training && !d.frozen) {
+            stats = batch_stats(o, a, c);
         } else {
             stats = (channel_stats){ running_mean[c], 1 / sqrt((double)running_var[c] + d.eps) };
         }
+        if (o->training) saved[c] = stats;
         for (int n = 0; n < X.n; n++) {
             for (int64_t i = plane(X, n, c); i < plane(X, n, c) + HW; i++) {
                 const double xh = (x[i] - stats.mean) * stats.inv;
@@ -88,7 +89,8 @@ void ref_bnact_forward(const op *o, const op_args *a)
  *   dz = g          dbeta = sum g          dgamma = sum g * xh              (sums over the m values)
  *   dx = gamma * inv * (g - dbeta/m - xh * dgamma/m)
  *
- * The two last terms of dx are what x does through mean and through var: [IS15] sec. 3, simplified. */
+ * The two last terms of dx are what x does through mean and through var: [IS15] sec. 3, simplified. Frozen
+ * statistics do not move with x: there the two terms are left out. */
 void ref_bnact_backward(const op *o, const op_args *a)
 {
     const bnact_desc d = o->bnact;
@@ -118,7 +120,8 @@ void ref_bnact_backward(const op *o, const op_args *a)
             for (int64_t i = plane(X, n, c); i < plane(X, n, c) + HW; i++) {
                 const double g = act_backward(d.act, d.act ? y[i] : 0, dy[i]);
                 const double xh = (x[i] - mean) * inv;
-                if (dx) store(&dx[i], a->dx_add, gamma[c] * inv * (g - dbeta / m - xh * dgamma / m));
+                const double moved = d.frozen ? 0 : dbeta / m + xh * dgamma / m;
+                if (dx) store(&dx[i], a->dx_add, gamma[c] * inv * (g - moved));
                 if (dz) store(&dz[i], a->dz_add, g);
             }
         }

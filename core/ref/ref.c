@@ -29,7 +29,7 @@ static const char *ref_unsupported(backend *b, const op *o)
 {
     (void)b;
     if (o->type != F32) return "ref computes in f32 only";
-    if (o->kind == OP_BNACT && o->training && (int64_t)o->x.n * o->x.h * o->x.w < 2) {
+    if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2) {
         return "batch normalisation needs at least two values per channel";
     }
     return NULL;

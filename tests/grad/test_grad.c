@@ -139,9 +139,14 @@ static void batch_norm_add_activation(void **state)
 {
     (void)state;
     static const char *const problems[] = {
-        "bnact n2c3h5w5_none",     "bnact n2c3h5w5_relu",      "bnact n2c5h5w5_relu6",
-        "bnact n3c3h4w5_none_add", "bnact n2c17h3w5_relu_add", "bnact n2c5h5w5_relu6_add",
-        "bnact n7c2h1w1_none", /* after a pooled image */
+        "bnact n2c3h5w5_none",
+        "bnact n2c3h5w5_relu",
+        "bnact n2c5h5w5_relu6",
+        "bnact n3c3h4w5_none_add",
+        "bnact n2c17h3w5_relu_add",
+        "bnact n2c5h5w5_relu6_add",
+        "bnact n7c2h1w1_none",            /* after a pooled image */
+        "bnact n2c3h5w5_none_add_frozen", /* by the running statistics */
     };
     for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) assert_gradients(problems[i], plain);
 }
@@ -268,6 +273,17 @@ static void forget_the_mask(const op *o, opcheck_result *r)
     for (int64_t i = 0; i < r->n_x; i++) r->dz[i] = r->dy[i];
 }
 
+/* The other way round: frozen statistics do not move with x. */
+static void add_the_statistics(const op *o, opcheck_result *r)
+{
+    const int64_t HW = (int64_t)o->x.h * o->x.w, m = o->x.n * HW;
+    for (int c = 0; c < o->x.c; c++) {
+        double mean = 0;
+        for (int64_t j = 0; j < m; j++) mean += r->dx[(j / HW * o->x.c + c) * HW + j % HW] / (double)m;
+        for (int64_t j = 0; j < m; j++) r->dx[(j / HW * o->x.c + c) * HW + j % HW] -= (float)mean;
+    }
+}
+
 static void nan_in_dx(const op *o, opcheck_result *r)
 {
     (void)o;
@@ -292,6 +308,7 @@ static void the_check_catches_wrong_gradients(void **state)
         { "bnact n2c3h5w5_relu_add", flip_second_parameter },
         { "bnact n2c3h5w5_relu_add", forget_the_mask },
         { "bnact n2c3h5w5_none", forget_the_statistics },
+        { "bnact n2c3h5w5_none_frozen", add_the_statistics },
         { "linear n3c24h1w1_o10_relu", flip_dx },
         { "pool n2c3h6w6_max_k2s2p0", flip_dx },
         { "loss n5c10_s0.1", flip_dx },

@@ -4,41 +4,13 @@
 #include "../../core/file.h"
 #include "../../nets/checkpoint.h"
 #include "../scratch.h"
-
-#include <sys/wait.h>
+#include "python.h"
 
 enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32, SEED = 1, CASE_TRAIN = 0, CASE_EVAL = 1 };
 
-static const char *python(void)
-{
-    const char *given = getenv("PYTHON");
-    return given ? given : "/usr/bin/python3";
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
-}
-
-static void skip_without_torch(void)
-{
-    char command[512];
-    must(path_format(command, sizeof command, "%s -c 'import torch, numpy' 2>/dev/null", python()));
-    if (system(command) == 0) return;
-    printf("SKIPPED: no PyTorch for %s (python3-torch, python3-numpy)\n", python());
-    skip();
-}
-
-/* Runs compare_torch.py; what it finds goes to stdout. */
 static void compare_torch(const char *arguments)
 {
-    char command[1024];
-    must(path_format(command, sizeof command, "%s tests/peer/compare_torch.py %s %s", python(), arguments,
-                     scratch));
-    fflush(stdout);
-    int answer = system(command);
-    assert_true(WIFEXITED(answer));
-    assert_int_equal(WEXITSTATUS(answer), 0);
+    run_python("tests/peer/compare_torch.py", arguments);
 }
 
 static void write_names(const char *arch)

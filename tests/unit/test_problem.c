@@ -75,10 +75,10 @@ static void what_is_printed_is_read_back(void **state)
 {
     (void)state;
     static const char *const problems[] = {
-        "conv n2c6h5w7_o4k3s2p1g2b",  "conv n1c1h1w1_o1k1s1p0",   "bnact n2c17h5w5_relu_add",
-        "bnact n2c17h5w5_none_eval",  "pool n2c3h6w6_max_k2s2p0", "pool n2c3h6w6_avg_bf16",
-        "linear n3c24h1w1_o10_relu6", "dropout n2c24h1w1_p0.5",   "shortcut n2c16h6w6_o32s2",
-        "loss n5c10_s0.125_eval",
+        "conv n2c6h5w7_o4k3s2p1g2b", "conv n1c1h1w1_o1k1s1p0",          "bnact n2c17h5w5_relu_add",
+        "bnact n2c17h5w5_none_eval", "bnact n2c17h5w5_relu_add_frozen", "pool n2c3h6w6_max_k2s2p0",
+        "pool n2c3h6w6_avg_bf16",    "linear n3c24h1w1_o10_relu6",      "dropout n2c24h1w1_p0.5",
+        "shortcut n2c16h6w6_o32s2",  "loss n5c10_s0.125_eval",
     };
     for (size_t i = 0; i < N_OF(problems); i++) {
         const op o = parsed(problems[i]);

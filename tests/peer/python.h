@@ -1,0 +1,40 @@
+/* tests/peer/python.h -- running the Python half of a test; include after ../scratch.h. */
+#ifndef CLEAVE_TESTS_PYTHON_H
+#define CLEAVE_TESTS_PYTHON_H
+
+#include "../../core/file.h"
+
+#include <sys/wait.h>
+
+static const char *python_program(void)
+{
+    const char *given = getenv("PYTHON");
+    return given ? given : "/usr/bin/python3";
+}
+
+static void must(status st)
+{
+    if (st != OK) fail_msg("%s", status_message());
+}
+
+static void skip_without_torch(void)
+{
+    char command[512];
+    must(path_format(command, sizeof command, "%s -c 'import torch, numpy' 2>/dev/null", python_program()));
+    if (system(command) == 0) return;
+    printf("SKIPPED: no PyTorch for %s (python3-torch, python3-numpy)\n", python_program());
+    skip();
+}
+
+/* Runs "SCRIPT ARGUMENTS SCRATCH"; what it finds goes to stdout. */
+static void run_python(const char *script, const char *arguments)
+{
+    char command[1024];
+    must(path_format(command, sizeof command, "%s %s %s %s", python_program(), script, arguments, scratch));
+    fflush(stdout);
+    int answer = system(command);
+    assert_true(WIFEXITED(answer));
+    assert_int_equal(WEXITSTATUS(answer), 0);
+}
+
+#endif
