@@ -2,6 +2,7 @@
  * only if it is of these weights and these settings, as far as the file tells. */
 #include "curve.h"
 #include "../core/file.h"
+#include "../core/lock.h"
 #include "../core/log.h"
 #include "../graph/analysis.h"
 #include "../nets/fit.h"
@@ -72,8 +73,10 @@ static status analyse(const config *cfg, const char *checkpoint, const char *dir
     net *n = NULL;
     analyser *a = NULL;
     analysis result = { 0 };
+    dir_lock lock = { 0 };
     st_file f = { 0 };
     TRY(st_open(checkpoint, &f));
+    TRY(lock_take(dir, true, &lock));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     TRY(backend_open(cfg->device, cfg->threads, &b, NULL, 0));
     log_info("analysing %s on %s", checkpoint, b->description);
@@ -89,6 +92,7 @@ out:
     net_free(n);
     backend_close(b);
     st_close(&f);
+    lock_release(&lock);
     return st;
 }
 
@@ -109,6 +113,27 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
     } else {
         TRY(analyse(cfg, checkpoint, dir, test, out));
     }
+out:
+    cJSON_Delete(found);
+    net_free(n);
+    return st;
+}
+
+status curve_read(const config *cfg, const char *dir, cJSON **out)
+{
+    status st = OK;
+    cJSON *found = NULL;
+    net *n = NULL;
+    char path[4096];
+    TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
+    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(read_json(path, &found));
+    if (!found) FAIL(ERR_DATA, "%s: not JSON", path);
+    if (!is_text(found, "arch", cfg->net.arch) || !has_units(found, n, cfg->prune.metric))
+        FAIL(ERR_DATA, "%s: not an analysis of this %s: units are missing in it", path, cfg->net.arch);
+    log_info("using %s", path);
+    *out = found;
+    found = NULL;
 out:
     cJSON_Delete(found);
     net_free(n);

@@ -1,5 +1,6 @@
 /* tools/analyze.c -- analyze RUN|CKPT: how far the classes have come apart at each layer. */
 #include "../core/file.h"
+#include "../core/lock.h"
 #include "../core/log.h"
 #include "../graph/analysis.h"
 #include "../nets/checkpoint.h"
@@ -9,13 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool no_pictures;
+static bool no_pictures, wait_given;
+static const char *into;
 static const cli_option options[] = {
     { "--no-pictures", NULL, "write numbers only", &no_pictures, NULL },
+    { "--into", "DIR", "write here instead, so that several analyses of a run stand side by side", NULL, &into },
+    { "--wait", NULL, "if another process writes there, wait until it has finished", &wait_given, NULL },
 };
 static const cli_tool tool = {
     .name = "analyze",
-    .synopsis = "RUN|CKPT [key=value ...] [--no-pictures]",
+    .synopsis = "RUN|CKPT [key=value ...] [--no-pictures] [--into DIR] [--wait]",
     .about =
         "Measures at each layer of a trained net how similar the test images are, and how well the graph\n"
         "of the most similar ones splits into the classes: M [Yang et al. 2023], Q [Lu et al. 2022].\n"
@@ -25,7 +29,7 @@ static const cli_tool tool = {
                 "  analyze runs/demo-1a2b3c4d-s0 analysis.hooks=conv analysis.norm=literal\n"
                 "  analyze resnet20.safetensors net.arch=resnet20 analysis.memory=2G --json\n",
     .options = options,
-    .n_options = 1,
+    .n_options = 3,
     .needs_subject = true,
 };
 
@@ -38,6 +42,7 @@ typedef struct session { /* everything one analysis needs, released at once */
     net *net;
     analyser *analyser;
     analysis result;
+    dir_lock lock;
 } session;
 
 static void close_session(session *s)
@@ -48,6 +53,7 @@ static void close_session(session *s)
     dataset_free(&s->test);
     backend_close(s->device);
     config_free(s->cfg);
+    lock_release(&s->lock);
 }
 
 static int batch_size(const session *s)
@@ -78,6 +84,7 @@ out:
 
 static status analysis_dir(const session *s, char *out, size_t bytes)
 {
+    if (into) return path_format(out, bytes, "%s", into);
     if (*s->subject.run) return path_format(out, bytes, "%s/analysis", s->subject.run);
     return path_format(out, bytes, "%s/%s-analysis", s->cfg->out, s->subject.name);
 }
@@ -112,7 +119,7 @@ static status run(session *s)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(analysis_dir(s, dir, sizeof dir));
-    TRY(file_make_dirs(dir)); /* before the work: a folder that cannot be made is said at once */
+    TRY(lock_take(dir, wait_given, &s->lock)); /* before the work: a folder that cannot be made is said at once */
     TRY(prepare(s));
     TRY(analysis_run(s->analyser, 0, batch_size(s), &s->test, s->subject.checkpoint, &s->result));
     TRY(analysis_write(&s->result, dir, !no_pictures));

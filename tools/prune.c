@@ -1,5 +1,6 @@
 /* tools/prune.c -- prune RUN|CKPT: cuts the units that no longer separate the classes, then fine-tunes. */
 #include "../core/file.h"
+#include "../core/lock.h"
 #include "../core/log.h"
 #include "../core/stop.h"
 #include "../prune/accuracy.h"
@@ -13,13 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool dry_run;
+static bool dry_run, wait_given;
+static const char *analysis_given;
 static const cli_option options[] = {
     { "--dry-run", NULL, "say what would go and what it saves; train nothing", &dry_run, NULL },
+    { "--analysis", "DIR", "decide by DIR/analysis.json instead, as it is", NULL, &analysis_given },
+    { "--wait", NULL, "if another process works in the new run, wait until it has finished", &wait_given, NULL },
 };
 static const cli_tool tool = {
     .name = "prune",
-    .synopsis = "RUN|CKPT [key=value ...] [--dry-run]",
+    .synopsis = "RUN|CKPT [key=value ...] [--dry-run] [--analysis DIR] [--wait]",
     .about = "Finds the units of a trained net that no longer pull the classes apart (Criterion I of\n"
              "[Yang23], on the curve of RUN/analysis/analysis.json, which is made if missing), takes them\n"
              "out, and fine-tunes what is left in a new run OUT/NAME-pruned-HASH-sSEED; the result is its\n"
@@ -31,7 +35,7 @@ static const cli_tool tool = {
                 "  prune runs/demo-1a2b3c4d-s0 prune.metric=lu prune.max_cut=2\n"
                 "  prune runs/demo-1a2b3c4d-s0 'net.remove=[layer3.1, layer3.2]'\n",
     .options = options,
-    .n_options = 1,
+    .n_options = 3,
     .needs_subject = true,
 };
 
@@ -46,6 +50,7 @@ typedef struct session { /* everything one prune needs, released at once */
     net *net; /* the parent's graph, never compiled */
     choice choice;
     rundir run;
+    dir_lock lock; /* on the new run */
 } session;
 
 static void close_session(session *s)
@@ -57,6 +62,7 @@ static void close_session(session *s)
     config_free(s->pruned);
     config_free(s->asked);
     config_free(s->parent);
+    lock_release(&s->lock);
 }
 
 static bool starts_with(const char *text, const char *start)
@@ -94,7 +100,9 @@ static status prepare(session *s)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(read_configs(s));
     const config *c = s->parent;
-    if (*s->subject.run)
+    if (analysis_given)
+        TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s", analysis_given));
+    else if (*s->subject.run)
         TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s/analysis", s->subject.run));
     else
         TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s/%s-analysis", c->out, s->subject.name));
@@ -110,6 +118,9 @@ static status choose(session *s)
     bool anew = has_override(s->args, "analysis.") || has_override(s->args, "data.");
     if (s->asked) {
         TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
+    } else if (analysis_given) {
+        TRY(curve_read(s->parent, s->analysis_dir, &analysis));
+        TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
     } else {
         TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, anew, &s->test, &analysis));
         TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
@@ -226,6 +237,7 @@ static status prune(session *s)
     TRY(finetune_config(s->parent, s->subject.checkpoint, &s->choice, &s->pruned));
     TRY(rundir_path(s->pruned, &s->run));
     TRY(rundir_file(&s->run, "prune.json", finished, sizeof finished));
+    if (!dry_run) TRY(lock_take(s->run.path, wait_given, &s->lock));
     if (!dry_run && file_exists(finished)) {
         TRY(show_finished(s, finished));
         goto out;

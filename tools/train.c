@@ -1,5 +1,6 @@
 /* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume]: from images to a run directory. */
 #include "../core/file.h"
+#include "../core/lock.h"
 #include "../core/log.h"
 #include "../core/stop.h"
 #include "../graph/analysis.h"
@@ -10,19 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool resume_given;
+static bool resume_given, wait_given;
 static const cli_option options[] = {
     { "--resume", NULL, "go on from the run's last checkpoint, to the same bits as an uninterrupted run", &resume_given, NULL },
+    { "--wait", NULL, "if another process works in the run directory, wait until it has finished", &wait_given, NULL },
 };
 static const cli_tool tool = {
     .name = "train",
-    .synopsis = "CONFIG.yaml [key=value ...] [--resume]",
+    .synopsis = "CONFIG.yaml [key=value ...] [--resume] [--wait]",
     .about = "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best and last\n"
              "checkpoint, metrics and configuration. The same configuration is the same directory.",
     .examples = "  train configs/demo.yaml\n"
                 "  train configs/resnet20.yaml train.epochs=30 seed=1\n"
                 "  train configs/resnet20.yaml --resume\n",
-    .options = options, .n_options = 1, .needs_subject = true,
+    .options = options, .n_options = 2, .needs_subject = true,
 };
 
 typedef struct session { /* everything one training needs, released at once */
@@ -33,6 +35,7 @@ typedef struct session { /* everything one training needs, released at once */
     net *net;
     analyser *analyser;
     rundir run;
+    dir_lock lock;
 } session;
 
 static void close_session(session *s)
@@ -43,6 +46,7 @@ static void close_session(session *s)
     dataset_free(&s->test);
     backend_close(s->device);
     config_free(s->cfg);
+    lock_release(&s->lock);
 }
 
 /* A run directory that holds a training already: finished (*done), to be resumed, or an error that says how. */
@@ -135,13 +139,14 @@ static status train(session *s)
     fit_result result;
     TRY(config_load(s->args->subject, s->args->overrides, s->args->n_overrides, &s->cfg));
     TRY(rundir_path(s->cfg, &s->run));
+    stop_install();
+    TRY(lock_take(s->run.path, wait_given, &s->lock));
     TRY(look_at_run(s, &finished, &state));
     if (finished) {
         log_info("this training is finished");
         TRY(print_result(s, &state));
         goto out;
     }
-    stop_install();
     TRY(prepare(s));
     fit_job job = { .cfg = s->cfg, .net = s->net, .train = &s->train, .test = &s->test, .run = &s->run, .resume = resume_given,
                     .after_epoch = s->cfg->analysis.every ? analyse_epoch : NULL, .ctx = s };
