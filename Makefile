@@ -85,6 +85,8 @@ clean: ; rm -rf $(B) $(BIN)            ## remove what was built
 list:                                  ## this list
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 24
 
+include tools/install.mk
+
 # ---- rules ----
 
 define archive

@@ -105,6 +105,16 @@ status config_yaml(const config *, char **out);
 /* One line a key, with default and meaning: for --help. */
 void config_print_keys(FILE *);
 
+/* What is known about one key, for whoever writes about all of them. Points to constants. */
+enum { CONFIG_MAX_CHOICES = 8 };
+typedef struct config_key_info {
+    const char *name, *preset, *help; /* "train.epochs", "150" (YAML), "passes over the training images" */
+    const char *choice[CONFIG_MAX_CHOICES]; /* "step", "cosine", ...; true, false of a switch */
+    int n_choices;                          /* 0: numbers or text */
+} config_key_info;
+/* The index-th key, from 0, in the order of --help; false beyond the last. */
+bool config_key_describe(int index, config_key_info *out);
+
 /* 8 hexadecimal digits (and NUL) that stand for what decides the weights: net, data, train, precision.
  * Not name, seed, device, threads, out, analysis, prune: these do not change which training it is. */
 status config_hash(const config *, char out[9]);

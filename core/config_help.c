@@ -133,6 +133,21 @@ void config_key_suggest(const char *unknown, char *out, size_t bytes)
     if (n == 0) append(out, bytes, "--help lists the keys");
 }
 
+bool config_key_describe(int index, config_key_info *out)
+{
+    if (index < 0 || index >= CONFIG_KEYS) return false;
+    const config_key *key = &config_keys[index];
+    const cyaml_schema_value_t *type = &key->field.value;
+    *out = (config_key_info){ .name = key->field.key, .preset = key->preset, .help = key->help };
+    if (type->type == CYAML_BOOL) {
+        out->choice[out->n_choices++] = "true";
+        out->choice[out->n_choices++] = "false";
+    }
+    for (uint32_t i = 0; type->type == CYAML_ENUM && i < type->enumeration.count; i++)
+        if (out->n_choices < CONFIG_MAX_CHOICES) out->choice[out->n_choices++] = type->enumeration.strings[i].str;
+    return true;
+}
+
 void config_print_keys(FILE *f)
 {
     for (int i = 0; i < CONFIG_KEYS; i++) {

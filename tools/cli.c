@@ -5,6 +5,7 @@
 #include "../core/log.h"
 #include "../core/threads.h"
 #include "../nets/checkpoint.h"
+#include "cli_text.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 
 /* What each tool understands besides its own options. */
 typedef struct common {
-    bool help, debug;
+    bool debug;
+    cli_printer print; /* instead of working: --help and its kin */
 } common;
 
 static bool is_setting(const char *arg)
@@ -24,14 +26,15 @@ static bool is_setting(const char *arg)
 
 static bool parse_common(const char *arg, cli *c, common *own)
 {
-    if (strcmp(arg, "--json") == 0)
+    cli_printer print = cli_text_printer(arg);
+    if (print)
+        own->print = print;
+    else if (strcmp(arg, "--json") == 0)
         c->json = true;
     else if (strcmp(arg, "--quiet") == 0)
         c->quiet = true;
     else if (strcmp(arg, "--debug") == 0)
         own->debug = true;
-    else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
-        own->help = true;
     else
         return false;
     return true;
@@ -78,28 +81,12 @@ out:
     return st;
 }
 
-static void print_option(const char *name, const char *argument, const char *help)
+/* What the user called it: installed tools carry a prefix. */
+static const char *program_of(const cli_tool *tool, char **argv)
 {
-    char left[64];
-    snprintf(left, sizeof left, "%s%s%s", name, argument ? " " : "", argument ? argument : "");
-    printf("  %-16s %s\n", left, help);
-}
-
-static void print_help(const cli_tool *tool)
-{
-    printf("usage: %s %s\n\n%s\n\noptions:\n", tool->name, tool->synopsis, tool->about);
-    for (int i = 0; i < tool->n_options; i++)
-        print_option(tool->options[i].name, tool->options[i].argument, tool->options[i].help);
-    print_option("--json", NULL, "the result as JSON on stdout; messages stay on stderr");
-    print_option("--quiet", NULL, "no messages but errors");
-    print_option("--debug", NULL, "more messages, and where an error arose");
-    print_option("--help", NULL, "this text");
-    if (tool->examples && *tool->examples) printf("\nexamples:\n%s", tool->examples);
-    printf(
-        "\nexit codes: 0 ok, 1 run-time failure, 2 usage or configuration, 3 data, 4 diverged (NaN, Inf),\n"
-        "75 stopped by a signal, state saved: --resume goes on\n"
-        "\nkey=value sets a configuration key; values are YAML, lists are [a,b]. The keys and defaults:\n");
-    config_print_keys(stdout);
+    if (!argv[0] || !*argv[0]) return tool->name;
+    const char *slash = strrchr(argv[0], '/');
+    return slash ? slash + 1 : argv[0];
 }
 
 status cli_parse(const cli_tool *tool, int argc, char **argv, cli *out, bool *done)
@@ -116,8 +103,8 @@ status cli_parse(const cli_tool *tool, int argc, char **argv, cli *out, bool *do
         else
             TRY(parse_positional(tool, argv[i], out));
     }
-    if (own.help) {
-        print_help(tool);
+    if (own.print) {
+        own.print(tool, program_of(tool, argv));
         if (fflush(stdout) != 0) FAIL(ERR_RUNTIME, "cannot write to stdout");
         *done = true;
         goto out;

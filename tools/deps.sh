@@ -6,7 +6,7 @@ set -euo pipefail
 
 declare -A packages=(
     [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libstb-dev libcairo2-dev gnuplot-nox fonts-dejavu-core"
-    [test]="libcmocka-dev bats python3 python3-numpy curl wget"
+    [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh"
     [peer]="python3-torch python3-networkx"
 )
 

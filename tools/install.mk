@@ -1,0 +1,39 @@
+# tools/install.mk -- make install, make uninstall: what goes where. tools/install.sh does the work.
+#
+#   make install PREFIX=/usr/local DESTDIR=            programs are called cleave-train, cleave-analyze, ...
+#   make install PROGRAM_PREFIX=                       ... without "cleave-"
+#
+# Manual pages and completions come from the programs themselves, so a new tools/NAME.c has them too.
+# libcleave.a holds every part in one archive; PUBLIC_HEADERS are the interface that a program of your own
+# may use (`pkg-config --cflags --libs cleave`). The other headers may change at any time.
+VERSION        := 0.1.0
+PREFIX         ?= /usr/local
+BINDIR         ?= $(PREFIX)/bin
+LIBDIR         ?= $(PREFIX)/lib
+INCLUDEDIR     ?= $(PREFIX)/include
+DATADIR        ?= $(PREFIX)/share
+PROGRAM_PREFIX ?= cleave-
+
+PUBLIC_HEADERS := \
+    $(addprefix core/,status.h log.h progress.h stop.h file.h rng.h config.h safetensors.h tensor.h op.h backend.h rundir.h) \
+    layers/layer.h \
+    $(addprefix nets/,net.h checkpoint.h fit.h) \
+    $(addprefix data/,dataset.h augment.h loader.h) \
+    $(addprefix graph/,analysis.h features.h gram.h histogram.h edges.h modularity.h ring.h plots.h) \
+    $(addprefix prune/,accuracy.h criterion.h choose.h cost.h curve.h surgery.h finetune.h report.h)
+
+.PHONY: install uninstall
+install: build                         ## install programs, manual pages, completions, the library (PREFIX, DESTDIR)
+	@$(MAKE) --no-print-directory $(B)/libcleave.a
+	@$(INSTALL_ENV) tools/install.sh install $(TOOLS)
+
+uninstall:                             ## remove what `make install` with the same PREFIX and DESTDIR has put there
+	@$(INSTALL_ENV) tools/install.sh uninstall
+
+INSTALL_ENV = BIN="$(BIN)" B="$(B)" VERSION="$(VERSION)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" \
+    LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" PROGRAM_PREFIX="$(PROGRAM_PREFIX)" \
+    PUBLIC_HEADERS="$(PUBLIC_HEADERS)" PKGS="$(PKGS)" LINK_LIBS="$(filter-out $(shell pkg-config --libs $(PKGS)),$(LDLIBS))"
+
+# One archive of all parts. ar's script, since members of different parts have the same names.
+$(B)/libcleave.a: $(LIBS)
+	@rm -f $@; { echo "create $@"; printf 'addlib %s\n' $^; echo save; echo end; } | ar -M

@@ -1,0 +1,91 @@
+#!/bin/bash
+# tools/install.sh install TOOL ... | uninstall -- called by make (tools/install.mk), which sets the variables.
+#
+# Every file put in place is noted in DATADIR/cleave/installed; uninstall removes exactly these.
+set -euo pipefail
+: "${DESTDIR?}" "${BINDIR:?}" "${LIBDIR:?}" "${INCLUDEDIR:?}" "${DATADIR:?}" "${PROGRAM_PREFIX?}"
+list=$DATADIR/cleave/installed
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# put MODE SOURCE TARGET: installs one file and notes it.
+put() {
+    install -D -m "$1" "$2" "$DESTDIR$3"
+    echo "$3" >>"$work/installed"
+}
+
+# say OPTION TOOL: what an installed program would print; it learns its name from argv[0].
+say() {
+    local program=$PROGRAM_PREFIX$2
+    (exec -a "$program" "$BIN/$2" "$1") >"$work/text"
+}
+
+put_tool() {
+    local program=$PROGRAM_PREFIX$1
+    put 755 "$BIN/$1" "$BINDIR/$program"
+    say --man "$1"
+    gzip -9n <"$work/text" >"$work/page"
+    put 644 "$work/page" "$DATADIR/man/man1/$program.1.gz"
+    say --completion-bash "$1"
+    put 644 "$work/text" "$DATADIR/bash-completion/completions/$program"
+    say --completion-zsh "$1"
+    put 644 "$work/text" "$DATADIR/zsh/site-functions/_$program"
+}
+
+put_pkg_config() {
+    cat >"$work/cleave.pc" <<EOF
+prefix=$PREFIX
+libdir=$LIBDIR
+includedir=$INCLUDEDIR
+
+Name: cleave
+Description: CNNs trained from scratch, watched layer by layer, pruned where a layer no longer helps
+Version: $VERSION
+Requires: $PKGS
+Cflags: -I\${includedir}/cleave
+Libs: -L\${libdir} -lcleave $LINK_LIBS -fopenmp
+EOF
+    put 644 "$work/cleave.pc" "$LIBDIR/pkgconfig/cleave.pc"
+}
+
+install_all() {
+    local tool header file
+    uninstall_all
+    : >"$work/installed"
+    for tool in "$@"; do put_tool "$tool"; done
+    put 644 "$B/libcleave.a" "$LIBDIR/libcleave.a"
+    for header in $PUBLIC_HEADERS; do put 644 "$header" "$INCLUDEDIR/cleave/$header"; done
+    put_pkg_config
+    # What the programs find by themselves: the plugin beside a library, stored tensors for selftest.
+    if [ -e "$BIN/libcleave_cuda.so" ]; then put 755 "$BIN/libcleave_cuda.so" "$LIBDIR/cleave/libcleave_cuda.so"; fi
+    for file in tests/golden/*.safetensors; do put 644 "$file" "$DATADIR/cleave/golden/${file##*/}"; done
+    git ls-files configs docs README.md >"$work/shared" 2>/dev/null ||
+        find configs docs README.md -type f >"$work/shared"
+    while read -r file; do put 644 "$file" "$DATADIR/doc/cleave/$file"; done <"$work/shared"
+    put 644 "$work/installed" "$list"
+    echo "install: $# programs, $(wc -l <"$work/installed") files in ${DESTDIR}$PREFIX; make uninstall removes them"
+}
+
+# Removes the files, then the folders of Cleave's own that are empty.
+uninstall_all() {
+    local file folder
+    [ -e "$DESTDIR$list" ] || return 0
+    while read -r file; do rm -f "$DESTDIR$file"; done <"$DESTDIR$list"
+    rm -f "$DESTDIR$list"
+    for folder in "$INCLUDEDIR/cleave" "$LIBDIR/cleave" "$DATADIR/cleave" "$DATADIR/doc/cleave"; do
+        [ ! -d "$DESTDIR$folder" ] || find "$DESTDIR$folder" -depth -type d -empty -delete
+    done
+}
+
+case ${1:-} in
+install) shift; install_all "$@" ;;
+uninstall)
+    [ -e "$DESTDIR$list" ] || { echo "uninstall: nothing of Cleave is installed in ${DESTDIR}$PREFIX"; exit 0; }
+    uninstall_all
+    echo "uninstall: removed from ${DESTDIR}$PREFIX"
+    ;;
+*) echo "usage: tools/install.sh install TOOL ... | uninstall" >&2; exit 2 ;;
+esac
