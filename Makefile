@@ -37,7 +37,7 @@ TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
 UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
 TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps deps-test build demo test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
+.PHONY: all deps deps-test build demo bench test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
 all: build
@@ -52,6 +52,9 @@ deps-test: deps
 
 demo: build                            ## the main job on generated images: train, analyze, prune, fine-tune (5 minutes)
 	@BIN=$(BIN) tools/demo.sh
+
+bench: build                           ## images/s of the nets beside the convolutions alone, and beside PyTorch
+	@BIN=$(BIN) tools/bench.sh
 
 test: deps-test                        ## build and run every test
 	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(TESTS)

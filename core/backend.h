@@ -21,15 +21,15 @@ typedef struct backend backend;
 typedef struct plan plan; /* one op, planned for one shape; each backend has its own struct */
 
 typedef struct op_needs {
-    size_t scratch; /* dead after each call; shared by all plans */
-    size_t saved;   /* written by forward, read by backward of the same step */
-    size_t packed;  /* lives as long as the plan: parameters in the plan's own layout */
+    size_t scratch;              /* dead after each call; shared by all plans */
+    size_t saved;                /* written by forward, read by backward of the same step */
+    size_t packed;               /* lives as long as the plan: parameters in the plan's own layout */
     bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
 } op_needs;
 
 typedef struct loss_stats {
-    double loss;             /* sum over rows, not mean */
-    int64_t correct, rows;   /* top-1: the first greatest logit */
+    double loss;           /* sum over rows, not mean */
+    int64_t correct, rows; /* top-1: the first greatest logit */
 } loss_stats;
 
 typedef struct op_args {
@@ -45,6 +45,19 @@ typedef struct op_args {
     const int32_t *label; /* loss only: [N], -1 = ignore this row */
     loss_stats *stats;    /* loss only: forward adds to it */
 } op_args;
+
+/* Kinds of work that tools/bench.c tells apart. */
+typedef enum work_kind {
+    WORK_OTHER,
+    WORK_CONV, /* convolutions and linear layers */
+    WORK_BN,   /* BN with its addition and activation */
+    WORK_ELEMENTWISE,
+    WORK_REORDER, /* between layouts */
+    WORK_OPTIMIZER,
+    WORK_KINDS
+} work_kind;
+
+typedef struct ceiling ceiling; /* the fastest convolutions that the backend's library has; its own struct */
 
 /* What changes from step to step. A backend keeps it where its operations read it. */
 typedef struct step_scalars {
@@ -93,6 +106,19 @@ struct backend {
      * The tiles of the similarity matrix: [Yang23] eq. 6. */
     status (*gemm_nt)(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       int64_t ldb, float *c, int64_t ldc);
+
+    /* ---- measuring; a backend may leave all of it NULL ---- */
+
+    double *work; /* set by the caller: [WORK_KINDS] seconds, which the backend adds to while it works */
+
+    /* Times every algorithm and layout of the library for each direction of each convolution and keeps the
+     * fastest. Equal ones are timed once; the first reads images, so nobody wants its dx. No BN, no reorder:
+     * with these kernels no training step can be faster. */
+    status (*ceiling_open)(backend *, const op *convs, int n, ceiling **out);
+    /* Runs them once: seconds of all forward, backward-data and backward-weights convolutions, and the rate
+     * of the library's best product of large matrices of the convolutions' type, f32 out. */
+    status (*ceiling_run)(ceiling *, double seconds[3], double *gemm_gflops);
+    void (*ceiling_close)(ceiling *); /* NULL is harmless */
 };
 
 /* Opens "ref", "cpu", "auto" (the fastest device that works; *why says which and why).

@@ -17,11 +17,11 @@ static int max_int(int a, int b) { return a > b ? a : b; }
 
 /* ---- plans ---- */
 
-static op op_for(const net *n, const net_node *node, net_case which)
+static op op_for(const net_node *node, net_case which, dtype activations)
 {
     op o = node->op;
     o.training = which.training;
-    o.type = n->type;
+    o.type = activations;
     o.x.n = o.y.n = which.batch;
     if (o.kind == OP_LOSS && (!which.training || which.frozen)) o.loss.smoothing = 0;
     if (o.kind == OP_DROPOUT && which.frozen) o.dropout.p = 0;
@@ -29,12 +29,19 @@ static op op_for(const net *n, const net_node *node, net_case which)
     return o;
 }
 
+bool net_op(const net *n, int index, net_case which, dtype activations, op *out)
+{
+    if (index >= n->n_nodes) return false;
+    *out = op_for(&n->node[index], which, activations);
+    return true;
+}
+
 static status plan_nodes(net *n, net_compiled_case *c)
 {
     status st = OK;
     TRY_ALLOC(c->node, calloc((size_t)n->n_nodes, sizeof *c->node));
     for (int i = 0; i < n->n_nodes; i++) {
-        op o = op_for(n, &n->node[i], c->which);
+        op o = op_for(&n->node[i], c->which, n->type);
         const char *why = n->device->unsupported(n->device, &o);
         if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", n->device->name, n->arch, why);
         TRY(n->device->plan(n->device, &o, &c->node[i].plan, &c->node[i].needs));

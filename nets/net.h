@@ -95,6 +95,9 @@ typedef struct net_case {
 /* May be called once per net. `b` must outlive the net. */
 status net_compile(net *, backend *b, dtype activations, const net_case *cases, int n_cases);
 
+/* Operation `index`, in the order of the forward pass, as that case runs it; false past the last. */
+bool net_op(const net *, int index, net_case which, dtype activations, op *out);
+
 typedef struct net_memory { size_t param, act, saved, scratch, packed; } net_memory; /* bytes */
 net_memory net_memory_used(const net *);
 

@@ -218,8 +218,8 @@ static status bnact_forward(plan *base, const op_args *a)
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
-    const float *x = layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
-    const float *z = o->bnact.add ? layout_in(o->x, a->z, LANES, at(a->scratch, p->z_at)) : NULL;
+    const float *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
+    const float *z = o->bnact.add ? layout_in(base, o->x, a->z, LANES, at(a->scratch, p->z_at)) : NULL;
     float *y = p->plain ? (float *)x : a->y; /* a converted copy is overwritten in place */
     channel_stats s = stats_in(p, o->training ? a->saved : a->scratch);
 
@@ -234,7 +234,7 @@ static status bnact_forward(plan *base, const op_args *a)
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < planes; i++) normalise(p, a, i, x, z, y, s);
     }
-    layout_finish(o->y, y, a->y, LANES, false);
+    layout_finish(base, o->y, y, a->y, LANES, false);
     return OK;
 }
 
@@ -338,8 +338,8 @@ static status bnact_backward(plan *base, const op_args *a)
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
-    const float *x = layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
-    const float *dy = layout_in(o->y, a->dy, LANES, at(a->scratch, p->z_at));
+    const float *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
+    const float *dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->z_at));
     /* Converted copies are overwritten in place: dx over x, dz over dy. */
     const gradients to = { .dx = p->plain && a->dx ? (float *)x : a->dx,
                            .dz = p->plain && a->dz ? (float *)dy : a->dz,
@@ -358,8 +358,8 @@ static status bnact_backward(plan *base, const op_args *a)
             for (int64_t i = 0; i < planes; i++) gradient(p, a, i, x, dy, to, s);
         }
     }
-    if (to.dx) layout_finish(o->x, to.dx, a->dx, LANES, a->dx_add);
-    if (to.dz) layout_finish(o->x, to.dz, a->dz, LANES, a->dz_add);
+    if (to.dx) layout_finish(base, o->x, to.dx, a->dx, LANES, a->dx_add);
+    if (to.dz) layout_finish(base, o->x, to.dz, a->dz, LANES, a->dz_add);
     return OK;
 }
 
@@ -374,7 +374,7 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
     p->pixels = (int64_t)o->x.h * o->x.w;
     p->plain = layout_block(o->x) != LANES;
-    p->streamed = layout_bytes(o->x, LANES) >= STREAMED_BYTES;
+    p->streamed = layout_bytes(o->x, (layout){ LANES, o->type }) >= STREAMED_BYTES;
 
     const size_t per_channel = sizeof(float) * (size_t)padded_channels(p);
     /* First in its buffer: saved in training, scratch otherwise. */
@@ -391,8 +391,8 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->b_at = cpu_reserve(&needs->scratch, per_channel);
     p->c_at = cpu_reserve(&needs->scratch, per_channel);
     if (p->plain) {
-        p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
-        p->z_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
+        p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
+        p->z_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
     }
 out:
     return st;

@@ -219,11 +219,11 @@ static status conv_forward(plan *base, const op_args *a)
     const op *o = &base->op;
     const void *w;
     TRY(current_weights(p, &p->w_forward, a, &w));
-    const float *x = layout_in(o->x, a->x, p->x_block, at(a->scratch, p->x_at));
-    float *y = layout_out(o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const float *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
+    float *y = layout_out(&p->base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
     TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
                  at(a->scratch, p->scratchpad_at)));
-    layout_finish(o->y, y, a->y, LANES, false);
+    layout_finish(&p->base, o->y, y, a->y, LANES, false);
 out:
     return st;
 }
@@ -233,7 +233,7 @@ static status run_backward_weights(conv_plan *p, const op_args *a, const float *
     status st = OK;
     const op *o = &p->base.op;
     void *scratchpad = at(a->scratch, p->scratchpad_at);
-    const float *x = layout_in(o->x, a->x, p->x_block, at(a->scratch, p->x_at));
+    const float *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
     void *dw = p->dw_reordered ? at(a->scratch, p->dw_at) : a->grad[0];
     void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
     TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
@@ -248,10 +248,10 @@ static status run_backward_data(conv_plan *p, const op_args *a, const float *dy)
     const op *o = &p->base.op;
     const void *w;
     TRY(current_weights(p, &p->w_data, a, &w));
-    float *dx = layout_out(o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+    float *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
     TRY(prim_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
                  at(a->scratch, p->scratchpad_at)));
-    layout_finish(o->x, dx, a->dx, LANES, a->dx_add);
+    layout_finish(&p->base, o->x, dx, a->dx, LANES, a->dx_add);
 out:
     return st;
 }
@@ -260,7 +260,7 @@ static status conv_backward(plan *base, const op_args *a)
 {
     status st = OK;
     conv_plan *p = (conv_plan *)base;
-    const float *dy = layout_in(base->op.y, a->dy, LANES, at(a->scratch, p->y_at));
+    const float *dy = layout_in(&p->base, base->op.y, a->dy, LANES, at(a->scratch, p->y_at));
     if (a->grad[0]) TRY(run_backward_weights(p, a, dy));
     if (a->dx) TRY(run_backward_data(p, a, dy));
 out:
@@ -304,8 +304,9 @@ status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     }
     /* x: the converted input, or dx before it is stored or added. */
     if (o->training || layout_block(o->x) != p->x_block)
-        p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
-    if (layout_block(o->y) != LANES) p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, LANES));
+        p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
+    if (layout_block(o->y) != LANES)
+        p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
     p->scratchpad_at = cpu_reserve(&needs->scratch, largest_scratchpad(p));
     *out = base;
 out:

@@ -1,6 +1,8 @@
 /* core/cpu/cpu.c -- the backend's table: opening, planning, memory. */
 #include "cpu.h"
 
+#include "../progress.h"
+
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,13 +62,43 @@ static void cpu_plan_free(plan *p)
     free(p);
 }
 
+work_kind cpu_work(cpu *c, work_kind kind)
+{
+    const work_kind before = c->working;
+    if (!c->base.work) return before;
+    const double now = time_now();
+    if (before != WORK_OTHER) c->base.work[before] += now - c->since;
+    c->since = now;
+    c->working = kind;
+    return before;
+}
+
+static status run_as(work_kind kind, status (*run)(plan *, const op_args *), plan *p, const op_args *a)
+{
+    const work_kind before = cpu_work(p->cpu, kind);
+    const status st = run(p, a);
+    cpu_work(p->cpu, before);
+    return st;
+}
+
+static work_kind kind_of(const plan *p)
+{
+    switch (p->op.kind) {
+    case OP_CONV:
+    case OP_LINEAR: return WORK_CONV;
+    case OP_BNACT: return WORK_BN;
+    default: return WORK_ELEMENTWISE;
+    }
+}
+
 static status cpu_forward(plan *p, const op_args *a)
 {
-    return p->forward(p, a);
+    return run_as(kind_of(p), p->forward, p, a);
 }
+
 static status cpu_backward(plan *p, const op_args *a)
 {
-    return p->backward(p, a);
+    return run_as(kind_of(p), p->backward, p, a);
 }
 
 static status cpu_step_begin(backend *b, int key, const step_scalars *now, bool *replayed)
@@ -123,22 +155,22 @@ static status cpu_copy(backend *b, void *dst, const void *src, size_t bytes)
 
 static size_t cpu_value_bytes(backend *b, shape4 s, dtype t)
 {
-    (void)b, (void)t;
-    return layout_bytes(s, layout_block(s));
+    (void)b;
+    return layout_bytes(s, layout_of(s, t));
 }
 
 static status cpu_write_value(backend *b, void *dst, shape4 s, dtype t, const float *nchw)
 {
-    (void)b, (void)t;
-    layout_convert(s, nchw, 1, dst, layout_block(s), false);
+    (void)b;
+    layout_convert(s, nchw, (layout){ 1, F32 }, dst, layout_of(s, t), false);
     return OK;
 }
 
 static status cpu_read_value(backend *b, const void *src, shape4 s, dtype t, int n, float *nchw)
 {
-    (void)b, (void)t;
+    (void)b;
     s.n = n;
-    layout_convert(s, src, layout_block(s), nchw, 1, false);
+    layout_convert(s, src, layout_of(s, t), nchw, (layout){ 1, F32 }, false);
     return OK;
 }
 
@@ -197,6 +229,9 @@ static const backend table = {
     .write_value = cpu_write_value,
     .read_value = cpu_read_value,
     .gemm_nt = cpu_gemm_nt,
+    .ceiling_open = cpu_ceiling_open,
+    .ceiling_run = cpu_ceiling_run,
+    .ceiling_close = cpu_ceiling_close,
 };
 
 status cpu_open(int threads, backend **out)

@@ -16,6 +16,8 @@ typedef struct cpu {
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* scratchpads are the caller's */
     step_scalars now;
+    work_kind working; /* for base.work: at what, */
+    double since;      /* and from when on */
 } cpu;
 
 /* What every plan begins with; the files of the operations put their own fields behind it. */
@@ -38,27 +40,45 @@ status cpu_loss_plan(cpu *, const op *, plan **, op_needs *);
 /* For plans whose struct holds nothing to free: allocates `bytes` zeroed and fills the common part. */
 status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);
 
+/* From here on the time counts as `kind`; answers what it counted as before. Costs nothing unless somebody
+ * measures. */
+work_kind cpu_work(cpu *, work_kind kind);
+
+/* --- ceiling.c --- */
+status cpu_ceiling_open(backend *, const op *convs, int n, ceiling **out);
+status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
+void cpu_ceiling_close(ceiling *);
+
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
 status cpu_gemm_nt(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b_rows,
                    int64_t ldb, float *c, int64_t ldc);
 
 /* --- layout.c --- */
 
-/* Channels that lie side by side in a value of this shape: LANES, or 1 = plain NCHW. */
-int layout_block(shape4);
+/* How a value of this backend lies in memory. */
+typedef struct layout {
+    int block; /* channels that lie side by side: LANES, or 1 = plain NCHW */
+    dtype type;
+} layout;
+
+int layout_block(shape4);        /* of every value of this shape */
 int layout_blocks(int channels); /* ceil(channels / LANES) */
-size_t layout_bytes(shape4, int block);
+size_t layout_bytes(shape4, layout);
+static inline layout layout_of(shape4 s, dtype type)
+{
+    return (layout){ layout_block(s), type };
+}
 
 /* dst = src, or dst += src, between two layouts of one shape. */
-void layout_convert(shape4, const float *src, int src_block, float *dst, int dst_block, bool add);
+void layout_convert(shape4, const void *src, layout from, void *dst, layout to, bool add);
 
-/* A value in the layout `block`, which an operation needs: itself, or a copy in scratch. */
-const float *layout_in(shape4, const void *value, int block, void *scratch);
+/* A value in blocks of `block`, which the plan's operation needs: itself, or a copy in scratch. */
+const void *layout_in(const plan *, shape4, const void *value, int block, void *scratch);
 
-/* Where to compute a result in the layout `block`: the value itself, or scratch if it is laid out
- * otherwise or is to be added to; layout_finish then stores or adds it. */
-float *layout_out(shape4, void *value, int block, bool add, void *scratch);
-void layout_finish(shape4, const float *computed, void *value, int block, bool add);
+/* Where to compute a result in blocks of `block`: the value itself, or scratch if it is laid out otherwise
+ * or is to be added to; layout_finish then stores or adds it. */
+void *layout_out(const plan *, shape4, void *value, int block, bool add, void *scratch);
+void layout_finish(const plan *, shape4, const void *computed, void *value, int block, bool add);
 
 /* Reserves `bytes` in a buffer that is being planned; answers their offset, a multiple of 64. */
 size_t cpu_reserve(size_t *total, size_t bytes);

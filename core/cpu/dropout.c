@@ -46,7 +46,8 @@ static status dropout_forward(plan *base, const op_args *a)
     const dropout_plan *p = (dropout_plan *)base;
     const int64_t length = run_length(p), runs = run_count(p);
     if (!base->op.training) {
-        layout_convert(base->op.x, a->x, p->block, a->y, p->block, false);
+        const layout l = layout_of(base->op.x, base->op.type);
+        layout_convert(base->op.x, a->x, l, a->y, l, false);
         return OK;
     }
 #pragma omp parallel for schedule(static)

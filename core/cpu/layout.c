@@ -23,78 +23,123 @@ int layout_blocks(int channels)
     return (channels + LANES - 1) / LANES;
 }
 
-size_t layout_bytes(shape4 s, int block)
+size_t layout_bytes(shape4 s, layout l)
 {
-    size_t channels = block == 1 ? (size_t)s.c : (size_t)layout_blocks(s.c) * LANES;
-    return (size_t)s.n * channels * (size_t)s.h * (size_t)s.w * sizeof(float);
+    size_t channels = l.block == 1 ? (size_t)s.c : (size_t)layout_blocks(s.c) * LANES;
+    return (size_t)s.n * channels * (size_t)s.h * (size_t)s.w * dtype_bytes(l.type);
 }
 
-/* One image's block of channels [c0, c0 + LANES) from planes; the lanes past C become zero. */
-static void block_from_planes(const float *planes, int n_lanes, int64_t pixels, float *dst, bool add)
+/* The element types are constants wherever these are inlined, so that each loop is compiled for its own. */
+#define INLINED static inline __attribute__((always_inline))
+
+INLINED float get(const void *from, int64_t i, dtype type)
 {
-    for (int64_t p = 0; p < pixels; p++)
+    return type == F32 ? ((const float *)from)[i] : bf16_to(((const uint16_t *)from)[i]);
+}
+
+INLINED void set(void *to, int64_t i, dtype type, float v, bool add)
+{
+    if (add) v += get(to, i, type);
+    if (type == F32)
+        ((float *)to)[i] = v;
+    else
+        ((uint16_t *)to)[i] = bf16_from(v);
+}
+
+/* Some channels of one image: n_lanes <= LANES planes from element `planes` on, one block from `block` on. */
+typedef struct part {
+    int64_t planes, block, pixels;
+    int n_lanes;
+} part;
+
+/* The lanes past C become zero. */
+INLINED void block_from_planes(part p, const void *src, dtype from, void *dst, dtype to, bool add)
+{
+    for (int64_t i = 0; i < p.pixels; i++)
         for (int l = 0; l < LANES; l++) {
-            float v = l < n_lanes ? planes[l * pixels + p] : 0;
-            dst[p * LANES + l] = add ? dst[p * LANES + l] + v : v;
+            float v = l < p.n_lanes ? get(src, p.planes + l * p.pixels + i, from) : 0;
+            set(dst, p.block + i * LANES + l, to, v, add);
         }
 }
 
-static void planes_from_block(const float *src, int n_lanes, int64_t pixels, float *planes, bool add)
+INLINED void planes_from_block(part p, const void *src, dtype from, void *dst, dtype to, bool add)
 {
-    for (int l = 0; l < n_lanes; l++)
-        for (int64_t p = 0; p < pixels; p++) {
-            float v = src[p * LANES + l];
-            planes[l * pixels + p] = add ? planes[l * pixels + p] + v : v;
-        }
+    for (int l = 0; l < p.n_lanes; l++)
+        for (int64_t i = 0; i < p.pixels; i++)
+            set(dst, p.planes + l * p.pixels + i, to, get(src, p.block + i * LANES + l, from), add);
 }
 
-static void copy_or_add(const float *src, float *dst, int64_t count, bool add)
+INLINED void change_blocks(shape4 s, const void *src, layout from, void *dst, layout to, bool add)
 {
-    if (add) {
-#pragma omp parallel for simd schedule(static)
-        for (int64_t i = 0; i < count; i++) dst[i] += src[i];
-    } else {
-#pragma omp parallel for simd schedule(static)
-        for (int64_t i = 0; i < count; i++) dst[i] = src[i];
-    }
-}
-
-void layout_convert(shape4 s, const float *src, int src_block, float *dst, int dst_block, bool add)
-{
-    if (src_block == dst_block) {
-        copy_or_add(src, dst, (int64_t)(layout_bytes(s, src_block) / sizeof(float)), add);
-        return;
-    }
     const int blocks = layout_blocks(s.c);
     const int64_t pixels = (int64_t)s.h * s.w;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int n = 0; n < s.n; n++)
         for (int b = 0; b < blocks; b++) {
-            int left = s.c - b * LANES, n_lanes = left < LANES ? left : LANES;
-            int64_t planes = ((int64_t)n * s.c + b * LANES) * pixels;
-            int64_t block = ((int64_t)n * blocks + b) * pixels * LANES;
-            if (src_block == 1)
-                block_from_planes(src + planes, n_lanes, pixels, dst + block, add);
+            const int left = s.c - b * LANES;
+            const part p = { .planes = ((int64_t)n * s.c + b * LANES) * pixels,
+                             .block = ((int64_t)n * blocks + b) * pixels * LANES,
+                             .pixels = pixels,
+                             .n_lanes = left < LANES ? left : LANES };
+            if (from.block == 1)
+                block_from_planes(p, src, from.type, dst, to.type, add);
             else
-                planes_from_block(src + block, n_lanes, pixels, dst + planes, add);
+                planes_from_block(p, src, from.type, dst, to.type, add);
         }
 }
 
-const float *layout_in(shape4 s, const void *value, int block, void *scratch)
+INLINED void copy_or_add(shape4 s, const void *src, layout from, void *dst, layout to, bool add)
 {
-    if (layout_block(s) == block) return value;
-    layout_convert(s, value, layout_block(s), scratch, block, false);
+    const int64_t count = (int64_t)(layout_bytes(s, from) / dtype_bytes(from.type));
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) set(dst, i, to.type, get(src, i, from.type), add);
+}
+
+INLINED void convert(shape4 s, const void *src, layout from, void *dst, layout to, bool add)
+{
+    if (from.block == to.block)
+        copy_or_add(s, src, from, dst, to, add);
+    else
+        change_blocks(s, src, from, dst, to, add);
+}
+
+void layout_convert(shape4 s, const void *src, layout from, void *dst, layout to, bool add)
+{
+    const layout from_f32 = { from.block, F32 }, to_f32 = { to.block, F32 };
+    const layout from_bf16 = { from.block, BF16 }, to_bf16 = { to.block, BF16 };
+    if (from.type == F32 && to.type == F32)
+        convert(s, src, from_f32, dst, to_f32, add);
+    else if (from.type == F32)
+        convert(s, src, from_f32, dst, to_bf16, add);
+    else if (to.type == F32)
+        convert(s, src, from_bf16, dst, to_f32, add);
+    else
+        convert(s, src, from_bf16, dst, to_bf16, add);
+}
+
+const void *layout_in(const plan *p, shape4 s, const void *value, int block, void *scratch)
+{
+    const layout from = layout_of(s, p->op.type), to = { block, p->op.type };
+    if (from.block == block) return value;
+    const work_kind before = cpu_work(p->cpu, WORK_REORDER);
+    layout_convert(s, value, from, scratch, to, false);
+    cpu_work(p->cpu, before);
     return scratch;
 }
 
-float *layout_out(shape4 s, void *value, int block, bool add, void *scratch)
+void *layout_out(const plan *p, shape4 s, void *value, int block, bool add, void *scratch)
 {
+    (void)p;
     return layout_block(s) == block && !add ? value : scratch;
 }
 
-void layout_finish(shape4 s, const float *computed, void *value, int block, bool add)
+void layout_finish(const plan *p, shape4 s, const void *computed, void *value, int block, bool add)
 {
-    if (computed != value) layout_convert(s, computed, block, value, layout_block(s), add);
+    const layout from = { block, p->op.type }, to = layout_of(s, p->op.type);
+    if (computed == value) return;
+    const work_kind before = cpu_work(p->cpu, from.block == to.block ? WORK_ELEMENTWISE : WORK_REORDER);
+    layout_convert(s, computed, from, value, to, add);
+    cpu_work(p->cpu, before);
 }
 
 size_t cpu_reserve(size_t *total, size_t bytes)

@@ -3,8 +3,9 @@
  *   y = act(x w^T + bias)        g = dy where the activation is active
  *   dw = g^T x    dbias = sum over rows of g    dx = g w
  *
- * The three products are those of a 1x1 convolution of images of one pixel, whose scratchpad is ours. oneDNN's sgemm
- * would do, but it allocates in every call. A blocked x is laid out plainly in scratch first. */
+ * The three products are those of a 1x1 convolution of images of one pixel, whose scratchpad is ours.
+ * oneDNN's sgemm would do, but it allocates in every call. A blocked x is laid out plainly in scratch first.
+ */
 #include "cpu.h"
 
 #include <stdlib.h>
@@ -21,11 +22,17 @@ static float activate(activation act, float v)
     return act == ACT_RELU6 && v >= 6 ? 6 : v;
 }
 
+/* The layout in which x is a matrix of rows: blocks of one pixel are the same bytes as plain rows. */
+static int rows_block(shape4 s)
+{
+    return s.h == 1 && s.w == 1 ? layout_block(s) : 1;
+}
+
 /* The arguments of the product: the same, but x as plain rows and scratch behind ours. */
 static op_args product_args(const linear_plan *p, const op_args *a)
 {
     op_args inner = *a;
-    inner.x = layout_in(p->base.op.x, a->x, 1, at(a->scratch, p->x_at));
+    inner.x = layout_in(&p->base, p->base.op.x, a->x, rows_block(p->base.op.x), at(a->scratch, p->x_at));
     inner.scratch = at(a->scratch, p->product_at);
     return inner;
 }
@@ -63,7 +70,7 @@ static status linear_backward(plan *base, const op_args *a)
     status st = OK;
     const linear_plan *p = (linear_plan *)base;
     const op *o = &base->op;
-    const bool plain = layout_block(o->x) == 1 || (o->x.h == 1 && o->x.w == 1);
+    const bool plain = layout_block(o->x) == rows_block(o->x);
     op_args inner = product_args(p, a);
     inner.dy = through_activation(p, a);
     if (a->dx && !plain) {
@@ -71,7 +78,7 @@ static status linear_backward(plan *base, const op_args *a)
         inner.dx_add = false;
     }
     TRY(p->product->backward(p->product, &inner));
-    if (a->dx && !plain) layout_finish(o->x, inner.dx, a->dx, 1, a->dx_add);
+    if (a->dx && !plain) layout_finish(base, o->x, inner.dx, a->dx, 1, a->dx_add);
 out:
     return st;
 }
@@ -89,7 +96,11 @@ status cpu_linear_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     status st = OK;
     plan *base = NULL;
     const int in = (int)shape_image(o->x);
-    op product = { .kind = OP_CONV, .training = o->training, .type = o->type, .x = { o->x.n, in, 1, 1 }, .y = o->y,
+    op product = { .kind = OP_CONV,
+                   .training = o->training,
+                   .type = o->type,
+                   .x = { o->x.n, in, 1, 1 },
+                   .y = o->y,
                    .conv = { .out = o->linear.out, .kernel = 1, .stride = 1, .groups = 1, .bias = true } };
     TRY(cpu_plan_new(c, o, sizeof(linear_plan), &base));
     linear_plan *p = (linear_plan *)base;

@@ -65,6 +65,13 @@ static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *
         pd, engine, c->algorithm, x, dw, dbias, dy, c->strides, dilates, c->pads, c->pads, hint, attr);
 }
 
+static inline dnnl_status_t onednn_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, onednn_const_md a,
+                                          onednn_const_md b, onednn_const_md y,
+                                          const_dnnl_primitive_attr_t attr)
+{
+    return dnnl_matmul_primitive_desc_create(pd, engine, a, b, NULL, y, attr);
+}
+
 #else /* 2.x */
 
 typedef dnnl_memory_desc_t *onednn_md; /* on the heap, so that it can be passed around like 3.x's handle */
@@ -115,6 +122,15 @@ static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *
     dnnl_status_t s = dnnl_convolution_backward_weights_desc_init(&d, c->algorithm, x, dw, dbias, dy,
                                                                   c->strides, c->pads, c->pads);
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, engine, hint) : s;
+}
+
+static inline dnnl_status_t onednn_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, onednn_const_md a,
+                                          onednn_const_md b, onednn_const_md y,
+                                          const_dnnl_primitive_attr_t attr)
+{
+    dnnl_matmul_desc_t d;
+    dnnl_status_t s = dnnl_matmul_desc_init(&d, a, b, NULL, y);
+    return s == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, engine, NULL) : s;
 }
 
 #endif

@@ -73,13 +73,13 @@ static status max_forward(plan *base, const op_args *a)
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
-    const vec *x = (const vec *)layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
-    vec *y = (vec *)layout_out(o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const vec *x = (const vec *)layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
+    vec *y = (vec *)layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
     places *where = o->training ? a->saved : NULL;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
         max_plane(o, x + i * in, y + i * out, where ? where + i * out : NULL);
-    layout_finish(o->y, (float *)y, a->y, LANES, false);
+    layout_finish(base, o->y, (float *)y, a->y, LANES, false);
     return OK;
 }
 
@@ -90,13 +90,13 @@ static status max_backward(plan *base, const op_args *a)
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
     const bool direct = layout_block(o->x) == LANES; /* then adding needs no detour */
     if (!a->dx) return OK;
-    const vec *dy = (const vec *)layout_in(o->y, a->dy, LANES, at(a->scratch, p->y_at));
+    const vec *dy = (const vec *)layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
     vec *dx = direct ? a->dx : at(a->scratch, p->x_at);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
         max_plane_backward(o, dy + i * out, (const places *)a->saved + i * out, dx + i * in,
                            direct && a->dx_add);
-    layout_finish(o->x, (float *)dx, a->dx, LANES, a->dx_add);
+    layout_finish(base, o->x, (float *)dx, a->dx, LANES, a->dx_add);
     return OK;
 }
 
@@ -114,11 +114,11 @@ static status average_forward(plan *base, const op_args *a)
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t pixels = (int64_t)o->x.h * o->x.w;
-    const vec *x = (const vec *)layout_in(o->x, a->x, LANES, at(a->scratch, p->x_at));
-    vec *y = (vec *)layout_out(o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const vec *x = (const vec *)layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
+    vec *y = (vec *)layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++) y[i] = plane_sum(x + i * pixels, pixels) / (float)pixels;
-    layout_finish(o->y, (float *)y, a->y, LANES, false);
+    layout_finish(base, o->y, (float *)y, a->y, LANES, false);
     return OK;
 }
 
@@ -128,14 +128,14 @@ static status average_backward(plan *base, const op_args *a)
     const op *o = &base->op;
     const int64_t pixels = (int64_t)o->x.h * o->x.w;
     if (!a->dx) return OK;
-    const vec *dy = (const vec *)layout_in(o->y, a->dy, LANES, at(a->scratch, p->y_at));
-    vec *dx = (vec *)layout_out(o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+    const vec *dy = (const vec *)layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
+    vec *dx = (vec *)layout_out(base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++) {
         vec share = dy[i] / (float)pixels;
         for (int64_t j = 0; j < pixels; j++) dx[i * pixels + j] = share;
     }
-    layout_finish(o->x, (float *)dx, a->dx, LANES, a->dx_add);
+    layout_finish(base, o->x, (float *)dx, a->dx, LANES, a->dx_add);
     return OK;
 }
 
@@ -150,8 +150,8 @@ status cpu_pool_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->planes = (int64_t)o->x.n * layout_blocks(o->x.c);
     if (max && o->training)
         cpu_reserve(&needs->saved, sizeof(places) * (size_t)(p->planes * o->y.h * o->y.w));
-    p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, LANES));
-    p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, LANES));
+    p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
+    p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
 out:
     return st;
 }
