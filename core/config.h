@@ -13,7 +13,11 @@ typedef enum data_format { DATA_CIFAR10, DATA_CIFAR100, DATA_FOLDER, DATA_SYNTHE
 typedef enum schedule_kind { SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_CONSTANT } schedule_kind;
 typedef enum hook_set { HOOKS_BLOCK, HOOKS_CONV, HOOKS_LU2022 } hook_set;
 typedef enum norm_kind { NORM_NEWMAN, NORM_LITERAL } norm_kind;
-typedef enum metric_kind { METRIC_YANG, METRIC_LU } metric_kind;
+/* What prune orders units by: the gain in M or in Q; or, to compare with, chance, depth, or how little a unit
+ * changes the representation (linear CKA). */
+typedef enum metric_kind { METRIC_YANG, METRIC_LU, METRIC_RANDOM, METRIC_LAST, METRIC_CKA } metric_kind;
+typedef enum pick_kind { PICK_LEAST, PICK_MOST } pick_kind;
+typedef enum attack_kind { ATTACK_FGSM, ATTACK_PGD } attack_kind;
 typedef enum init_kind { INIT_INHERIT, INIT_SCRATCH } init_kind;
 typedef enum precision_kind { PRECISION_F32, PRECISION_BF16 } precision_kind;
 
@@ -59,6 +63,8 @@ typedef struct config_analysis {
     int k, lu_batches, lu_batch;
     char *memory; /* "8G"; bytes by config_bytes */
     int every;
+    int cka;      /* images in the CKA matrix of the layers; 0 = none */
+    int features; /* images whose activations are written to files; 0 = none */
 } config_analysis;
 
 typedef struct config_prune {
@@ -67,8 +73,17 @@ typedef struct config_prune {
     int smooth, max_cut;
     bool keep_one_per_stage;
     init_kind init;
-    int epochs; /* 0 = as train */
+    int epochs;     /* 0 = as train */
+    int count;      /* cut exactly so many; 0 = as Criterion I decides */
+    pick_kind pick; /* with count: the units that gain least, or most */
+    uint64_t seed;  /* of METRIC_RANDOM */
 } config_prune;
+
+typedef struct config_attack {
+    attack_kind kind;
+    int eps, step, steps; /* eps and step in 1/255 of the range of a pixel */
+    bool random_start;
+} config_attack;
 
 typedef struct config {
     char *name;
@@ -82,6 +97,7 @@ typedef struct config {
     config_train train;
     config_analysis analysis;
     config_prune prune;
+    config_attack attack;
 } config;
 
 /* Reads `path` (NULL = defaults only), applies the overrides ("train.epochs=3", later ones win), checks

@@ -22,7 +22,13 @@ static const cyaml_strval_t hook_sets[] = { { "block", HOOKS_BLOCK },
                                             { "conv", HOOKS_CONV },
                                             { "lu2022", HOOKS_LU2022 } };
 static const cyaml_strval_t norms[] = { { "newman", NORM_NEWMAN }, { "literal", NORM_LITERAL } };
-static const cyaml_strval_t metrics[] = { { "yang", METRIC_YANG }, { "lu", METRIC_LU } };
+static const cyaml_strval_t metrics[] = { { "yang", METRIC_YANG },
+                                          { "lu", METRIC_LU },
+                                          { "random", METRIC_RANDOM },
+                                          { "last", METRIC_LAST },
+                                          { "cka", METRIC_CKA } };
+static const cyaml_strval_t picks[] = { { "least", PICK_LEAST }, { "most", PICK_MOST } };
+static const cyaml_strval_t attacks[] = { { "fgsm", ATTACK_FGSM }, { "pgd", ATTACK_PGD } };
 static const cyaml_strval_t inits[] = { { "inherit", INIT_INHERIT }, { "scratch", INIT_SCRATCH } };
 
 static const cyaml_schema_value_t a_float = { CYAML_VALUE_FLOAT(CYAML_FLAG_STRICT, float) };
@@ -148,8 +154,12 @@ const config_key config_keys[] = {
     INT(analysis.lu_batch, "500", AT_LEAST(2), "Lu's Q: images a batch"),
     TEXT(analysis.memory, "8G", is_bytes, "a size such as 512M or 8G", "for the activations that are kept"),
     INT(analysis.every, "0", AT_LEAST(0), "n = also during training, every n epochs; 0 = not"),
+    INT(analysis.cka, "0", BETWEEN(0, 20000), "first so many test images in the CKA of the layers; 0 = none"),
+    INT(analysis.features, "0", AT_LEAST(0),
+        "first so many test images whose activations are written to files; 0 = none"),
 
-    CHOICE(prune.metric, metrics, "yang", "M (yang) or Q (lu) decides"),
+    CHOICE(prune.metric, metrics, "yang",
+           "M (yang) or Q (lu) decides; or chance, depth, least change of CKA, to compare with"),
     NUMBER(prune.eps, "0.01", AT_LEAST(0), "a gain below this share of the curve's span is a plateau"),
     NUMBER(prune.floor, "0.30", BETWEEN(0, 1), "no cut below this share of the maximum"),
     INT_THAT(prune.smooth, "1", AT_LEAST(1), is_odd, "an odd whole number >= 1",
@@ -158,6 +168,16 @@ const config_key config_keys[] = {
     BOOL(prune.keep_one_per_stage, "false", "leave at least one unit in each stage"),
     CHOICE(prune.init, inits, "inherit", "weights of the pruned net"),
     INT(prune.epochs, "0", AT_LEAST(0), "of fine-tuning; 0 = as train"),
+    INT(prune.count, "0", AT_LEAST(0),
+        "cut exactly so many units; 0 = as Criterion I decides (random, last, cka: as many as by M)"),
+    CHOICE(prune.pick, picks, "least", "with prune.count: the units with the smallest or largest gain"),
+    UINT(prune.seed, "0", AT_LEAST(0), "of prune.metric=random"),
+
+    CHOICE(attack.kind, attacks, "fgsm", "of attack: one step, or several with projection"),
+    INT(attack.eps, "8", BETWEEN(0, 255), "how far a pixel may move, in 1/255"),
+    INT(attack.step, "2", BETWEEN(1, 255), "pgd: how far a pixel moves in one step, in 1/255"),
+    INT(attack.steps, "10", AT_LEAST(1), "pgd: steps"),
+    BOOL(attack.random_start, "true", "pgd: begin at a random point within eps"),
 };
 /* clang-format on */
 _Static_assert(COUNT_OF(config_keys) == CONFIG_KEYS, "the table and CONFIG_KEYS in config_keys.h differ");

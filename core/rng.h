@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Streams keep purposes apart: the same counters in two streams are independent. */
-enum { RNG_INIT = 1, RNG_SHUFFLE, RNG_AUGMENT, RNG_SAMPLE, RNG_SYNTHETIC, RNG_TEST, RNG_DROPOUT = 1000 };
+enum { RNG_INIT = 1, RNG_SHUFFLE, RNG_AUGMENT, RNG_SAMPLE, RNG_SYNTHETIC, RNG_TEST, RNG_PRUNE, RNG_ATTACK, RNG_DROPOUT = 1000 };
 
 typedef struct rng4 {
     uint32_t v[4];

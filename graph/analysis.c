@@ -3,12 +3,14 @@
  *
  *   for each group of layers that fits in memory:
  *       pass over the images: activations -> normalised rows       features.c
- *       for each layer: tiles of the upper triangle -> consumers   gram.c; histogram.c, edges.c, nearest.c
- *                       edges, neighbours -> M, Q                  modularity.c                            */
+ *       for each layer: tiles of the upper triangle -> consumers   gram.c; histogram.c, edges.c, nearest.c,
+ * cka.c edges, neighbours -> M, Q                  modularity.c                            */
 #include "analysis.h"
 
 #include "../core/log.h"
 #include "../core/progress.h"
+#include "cka.h"
+#include "export.h"
 #include "features.h"
 #include "gram.h"
 #include "histogram.h"
@@ -21,9 +23,21 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { CONSUMERS = 5, MAX_BATCH = 64 };
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+static int most(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 struct analyser {
     const config *cfg;
     features *features;
+    const char *export_dir;
 };
 
 status analyser_create(net *n, const config *cfg, analyser **out)
@@ -49,7 +63,16 @@ void analyser_free(analyser *a)
     free(a);
 }
 
-enum { CONSUMERS = 4 };
+void analyser_export(analyser *a, const char *dir)
+{
+    a->export_dir = dir;
+}
+
+int analysis_batch(const config *cfg, const dataset *test)
+{
+    int rows = least(cfg->train.batch, MAX_BATCH);
+    return test->n > 0 ? least(rows, test->n) : rows;
+}
 
 /* One analysis_run while it runs. */
 typedef struct run {
@@ -67,6 +90,8 @@ typedef struct run {
     histogram histogram;
     edge_top top;
     nearest nearest;
+    cka cka;
+    row_export export;
     gram_consumer consumer[CONSUMERS];
     gram gram;
 } run;
@@ -83,19 +108,20 @@ out:
     return st;
 }
 
-static status choose_images(const config *cfg, const dataset *test, run *r)
+void analysis_lu_shape(const config_analysis *c, int n, int *size, int *batches)
+{
+    *size = least(c->lu_batch, n);
+    *batches = least(c->lu_batches, n / *size);
+}
+
+/* Yang's graph: which images, and how many edges. */
+static status choose_sample(const config *cfg, const dataset *test, analysis *out)
 {
     status st = OK;
-    analysis *out = r->out;
     const config_analysis *c = &cfg->analysis;
-    int want = c->samples < test->n ? c->samples : test->n;
-    int lu_batch = c->lu_batch < test->n ? c->lu_batch : test->n, lu_batches = test->n / lu_batch;
-    if (lu_batches > c->lu_batches) lu_batches = c->lu_batches;
-    out->histogram_samples = c->histogram_samples < test->n ? c->histogram_samples : test->n;
-
     TRY_ALLOC(out->sample, malloc(((size_t)test->n + 1) * sizeof(int)));
-    TRY(sample_draw(cfg->seed, want, c->balanced, test->label, test->n, test->classes, out->sample,
-                    &out->samples));
+    TRY(sample_draw(cfg->seed, least(c->samples, test->n), c->balanced, test->label, test->n, test->classes,
+                    out->sample, &out->samples));
     if (out->samples < c->samples)
         log_warn("analysis.samples: %d of %d: there are no more%s", out->samples, c->samples,
                  c->balanced ? " with the same number of every class" : "");
@@ -103,16 +129,32 @@ static status choose_images(const config *cfg, const dataset *test, run *r)
     for (int i = 0; i < out->samples; i++) out->label[i] = test->label[out->sample[i]];
     int64_t pairs = (int64_t)out->samples * (out->samples - 1) / 2;
     out->edges = c->edges < pairs ? c->edges : pairs;
+out:
+    return st;
+}
+
+static status choose_images(const analyser *a, const dataset *test, run *r)
+{
+    status st = OK;
+    analysis *out = r->out;
+    const config_analysis *c = &a->cfg->analysis;
+    int exported = a->export_dir ? least(c->features, test->n) : 0;
+    TRY(choose_sample(a->cfg, test, out));
+    analysis_lu_shape(c, test->n, &out->lu_batch, &out->lu_batches);
+    out->histogram_samples = least(c->histogram_samples, test->n);
+    out->cka_samples = least(c->cka, test->n);
 
     TRY_ALLOC(r->image, malloc(((size_t)test->n + 1) * sizeof(int)));
     TRY_ALLOC(r->vertex, malloc(((size_t)test->n + 1) * sizeof(int32_t)));
-    int prefix = lu_batch * lu_batches;
-    if (prefix < out->histogram_samples) prefix = out->histogram_samples;
+    int prefix =
+        most(most(out->lu_batch * out->lu_batches, out->histogram_samples), most(out->cka_samples, exported));
     r->n = sample_union(out->sample, out->samples, prefix, test->n, r->image, r->vertex);
 
-    /* image[] begins with the first `prefix` images: position = image for histogram and neighbours. */
+    /* image[] begins with the first `prefix` images: position = image for all but the edges. */
     r->histogram.limit = out->histogram_samples;
-    TRY(nearest_open(&r->nearest, c->k, lu_batch, lu_batches));
+    TRY(nearest_open(&r->nearest, c->k, out->lu_batch, out->lu_batches));
+    TRY(cka_open(&r->cka, out->cka_samples, r->features->n));
+    TRY(export_open(&r->export, a->export_dir, exported));
     TRY(edge_top_open(&r->top, out->edges, out->samples, r->vertex));
 out:
     return st;
@@ -144,7 +186,8 @@ static status memory_left(const config *cfg, const run *r, int batch_size, int64
     }
     int64_t edges = (int64_t)edge_top_bytes(r->out->edges, r->out->samples);
     edges += (int64_t)(r->features->n * (size_t)r->out->edges * sizeof(edge));
-    *out = total - resident_bytes() - stage - edges - slack;
+    int64_t kernels = (int64_t)cka_bytes(r->cka.n, r->cka.layers);
+    *out = total - resident_bytes() - stage - edges - kernels - slack;
 out:
     return st;
 }
@@ -156,6 +199,13 @@ static int64_t passes_images(int n, int block)
     return images;
 }
 
+static int last_of_group(const run *r, int group)
+{
+    int l = r->features->n - 1;
+    while (r->plan[l].group != group) l--;
+    return l;
+}
+
 /* Everything in millions of multiply-accumulates. */
 static int64_t total_cost(const run *r)
 {
@@ -165,7 +215,7 @@ static int64_t total_cost(const run *r)
         cost += (int64_t)((double)r->n * r->n / 2 * (double)r->features->tap[l].dim / 1e6);
         if (r->plan[l].group <= group) continue;
         group = r->plan[l].group;
-        cost += passes_images(r->n, r->plan[l].block) * r->source.image_cost;
+        cost += passes_images(r->n, r->plan[l].block) * features_cost(r->features, last_of_group(r, group));
     }
     return cost;
 }
@@ -181,6 +231,13 @@ static status count_tile(void *ctx, const gram_tile *t)
 
 /* ---- one layer ---- */
 
+/* What wants activations themselves sees each row of a layer once, in order of position. */
+static status see_rows(run *r, const feature_matrix *m, int first)
+{
+    for (int i = 0; i < m->rows && first + i < r->cka.n; i++) r->cka.norm[first + i] = m->norm[i];
+    return export_rows(&r->export, m, first);
+}
+
 /* Rows behind block [begin, end) stream by, one row of tiles at a time. */
 static status sweep_behind(run *r, int l, int end, feature_matrix *stream)
 {
@@ -191,6 +248,7 @@ static status sweep_behind(run *r, int l, int end, feature_matrix *stream)
     for (int j = end; j < r->n; j += GRAM_TILE) {
         int rows = r->n - j < GRAM_TILE ? r->n - j : GRAM_TILE;
         TRY(features_read(r->features, &r->source, r->image + j, rows));
+        if (end == m->rows) TRY(see_rows(r, stream, j)); /* behind the first block */
         TRY(gram_rectangle(&r->gram, m->x, m->rows, end - m->rows, stream->x, rows, j, m->dim));
     }
 out:
@@ -208,7 +266,7 @@ static status sweep_layer(run *r, int l)
     if (block < r->n) TRY(feature_matrix_open(&stream, m->device, GRAM_TILE, m->dim));
     for (int i = 0; i < r->n; i += block) {
         int end = r->n - i < block ? r->n : i + block;
-        if (i > 0) TRY(features_read(r->features, &r->source, r->image + i, end - i));
+        TRY(i == 0 ? see_rows(r, m, 0) : features_read(r->features, &r->source, r->image + i, end - i));
         TRY(gram_triangle(&r->gram, m->x, m->rows, m->dim, i));
         TRY(sweep_behind(r, l, end, &stream));
     }
@@ -241,7 +299,11 @@ static status measure_layer(run *r, int l)
     memset(r->histogram.bin, 0, sizeof r->histogram.bin);
     r->histogram.negative = 0;
     nearest_clear(&r->nearest);
+    r->cka.layer = l;
+    TRY(export_layer(&r->export, r->features->tap[l].name, r->features->tap[l].dim));
     TRY(sweep_layer(r, l));
+    TRY(export_layer_end(&r->export));
+    cka_layer_end(&r->cka);
     memcpy(y->name, r->features->tap[l].name, sizeof y->name);
     y->dim = r->features->tap[l].dim;
     memcpy(y->histogram, r->histogram.bin, sizeof y->histogram);
@@ -283,7 +345,8 @@ static status open_sweep(run *r)
     r->consumer[0] = (gram_consumer){ histogram_take, &r->histogram };
     r->consumer[1] = (gram_consumer){ edge_top_take, &r->top };
     r->consumer[2] = (gram_consumer){ nearest_take, &r->nearest };
-    r->consumer[3] = (gram_consumer){ count_tile, r };
+    r->consumer[3] = (gram_consumer){ cka_take, &r->cka };
+    r->consumer[4] = (gram_consumer){ count_tile, r };
     return gram_open(&r->gram, r->features->device, r->consumer, CONSUMERS);
 }
 
@@ -316,6 +379,9 @@ static status measure_all(const config *cfg, run *r, int batch_size)
     progress_end(&r->bar);
     progress_start(&r->bar, "analysis", total_cost(r));
     for (int g = 0; g < groups; g++) TRY(measure_group(r, g));
+    if (r->cka.n == 0) goto out;
+    TRY_ALLOC(r->out->cka, malloc((size_t)r->cka.layers * (size_t)r->cka.layers * sizeof(double)));
+    cka_matrix(&r->cka, r->out->cka);
 out:
     progress_end(&r->bar);
     return st;
@@ -331,6 +397,8 @@ static void close_run(run *r)
     gram_close(&r->gram);
     edge_top_close(&r->top);
     nearest_close(&r->nearest);
+    cka_close(&r->cka);
+    export_close(&r->export);
     free(r->matrix);
     free(r->plan);
     free(r->image);
@@ -346,17 +414,21 @@ status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *t
     run r = { .features = a->features,
               .out = out,
               .lu_label = test->label,
-              .source = { .eval_case = eval_case,
-                          .bar = &r.bar,
-                          .image_cost = net_macs(a->features->net) / 1000000 + 1 } };
-    *out = (analysis){ .norm = a->cfg->analysis.norm, .n_layers = a->features->n };
+              .source = { .eval_case = eval_case, .bar = &r.bar } };
+    const config_analysis *c = &a->cfg->analysis;
+    *out = (analysis){ .norm = c->norm,
+                       .k = c->k,
+                       .hooks = c->hooks,
+                       .balanced = c->balanced,
+                       .seed = a->cfg->seed,
+                       .n_layers = a->features->n };
     if (test->n < 1) FAIL(ERR_DATA, "there are no test images to analyse");
     if (a->cfg->threads > 0) omp_set_num_threads(a->cfg->threads);
     TRY_ALLOC(out->arch, strdup(net_arch(a->features->net)));
     TRY_ALLOC(out->checkpoint, strdup(checkpoint));
     TRY_ALLOC(out->layer, calloc((size_t)out->n_layers, sizeof *out->layer));
     TRY(copy_names(test, out));
-    TRY(choose_images(a->cfg, test, &r));
+    TRY(choose_images(a, test, &r));
     TRY(loader_open(test, &a->cfg->data, &order, &r.source.loader));
     TRY(measure_all(a->cfg, &r, batch_size));
 out:
@@ -376,6 +448,7 @@ void analysis_free(analysis *a)
     for (int c = 0; a->class_name && c < a->classes; c++) free(a->class_name[c]);
     free(a->class_name);
     free(a->layer);
+    free(a->cka);
     free(a->label);
     free(a->sample);
     free(a->checkpoint);

@@ -82,9 +82,38 @@ static cJSON *layer_json(const layer_analysis *l)
     return NULL;
 }
 
-static const char *norm_name(norm_kind norm)
+const char *analysis_norm_name(norm_kind norm)
 {
     return norm == NORM_NEWMAN ? "newman" : "literal";
+}
+
+const char *analysis_hooks_name(hook_set hooks)
+{
+    return hooks == HOOKS_BLOCK ? "block" : hooks == HOOKS_CONV ? "conv" : "lu2022";
+}
+
+/* What else the numbers depend on, so that a reader can tell whether they are the ones it wants. */
+static bool add_settings(cJSON *o, const analysis *a)
+{
+    return add(o, "k", number(a->k)) && add(o, "lu_batches", number(a->lu_batches)) &&
+           add(o, "lu_batch", number(a->lu_batch)) &&
+           add(o, "hooks", cJSON_CreateString(analysis_hooks_name(a->hooks))) &&
+           add(o, "balanced", cJSON_CreateBool(a->balanced)) && add(o, "seed", number((double)a->seed));
+}
+
+/* {samples, matrix: [[..]]}, rows in the order of `layers`; null for a layer without differences. */
+static bool add_cka(cJSON *o, const analysis *a)
+{
+    if (!a->cka) return true;
+    cJSON *cka = cJSON_AddObjectToObject(o, "cka"), *matrix = NULL;
+    if (add(cka, "samples", number(a->cka_samples))) matrix = cJSON_AddArrayToObject(cka, "matrix");
+    for (int l = 0; matrix && l < a->n_layers; l++) {
+        cJSON *row = numbers(a->cka + l * a->n_layers, a->n_layers);
+        if (row && cJSON_AddItemToArray(matrix, row)) continue;
+        cJSON_Delete(row);
+        matrix = NULL;
+    }
+    return matrix != NULL;
 }
 
 cJSON *analysis_json(const analysis *a)
@@ -94,7 +123,8 @@ cJSON *analysis_json(const analysis *a)
               add(o, "checkpoint", cJSON_CreateString(a->checkpoint)) &&
               add(o, "samples", number(a->samples)) && add(o, "edges", number((double)a->edges)) &&
               add(o, "histogram_samples", number(a->histogram_samples)) &&
-              add(o, "norm", cJSON_CreateString(norm_name(a->norm)));
+              add(o, "norm", cJSON_CreateString(analysis_norm_name(a->norm))) && add_settings(o, a) &&
+              add_cka(o, a);
     if (ok) layers = cJSON_AddArrayToObject(o, "layers");
     for (int l = 0; layers && l < a->n_layers; l++) {
         cJSON *item = layer_json(&a->layer[l]);
@@ -160,8 +190,8 @@ static status write_modularity(const analysis *a, const char *dir)
         const layer_analysis *x = &a->layer[l];
         const yang_result *y = &x->yang;
         fprintf(t.f, "%s,%lld,%s,%lld,%.9g,%.9g,%.9g,%.9g,%lld,%.9g,%d,%.9g,%.9g\n", x->name,
-                (long long)x->dim, norm_name(a->norm), (long long)x->edges.n, y->r, y->AQ, y->EQ, y->M,
-                (long long)y->correct, y->min_sim, y->isolated, x->lu.mean, x->lu.sd);
+                (long long)x->dim, analysis_norm_name(a->norm), (long long)x->edges.n, y->r, y->AQ, y->EQ,
+                y->M, (long long)y->correct, y->min_sim, y->isolated, x->lu.mean, x->lu.sd);
     }
     return text_close(&t, st, dir, "modularity.csv");
 }
@@ -180,6 +210,22 @@ static status write_histogram(const analysis *a, const char *dir)
         fprintf(t.f, "\n");
     }
     return text_close(&t, st, dir, "histogram.csv");
+}
+
+static status write_cka(const analysis *a, const char *dir)
+{
+    text t;
+    status st = text_open(&t);
+    if (st != OK) return st;
+    fprintf(t.f, "layer");
+    for (int l = 0; l < a->n_layers; l++) fprintf(t.f, ",%s", a->layer[l].name);
+    fprintf(t.f, "\n");
+    for (int l = 0; l < a->n_layers; l++) {
+        fprintf(t.f, "%s", a->layer[l].name);
+        for (int m = 0; m < a->n_layers; m++) fprintf(t.f, ",%.9g", a->cka[l * a->n_layers + m]);
+        fprintf(t.f, "\n");
+    }
+    return text_close(&t, st, dir, "cka.csv");
 }
 
 static status write_samples(const analysis *a, const char *dir)
@@ -245,6 +291,7 @@ status analysis_write(const analysis *a, const char *dir, bool pictures)
     TRY(write_modularity(a, dir));
     TRY(write_histogram(a, dir));
     TRY(write_samples(a, dir));
+    if (a->cka) TRY(write_cka(a, dir));
     for (int l = 0; l < a->n_layers; l++) TRY(write_edges(&a->layer[l], dir));
     if (pictures) TRY(write_pictures(a, dir));
     TRY(write_json(a, dir)); /* last: when it is there, so is the rest */

@@ -19,13 +19,16 @@ status feature_matrix_open(feature_matrix *m, backend *device, int room, int64_t
     *m = (feature_matrix){ .device = device, .room = room, .dim = dim };
     TRY(device->alloc(device, matrix_bytes(m), &x));
     m->x = x;
+    TRY_ALLOC(m->norm, calloc((size_t)room + 1, sizeof *m->norm));
 out:
+    if (st != OK) feature_matrix_close(m);
     return st;
 }
 
 void feature_matrix_close(feature_matrix *m)
 {
     if (m->x) m->device->release(m->device, m->x, matrix_bytes(m));
+    free(m->norm);
     *m = (feature_matrix){ 0 };
 }
 
@@ -53,7 +56,7 @@ static status take_rows(void *ctx, const tap_view *v)
     TRY(reserve_stage(t->owner, shape_count(v->shape)));
     float *stage = t->owner->stage;
     TRY(tap_read(v, stage));
-    int bad = gram_normalise(stage, v->rows, t->dim);
+    int bad = gram_normalise(stage, v->rows, t->dim, m->norm + m->rows);
     if (bad >= 0) FAIL(ERR_DIVERGED, "%s: activations of row %d are not finite", t->name, m->rows + bad);
     size_t bytes = (size_t)v->rows * (size_t)t->dim * sizeof(float);
     TRY(m->device->upload(m->device, m->x + m->rows * t->dim, stage, bytes));
@@ -75,6 +78,7 @@ status features_open(net *n, hook_set set, features **out)
         if (!(hook[h].sets & 1u << set)) continue;
         feature_tap *t = &f->tap[f->n++];
         t->dim = hook[h].dim;
+        t->macs = hook[h].macs;
         t->owner = f;
         memcpy(t->name, hook[h].name, sizeof t->name);
         TRY(net_tap(n, t->name, take_rows, t));
@@ -94,17 +98,33 @@ void features_close(features *f)
     free(f);
 }
 
+int64_t features_cost(const features *f, int l)
+{
+    return f->tap[l].macs / 1000000 + 1;
+}
+
+/* The last layer that wants rows; -1: none. */
+static int deepest(const features *f)
+{
+    int l = f->n - 1;
+    while (l >= 0 && !f->tap[l].into) l--;
+    return l;
+}
+
 static status run_batches(features *f, const feature_source *s)
 {
     status st = OK;
+    const int last = deepest(f);
+    const int64_t cost = last < 0 ? net_macs(f->net) / 1000000 + 1 : features_cost(f, last);
     for (;;) {
         const batch *b;
         if (stop_requested()) FAIL(STOPPED, "%s: the analysis was left unfinished", stop_signal());
         TRY(loader_next(s->loader, &b));
         if (!b) break;
         TRY(net_input(f->net, s->eval_case, b->x, NULL, b->n));
-        TRY(net_forward(f->net, s->eval_case));
-        progress_update(s->bar, s->bar->done + b->n * s->image_cost, "activations");
+        TRY(last < 0 ? net_forward(f->net, s->eval_case)
+                     : net_forward_until(f->net, s->eval_case, f->tap[last].name));
+        progress_update(s->bar, s->bar->done + b->n * cost, "activations");
     }
 out:
     return st;

@@ -12,7 +12,8 @@ typedef struct feature_matrix {
     backend *device;
     int room, rows; /* images it can hold, and holds */
     int64_t dim;
-    float *x; /* [room, dim] */
+    float *x;     /* [room, dim] */
+    double *norm; /* [room] what the rows were divided by; host memory */
 } feature_matrix;
 
 status feature_matrix_open(feature_matrix *, backend *, int room, int64_t dim);
@@ -22,7 +23,7 @@ typedef struct features features;
 
 typedef struct feature_tap {
     char name[64];
-    int64_t dim;
+    int64_t dim, macs;    /* net_hook */
     feature_matrix *into; /* where rows go; NULL: this layer is not wanted now */
     features *owner;
 } feature_tap;
@@ -41,14 +42,16 @@ status features_open(net *, hook_set, features **out);
 void features_close(features *); /* NULL is harmless */
 
 /* One evaluation pass over images[0 .. n-1] (positions in the loader's data set): fills the matrices of the
- * layers that have one, from row 0. The bar moves by `image_cost` an image. STOPPED after a signal.
+ * layers that have one, from row 0. It goes as deep into the net as the deepest of them (without any, to the
+ * end). The bar moves by the millions of multiply-accumulates done. STOPPED after a signal.
  * ERR_DIVERGED: an activation is not finite (names the layer and the image). */
 typedef struct feature_source {
     int eval_case;
     loader *loader; /* its batch is the case's batch; neither shuffled nor augmented */
     progress *bar;
-    int64_t image_cost;
 } feature_source;
+/* What a pass over one image costs that fills layer l, in millions of multiply-accumulates. */
+int64_t features_cost(const features *, int l);
 status features_read(features *, const feature_source *, const int *images, int n);
 
 #endif

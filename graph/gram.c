@@ -33,23 +33,25 @@ void gram_close(gram *g)
 }
 
 /* False if a value is not finite: the sum of squares cannot overflow a double otherwise. */
-static bool normalise_row(float *x, int64_t dim)
+static bool normalise_row(float *x, int64_t dim, double *norm)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t k = 0; k < dim; k++) sum += (double)x[k] * x[k];
     if (!isfinite(sum)) return false;
-    double scale = 1 / fmax(sqrt(sum), 1e-8);
+    *norm = sqrt(sum);
+    double scale = 1 / fmax(*norm, 1e-8);
     for (int64_t k = 0; k < dim; k++) x[k] = (float)(x[k] * scale);
     return true;
 }
 
-int gram_normalise(float *x, int rows, int64_t dim)
+int gram_normalise(float *x, int rows, int64_t dim, double *norm)
 {
     int bad = rows;
 #pragma omp parallel for reduction(min : bad) schedule(static)
     for (int r = 0; r < rows; r++) {
-        if (!normalise_row(x + r * dim, dim) && r < bad) bad = r;
+        double own;
+        if (!normalise_row(x + r * dim, dim, norm ? &norm[r] : &own) && r < bad) bad = r;
     }
     return bad < rows ? bad : -1;
 }

@@ -40,9 +40,9 @@ typedef struct gram {
 status gram_open(gram *, backend *, const gram_consumer *consumers, int n_consumers);
 void gram_close(gram *); /* a zeroed gram is harmless */
 
-/* Rows [rows, dim] -> unit length, x / max(|x|, 1e-8), the norm summed in double; host memory. Returns the
- * first row with a value that is not finite, else -1. */
-int gram_normalise(float *x, int rows, int64_t dim);
+/* Rows [rows, dim] -> unit length, x / max(|x|, 1e-8), the norm summed in double; host memory. norm: [rows],
+ * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
+int gram_normalise(float *x, int rows, int64_t dim, double *norm);
 
 /* All pairs among `rows` normalised rows in the device's memory; `first` is the position of row 0. */
 status gram_triangle(gram *, const float *x, int rows, int64_t dim, int first);

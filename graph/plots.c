@@ -142,13 +142,71 @@ static void put_histograms(FILE *f, const analysis *a, const char *dir, bool svg
     fprintf(f, "unset multiplot\nset output\n");
 }
 
+static void put_matrix_data(FILE *f, const analysis *a)
+{
+    for (int which = 0; which < 2; which++) {
+        fprintf(f, "%s << EOD\n", which ? "$cka" : "$difference");
+        for (int i = 0; i < a->n_layers; i++) {
+            for (int j = 0; j < a->n_layers; j++) {
+                double difference = fabs(a->layer[i].lu.mean - a->layer[j].lu.mean);
+                fprintf(f, " %.6g", which ? a->cka[i * a->n_layers + j] : difference);
+            }
+            fprintf(f, "\n");
+        }
+        fprintf(f, "EOD\n");
+    }
+}
+
+/* Names of layers along an axis; of many layers every second, third ... */
+static void put_layer_tics(FILE *f, const analysis *a, const char *axis, const char *style)
+{
+    int every = (a->n_layers + 39) / 40;
+    fprintf(f, "set %stics (", axis);
+    for (int l = 0; l < a->n_layers; l += every) {
+        fprintf(f, "%s", l ? ", " : "");
+        put_quoted(f, a->layer[l].name);
+        fprintf(f, " %d", l);
+    }
+    fprintf(f, ") %s font ',9' nomirror\n", style);
+}
+
+static void put_matrix(FILE *f, const analysis *a, const char *title, const char *data, const char *palette)
+{
+    fprintf(f, "set title ");
+    put_quoted(f, title);
+    fputc('\n', f);
+    put_layer_tics(f, a, "x", "rotate by 60 right");
+    put_layer_tics(f, a, "y", "");
+    fprintf(f, "set palette %s\nset datafile missing 'nan'\n", palette);
+    fprintf(f, "plot %s matrix with image notitle\n", data);
+}
+
+/* Two matrices of the same layers: alike is dark in both. */
+static void put_difference(FILE *f, const analysis *a, const char *dir, bool svg)
+{
+    int side = 240 + (a->n_layers < 40 ? 14 * a->n_layers : 560);
+    char text[128];
+    set_output(f, dir, "difference", svg, 2 * side, side * 5 / 6);
+    fprintf(f, "set multiplot layout 1,2\nset size ratio 1\nset xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n",
+            a->n_layers - 1, a->n_layers - 1);
+    fprintf(f, "set border 0\nset cbtics font ',9'\nset cbrange [0:*]\n");
+    put_matrix(f, a, "|Q_i - Q_j| (Lu et al.)", "$difference",
+               "defined (0 '#08306b', 1 '#6baed6', 2 '#ffffff')");
+    snprintf(text, sizeof text, "linear CKA of %d images", a->cka_samples);
+    fprintf(f, "set cbrange [0:1]\n");
+    put_matrix(f, a, text, "$cka", "defined (0 '#ffffff', 1 '#6baed6', 2 '#08306b')");
+    fprintf(f, "unset multiplot\nset output\n");
+}
+
 static void put_script(FILE *f, const analysis *a, const char *dir)
 {
     put_curve_data(f, a);
+    if (a->cka) put_matrix_data(f, a);
     put_histogram_data(f, a);
     for (int svg = 0; svg < 2; svg++) {
         put_curves(f, a, dir, svg);
         put_histograms(f, a, dir, svg);
+        if (a->cka) put_difference(f, a, dir, svg);
     }
 }
 

@@ -146,6 +146,7 @@ static status add_hook(net *n, const char *hook_name, ref value, unsigned sets)
     net_hook *h = &n->hook[n->n_hooks];
     snprintf(h->name, sizeof h->name, "%s", hook_name);
     h->dim = shape_image(n->value[value].shape);
+    for (int i = 0; i < n->n_nodes; i++) h->macs += layer_of(n->node[i].op.kind)->macs(&n->node[i].op);
     h->sets = sets;
     n->hook_value[n->n_hooks++] = value;
 out:

@@ -47,6 +47,7 @@ char *const *net_removed(const net *, unsigned *count);
 typedef struct net_hook {
     char name[64];
     int64_t dim; /* values per image */
+    int64_t macs; /* multiply-accumulates of an image's forward pass up to here */
     unsigned sets; /* bit 1 << hook_set for each set it belongs to */
 } net_hook;
 const net_hook *net_hooks(const net *, int *count);
@@ -114,6 +115,8 @@ status net_velocity_write(net *, const net_param *, const float *host);
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
 status net_forward(net *, int net_case);  /* adds to the statistics; calls the taps in evaluation cases */
+/* net_forward as far as this hook: all that lies before it, and taps, but nothing behind. Evaluation cases. */
+status net_forward_until(net *, int net_case, const char *hook_name);
 status net_backward(net *, int net_case); /* after net_forward of the same training case */
 /* After net_backward of a frozen case: d loss / d image, [rows, 3, 32, 32] of the images as they were put in
  * (normalised), where loss is the mean over the rows that count. */

@@ -59,15 +59,28 @@ out:
     return st;
 }
 
-status net_forward(net *n, int net_case_index)
+static status run_nodes(net *n, int net_case_index, int end)
 {
     status st = OK;
     const net_compiled_case *c = &n->compiled[net_case_index];
-    for (int i = 0; i < n->n_nodes; i++) {
+    for (int i = 0; i < end; i++) {
         op_args a = arguments(n, c, i);
         TRY(n->device->forward(c->node[i].plan, &a));
         if (!c->which.training && n->n_taps && n->node[i].y != NONE) TRY(call_taps(n, c, n->node[i].y));
     }
+out:
+    return st;
+}
+
+status net_forward(net *n, int net_case_index) { return run_nodes(n, net_case_index, n->n_nodes); }
+
+status net_forward_until(net *n, int net_case_index, const char *hook_name)
+{
+    status st = OK;
+    int h = 0;
+    while (h < n->n_hooks && strcmp(n->hook[h].name, hook_name)) h++;
+    if (h == n->n_hooks) FAIL(ERR_USAGE, "%s has no hook \"%s\"", n->arch, hook_name);
+    TRY(run_nodes(n, net_case_index, n->value[n->hook_value[h]].producer + 1));
 out:
     return st;
 }

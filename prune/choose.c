@@ -1,6 +1,7 @@
 /* prune/choose.c -- from the curve's points to names. */
 #include "choose.h"
 #include "../core/log.h"
+#include "pick.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -8,27 +9,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cJSON *find_layer(const cJSON *analysis, const char *name)
+const char *choose_metric_name(metric_kind metric)
+{
+    static const char *const names[] = { "yang", "lu", "random", "last", "cka" };
+    return names[metric];
+}
+
+/* The place of a unit's layer in the analysis: NAME or NAME.raw; -1: none. */
+static int find_layer(const cJSON *analysis, const char *unit)
 {
     const cJSON *layer;
+    char raw[80];
+    int at = 0, found = -1;
+    snprintf(raw, sizeof raw, "%s.raw", unit);
     cJSON_ArrayForEach(layer, cJSON_GetObjectItem(analysis, "layers"))
     {
         const char *has = cJSON_GetStringValue(cJSON_GetObjectItem(layer, "name"));
-        if (has && !strcmp(has, name)) return layer;
+        if (has && !strcmp(has, unit)) return at;
+        if (has && !strcmp(has, raw)) found = at;
+        at++;
     }
-    return NULL;
+    return found;
+}
+
+/* JSON has no NaN: null stands for it. */
+static double number_or_nan(const cJSON *number)
+{
+    return cJSON_IsNumber(number) ? number->valuedouble : NAN;
 }
 
 bool choose_value(const cJSON *analysis, const char *unit, metric_kind metric, double *value)
 {
-    char raw[80];
-    snprintf(raw, sizeof raw, "%s.raw", unit);
-    const cJSON *layer = find_layer(analysis, unit);
-    if (!layer) layer = find_layer(analysis, raw);
-    const cJSON *result = cJSON_GetObjectItem(layer, metric == METRIC_YANG ? "yang" : "lu");
-    const cJSON *number = cJSON_GetObjectItem(result, metric == METRIC_YANG ? "M" : "mean");
-    *value = cJSON_IsNumber(number) ? number->valuedouble : NAN; /* JSON has no NaN: null stands for it */
+    int at = find_layer(analysis, unit);
+    const cJSON *layer = at < 0 ? NULL : cJSON_GetArrayItem(cJSON_GetObjectItem(analysis, "layers"), at);
+    const cJSON *result = cJSON_GetObjectItem(layer, metric == METRIC_LU ? "lu" : "yang");
+    *value = number_or_nan(cJSON_GetObjectItem(result, metric == METRIC_LU ? "mean" : "M"));
     return layer != NULL;
+}
+
+double choose_change(const cJSON *analysis, const char *before, const char *unit)
+{
+    const cJSON *matrix = cJSON_GetObjectItem(cJSON_GetObjectItem(analysis, "cka"), "matrix");
+    int i = find_layer(analysis, before), j = find_layer(analysis, unit);
+    return i < 0 || j < 0 ? NAN : 1 - number_or_nan(cJSON_GetArrayItem(cJSON_GetArrayItem(matrix, i), j));
 }
 
 /* The parent's units with everything but decisions. */
@@ -59,20 +82,33 @@ out:
     return st;
 }
 
+/* By Criterion I, or exactly cfg->count. */
+static status decide_points(const criterion_point *p, int n, const config_prune *cfg, criterion_decision *d)
+{
+    const criterion_options options = { cfg->eps, cfg->floor, cfg->smooth, cfg->max_cut,
+                                        cfg->keep_one_per_stage };
+    switch (cfg->metric) {
+    case METRIC_RANDOM: return pick_random(p, n, cfg->count, cfg->seed, d);
+    case METRIC_LAST: return pick_last(p, n, cfg->count, d);
+    case METRIC_CKA: return pick_smallest(p, n, cfg->count, d);
+    case METRIC_YANG:
+    case METRIC_LU: break;
+    }
+    return cfg->count > 0 ? pick_by_gain(p, n, cfg->count, cfg->pick, d) : criterion_cut(p, n, &options, d);
+}
+
 static status decide(const net *parent, const config_prune *cfg, choice *c)
 {
     status st = OK;
     criterion_point *point = NULL;
     criterion_decision *decision = NULL;
     const net_unit *unit = net_units(parent, &c->n_units);
-    const criterion_options options = { cfg->eps, cfg->floor, cfg->smooth, cfg->max_cut,
-                                        cfg->keep_one_per_stage };
     TRY_ALLOC(point, calloc((size_t)c->n_units + 1, sizeof *point));
     TRY_ALLOC(decision, calloc((size_t)c->n_units + 1, sizeof *decision));
     for (int i = 0; i < c->n_units; i++)
         point[i] = (criterion_point){ unit[i].name, c->unit[i].value, unit[i].removable, unit[i].stage,
                                       unit[i].reason };
-    TRY(criterion_cut(point, c->n_units, &options, decision));
+    TRY(decide_points(point, c->n_units, cfg, decision));
     for (int i = 0; i < c->n_units; i++) c->unit[i].decision = decision[i];
 out:
     free(decision);
@@ -80,13 +116,50 @@ out:
     return st;
 }
 
+static void read_values(const cJSON *analysis, metric_kind metric, choice *c)
+{
+    for (int i = 0; i < c->n_units; i++) {
+        choice_unit *u = &c->unit[i];
+        if (metric == METRIC_CKA)
+            u->value = i == 0 ? NAN : choose_change(analysis, c->unit[i - 1].name, u->name);
+        else if (metric == METRIC_YANG || metric == METRIC_LU)
+            choose_value(analysis, u->name, metric, &u->value);
+    }
+}
+
+bool choose_wants_analysis(const config_prune *cfg)
+{
+    return cfg->count == 0 || (cfg->metric != METRIC_RANDOM && cfg->metric != METRIC_LAST);
+}
+
+/* Where the metric has no criterion of its own: as many as Criterion I cuts by M. */
+static status fill_count(const net *parent, const cJSON *analysis, config_prune *cfg)
+{
+    status st = OK;
+    choice by_m = { 0 };
+    config_prune yang = *cfg;
+    if (cfg->count > 0 || cfg->metric == METRIC_YANG || cfg->metric == METRIC_LU) goto out;
+    yang.metric = METRIC_YANG;
+    TRY(choose_by_curve(parent, analysis, &yang, &by_m));
+    cfg->count = (int)by_m.n_cut;
+    log_info("Criterion I cuts %d by M: as many go by %s", cfg->count, choose_metric_name(cfg->metric));
+out:
+    choice_free(&by_m);
+    return st;
+}
+
 status choose_by_curve(const net *parent, const cJSON *analysis, const config_prune *cfg, choice *out)
 {
     status st = OK;
-    choice c = { .metric = cfg->metric == METRIC_YANG ? "yang" : "lu" };
+    config_prune settings = *cfg;
+    choice c = { .metric = choose_metric_name(cfg->metric) };
+    TRY(fill_count(parent, analysis, &settings));
+    c.count = settings.count;
+    c.pick = settings.pick;
+    c.seed = settings.seed;
     TRY(list_units(parent, &c));
-    for (int i = 0; i < c.n_units; i++) choose_value(analysis, c.unit[i].name, cfg->metric, &c.unit[i].value);
-    TRY(decide(parent, cfg, &c));
+    read_values(analysis, cfg->metric, &c);
+    TRY(decide(parent, &settings, &c));
     TRY(list_cuts(&c));
     *out = c;
     c = (choice){ 0 };

@@ -5,7 +5,7 @@
 #include "../core/lock.h"
 #include "../core/log.h"
 #include "../graph/analysis.h"
-#include "../nets/fit.h"
+#include "../graph/sample.h"
 #include "choose.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
@@ -33,6 +33,12 @@ static bool is_number(const cJSON *a, const char *key, int64_t want)
     return cJSON_IsNumber(number) && number->valuedouble == (double)want;
 }
 
+static bool is_bool(const cJSON *a, const char *key, bool want)
+{
+    const cJSON *item = cJSON_GetObjectItem(a, key);
+    return want ? cJSON_IsTrue(item) : cJSON_IsFalse(item);
+}
+
 static bool has_units(const cJSON *a, const net *n, metric_kind metric)
 {
     int count;
@@ -40,16 +46,39 @@ static bool has_units(const cJSON *a, const net *n, metric_kind metric)
     const net_unit *unit = net_units(n, &count);
     for (int i = 0; i < count; i++)
         if (!choose_value(a, unit[i].name, metric, &value)) return false;
-    return true;
+    return metric != METRIC_CKA || cJSON_GetObjectItem(a, "cka") != NULL;
 }
 
-static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, const net *n, const dataset *test)
+/* What an analysis with these settings would say of itself. */
+static status expected(const config *cfg, const dataset *test, analysis *out)
 {
+    status st = OK;
     const config_analysis *c = &cfg->analysis;
-    int64_t samples = c->samples < test->n ? c->samples : test->n, pairs = samples * (samples - 1) / 2;
+    int *drawn = NULL;
+    *out = (analysis){
+        .norm = c->norm, .k = c->k, .hooks = c->hooks, .balanced = c->balanced, .seed = cfg->seed
+    };
+    if (test->n < 1) goto out;
+    analysis_lu_shape(c, test->n, &out->lu_batch, &out->lu_batches);
+    TRY_ALLOC(drawn, malloc((size_t)test->n * sizeof *drawn));
+    TRY(sample_draw(cfg->seed, c->samples < test->n ? c->samples : test->n, c->balanced, test->label, test->n,
+                    test->classes, drawn, &out->samples));
+    int64_t pairs = (int64_t)out->samples * (out->samples - 1) / 2;
+    out->edges = c->edges < pairs ? c->edges : pairs;
+out:
+    free(drawn);
+    return st;
+}
+
+static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, const net *n,
+                 const analysis *want)
+{
     return is_text(a, "arch", cfg->net.arch) && is_text(a, "checkpoint", checkpoint) &&
-           is_text(a, "norm", c->norm == NORM_NEWMAN ? "newman" : "literal") &&
-           is_number(a, "samples", samples) && is_number(a, "edges", c->edges < pairs ? c->edges : pairs) &&
+           is_text(a, "norm", analysis_norm_name(want->norm)) &&
+           is_text(a, "hooks", analysis_hooks_name(want->hooks)) && is_number(a, "samples", want->samples) &&
+           is_number(a, "edges", want->edges) && is_number(a, "k", want->k) &&
+           is_number(a, "lu_batch", want->lu_batch) && is_number(a, "lu_batches", want->lu_batches) &&
+           is_number(a, "seed", (int64_t)want->seed) && is_bool(a, "balanced", want->balanced) &&
            has_units(a, n, cfg->prune.metric);
 }
 
@@ -65,10 +94,15 @@ out:
     return st;
 }
 
-static status analyse(const config *cfg, const char *checkpoint, const char *dir, const dataset *test,
+/* Enough that the order of the layers does not hang on the choice of images. */
+enum { CKA_IMAGES = 1000 };
+
+static status analyse(const config *given, const char *checkpoint, const char *dir, const dataset *test,
                       cJSON **out)
 {
     status st = OK;
+    config asked = *given, *cfg = &asked; /* nothing in it is freed here */
+    if (cfg->prune.metric == METRIC_CKA && cfg->analysis.cka == 0) cfg->analysis.cka = CKA_IMAGES;
     backend *b = NULL;
     net *n = NULL;
     analyser *a = NULL;
@@ -81,9 +115,10 @@ static status analyse(const config *cfg, const char *checkpoint, const char *dir
     TRY(backend_open(cfg->device, cfg->threads, &b, NULL, 0));
     log_info("analysing %s on %s", checkpoint, b->description);
     TRY(analyser_create(n, cfg, &a));
-    TRY(fit_compile(cfg, NULL, n, b));
+    const net_case evaluation = { .batch = analysis_batch(cfg, test) };
+    TRY(net_compile(n, b, cfg->precision == PRECISION_BF16 ? BF16 : F32, &evaluation, 1));
     TRY(surgery_inherit(n, &f, checkpoint));
-    TRY(analysis_run(a, FIT_CASE_EVAL, cfg->train.batch, test, checkpoint, &result));
+    TRY(analysis_run(a, 0, evaluation.batch, test, checkpoint, &result));
     TRY(analysis_write(&result, dir, false));
     TRY_ALLOC(*out, analysis_json(&result));
 out:
@@ -102,11 +137,13 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
     status st = OK;
     cJSON *found = NULL;
     net *n = NULL;
+    analysis want;
     char path[4096];
+    TRY(expected(cfg, test, &want));
     TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     if (!anew && is_newer(path, checkpoint)) TRY(read_json(path, &found));
-    if (found && fits(found, cfg, checkpoint, n, test)) {
+    if (found && fits(found, cfg, checkpoint, n, &want)) {
         log_info("using %s", path);
         *out = found;
         found = NULL;

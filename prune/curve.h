@@ -7,9 +7,10 @@
 
 struct cJSON;
 
-/* The content of DIR/analysis.json if that file is newer than the checkpoint, names it, has as many samples
- * and edges as `cfg` asks for and a layer for each unit of cfg->net; else (or with `anew`) the checkpoint is
- * analysed on cfg->device and the result written to DIR, without pictures. The caller deletes *out. */
+/* The content of DIR/analysis.json if that file is newer than the checkpoint, names it, was made with the
+ * settings that `cfg` and the images ask for, has a layer for each unit of cfg->net and, if prune.metric
+ * wants it, CKA; else (or with `anew`) the checkpoint is analysed on cfg->device and the result written to
+ * DIR, without pictures. The caller deletes *out. */
 status curve_analysis(const config *cfg, const char *checkpoint, const char *dir, bool anew,
                       const dataset *test, struct cJSON **out);
 

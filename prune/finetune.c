@@ -36,12 +36,6 @@ static cJSON *json_names(char *const *names, unsigned n)
     return list;
 }
 
-static const char *name_suffix(const choice *c)
-{
-    if (!strcmp(c->metric, "yang")) return "-pruned";
-    return !strcmp(c->metric, "lu") ? "-pruned-lu" : "-pruned-hand";
-}
-
 enum { MAX_OVERRIDES = 4 };
 
 static status override_all(const config *parent, const char *checkpoint, const choice *c,
@@ -51,7 +45,9 @@ static status override_all(const config *parent, const char *checkpoint, const c
     char name[256], **removed = NULL;
     unsigned n_removed = 0;
     bool inherit = parent->prune.init == INIT_INHERIT;
-    TRY(path_format(name, sizeof name, "%s%s", parent->name, name_suffix(c)));
+    bool plain = !strcmp(c->metric, "yang");
+    TRY(path_format(name, sizeof name, "%s-pruned%s%s", parent->name, plain ? "" : "-",
+                    plain ? "" : c->metric));
     TRY(surgery_names(parent->net.remove, parent->net.remove_count, c->cut, c->n_cut, &removed, &n_removed));
     TRY(override_json("name", cJSON_CreateString(name), &list[(*n)++]));
     TRY(override_json("net.remove", json_names(removed, n_removed), &list[(*n)++]));

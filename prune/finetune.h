@@ -7,10 +7,10 @@
 #include "../nets/fit.h"
 #include "choose.h"
 
-/* The parent's config with name NAME-pruned (by Q: NAME-pruned-lu; by hand: NAME-pruned-hand), net.remove =
- * what the parent lacks and what goes now, net.weights = the parent checkpoint (init: scratch: none) and
- * train.epochs = prune.epochs, if that is given. So `train` could continue the run, and the same cut of the
- * same parent is the same run directory. The caller frees. */
+/* The parent's config with name NAME-pruned (by M; else NAME-pruned-METRIC, by hand NAME-pruned-hand),
+ * net.remove = what the parent lacks and what goes now, net.weights = the parent checkpoint (init: scratch:
+ * none) and train.epochs = prune.epochs, if that is given. So `train` could continue the run, and the same
+ * cut of the same parent is the same run directory. The caller frees. */
 status finetune_config(const config *parent, const char *checkpoint, const choice *, config **out);
 
 typedef struct finetune_job {

@@ -3,6 +3,7 @@
 #include "../core/log.h"
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <string.h>
 
 static double percent_saved(const prune_report *r)
 {
@@ -50,6 +51,17 @@ static bool add_units(cJSON *j, const choice *c)
     return ok;
 }
 
+/* How the units were picked, where Criterion I did not decide. */
+static bool add_pick(cJSON *j, const choice *c)
+{
+    bool gain = !strcmp(c->metric, "yang") || !strcmp(c->metric, "lu"),
+         by_chance = !strcmp(c->metric, "random");
+    if (c->count == 0) return true;
+    return add_number(j, "count", c->count) &&
+           (!gain || cJSON_AddStringToObject(j, "pick", c->pick == PICK_MOST ? "most" : "least")) &&
+           (!by_chance || add_number(j, "prune_seed", (double)c->seed));
+}
+
 static bool add_costs(cJSON *j, const prune_report *r)
 {
     const cost *a = &r->before, *b = &r->after;
@@ -71,7 +83,7 @@ status prune_report_json(const prune_report *r, cJSON **out)
               cJSON_AddStringToObject(j, "metric", r->choice->metric) &&
               cJSON_AddStringToObject(j, "parent", r->parent) &&
               (!r->run || cJSON_AddStringToObject(j, "run", r->run)) && add_removed(j, r->choice) &&
-              add_units(j, r->choice) && add_costs(j, r) &&
+              add_pick(j, r->choice) && add_units(j, r->choice) && add_costs(j, r) &&
               add_measured(j, "accuracy_before", r->accuracy_before) &&
               add_measured(j, "accuracy_cut", r->accuracy_cut) &&
               add_measured(j, "accuracy_after", r->accuracy_after) &&

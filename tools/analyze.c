@@ -24,9 +24,11 @@ static const cli_tool tool = {
         "Measures at each layer of a trained net how similar the test images are, and how well the graph\n"
         "of the most similar ones splits into the classes: M [Yang et al. 2023], Q [Lu et al. 2022].\n"
         "Writes RUN/analysis/, or OUT/CKPTNAME-analysis/ for a bare checkpoint. A file with weights only,\n"
-        "made by PyTorch, needs net.arch= and the normalisation it was trained with.",
+        "made by PyTorch, needs net.arch= and the normalisation it was trained with. analysis.cka=N adds\n"
+        "the likeness of every two layers, analysis.features=N the activations themselves.",
     .examples = "  analyze runs/demo-1a2b3c4d-s0\n"
                 "  analyze runs/demo-1a2b3c4d-s0 analysis.hooks=conv analysis.norm=literal\n"
+                "  analyze runs/demo-1a2b3c4d-s0 --into runs/demo-k5 analysis.k=5 analysis.cka=1000\n"
                 "  analyze resnet20.safetensors net.arch=resnet20 analysis.memory=2G --json\n",
     .options = options,
     .n_options = 3,
@@ -56,11 +58,6 @@ static void close_session(session *s)
     lock_release(&s->lock);
 }
 
-static int batch_size(const session *s)
-{
-    return s->cfg->train.batch < s->test.n ? s->cfg->train.batch : s->test.n;
-}
-
 /* A net with taps, compiled for one evaluation batch, with the checkpoint's values. */
 static status prepare(session *s)
 {
@@ -73,7 +70,7 @@ static status prepare(session *s)
     TRY(analyser_create(s->net, c, &s->analyser));
     TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
     log_info("device %s: %s", s->device->description, why);
-    net_case evaluation = { .batch = batch_size(s), .training = false };
+    net_case evaluation = { .batch = analysis_batch(c, &s->test), .training = false };
     TRY(net_compile(s->net, s->device, c->precision == PRECISION_BF16 ? BF16 : F32, &evaluation, 1));
     TRY(st_open(s->subject.checkpoint, &file));
     TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
@@ -115,13 +112,16 @@ out:
 static status run(session *s)
 {
     status st = OK;
-    char dir[4096];
+    char dir[4096], features[4096];
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(analysis_dir(s, dir, sizeof dir));
     TRY(lock_take(dir, wait_given, &s->lock)); /* before the work: a folder that cannot be made is said at once */
     TRY(prepare(s));
-    TRY(analysis_run(s->analyser, 0, batch_size(s), &s->test, s->subject.checkpoint, &s->result));
+    TRY(path_format(features, sizeof features, "%s/features", dir));
+    analyser_export(s->analyser, features);
+    TRY(analysis_run(s->analyser, 0, analysis_batch(s->cfg, &s->test), &s->test, s->subject.checkpoint,
+                     &s->result));
     TRY(analysis_write(&s->result, dir, !no_pictures));
     print_table(&s->result, dir);
     TRY(print_result(s));

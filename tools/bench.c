@@ -304,7 +304,7 @@ static status prepare_features(bench *b)
     b->n_features = b->cfg->analysis.samples;
     TRY_ALLOC(host, malloc(count * sizeof *host));
     for (size_t i = 0; i < count; i++) host[i] = rng_uniform(b->cfg->seed, RNG_TEST, 1, i);
-    gram_normalise(host, b->n_features, GRAM_DIM);
+    gram_normalise(host, b->n_features, GRAM_DIM, NULL);
     TRY(b->device->alloc(b->device, count * sizeof *host, &memory));
     b->features = memory;
     TRY(b->device->upload(b->device, b->features, host, count * sizeof *host));

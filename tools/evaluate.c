@@ -1,6 +1,7 @@
 /* tools/evaluate.c -- evaluate RUN|CKPT: top-1 accuracy and loss on the test images. */
 #include "../core/file.h"
 #include "../core/log.h"
+#include "../core/npy.h"
 #include "../core/stop.h"
 #include "../prune/accuracy.h"
 #include "cli.h"
@@ -28,26 +29,11 @@ static const cli_tool tool = {
     .needs_subject = true,
 };
 
-/* ---- .npy, version 1.0: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html ----
- *
- *   0x93 "NUMPY" | 1 0 | u16 little-endian: bytes of the header | header, padded with blanks and ended by a
- * newline so that the data begin at a multiple of 64 | rows * columns float32, little-endian, C order */
 static status npy_write(const char *path, const float *values, int64_t rows, int64_t columns)
 {
     status st = OK;
     file_writer w = { 0 };
-    char header[256];
-    static const char magic[] = "\x93NUMPY\x01"; /* and its NUL: the minor version */
-    TRY(path_format(header + 10, 100, "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
-                    (long long)rows, (long long)columns));
-    size_t used = 10 + strlen(header + 10), bytes = (used + 1 + 63) / 64 * 64;
-    memcpy(header, magic, sizeof magic);
-    header[8] = (char)((bytes - 10) & 0xff);
-    header[9] = (char)((bytes - 10) >> 8);
-    memset(header + used, ' ', bytes - used);
-    header[bytes - 1] = '\n';
-    TRY(file_begin(&w, path));
-    TRY(file_put(&w, header, bytes));
+    TRY(npy_begin(&w, path, rows, columns));
     TRY(file_put(&w, values, (size_t)(rows * columns) * sizeof *values));
     TRY(file_commit(&w));
 out:

@@ -28,11 +28,13 @@ static const cli_tool tool = {
              "[Yang23], on the curve of RUN/analysis/analysis.json, which is made if missing), takes them\n"
              "out, and fine-tunes what is left in a new run OUT/NAME-pruned-HASH-sSEED; the result is its\n"
              "prune.json. A prune that was stopped goes on when the same command is given again.\n"
-             "net.remove=[...] cuts exactly the units named. Where nothing can be cut there is no new run,\n"
+             "net.remove=[...] cuts exactly the units named; prune.count=N cuts N units, those that gain least;\n"
+             "prune.metric=random, last or cka cuts as many as Criterion I would by M, to compare with. Where nothing can be cut there is no new run,\n"
              "and prune.json goes to the analysis.",
     .examples = "  prune runs/demo-1a2b3c4d-s0 --dry-run\n"
                 "  prune runs/demo-1a2b3c4d-s0 prune.epochs=30\n"
                 "  prune runs/demo-1a2b3c4d-s0 prune.metric=lu prune.max_cut=2\n"
+                "  prune runs/demo-1a2b3c4d-s0 prune.metric=random prune.seed=1\n"
                 "  prune runs/demo-1a2b3c4d-s0 'net.remove=[layer3.1, layer3.2]'\n",
     .options = options,
     .n_options = 3,
@@ -115,14 +117,15 @@ static status choose(session *s)
 {
     status st = OK;
     cJSON *analysis = NULL;
-    bool anew = has_override(s->args, "analysis.") || has_override(s->args, "data.");
+    bool anew = has_override(s->args, "data."); /* the analysis says its settings, but not its images */
     if (s->asked) {
         TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
     } else if (analysis_given) {
         TRY(curve_read(s->parent, s->analysis_dir, &analysis));
         TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
     } else {
-        TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, anew, &s->test, &analysis));
+        if (choose_wants_analysis(&s->parent->prune))
+            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, anew, &s->test, &analysis));
         TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
     }
     choice_log(&s->choice);

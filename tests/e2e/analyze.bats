@@ -86,6 +86,30 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     [ ! -e "$BATS_TEST_TMPDIR/out/net-analysis/rings.png" ]
 }
 
+@test "the likeness of layers is what NumPy makes of the activations that are written" {
+    "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/cka" --json analysis.cka=100 analysis.features=120 \
+        >"$BATS_TEST_TMPDIR/a.json" 2>"$BATS_TEST_TMPDIR/err"
+    cmp "$BATS_TEST_TMPDIR/cka/analysis.json" "$BATS_TEST_TMPDIR/a.json"
+    run tests/peer/compare_cka.py "$BATS_TEST_TMPDIR/cka"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == "10 layers, 100 images"* ]]
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/cka/cka.csv")" -eq 11 ]
+    ! command -v gnuplot || { [ -s "$BATS_TEST_TMPDIR/cka/difference.png" ] && [ -s "$BATS_TEST_TMPDIR/cka/difference.svg" ]; }
+    # and the comparison can fail
+    sed -i 's/"matrix":/"matrix": [[0.5]], "other":/' "$BATS_TEST_TMPDIR/cka/analysis.json"
+    run tests/peer/compare_cka.py "$BATS_TEST_TMPDIR/cka"
+    [ "$status" -ne 0 ]
+}
+
+@test "analysis.json says the settings that prune looks at" {
+    "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/s" --no-pictures --quiet analysis.k=4 analysis.lu_batches=9 \
+        analysis.hooks=conv analysis.balanced=true seed=3
+    for field in '"k":	4' '"lu_batches":	3' '"lu_batch":	50' '"hooks":	"conv"' '"balanced":	true' '"seed":	3'; do
+        grep -qF "$field" "$BATS_TEST_TMPDIR/s/analysis.json"
+    done
+}
+
 @test "failures: usage, memory, a damaged checkpoint, a folder that cannot be made" {
     run "$BIN/analyze"
     [ "$status" -eq 2 ]

@@ -65,8 +65,40 @@ assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$js
     "$BIN/prune" "$RUN" --dry-run 2>"$BATS_TEST_TMPDIR/log"
     absent "$used" "$BATS_TEST_TMPDIR/log"
     touch -d '-1 hour' "$RUN/best.safetensors"
-    "$BIN/prune" "$RUN" --dry-run analysis.k=4 2>"$BATS_TEST_TMPDIR/log"
-    absent "$used" "$BATS_TEST_TMPDIR/log"
+    for setting in analysis.k=4 analysis.norm=literal analysis.balanced=true seed=9 analysis.lu_batch=40; do
+        "$BIN/prune" "$RUN" --dry-run $setting 2>"$BATS_TEST_TMPDIR/log"
+        absent "$used" "$BATS_TEST_TMPDIR/log"
+        "$BIN/prune" "$RUN" --dry-run $setting 2>"$BATS_TEST_TMPDIR/log"
+        grep -q "$used" "$BATS_TEST_TMPDIR/log"
+    done
+}
+
+@test "baselines cut as many units as Criterion I by M; a count cuts exactly so many, nested" {
+    want=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.eps=0.2 prune.floor=0)
+    for metric in random last cka; do
+        json=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.eps=0.2 prune.floor=0 prune.metric=$metric)
+        check 'm = json.loads(a[0]); able = [x["name"] for x in j["units"] if x["removable"]]
+assert j["metric"] == a[1] and len(m["removed"]) > 0 and len(j["removed"]) == len(m["removed"]) == j["count"], (j, m)
+assert set(j["removed"]) <= set(able)
+if a[1] == "last": assert j["removed"] == able[-len(j["removed"]):]
+if a[1] == "random": assert j["prune_seed"] == 0
+if a[1] == "cka":
+    t = json.load(open(a[2] + "/analysis/analysis.json")); names = [x["name"] for x in t["layers"]]
+    change = {n: 1 - t["cka"]["matrix"][i - 1][i] for i, n in enumerate(names) if i}
+    assert all(abs(x["value"] - change[x["name"]]) < 1e-12 for x in j["units"][1:]) and j["units"][0]["value"] is None
+    assert set(j["removed"]) == set(sorted(able, key=lambda n: change[n])[:len(j["removed"])])' \
+            "$json" "$want" $metric "$RUN"
+    done
+    cut='[]'
+    for count in 1 2 3; do
+        json=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.count=$count)
+        check 'before = json.loads(a[1])
+assert len(j["removed"]) == j["count"] == int(a[0]) and j["pick"] == "least" and set(before) <= set(j["removed"])' \
+            "$json" $count "$cut"
+        cut=$(check 'print(json.dumps(j["removed"]))' "$json")
+    done
+    run "$BIN/prune" "$RUN" --dry-run prune.count=8
+    [ "$status" -eq 2 ] && [[ $output == *"only 7 can"* ]]
 }
 
 @test "by hand: a new run with prune.json, linked to its parent; again: the same result at once" {

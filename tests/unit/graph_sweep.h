@@ -33,7 +33,7 @@ static inline void sweep(float *x, int rows, int64_t dim, int block, const gram_
     gram g;
     assert_int_equal(ref_open(2, &b), OK);
     assert_int_equal(gram_open(&g, b, consumers, n), OK);
-    assert_int_equal(gram_normalise(x, rows, dim), -1);
+    assert_int_equal(gram_normalise(x, rows, dim, NULL), -1);
     for (int i = 0; i < rows; i += block) {
         int end = rows - i < block ? rows : i + block;
         assert_int_equal(gram_triangle(&g, x + i * dim, end - i, dim, i), OK);

@@ -277,20 +277,37 @@ static status run_in(bench *b, config *cfg, int megabytes, const dataset *test, 
     return analysis_run(b->analyser, 0, BATCH, test, "test", out);
 }
 
+static void assert_same_features(const char *layer, size_t rows, int64_t dim)
+{
+    char name[2][128], *file[2];
+    size_t bytes[2];
+    for (int k = 0; k < 2; k++) {
+        snprintf(name[k], sizeof name[k], "%s/%s.npy", k ? "poor" : "rich", layer);
+        assert_int_equal(file_read(scratch_path(name[k]), &file[k], &bytes[k]), OK);
+        assert_int_equal(bytes[k], 128 + rows * (size_t)dim * sizeof(float));
+    }
+    assert_memory_equal(file[0], file[1], bytes[0]);
+    free(file[0]);
+    free(file[1]);
+}
+
 /* The least memory that is accepted holds two rows of tiles, 1024 images, of the largest layers: of 1100
  * images not all. A step of 4 MB is 61 images of them. */
 static void less_memory_same_bits(void **state)
 {
     (void)state;
-    const char *settings[] = { "analysis.samples=600", "analysis.edges=5000", "analysis.lu_batch=400" };
+    const char *settings[] = { "analysis.samples=600", "analysis.edges=5000", "analysis.lu_batch=400",
+                               "analysis.cka=700", "analysis.features=1090" };
     dataset test = invent_images(1100);
-    config *cfg = configure(settings, 3);
+    config *cfg = configure(settings, 5);
     bench b = bench_open(cfg);
     analysis rich, poor;
+    analyser_export(b.analyser, scratch_path("rich"));
     assert_int_equal(run_in(&b, cfg, 8000, &test, &rich), OK);
     assert_int_equal(rich.layer[0].lu.n, 2);
     int megabytes = resident_megabytes() + 60;
     status st;
+    analyser_export(b.analyser, scratch_path("poor"));
     assert_int_equal(run_in(&b, cfg, megabytes, &test, &poor), ERR_USAGE);
     while ((st = run_in(&b, cfg, megabytes, &test, &poor)) != OK) {
         assert_int_equal(st, ERR_USAGE);
@@ -301,8 +318,11 @@ static void less_memory_same_bits(void **state)
     print_message("%d MB are enough for row blocks\n", megabytes);
     char *one = text_of(&rich), *other = text_of(&poor);
     assert_string_equal(one, other);
-    for (int l = 0; l < LAYERS; l++)
+    assert_true(rich.cka && rich.cka[1] > 0 && rich.cka[1] < 1);
+    for (int l = 0; l < LAYERS; l++) {
         assert_memory_equal(rich.layer[l].edges.edge, poor.layer[l].edges.edge, 5000 * sizeof(edge));
+        assert_same_features(rich.layer[l].name, 1090, rich.layer[l].dim);
+    }
     free(one);
     free(other);
     analysis_free(&rich);
@@ -428,9 +448,11 @@ static void files_hold_the_result(void **state)
     assert_int_equal(file_read(scratch_path("out/analysis/analysis.json"), &text, &bytes), OK);
     cJSON *o = cJSON_Parse(text);
     assert_string_equal(cJSON_GetObjectItem(o, "norm")->valuestring, "literal");
-    const char *keys[] = { "arch", "checkpoint", "samples", "edges", "histogram_samples", "norm", "layers" };
+    const char *keys[] = { "arch",     "checkpoint", "samples",    "edges",    "histogram_samples",
+                           "norm",     "k",          "lu_batches", "lu_batch", "hooks",
+                           "balanced", "seed",       "layers" };
     const cJSON *item = o->child;
-    for (int k = 0; k < 7; k++, item = item->next) assert_string_equal(item->string, keys[k]);
+    for (int k = 0; k < 13; k++, item = item->next) assert_string_equal(item->string, keys[k]);
     assert_null(item);
     const cJSON *layer = cJSON_GetArrayItem(cJSON_GetObjectItem(o, "layers"), 9);
     assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "M")->valuedouble ==

@@ -66,17 +66,17 @@ static void odd_rows_are_defined(void **state)
 {
     (void)state;
     float x[] = { 0, 0, 0, 3, 0, 4, 6e-9f, 0, 8e-9f, 3e30f, 0, 4e30f };
-    assert_int_equal(gram_normalise(x, 4, 3), -1);
+    assert_int_equal(gram_normalise(x, 4, 3, NULL), -1);
     for (int k = 0; k < 3; k++) assert_true(x[k] == 0); /* no direction: similarity 0 with everything */
     assert_float_equal(x[3], 0.6, 1e-7);
     assert_float_equal(x[5], 0.8, 1e-7);
     assert_float_equal(x[6], 0.6, 1e-7); /* |x| = 1e-8 is divided by as it is */
     assert_float_equal(x[9], 0.6, 1e-7); /* 1e61 does not fit a float */
     float tiny[] = { 3e-9f, 4e-9f };
-    assert_int_equal(gram_normalise(tiny, 1, 2), -1);
+    assert_int_equal(gram_normalise(tiny, 1, 2, NULL), -1);
     assert_float_equal(tiny[0], 0.3, 1e-7); /* |x| = 5e-9 counts as 1e-8 */
     float bad[] = { 1, 2, NAN, 1, 1, INFINITY };
-    assert_int_equal(gram_normalise(bad, 3, 2), 1);
+    assert_int_equal(gram_normalise(bad, 3, 2, NULL), 1);
 }
 
 /* The sweep ends with the consumer's failure. */

@@ -1,0 +1,33 @@
+/* graph/cka.h -- how alike the representations of two layers are: linear centred kernel alignment,
+ * [Kornblith19] "Similarity of Neural Network Representations Revisited", eq. 1-3:
+ *
+ *     CKA(X, Y) = <K', L'> / (|K'| |L'|),   K = X X^T, L = Y Y^T of the same n images,
+ *     K' = H K H with H = 1 - 1/n (each row and column then sums to 0), < , > and | | of Frobenius
+ *
+ * in [0, 1]; 1: equal up to rotation and scale. The n x n matrices of all layers are kept: that is why it has
+ * to be asked for. */
+#ifndef CLEAVE_CKA_H
+#define CLEAVE_CKA_H
+
+#include "gram.h"
+
+typedef struct cka {
+    int n, layers;
+    int layer; /* the one whose tiles come in now; the caller sets it */
+    double
+        *norm;  /* [n] |h_i| of that layer, from the caller: sim_ij |h_i| |h_j| = K_ij; behind it [n] work */
+    float *k;   /* [layers][n (n + 1) / 2] upper triangles, row after row */
+    bool *flat; /* [layers] the activations do not differ between images: no CKA */
+} cka;
+
+/* n = 0: nothing is wanted, and all calls are harmless. */
+status cka_open(cka *, int n, int layers);
+void cka_close(cka *); /* a zeroed one is harmless */
+size_t cka_bytes(int n, int layers);
+
+status cka_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is a cka */
+void cka_layer_end(cka *);                     /* all tiles and norms of the layer have been there */
+/* out: [layers, layers], symmetric; NaN for a layer that is flat (all activations 0, or all images alike). */
+void cka_matrix(const cka *, double *out);
+
+#endif

@@ -1,0 +1,54 @@
+/* graph/export.c -- one row at a time: a layer's rows may be larger than what memory is left for. */
+#include "export.h"
+
+#include "../core/npy.h"
+
+#include <stdlib.h>
+
+status export_open(row_export *e, const char *dir, int images)
+{
+    status st = OK;
+    *e = (row_export){ .dir = images > 0 ? dir : NULL, .images = images };
+    if (e->dir) TRY(file_make_dirs(dir));
+out:
+    return st;
+}
+
+void export_close(row_export *e)
+{
+    if (e->dir) file_abandon(&e->file);
+    free(e->row);
+    *e = (row_export){ 0 };
+}
+
+status export_layer(row_export *e, const char *name, int64_t dim)
+{
+    status st = OK;
+    char path[4096];
+    if (!e->dir) goto out;
+    free(e->row);
+    TRY_ALLOC(e->row, malloc((size_t)dim * sizeof(float)));
+    TRY(path_format(path, sizeof path, "%s/%s.npy", e->dir, name));
+    TRY(npy_begin(&e->file, path, e->images, dim));
+out:
+    return st;
+}
+
+status export_rows(row_export *e, const feature_matrix *m, int first)
+{
+    status st = OK;
+    const size_t bytes = (size_t)m->dim * sizeof(float);
+    if (!e->dir) goto out;
+    for (int r = 0; r < m->rows && first + r < e->images; r++) {
+        TRY(m->device->download(m->device, e->row, m->x + r * m->dim, bytes));
+        for (int64_t k = 0; k < m->dim; k++) e->row[k] = (float)(e->row[k] * m->norm[r]);
+        TRY(file_put(&e->file, e->row, bytes));
+    }
+out:
+    return st;
+}
+
+status export_layer_end(row_export *e)
+{
+    return e->dir ? file_commit(&e->file) : OK;
+}
