@@ -22,14 +22,16 @@ BIN       ?= bin
 Q         := $(if $(V),,@)
 
 # Expanded when used, so that packages installed by `deps` in the same run are found.
-PKGS       = libcyaml yaml-0.1 libcjson cairo
+PKGS       = libcyaml yaml-0.1 libcjson cairo libprotobuf-c
 CFLAGS    ?= -g $(OPT)
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP $(shell pkg-config --cflags $(PKGS))
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl
 
 # The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
 MODULES   := prune graph nets data layers core/cpu core/ref core
-LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
+PROTO     := $(wildcard proto/*.proto)
+PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
+LIBS      := $(foreach m,$(MODULES) proto,$(B)/lib$(subst /,-,$(m)).a)
 LINK      := -Wl,--start-group $(LIBS) -Wl,--end-group
 TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c)))
 CLI       := $(patsubst %.c,$(B)/%.o,$(wildcard tools/cli*.c))
@@ -98,7 +100,19 @@ $(B)/lib$(subst /,-,$(1)).a: $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 endef
 $(foreach m,$(MODULES),$(eval $(call archive,$(m))))
 
-$(B)/%.o: %.c
+# Protocol buffers: build/proto/NAME.pb-c.{c,h} from proto/NAME.proto. They exist before any object is made.
+$(B)/libproto.a: $(patsubst %.proto,$(B)/%.pb-c.o,$(PROTO))
+	@rm -f $@; ar rcs $@ $^
+
+$(B)/proto/%.pb-c.c $(B)/proto/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(@D); echo "  PROTO $<"
+	$(Q)protoc-c --proto_path=proto --c_out=$(B)/proto $<
+
+$(B)/proto/%.o: $(B)/proto/%.c
+	@echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(B)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 

@@ -157,6 +157,37 @@ out:
     return st;
 }
 
+static bool write_all(int fd, const char *data, size_t left)
+{
+    while (left > 0) {
+        ssize_t n = write(fd, data, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        data += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+status file_append(const char *path, const void *head, size_t head_bytes, const void *data, size_t bytes)
+{
+    status st = OK;
+    struct stat s;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    if ((s.st_size == 0 && !write_all(fd, head, head_bytes)) || !write_all(fd, data, bytes) || fsync(fd) != 0) {
+        int why = errno;
+        bool undone = ftruncate(fd, s.st_size) == 0;
+        FAIL(ERR_RUNTIME, "cannot write %s: %s%s", path, strerror(why), undone ? "" : "; half of it is left");
+    }
+    int closed = close(fd);
+    fd = -1;
+    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+out:
+    if (fd >= 0) close(fd);
+    return st;
+}
+
 uint64_t file_hash(const void *data, size_t bytes)
 {
     uint64_t h = 0xcbf29ce484222325u;

@@ -28,6 +28,10 @@ status file_commit(file_writer *); /* flush, fsync, rename, fsync of the folder;
 void file_abandon(file_writer *);  /* after a failure, or never begun: harmless */
 status file_replace(const char *path, const void *data, size_t bytes); /* begin, put, commit */
 
+/* Adds bytes to the end of a file, flushed to the disk: all of them or, on failure (disk full), none. `head`
+ * goes before them if the file is new or empty. ERR_RUNTIME names the path and the reason. */
+status file_append(const char *path, const void *head, size_t head_bytes, const void *data, size_t bytes);
+
 uint64_t file_hash(const void *data, size_t bytes); /* FNV-1a, 64 bit */
 
 /* snprintf that fails instead of cutting off. */

@@ -3,13 +3,9 @@
 #include "file.h"
 #include "rundir.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { COLUMNS = 8, LINE_BYTES = 512 }; /* a column needs less than 40 bytes */
 static const char *const column[COLUMNS] = { "epoch",          "lr",          "train_loss",
@@ -42,40 +38,13 @@ static void format_epoch(const run_epoch *e, char *json, char *csv)
     snprintf(csv + c, LINE_BYTES - (size_t)c, "\n");
 }
 
-static status write_all(int fd, const char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        ssize_t n = write(fd, text, left);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return ERR_RUNTIME;
-        text += n;
-        left -= (size_t)n;
-    }
-    return OK;
-}
-
-/* Adds a whole line, or on failure (disk full) nothing. `header` goes before the first line. */
 static status append_line(const rundir *run, const char *name, const char *header, const char *line)
 {
     status st = OK;
     char path[4096];
-    struct stat s;
-    int fd = -1;
     TRY(rundir_file(run, name, path, sizeof path));
-    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
-    if ((s.st_size == 0 && write_all(fd, header) != OK) || write_all(fd, line) != OK || fsync(fd) != 0) {
-        int why = errno;
-        bool undone = ftruncate(fd, s.st_size) == 0;
-        FAIL(ERR_RUNTIME, "cannot write %s: %s%s", path, strerror(why),
-             undone ? "" : "; half a line is left");
-    }
-    int closed = close(fd);
-    fd = -1;
-    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    TRY(file_append(path, header, strlen(header), line, strlen(line)));
 out:
-    if (fd >= 0) close(fd);
     return st;
 }
 

@@ -5,6 +5,7 @@
 #include "../core/progress.h"
 #include "../core/stop.h"
 #include "../data/loader.h"
+#include "fit_events.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -280,6 +281,7 @@ static status finish_epoch(trainer *t, const run_epoch *e)
         TRY(save(t, "best.safetensors", false, e->test_accuracy));
     }
     TRY(rundir_metrics(t->job->run, e));
+    TRY(fit_events(t->job->run, t->job->net, e));
     if (t->at.epoch % t->cfg->train.save_every == 0 || t->at.epoch == t->cfg->train.epochs)
         TRY(save(t, "last.safetensors", true, e->test_accuracy));
     TRY(report_status(t, t->at.epoch == t->cfg->train.epochs ? "done" : "running", ""));
@@ -317,6 +319,7 @@ status fit(const fit_job *job, fit_result *out)
     t.steps = (job->train->n + batch_size - 1) / batch_size;
     TRY(resume(&t));
     TRY(rundir_truncate(job->run, t.at.epoch));
+    TRY(fit_events_truncate(job->run, t.at.epoch));
     TRY(loader_open(job->train, &job->cfg->data, &options, &t.loader));
     TRY(report_status(&t, "running", ""));
     while (t.at.epoch < job->cfg->train.epochs) TRY(run_epoch_of(&t));

@@ -2,7 +2,7 @@
 #include "../core/file.h"
 #include "../core/lock.h"
 #include "../core/log.h"
-#include "../graph/analysis.h"
+#include "../graph/analysis_events.h"
 #include "../nets/checkpoint.h"
 #include "cli.h"
 
@@ -109,6 +109,27 @@ out:
     return st;
 }
 
+/* For TensorBoard, beside the events of the training; of a bare checkpoint in the folder of the analysis. The step is
+ * the epoch that the checkpoint is of, from 0 like the training's. */
+static status write_events(const session *s, const char *dir)
+{
+    status st = OK;
+    events list = { 0 };
+    st_file file = { 0 };
+    checkpoint_info info = { 0 };
+    char path[4200];
+    TRY(st_open(s->subject.checkpoint, &file));
+    TRY(checkpoint_info_read(&file, s->subject.checkpoint, &info));
+    TRY(path_format(path, sizeof path, "%s/%s", *s->subject.run ? s->subject.run : dir, EVENTS_ANALYSIS));
+    TRY(analysis_events(&s->result, dir, info.epoch > 0 ? info.epoch - 1 : 0, &list));
+    TRY(events_replace(&list, path));
+out:
+    checkpoint_info_free(&info);
+    st_close(&file);
+    events_free(&list);
+    return st;
+}
+
 static status run(session *s)
 {
     status st = OK;
@@ -123,6 +144,7 @@ static status run(session *s)
     TRY(analysis_run(s->analyser, 0, analysis_batch(s->cfg, &s->test), &s->test, s->subject.checkpoint,
                      &s->result));
     TRY(analysis_write(&s->result, dir, !no_pictures));
+    TRY(write_events(s, dir));
     print_table(&s->result, dir);
     TRY(print_result(s));
 out:

@@ -3,7 +3,8 @@
 #include "../core/lock.h"
 #include "../core/log.h"
 #include "../core/stop.h"
-#include "../graph/analysis.h"
+#include "../graph/analysis_events.h"
+#include "../graph/ring.h"
 #include "../nets/fit.h"
 #include "cli.h"
 
@@ -97,6 +98,21 @@ out:
     return st;
 }
 
+/* M, Q and the rings of all layers, among the events of this training. */
+static status add_events(const session *s, const analysis *a, const char *dir, int epoch)
+{
+    status st = OK;
+    events list = { 0 };
+    char path[4096];
+    TRY(rundir_file(&s->run, EVENTS_TRAINING, path, sizeof path));
+    TRY(ring_write_all(a, dir));
+    TRY(analysis_events(a, dir, epoch, &list));
+    TRY(events_append(&list, path));
+out:
+    events_free(&list);
+    return st;
+}
+
 /* analysis.every: the curves of this epoch into RUN/analysis/epoch-NNN. */
 static status analyse_epoch(void *ctx, net *n, int epoch)
 {
@@ -110,6 +126,7 @@ static status analyse_epoch(void *ctx, net *n, int epoch)
     TRY(rundir_file(&s->run, name, dir, sizeof dir));
     TRY(analysis_run(s->analyser, FIT_CASE_EVAL, s->cfg->train.batch, &s->test, "last.safetensors", &a));
     TRY(analysis_write(&a, dir, false));
+    TRY(add_events(s, &a, dir, epoch));
 out:
     analysis_free(&a);
     return st;
