@@ -28,7 +28,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B)
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl
 
 # The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
-MODULES   := prune graph nets data layers core/cpu core/ref core
+MODULES   := check prune graph nets data layers core/cpu core/ref core
 PROTO     := $(wildcard proto/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES) proto,$(B)/lib$(subst /,-,$(m)).a)
@@ -83,7 +83,7 @@ fmt: ; @git ls-files '*.c' '*.h' | xargs clang-format -i   ## format the C files
 
 lint:                                  ## cppcheck over the C files
 	@cppcheck --enable=warning,performance,portability --std=c11 --inline-suppr --error-exitcode=1 --quiet \
-	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune tools
+	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune check tools
 
 clean: ; rm -rf $(B) $(BIN)            ## remove what was built
 

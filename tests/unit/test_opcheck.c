@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "../opcheck.h"
-#include "../problem.h"
+#include "../../check/opcheck.h"
+#include "../../check/problem.h"
 
 #include <math.h>
 #include <string.h>

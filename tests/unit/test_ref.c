@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "../../core/rng.h"
-#include "../opcheck.h"
-#include "../problem.h"
+#include "../../check/opcheck.h"
+#include "../../check/problem.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* tests/opcheck_data.c -- the inputs of opcheck: random, but away from where a derivative jumps. A value
+/* check/opcheck_data.c -- the inputs of opcheck: random, but away from where a derivative jumps. A value
  * on a kink of ReLU, or a tie in a pooling window, would make two correct answers differ. */
 #include "opcheck.h"
 

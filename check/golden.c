@@ -1,0 +1,406 @@
+/* check/golden.c -- see golden.h. */
+#include "golden.h"
+
+#include "../core/file.h"
+#include "../core/rng.h"
+#include "../core/safetensors.h"
+#include "../nets/net.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* As in oracle.py and make_golden.py. */
+enum { SEED_VALUES = 1, SEED_PROJECT = 2, SEED_SAMPLE = 3 };
+enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32 };
+#define SHIFT    0x1p-10
+#define LR       0.01
+#define ROUNDING 0x1p-24 /* of one float32 operation, relative */
+enum { CASE_TRAIN, CASE_EVAL };
+
+typedef struct run {
+    golden_result *out;
+    void (*tell)(const char *line);
+    const char *path;
+    st_file golden;
+    uint64_t seed;
+    uint32_t batch[STEPS]; /* the number of each step's batch */
+    backend *device;
+    net *net;
+    float *input, *host; /* one batch; the largest parameter */
+    double *wide;        /* the largest parameter */
+    int32_t label[BATCH];
+} run;
+
+/* ---- values by formula: oracle.py ---- */
+
+static uint32_t key(const char *name)
+{
+    return (uint32_t)file_hash(name, strlen(name));
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+static void initial_value(const net_param *p, float *out)
+{
+    float bound = (float)sqrt(6 * (double)p->spec.shape[0] / (double)p->count);
+    bool around_one = ends_with(p->name, ".weight") || ends_with(p->name, ".running_var");
+    for (int64_t i = 0; i < p->count; i++) {
+        float u = rng_uniform(SEED_VALUES, RNG_TEST, key(p->name), (uint64_t)i);
+        if (p->spec.rank > 1)
+            out[i] = (2 * u - 1) * bound;
+        else
+            out[i] = around_one ? 0.5f + u : (u - 0.5f) * 0.25f;
+    }
+}
+
+static void make_batch(run *r, int step)
+{
+    const uint32_t number = r->batch[step];
+    uint64_t n = (uint64_t)BATCH * PIXELS;
+    for (uint64_t i = 0; i < n; i++) r->input[i] = 4 * rng_uniform(r->seed, RNG_TEST, number, i) - 2;
+    for (uint64_t i = 0; i < BATCH; i++)
+        r->label[i] = (int32_t)(rng_uniform(r->seed, RNG_TEST, number, n + i) * CLASSES);
+}
+
+static status set_initial_values(run *r)
+{
+    status st = OK;
+    int n;
+    const net_param *p = net_params(r->net, &n);
+    for (int i = 0; i < n; i++) {
+        initial_value(&p[i], r->host);
+        TRY(net_param_write(r->net, &p[i], r->host));
+    }
+out:
+    return st;
+}
+
+/* Moves the biases before ReLUs so that this step stays off every kink. */
+static status apply_shifts(run *r, int step)
+{
+    status st = OK;
+    int n;
+    char name[128];
+    const net_param *p = net_params(r->net, &n);
+    for (int i = 0; i < n; i++) {
+        TRY(path_format(name, sizeof name, "shift%d %s", step, p[i].name));
+        const st_tensor *t = st_find(&r->golden, name);
+        if (!t) continue;
+        if (t->type != ST_I32 || t->count != p[i].count)
+            FAIL(ERR_DATA, "%s: \"%s\" does not fit the net", r->path, name);
+        TRY(net_param_read(r->net, &p[i], r->host));
+        for (int64_t j = 0; j < t->count; j++) {
+            int32_t k;
+            memcpy(&k, (const char *)t->data + j * (int64_t)sizeof k, sizeof k);
+            r->host[j] += (float)(k * SHIFT);
+        }
+        TRY(net_param_write(r->net, &p[i], r->host));
+    }
+out:
+    return st;
+}
+
+/* ---- comparison ---- */
+
+static status golden_doubles(const run *r, const char *name, double *out, int count)
+{
+    status st = OK;
+    const st_tensor *t = st_find(&r->golden, name);
+    if (!t || t->type != ST_F64 || t->count != count)
+        FAIL(ERR_DATA, "%s: no \"%s\" of %d doubles: not a file of make_golden.py for this net", r->path,
+             name, count);
+    memcpy(out, t->data, (size_t)count * sizeof *out);
+out:
+    return st;
+}
+
+/* NaN is the worst of all, and stays it. */
+static void expect(golden_result *out, golden_phase phase, void (*tell)(const char *), const char *name,
+                   const char *what, double error, double allowed)
+{
+    double relative = isnan(error) ? INFINITY : error / allowed * GOLDEN_TOLERANCE, greatest = 0;
+    for (int i = 0; i < GOLDEN_PHASES; i++) greatest = fmax(greatest, out->error[i]);
+    if (relative >= greatest) snprintf(out->worst, sizeof out->worst, "%s (%s)", name, what);
+    out->error[phase] = fmax(out->error[phase], relative);
+    if (relative <= GOLDEN_TOLERANCE) return;
+    char line[256];
+    out->mismatches++;
+    snprintf(line, sizeof line, "%s: %s is off by %.3g, allowed %.3g", name, what, error, allowed);
+    if (tell) tell(line);
+}
+
+static uint64_t sample_place(const char *parameter, int j, int64_t count)
+{
+    return (uint64_t)rng_u32(SEED_SAMPLE, RNG_TEST, key(parameter), (uint64_t)j) * (uint64_t)count >> 32;
+}
+
+void golden_record(const char *name, const double *t, int64_t count, double out[GOLDEN_RECORD])
+{
+    memset(out, 0, GOLDEN_RECORD * sizeof *out);
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits = rng_u32(SEED_PROJECT, RNG_TEST, key(name), (uint64_t)i);
+        out[0] += t[i] * t[i];
+        for (int j = 0; j < GOLDEN_SIGNS; j++) out[1 + j] += bits >> j & 1 ? t[i] : -t[i];
+    }
+    out[0] = sqrt(out[0]);
+    for (int j = 0; j < GOLDEN_SAMPLES; j++) out[1 + GOLDEN_SIGNS + j] = t[sample_place(name, j, count)];
+}
+
+void golden_compare(golden_result *out, golden_phase phase, void (*tell)(const char *line), const char *name,
+                    const double *golden, const double *t, int64_t count, double scale, double rounding)
+{
+    double mine[GOLDEN_RECORD], projected = 0, entry = 0, greatest = 0, share = 1 / sqrt((double)count);
+    golden_record(name, t, count, mine); /* keyed by the golden name */
+    for (int j = 1; j <= GOLDEN_SIGNS; j++) projected += pow(mine[j] - golden[j], 2) / GOLDEN_SIGNS;
+    for (int j = 1 + GOLDEN_SIGNS; j < GOLDEN_RECORD; j++) {
+        entry = fmax(entry, fabs(mine[j] - golden[j]));
+        greatest = fmax(greatest, fabs(golden[j]));
+    }
+    for (int j = 0; j < GOLDEN_RECORD; j++)
+        if (isnan(mine[j])) entry = NAN; /* which fmax would forget */
+    expect(out, phase, tell, name, "norm", fabs(mine[0] - golden[0]), GOLDEN_TOLERANCE * scale + rounding);
+    expect(out, phase, tell, name, "projection", sqrt(projected), GOLDEN_TOLERANCE * scale + rounding);
+    expect(out, phase, tell, name, "greatest error of an entry", entry,
+           GOLDEN_TOLERANCE * fmax(greatest, scale * share) + 8 * rounding * share);
+}
+
+static status compare_logits(run *r, golden_phase phase, const char *name, int which)
+{
+    status st = OK;
+    float logits[BATCH * CLASSES];
+    double golden[BATCH * CLASSES], error = 0, norm = 0;
+    TRY(golden_doubles(r, name, golden, BATCH * CLASSES));
+    TRY(net_logits(r->net, which, BATCH, logits));
+    for (int i = 0; i < BATCH * CLASSES; i++) {
+        error += pow((double)logits[i] - golden[i], 2);
+        norm += golden[i] * golden[i];
+    }
+    expect(r->out, phase, r->tell, name, "error", sqrt(error), GOLDEN_TOLERANCE * sqrt(norm));
+out:
+    return st;
+}
+
+/* The scale of a gradient's errors: its norm. A bias before BN has gradient 0 in exact arithmetic; what a
+ * device computes is rounding, and is compared on the scale of the gradient of the weight that the bias
+ * belongs to. */
+static status gradient_scale(const run *r, const net_param *p, double norm, double *out)
+{
+    status st = OK;
+    char name[128];
+    double weight[GOLDEN_RECORD];
+    int stem = (int)(strrchr(p->name, '.') - p->name);
+    TRY(path_format(name, sizeof name, "grad %.*s.weight", stem, p->name));
+    TRY(golden_doubles(r, name, weight, GOLDEN_RECORD));
+    *out = norm < 1e-9 * weight[0] ? weight[0] : norm;
+out:
+    return st;
+}
+
+static status compare_gradient(run *r, const net_param *p)
+{
+    status st = OK;
+    char name[128];
+    double golden[GOLDEN_RECORD], scale;
+    TRY(path_format(name, sizeof name, "grad %s", p->name));
+    TRY(golden_doubles(r, name, golden, GOLDEN_RECORD));
+    TRY(gradient_scale(r, p, golden[0], &scale));
+    TRY(r->device->download(r->device, r->host, p->grad, (size_t)p->count * sizeof(float)));
+    for (int64_t j = 0; j < p->count; j++) r->wide[j] = (double)r->host[j];
+    golden_compare(r->out, GOLDEN_BACKWARD, r->tell, name, golden, r->wide, p->count, scale, 0);
+out:
+    return st;
+}
+
+static status compare_gradients(run *r)
+{
+    status st = OK;
+    int n;
+    const net_param *p = net_params(r->net, &n);
+    for (int i = 0; i < n; i++)
+        if (p[i].grad) TRY(compare_gradient(r, &p[i]));
+out:
+    return st;
+}
+
+/* End minus start, so that an error of the optimiser cannot hide behind the size of the values. Each step
+ * rounds every value once. */
+static status compare_update(run *r, const net_param *p)
+{
+    status st = OK;
+    char name[128], gradient[128];
+    double golden[GOLDEN_RECORD], g[GOLDEN_RECORD], norm = 0, scale;
+    TRY(path_format(name, sizeof name, "update %s", p->name));
+    TRY(golden_doubles(r, name, golden, GOLDEN_RECORD));
+    initial_value(p, r->host);
+    for (int64_t j = 0; j < p->count; j++) r->wide[j] = -(double)r->host[j];
+    TRY(net_param_read(r->net, p, r->host));
+    for (int64_t j = 0; j < p->count; j++) {
+        r->wide[j] += (double)r->host[j];
+        norm += pow((double)r->host[j], 2);
+    }
+    scale = golden[0];
+    if (p->grad) {
+        double of_gradient;
+        TRY(path_format(gradient, sizeof gradient, "grad %s", p->name));
+        TRY(golden_doubles(r, gradient, g, GOLDEN_RECORD));
+        TRY(gradient_scale(r, p, g[0], &of_gradient));
+        scale = fmax(scale, LR * of_gradient);
+    }
+    golden_compare(r->out, GOLDEN_TRAINING, r->tell, name, golden, r->wide, p->count, scale,
+                   STEPS * ROUNDING * sqrt(norm));
+out:
+    return st;
+}
+
+static status compare_updates(run *r)
+{
+    status st = OK;
+    int n;
+    const net_param *p = net_params(r->net, &n);
+    for (int i = 0; i < n; i++) TRY(compare_update(r, &p[i]));
+out:
+    return st;
+}
+
+static status compare_loss(run *r, golden_phase phase, int step)
+{
+    status st = OK;
+    double golden[STEPS];
+    loss_stats s;
+    TRY(golden_doubles(r, "loss", golden, STEPS));
+    TRY(net_stats(r->net, &s));
+    if (s.rows != BATCH) FAIL(ERR_RUNTIME, "the loss counted %lld rows of %d", (long long)s.rows, BATCH);
+    expect(r->out, phase, r->tell, "loss", "error", fabs(s.loss / BATCH - golden[step]),
+           GOLDEN_TOLERANCE * golden[step]);
+    TRY(net_stats_set(r->net, &(loss_stats){ 0 }));
+out:
+    return st;
+}
+
+/* ---- the run ---- */
+
+static status read_header(run *r)
+{
+    status st = OK;
+    TRY(st_open(r->path, &r->golden));
+    const char *arch = st_meta(&r->golden, "arch"), *seed = st_meta(&r->golden, "seed");
+    const st_tensor *numbers = st_find(&r->golden, "batch");
+    if (!arch || !seed || !numbers || numbers->type != ST_I32 || numbers->count != STEPS)
+        FAIL(ERR_DATA, "%s: not a file of make_golden.py", r->path);
+    memcpy(r->batch, numbers->data, sizeof r->batch);
+    r->seed = strtoull(seed, NULL, 10);
+    snprintf(r->out->arch, sizeof r->out->arch, "%s", arch);
+out:
+    return st;
+}
+
+static status open_run(run *r)
+{
+    status st = OK;
+    const net_case cases[] = { [CASE_TRAIN] = { BATCH, true }, [CASE_EVAL] = { BATCH, false } };
+    int n;
+    int64_t largest = 0;
+    TRY(read_header(r));
+    TRY(net_create(r->out->arch, CLASSES, NULL, 0, &r->net));
+    TRY(net_compile(r->net, r->device, F32, cases, 2));
+    const net_param *p = net_params(r->net, &n);
+    for (int i = 0; i < n; i++) largest = p[i].count > largest ? p[i].count : largest;
+    TRY_ALLOC(r->host, malloc((size_t)largest * sizeof *r->host));
+    TRY_ALLOC(r->wide, malloc((size_t)largest * sizeof *r->wide));
+    TRY_ALLOC(r->input, malloc((size_t)BATCH * PIXELS * sizeof *r->input));
+out:
+    return st;
+}
+
+static void close_run(run *r)
+{
+    free(r->input);
+    free(r->wide);
+    free(r->host);
+    net_free(r->net);
+    st_close(&r->golden);
+}
+
+static status evaluate(run *r, golden_phase phase, const char *golden_logits)
+{
+    status st = OK;
+    make_batch(r, 0);
+    TRY(net_input(r->net, CASE_EVAL, r->input, r->label, BATCH));
+    TRY(net_forward(r->net, CASE_EVAL));
+    TRY(compare_logits(r, phase, golden_logits, CASE_EVAL));
+    TRY(net_stats_set(r->net, &(loss_stats){ 0 }));
+out:
+    return st;
+}
+
+static step_scalars scalars(const run *r, int step)
+{
+    return (step_scalars){
+        .lr = (float)LR, .momentum = 0.9f, .weight_decay = 0.005f, .seed = r->seed, .step = (uint64_t)step
+    };
+}
+
+static status prepare_step(run *r, int step)
+{
+    status st = OK;
+    make_batch(r, step);
+    TRY(apply_shifts(r, step));
+    TRY(net_input(r->net, CASE_TRAIN, r->input, r->label, BATCH));
+out:
+    return st;
+}
+
+/* Forward and backward of step 0 without the update, the values put back afterwards. */
+static status check_gradients(run *r)
+{
+    status st = OK;
+    bool replayed;
+    const step_scalars s = scalars(r, 0);
+    TRY(prepare_step(r, 0));
+    TRY(r->device->step_begin(r->device, CASE_TRAIN, &s, &replayed));
+    TRY(net_forward(r->net, CASE_TRAIN));
+    TRY(compare_logits(r, GOLDEN_FORWARD, "logits.train", CASE_TRAIN));
+    TRY(net_backward(r->net, CASE_TRAIN));
+    TRY(r->device->step_end(r->device));
+    TRY(compare_loss(r, GOLDEN_FORWARD, 0));
+    TRY(compare_gradients(r));
+    TRY(set_initial_values(r)); /* the running statistics had moved */
+out:
+    return st;
+}
+
+static status check_steps(run *r)
+{
+    status st = OK;
+    for (int step = 0; step < STEPS; step++) {
+        const step_scalars s = scalars(r, step);
+        TRY(prepare_step(r, step));
+        TRY(net_step(r->net, CASE_TRAIN, &s));
+        TRY(compare_loss(r, GOLDEN_TRAINING, step));
+    }
+    TRY(compare_updates(r));
+out:
+    return st;
+}
+
+status golden_check(const char *path, backend *device, void (*tell)(const char *line), golden_result *out)
+{
+    status st = OK;
+    run r = { .out = out, .tell = tell, .path = path, .device = device };
+    *out = (golden_result){ 0 };
+    TRY(open_run(&r));
+    TRY(set_initial_values(&r));
+    TRY(evaluate(&r, GOLDEN_FORWARD, "logits.eval"));
+    TRY(check_gradients(&r));
+    TRY(check_steps(&r));
+    TRY(evaluate(&r, GOLDEN_TRAINING, "logits.after"));
+out:
+    close_run(&r);
+    return st;
+}
