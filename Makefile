@@ -25,7 +25,7 @@ Q         := $(if $(V),,@)
 PKGS       = libcyaml yaml-0.1 libcjson cairo libprotobuf-c
 CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
-LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl
+LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
 # The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
 MODULES   := check prune graph nets data layers core/cpu core/ref core
@@ -39,12 +39,14 @@ TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
 UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
 TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
+include tools/cuda.mk
+
 .PHONY: all deps deps-test build demo bench test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
 all: build
 build: deps                            ## build every tool into bin/ (the default)
-	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS))
+	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(PLUGINS)
 
 deps:                                  ## install the Debian packages that are missing
 	@tools/deps.sh build
@@ -59,7 +61,7 @@ bench: build                           ## images/s of the nets beside the convol
 	@BIN=$(BIN) tools/bench.sh
 
 test: deps-test                        ## build and run every test
-	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(TESTS)
+	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(PLUGINS) $(TESTS)
 	@BIN=$(BIN) B=$(B) tests/run $(TESTS) $(wildcard tests/*/*.bats)
 
 unit: deps-test                        ## unit tests and gradient checks only
@@ -79,7 +81,7 @@ tsan: deps-test                        ## the loader's threads under the thread 
 
 cifar10: ; @tools/cifar10.sh           ## download CIFAR-10 into datasets/ (MIRROR=URL for another source)
 
-fmt: ; @git ls-files '*.c' '*.h' | xargs clang-format -i   ## format the C files
+fmt: ; @git ls-files '*.c' '*.h' '*.cu' | xargs clang-format -i   ## format the C files
 
 lint:                                  ## cppcheck over the C files
 	@cppcheck --enable=warning,performance,portability --std=c11 --inline-suppr --error-exitcode=1 --quiet \
@@ -123,6 +125,12 @@ $(BIN)/%: $(B)/tools/%.o $(CLI) $(LIBS)
 $(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(CLI) $(LIBS)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LINK) $(LDLIBS)
+
+# Plugins for tests/unit/test_plugin.c.
+$(B)/tests/unit/test_plugin: $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%/libcleave_cuda.so,$(wildcard tests/plugins/*.c))
+$(B)/tests/plugins/%/libcleave_cuda.so: tests/plugins/%.c core/plugin.h core/backend.h core/op.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -g -shared -fPIC $< -o $@
 
 # The commit goes into env.json; only rundir.o depends on it.
 $(B)/commit: FORCE

@@ -1,10 +1,14 @@
 /* core/backend.c -- the registry of devices: a new one is a line here. */
 #include "backend.h"
 
+#include "plugin.h"
+
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The fastest first: the order in which "auto" would like to have them. */
+/* Linked into the program. */
 static const struct {
     const char *name;
     status (*open)(int threads, backend **out);
@@ -13,9 +17,17 @@ static const struct {
     { "ref", ref_open },
 };
 
-static bool is_cuda(const char *device)
+/* "cuda" or "cuda:N"; *number is N, or 0. */
+static bool is_cuda(const char *device, int *number)
 {
-    return strcmp(device, "cuda") == 0 || strncmp(device, "cuda:", 5) == 0;
+    char *end;
+    *number = 0;
+    if (strncmp(device, "cuda", 4) != 0) return false;
+    if (device[4] == '\0') return true;
+    if (device[4] != ':' || device[5] < '0' || device[5] > '9') return false;
+    const long n = strtol(device + 5, &end, 10);
+    *number = n < INT_MAX ? (int)n : INT_MAX;
+    return *end == '\0';
 }
 
 /* Writes one line; what does not fit is cut off. */
@@ -24,14 +36,34 @@ static void say(char *why, size_t why_bytes, const char *line)
     if (why && why_bytes > 0) snprintf(why, why_bytes, "%s", line);
 }
 
+/* The fastest device that works. */
+static status open_auto(int threads, backend **out, char *why, size_t why_bytes)
+{
+    status st = OK;
+    char line[1200];
+    if (plugin_open("cuda", 0, threads, out) == OK) {
+        say(why, why_bytes, "cuda (auto: the fastest there is)");
+        goto out;
+    }
+    snprintf(line, sizeof line, "cpu (auto: no cuda: %s)", status_message());
+    TRY(cpu_open(threads, out));
+    say(why, why_bytes, line);
+out:
+    return st;
+}
+
 status backend_open(const char *device, int threads, backend **out, char *why, size_t why_bytes)
 {
     status st = OK;
+    int number;
 
-    if (is_cuda(device)) FAIL(ERR_RUNTIME, "device %s is not available in this build", device);
-    if (strcmp(device, "auto") == 0) {
-        TRY(devices[0].open(threads, out));
-        say(why, why_bytes, "cpu (auto: this build has no cuda)");
+    if (strcmp(device, "auto") == 0) return open_auto(threads, out, why, why_bytes);
+    if (is_cuda(device, &number)) {
+        if (plugin_open("cuda", number, threads, out) != OK) {
+            st = status_prefix(ERR_RUNTIME, "device %s", device);
+            goto out;
+        }
+        say(why, why_bytes, "as asked");
         goto out;
     }
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {

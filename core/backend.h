@@ -70,6 +70,8 @@ struct backend {
     const char *name;      /* "ref", "cpu", "cuda" */
     char description[128]; /* device and library versions, for logs and env.json */
     int threads;
+    bool
+        tf32; /* set by the caller before planning: f32 products may round their inputs to tf32 (cuda only) */
 
     void (*close)(backend *);
 
@@ -82,10 +84,16 @@ struct backend {
     status (*forward)(plan *, const op_args *);
     status (*backward)(plan *, const op_args *); /* only for ops planned with training = true */
 
-    /* Called before and after the operations of one training step. `key` names the compiled case; a
-     * device that recorded this case before may replay the whole step and set *replayed. */
+    /* Called before and after the operations of one training step. `key` names the compiled case, and no
+     * other as long as the backend is open. A device that recorded this case before may replay the whole step
+     * and set *replayed. */
     status (*step_begin)(backend *, int key, const step_scalars *, bool *replayed);
     status (*step_end)(backend *);
+
+    /* The same around the forward pass of an evaluation case that nobody taps; NULL where nothing is gained.
+     */
+    status (*eval_begin)(backend *, int key, bool *replayed);
+    status (*eval_end)(backend *);
 
     /* One pass over the whole parameter arena, [PyTorch SGD]: g = grad + weight_decay * value;
      * v = momentum * v + g; value -= lr * (nesterov ? g + momentum * v : v). Scalars of step_begin. */
@@ -121,7 +129,8 @@ struct backend {
     void (*ceiling_close)(ceiling *); /* NULL is harmless */
 };
 
-/* Opens "ref", "cpu", "auto" (the fastest device that works; *why says which and why).
+/* Opens "ref", "cpu", "cuda" or "cuda:N" (core/plugin.h), "auto" (the fastest device that works; *why says
+ * which and why). ERR_RUNTIME: the device cannot be used here, and why; ERR_USAGE: there is no such name.
  * threads 0 = all cores. `why` may be NULL; else it receives one line of at most `why_bytes`. */
 status backend_open(const char *device, int threads, backend **out, char *why, size_t why_bytes);
 static inline void backend_close(backend *b)

@@ -1,27 +1,11 @@
-/* core/rng.c -- Philox4x32-10, [Salmon11] sec. 3.3 and table 2. */
+/* core/rng.c -- numbers from the counters of core/philox.h. */
 #include "rng.h"
 
 #include <math.h>
 
-/* One round: two 32 x 32 -> 64 bit products; high halves are mixed with the key and the other words. */
-static rng4 philox_round(rng4 c, uint32_t k0, uint32_t k1)
-{
-    uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0];
-    uint64_t p1 = (uint64_t)0xCD9E8D57u * c.v[2];
-    return (rng4){ { (uint32_t)(p1 >> 32) ^ c.v[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c.v[3] ^ k1,
-                     (uint32_t)p0 } };
-}
-
 rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
 {
-    rng4 c = { { c0, c1, c2, c3 } };
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        c = philox_round(c, k0, k1);
-        k0 += 0x9E3779B9u; /* golden ratio */
-        k1 += 0xBB67AE85u; /* sqrt(3) - 1 */
-    }
-    return c;
+    return philox(seed, c0, c1, c2, c3);
 }
 
 /* `attempt` is the last counter word: 0, but for numbers that had to be drawn again. */
@@ -37,7 +21,7 @@ uint32_t rng_u32(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
 
 float rng_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
 {
-    return (float)(rng_u32(seed, stream, a, b) >> 8) * 0x1p-24f;
+    return philox_uniform(seed, stream, a, b);
 }
 
 /* Box-Muller: of the two words of a pair, one gives the radius, the other the angle; the even element of

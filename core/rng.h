@@ -4,14 +4,12 @@
 #ifndef CLEAVE_RNG_H
 #define CLEAVE_RNG_H
 
+#include "philox.h"
+
 #include <stdint.h>
 
 /* Streams keep purposes apart: the same counters in two streams are independent. */
 enum { RNG_INIT = 1, RNG_SHUFFLE, RNG_AUGMENT, RNG_SAMPLE, RNG_SYNTHETIC, RNG_TEST, RNG_PRUNE, RNG_ATTACK, RNG_DROPOUT = 1000 };
-
-typedef struct rng4 {
-    uint32_t v[4];
-} rng4;
 
 /* Philox4x32-10: key = (seed low, seed high), counter = (c0, c1, c2, c3). */
 rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3);

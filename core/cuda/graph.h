@@ -1,0 +1,51 @@
+/* core/cuda/graph.h -- cuDNN's graph API ("backend API") as far as single convolutions need it. Everything is
+ * a descriptor that is created, given attributes, finalised, and asked. */
+#ifndef CLEAVE_CUDA_GRAPH_H
+#define CLEAVE_CUDA_GRAPH_H
+
+#include "engine.h"
+
+typedef cudnnBackendDescriptor_t descriptor;
+
+enum { UID_X = 1, UID_W = 2, UID_Y = 3, MAX_CONFIGS = 64 };
+
+/* One operation as a graph; owns its parts. */
+typedef struct conv_graph {
+    descriptor x, w, y, conv, operation, graph;
+} conv_graph;
+status conv_graph_open(const conv_problem *, conv_graph *out);
+void conv_graph_close(conv_graph *);
+
+/* Engine configurations, best guess first. */
+typedef struct engine_configs {
+    int n;
+    descriptor config[MAX_CONFIGS];
+} engine_configs;
+/* `device`: a device-property descriptor, or NULL for the current device. */
+status engine_configs_find(const conv_graph *, descriptor device, engine_configs *out);
+void engine_configs_free(engine_configs *);
+
+typedef struct engine_notes {
+    bool nondeterministic, rounds_inputs; /* tensor cores or conversion to a narrower type */
+    bool compiled;                        /* at run time: creating it takes about a second */
+} engine_notes;
+status engine_notes_read(descriptor config, engine_notes *out);
+
+/* Plans. `config` NULL: from `json` instead. */
+status plan_from_config(cudnnHandle_t, descriptor config, descriptor *out);
+status plan_from_json(cudnnHandle_t, const char *json, descriptor *out);
+status plan_to_json(descriptor plan, char **out); /* the caller frees */
+status plan_workspace(descriptor plan, size_t *bytes);
+
+/* A descriptor of the device that the text describes. */
+status device_from_json(const char *json, descriptor *out);
+
+status pack_open(const void *x, const void *w, const void *y, void *workspace, descriptor *out);
+
+static inline void descriptor_close(descriptor *d)
+{
+    if (*d) cudnnBackendDestroyDescriptor(*d);
+    *d = NULL;
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* core/cuda/kernels.h -- the kernels' launchers, callable from C. All work on `stream` and return a
+ * cudaError_t of the launch (0 = fine). Values are NHWC of `type`; a row is the C channels of one pixel.
+ * No kernel uses float atomics: sums are taken in an order that depends on the shape alone. */
+#ifndef CLEAVE_CUDA_KERNELS_H
+#define CLEAVE_CUDA_KERNELS_H
+
+#include "../op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct CUstream_st *cuda_stream;
+
+/* step_scalars (core/backend.h), in device memory: a recorded step reads new ones each time. */
+typedef struct cuda_scalars {
+    float lr, momentum, weight_decay;
+    int nesterov;
+    uint64_t seed, step;
+} cuda_scalars;
+int cuda_set_scalars(cuda_stream, cuda_scalars *to, cuda_scalars value);
+
+/* --- bnact.cu: m rows of c channels --- */
+
+typedef struct bnact_args {
+    dtype type;
+    int64_t m;
+    int c;
+    activation act;
+    bool training, frozen; /* frozen: in training, but by the running statistics */
+    float eps, momentum;
+    const float *gamma, *beta;
+    float *running_mean, *running_var;
+    void *saved;              /* bn_saved_bytes: the statistics of the batch; unused in evaluation */
+    void *scratch;            /* bn_scratch_bytes */
+    const void *x, *z, *dy;   /* z: NULL if absent */
+    void *y;                  /* forward writes it; backward reads it if z was added and act is not none */
+    void *dx, *dz;            /* NULL: not wanted */
+    bool add, dx_add, dz_add; /* add: forward had a z, which backward does not see any more */
+    float *dgamma, *dbeta;    /* NULL: not wanted */
+} bnact_args;
+size_t bn_saved_bytes(int c);
+size_t bn_scratch_bytes(dtype, int64_t m, int c);
+int bn_forward(cuda_stream, const bnact_args *);
+int bn_backward(cuda_stream, const bnact_args *);
+
+/* out[c] = sum over rows of x[row][c]; scratch: column_sums_bytes. */
+size_t column_sums_bytes(dtype, int64_t m, int c);
+int column_sums(cuda_stream, dtype, const void *x, int64_t m, int c, float *out, void *scratch);
+
+/* --- elementwise.cu --- */
+
+/* y[row][c] = act(y[row][c] + bias[c]), in place. */
+int bias_act(cuda_stream, dtype, void *y, const float *bias, int64_t m, int c, activation);
+/* dv = dy * act'(v), told from y. */
+int act_backward(cuda_stream, dtype, const void *y, const void *dy, void *dv, int64_t count, activation);
+/* to = from * factor, or to += ...; factor by op.h's OP_DROPOUT. p 0 copies. */
+int dropout_apply(cuda_stream, dtype, const void *from, void *to, bool add, shape4, float p, int layer,
+                  const cuda_scalars *);
+int shortcut_forward(cuda_stream, dtype, const void *x, void *y, shape4 X, shape4 Y, int stride);
+int shortcut_backward(cuda_stream, dtype, const void *dy, void *dx, bool add, shape4 X, shape4 Y, int stride);
+/* Between NCHW f32 and a value; both in device memory. */
+int value_from_nchw(cuda_stream, dtype, const float *nchw, void *value, shape4);
+int value_to_nchw(cuda_stream, dtype, const void *value, float *nchw, shape4);
+
+/* --- pool.cu --- */
+
+/* `where` [y's count] uint8: r * kernel + s of each maximum, 255 if the window is all padding; may be NULL.
+ */
+int max_forward(cuda_stream, dtype, const void *x, void *y, uint8_t *where, shape4 X, shape4 Y, pool_desc);
+int max_backward(cuda_stream, dtype, const void *dy, const uint8_t *where, void *dx, bool add, shape4 X,
+                 shape4 Y, pool_desc);
+int average_forward(cuda_stream, dtype, const void *x, void *y, shape4 X);
+int average_backward(cuda_stream, dtype, const void *dy, void *dx, bool add, shape4 X);
+
+/* --- loss.cu: n rows of c logits; stats: core/backend.h's loss_stats --- */
+
+int loss_forward(cuda_stream, dtype, const void *x, const int32_t *label, void *stats, int n, int c,
+                 float smoothing);
+int loss_backward(cuda_stream, dtype, const void *x, const int32_t *label, void *dx, bool add, int n, int c,
+                  float smoothing);
+
+/* --- params.cu --- */
+
+int sgd(cuda_stream, const cuda_scalars *, float *value, const float *grad, float *velocity, int64_t count);
+
+/* Weights in PyTorch's order, f32 [K][C][window], and the copy that the libraries read, [K][window][C]. */
+typedef struct weight_copy {
+    float *plain;
+    void *packed;
+    dtype type; /* of packed */
+    int filters, channels, window;
+} weight_copy;
+/* Many weights in one launch; `table` and the pointers in it are device memory. pack: plain -> packed.
+ * unpack: the same for gradients, packed -> plain. */
+int weights_pack(cuda_stream, const weight_copy *table, int n);
+int weights_unpack(cuda_stream, const weight_copy *table, int n);
+/* The same for one, given by value. */
+int weight_pack(cuda_stream, weight_copy);
+int weight_unpack(cuda_stream, weight_copy);
+
+/* --- images.cu: augmentation of a data set that lives on the device --- */
+
+typedef struct image_choice { /* augment_choice (data/augment.h) and the position in the data set */
+    int32_t index, dx, dy, flip;
+    float degrees;
+} image_choice;
+typedef struct image_norm {
+    float mean[3], std[3];
+} image_norm;
+/* images [.][3][32][32] uint8 -> to [n][3 channels], normalised; rows from `rows` up become zero. */
+int images_augment(cuda_stream, dtype, const uint8_t *images, const image_choice *, image_norm, int rows,
+                   int n, void *to);
+
+/* --- similarity.cu --- */
+
+/* Rows of `dim` values to unit length, f32: x / max(|x|, 1e-8), the norm summed in double. *bad (device)
+ * becomes the smallest `first_row + row` with a value that is not finite, if that is smaller than what it
+ * holds. */
+int rows_normalise(cuda_stream, dtype, const void *x, float *out, int rows, int64_t dim, int first_row,
+                   int *bad);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

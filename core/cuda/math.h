@@ -1,0 +1,198 @@
+/* core/cuda/math.h -- the arithmetic of the kernels, one value at a time, for the device and for the host
+ * (tests/unit/test_cuda_math.c compares each with core/ref). Compiles as C and as CUDA. */
+#ifndef CLEAVE_CUDA_MATH_H
+#define CLEAVE_CUDA_MATH_H
+
+#include "../op.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifdef __CUDACC__
+#define HD __host__ __device__ static inline
+#else
+#define HD static inline
+#endif
+
+/* --- bf16: the upper half of a float --- */
+
+typedef struct bf16 {
+    uint16_t bits;
+} bf16;
+
+HD float bf16_to_float(bf16 v)
+{
+    const uint32_t bits = (uint32_t)v.bits << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To the nearest, ties to even. NaN stays NaN: rounding its mantissa up could make it infinite. */
+HD bf16 bf16_from_float(float f)
+{
+    bf16 v;
+#ifdef __CUDA_ARCH__ /* one instruction */
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(v.bits) : "f"(f));
+#else
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        v.bits = 0x7fff;
+    else
+        v.bits = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+#endif
+    return v;
+}
+
+/* --- activations --- */
+
+/* y = act(v). NaN stays NaN, so that it is noticed. */
+HD float cuda_act(activation act, float v)
+{
+    if (act != ACT_NONE && v < 0) return 0;
+    if (act == ACT_RELU6 && v > 6) return 6;
+    return v;
+}
+
+/* dy * act'(v), told from y. */
+HD float cuda_act_grad(activation act, float y, float dy)
+{
+    if (act != ACT_NONE && y <= 0) return 0;
+    if (act == ACT_RELU6 && y >= 6) return 0;
+    return dy;
+}
+
+/* --- batch normalisation --- */
+
+/* One channel. mean = mean_high + mean_low: in one float it would be off by up to 2^-24 |mean|, which is
+ * large beside the deviation where the mean is. */
+typedef struct bn_channel {
+    float mean_high, mean_low, inv; /* inv = 1 / sqrt(var + eps) */
+} bn_channel;
+
+/* From the sums over m values of (x - shift) and of its square. shift is any value near the mean; *var is
+ * the biased variance. */
+HD bn_channel bn_from_sums(double sum, double squares, float shift, double m, double eps, double *mean,
+                           double *var)
+{
+    bn_channel c;
+    const double offset = sum / m, v = squares / m - offset * offset;
+    *mean = shift + offset;
+    *var = v > 0 || v != v ? v : 0; /* the difference of two rounded numbers; NaN stays */
+    c.mean_high = (float)*mean;
+    c.mean_low = (float)(*mean - (double)c.mean_high);
+    c.inv = (float)(1 / sqrt(*var + eps));
+    return c;
+}
+
+HD float bn_running(float running, double batch, double momentum)
+{
+    return (float)((1 - momentum) * running + momentum * batch);
+}
+
+HD float bn_xhat(bn_channel c, float x)
+{
+    return (x - c.mean_high - c.mean_low) * c.inv;
+}
+
+/* gamma * xh + beta, before z and the activation. One multiply-add by name, so that backward, which asks
+ * again what forward saw, gets the same bits. */
+HD float bn_affine(bn_channel c, float gamma, float beta, float x)
+{
+    return fmaf(gamma, bn_xhat(c, x), beta);
+}
+
+/* dx = gamma * inv * (g - dbeta/m - xh * dgamma/m) */
+HD float bn_dx(bn_channel c, float gamma, float x, float g, float mean_g, float mean_gx)
+{
+    return gamma * c.inv * (g - mean_g - bn_xhat(c, x) * mean_gx);
+}
+
+/* --- softmax cross-entropy: double, there are few logits --- */
+
+HD double loss_term(double smoothing, int classes, bool is_label, double x, double lse)
+{
+    const double target = (is_label ? 1 - smoothing : 0) + smoothing / classes;
+    return -target * (x - lse);
+}
+
+HD double loss_grad(double smoothing, int classes, bool is_label, double x, double lse, int rows)
+{
+    const double target = (is_label ? 1 - smoothing : 0) + smoothing / classes;
+    return (exp(x - lse) - target) / rows;
+}
+
+/* --- SGD, [PyTorch] --- */
+
+HD void sgd_update(float *value, float *velocity, float grad, float lr, float momentum, float weight_decay,
+                   bool nesterov)
+{
+    const float g = fmaf(weight_decay, *value, grad);
+    const float v = fmaf(momentum, *velocity, g);
+    *velocity = v;
+    *value -= lr * (nesterov ? fmaf(momentum, v, g) : v);
+}
+
+/* --- places --- */
+
+/* shape_count and shape_image (core/tensor.h), also on the device. */
+HD int64_t values_of_image(shape4 s)
+{
+    return (int64_t)s.c * s.h * s.w;
+}
+HD int64_t values_of(shape4 s)
+{
+    return s.n * values_of_image(s);
+}
+
+/* Where logical [n, c, h, w] is in a value: channels innermost. */
+HD int64_t nhwc_at(shape4 s, int n, int c, int h, int w)
+{
+    return (((int64_t)n * s.h + h) * s.w + w) * s.c + c;
+}
+
+/* Index in NHWC order -> index in NCHW order. */
+HD int64_t nhwc_to_nchw(shape4 s, int64_t i)
+{
+    const int64_t hw = (int64_t)s.h * s.w, c = i % s.c, pixel = i / s.c;
+    return (pixel / hw * s.c + c) * hw + pixel % hw;
+}
+
+/* Index in [K][R*R][C] (the weights of a convolution as cuDNN likes them) -> index in [K][C][R*R]. A linear
+ * layer on [C, H, W] has the same change with R*R = H*W. */
+HD int64_t krsc_to_kcrs(int channels, int window, int64_t i)
+{
+    const int64_t c = i % channels, rest = i / channels;
+    return (rest / window * channels + c) * window + rest % window;
+}
+
+/* The window of output p, along one axis, in which input h is element (return value) or -1. */
+HD int pool_tap(int h, int p, int stride, int pad, int kernel)
+{
+    const int r = h + pad - p * stride;
+    return r >= 0 && r < kernel ? r : -1;
+}
+
+/* First and last output whose window can contain input h. */
+HD int pool_first(int h, int stride, int pad, int kernel)
+{
+    const int top = h + pad - kernel + 1;
+    return top <= 0 ? 0 : (top + stride - 1) / stride;
+}
+
+HD int pool_last(int h, int stride, int pad, int outputs)
+{
+    const int last = (h + pad) / stride;
+    return last < outputs ? last : outputs - 1;
+}
+
+/* --- augmentation (data/augment.c says what it means) --- */
+
+/* Column of the input that output column j shows; outside [0, side) is black. */
+HD int augment_column(int j, int side, bool flip, int dx)
+{
+    return (flip ? side - 1 - j : j) + dx;
+}
+
+#endif

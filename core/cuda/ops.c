@@ -1,0 +1,214 @@
+/* core/cuda/ops.c -- the operations whose kernels are our own, as plans. */
+#include "cuda.h"
+
+/* --- bnact --- */
+
+static bnact_args bnact_arguments(plan *p, const op_args *a)
+{
+    const op *o = &p->op;
+    return (bnact_args){
+        .type = o->type,
+        .m = (int64_t)o->x.n * o->x.h * o->x.w,
+        .c = o->x.c,
+        .act = o->bnact.act,
+        .training = o->training,
+        .frozen = o->bnact.frozen,
+        .eps = o->bnact.eps,
+        .momentum = o->bnact.momentum,
+        .gamma = a->param[0],
+        .beta = a->param[1],
+        .running_mean = (float *)a->param[2], /* the only parameters that an operation writes */
+        .running_var = (float *)a->param[3],
+        .saved = a->saved,
+        .scratch = a->scratch,
+        .x = a->x,
+        .z = o->bnact.add ? a->z : NULL,
+        .dy = a->dy,
+        .y = a->y,
+        .dx = a->dx,
+        .dz = o->bnact.add ? a->dz : NULL,
+        .add = o->bnact.add,
+        .dx_add = a->dx_add,
+        .dz_add = a->dz_add,
+        .dgamma = a->grad[0],
+        .dbeta = a->grad[1],
+    };
+}
+
+static status bnact_forward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const bnact_args k = bnact_arguments(p, a);
+    TRY_CUDA(bn_forward(p->cuda->stream, &k));
+out:
+    return st;
+}
+
+static status bnact_backward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const bnact_args k = bnact_arguments(p, a);
+    TRY_CUDA(bn_backward(p->cuda->stream, &k));
+out:
+    return st;
+}
+
+status cuda_bnact_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    const int64_t m = (int64_t)o->x.n * o->x.h * o->x.w;
+    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    (*out)->forward = bnact_forward;
+    (*out)->backward = bnact_backward;
+    *needs = (op_needs){ 0 };
+    if (!o->training) goto out;
+    needs->saved = bn_saved_bytes(o->x.c);
+    needs->scratch = bn_scratch_bytes(o->type, m, o->x.c);
+    needs->backward_x = true;
+    needs->backward_y = o->bnact.add && o->bnact.act != ACT_NONE; /* else asked again: bnact.cu */
+out:
+    return st;
+}
+
+/* --- pool --- */
+
+static status pool_forward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const op *o = &p->op;
+    cudaStream_t stream = p->cuda->stream;
+    if (o->pool.kind == POOL_AVG_GLOBAL)
+        TRY_CUDA(average_forward(stream, o->type, a->x, a->y, o->x));
+    else
+        TRY_CUDA(
+            max_forward(stream, o->type, a->x, a->y, o->training ? a->saved : NULL, o->x, o->y, o->pool));
+out:
+    return st;
+}
+
+static status pool_backward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const op *o = &p->op;
+    cudaStream_t stream = p->cuda->stream;
+    if (!a->dx) return OK;
+    if (o->pool.kind == POOL_AVG_GLOBAL)
+        TRY_CUDA(average_backward(stream, o->type, a->dy, a->dx, a->dx_add, o->x));
+    else
+        TRY_CUDA(max_backward(stream, o->type, a->dy, a->saved, a->dx, a->dx_add, o->x, o->y, o->pool));
+out:
+    return st;
+}
+
+status cuda_pool_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    (*out)->forward = pool_forward;
+    (*out)->backward = pool_backward;
+    *needs = (op_needs){ 0 };
+    if (o->training && o->pool.kind == POOL_MAX) needs->saved = (size_t)shape_count(o->y);
+out:
+    return st;
+}
+
+/* --- dropout --- */
+
+static status drop(plan *p, const void *from, void *to, bool add)
+{
+    status st = OK;
+    const op *o = &p->op;
+    const float probability = o->training ? o->dropout.p : 0;
+    TRY_CUDA(dropout_apply(p->cuda->stream, o->type, from, to, add, o->x, probability, o->dropout.layer,
+                           p->cuda->now));
+out:
+    return st;
+}
+
+static status dropout_forward(plan *p, const op_args *a)
+{
+    return drop(p, a->x, a->y, false);
+}
+
+static status dropout_backward(plan *p, const op_args *a)
+{
+    return a->dx ? drop(p, a->dy, a->dx, a->dx_add) : OK;
+}
+
+status cuda_dropout_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    (*out)->forward = dropout_forward;
+    (*out)->backward = dropout_backward;
+    *needs = (op_needs){ 0 };
+out:
+    return st;
+}
+
+/* --- shortcut --- */
+
+static status pad_forward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const op *o = &p->op;
+    TRY_CUDA(shortcut_forward(p->cuda->stream, o->type, a->x, a->y, o->x, o->y, o->shortcut.stride));
+out:
+    return st;
+}
+
+static status pad_backward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const op *o = &p->op;
+    if (!a->dx) return OK;
+    TRY_CUDA(
+        shortcut_backward(p->cuda->stream, o->type, a->dy, a->dx, a->dx_add, o->x, o->y, o->shortcut.stride));
+out:
+    return st;
+}
+
+status cuda_shortcut_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    (*out)->forward = pad_forward;
+    (*out)->backward = pad_backward;
+    *needs = (op_needs){ 0 };
+out:
+    return st;
+}
+
+/* --- loss --- */
+
+static status entropy_forward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const op *o = &p->op;
+    TRY_CUDA(
+        loss_forward(p->cuda->stream, o->type, a->x, a->label, a->stats, o->x.n, o->x.c, o->loss.smoothing));
+out:
+    return st;
+}
+
+static status entropy_backward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const op *o = &p->op;
+    if (!a->dx) return OK;
+    TRY_CUDA(loss_backward(p->cuda->stream, o->type, a->x, a->label, a->dx, a->dx_add, o->x.n, o->x.c,
+                           o->loss.smoothing));
+out:
+    return st;
+}
+
+status cuda_loss_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    (*out)->forward = entropy_forward;
+    (*out)->backward = entropy_backward;
+    *needs = (op_needs){ .backward_x = true };
+out:
+    return st;
+}

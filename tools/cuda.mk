@@ -1,0 +1,36 @@
+# tools/cuda.mk -- part of the Makefile: the CUDA backend.
+# A file of its own, made where nvcc and cuDNN are found (tools/find_cuda.sh; `make clean` looks again).
+ifeq ($(filter clean list fmt lint cifar10,$(MAKECMDGOALS)),)
+-include build/cuda.mk
+endif
+PLUGINS   := $(if $(NVCC),$(BIN)/libcleave_cuda.so)
+CUDA_OBJS := $(patsubst core/cuda/%,$(B)/cuda/%.o,$(basename $(wildcard core/cuda/*.c core/cuda/*.cu))) $(B)/cuda/file.o
+empty     :=
+space     := $(empty) $(empty)
+comma     := ,
+CUDA_CODE  = $(subst $(space),$(comma),$(addprefix sm_,$(CUDA_ARCHS)) compute_80)
+NVCCFLAGS ?= -O3
+CUDA_FLAGS = -std=c++17 -Werror all-warnings -Xcompiler -fPIC,-Wall,-Wextra,-fvisibility=hidden \
+             -gencode 'arch=compute_80,code=[$(CUDA_CODE)]' $(NVCCFLAGS)
+
+# ---- rules ----
+
+build/cuda.mk: tools/find_cuda.sh
+	@mkdir -p $(@D); tools/find_cuda.sh >$@; sed -n 's/^CUDA_FOUND := //p' $@
+
+$(B)/cuda/%.o: core/cuda/%.cu
+	@mkdir -p $(@D); echo "  NVCC $<"
+	$(Q)$(NVCC) $(CUDA_FLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+$(B)/cuda/%.o: core/cuda/%.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) -c $< -o $@
+
+$(B)/cuda/file.o: core/file.c
+	@mkdir -p $(@D); echo "  CC   $< (for the plugin)"
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+
+# What it takes from the program (status_set, status_message) is left open.
+$(BIN)/libcleave_cuda.so: $(CUDA_OBJS)
+	@mkdir -p $(@D); echo "  LINK $@"
+	$(Q)$(CC) -shared $^ -o $@ $(CUDA_LIBS) -lstdc++ -lm
