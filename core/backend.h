@@ -70,8 +70,7 @@ struct backend {
     const char *name;      /* "ref", "cpu", "cuda" */
     char description[128]; /* device and library versions, for logs and env.json */
     int threads;
-    bool
-        tf32; /* set by the caller before planning: f32 products may round their inputs to tf32 (cuda only) */
+    bool tf32; /* set by the caller before planning: f32 products may round to tf32; cuda only */
 
     void (*close)(backend *);
 
@@ -90,8 +89,7 @@ struct backend {
     status (*step_begin)(backend *, int key, const step_scalars *, bool *replayed);
     status (*step_end)(backend *);
 
-    /* The same around the forward pass of an evaluation case that nobody taps; NULL where nothing is gained.
-     */
+    /* The same around the forward pass of an evaluation case that nobody taps; may be NULL. */
     status (*eval_begin)(backend *, int key, bool *replayed);
     status (*eval_end)(backend *);
 

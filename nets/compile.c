@@ -208,6 +208,9 @@ out:
     return st;
 }
 
+/* Nets are compiled by one thread. */
+static int next_key;
+
 status net_compile(net *n, backend *b, dtype activations, const net_case *cases, int n_cases)
 {
     status st = OK;
@@ -217,6 +220,8 @@ status net_compile(net *n, backend *b, dtype activations, const net_case *cases,
     n->version = 1;
     TRY_ALLOC(n->compiled, calloc((size_t)n_cases, sizeof *n->compiled));
     n->n_cases = n_cases;
+    n->first_key = next_key;
+    next_key += n_cases;
     for (int i = 0; i < n_cases; i++) {
         n->compiled[i].which = cases[i];
         TRY(compile_case(n, &n->compiled[i]));

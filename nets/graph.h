@@ -63,6 +63,7 @@ struct net {
     dtype type;
     net_compiled_case *compiled;
     int n_cases;
+    int first_key; /* of the cases, for the device: no other net has the same */
     void *arena_param, *arena_buffer, *act, *saved, *scratch, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;

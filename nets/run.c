@@ -72,7 +72,17 @@ out:
     return st;
 }
 
-status net_forward(net *n, int net_case_index) { return run_nodes(n, net_case_index, n->n_nodes); }
+status net_forward(net *n, int net_case_index)
+{
+    status st = OK;
+    const bool whole = !n->compiled[net_case_index].which.training && !n->n_taps && n->device->eval_begin;
+    bool replayed = false;
+    if (whole) TRY(n->device->eval_begin(n->device, n->first_key + net_case_index, &replayed));
+    if (!replayed) TRY(run_nodes(n, net_case_index, n->n_nodes));
+    if (whole) TRY(n->device->eval_end(n->device));
+out:
+    return st;
+}
 
 status net_forward_until(net *n, int net_case_index, const char *hook_name)
 {
@@ -122,7 +132,7 @@ status net_step(net *n, int net_case_index, const step_scalars *scalars)
     bool replayed = false;
     if (n->compiled[net_case_index].which.frozen) FAIL(ERR_RUNTIME, "a step of a frozen case");
     float *value = n->arena_param, *grad = value + n->trainable, *velocity = grad + n->trainable;
-    TRY(n->device->step_begin(n->device, net_case_index, scalars, &replayed));
+    TRY(n->device->step_begin(n->device, n->first_key + net_case_index, scalars, &replayed));
     if (!replayed) {
         TRY(net_forward(n, net_case_index));
         TRY(net_backward(n, net_case_index));
