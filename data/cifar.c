@@ -149,3 +149,52 @@ status cifar100_open(const char *path, int limit, bool training, dataset *out)
 {
     return open_layout(&cifar100, path, limit, training, out);
 }
+
+/* ---- writing ---- */
+
+static status write_records(const layout *l, const char *path, const dataset *d)
+{
+    status st = OK;
+    file_writer w = { 0 };
+    TRY(file_begin(&w, path));
+    for (int i = 0; i < d->n; i++) {
+        const uint8_t coarse_and_fine[2] = { 0, (uint8_t)d->label[i] };
+        TRY(file_put(&w, coarse_and_fine + 2 - l->label_bytes, (size_t)l->label_bytes));
+        TRY(file_put(&w, d->image + (size_t)i * IMAGE_VALUES, IMAGE_VALUES));
+    }
+    TRY(file_commit(&w));
+out:
+    file_abandon(&w);
+    return st;
+}
+
+static status write_names(const char *path, const dataset *d)
+{
+    status st = OK;
+    file_writer w = { 0 };
+    TRY(file_begin(&w, path));
+    for (int c = 0; c < d->classes; c++) {
+        TRY(file_put(&w, d->class_name[c], strlen(d->class_name[c])));
+        TRY(file_put(&w, "\n", 1));
+    }
+    TRY(file_commit(&w));
+out:
+    file_abandon(&w);
+    return st;
+}
+
+status cifar_write(const dataset *d, const char *folder)
+{
+    status st = OK;
+    char path[PATH_BYTES];
+    const layout *l = d->classes == cifar10.classes ? &cifar10 : &cifar100;
+    if (d->classes != l->classes)
+        FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, d->classes);
+    TRY(file_make_dirs(folder));
+    TRY(path_format(path, sizeof path, "%s/%s", folder, l->names));
+    TRY(write_names(path, d));
+    TRY(path_format(path, sizeof path, "%s/%s", folder, l->test[0]));
+    TRY(write_records(l, path, d));
+out:
+    return st;
+}

@@ -1,0 +1,125 @@
+/* nets/attack.c -- see attack.h. */
+#include "attack.h"
+
+#include "../core/progress.h"
+#include "../core/rng.h"
+#include "../core/stop.h"
+#include "../data/augment.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A batch at work: rows [0, rows) are images first .. of the set. */
+typedef struct work {
+    const attack_job *job;
+    const uint8_t *clean; /* [rows, 3, 32, 32] */
+    uint8_t *moved;       /* the same, so far */
+    const int32_t *label;
+    float *input, *gradient; /* [batch, 3, 32, 32] */
+    int first, rows;
+} work;
+
+static int between(int low, int v, int high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+static void begin(const work *w)
+{
+    const config_attack *a = w->job->attack;
+    const uint32_t range = 2 * (uint32_t)a->eps + 1;
+    const size_t values = (size_t)w->rows * IMAGE_VALUES;
+    memcpy(w->moved, w->clean, values);
+    if (a->kind != ATTACK_PGD || !a->random_start) return;
+    for (size_t k = 0; k < values; k++) {
+        uint64_t at = (uint64_t)w->first * IMAGE_VALUES + k;
+        int by = (int)rng_below(w->job->seed, RNG_ATTACK, 0, at, range) - a->eps;
+        w->moved[k] = (uint8_t)between(0, w->clean[k] + by, 255);
+    }
+}
+
+/* The gradient of the loss with respect to the images as they are now. Normalising divides by something
+ * positive: the signs are those with respect to pixels. */
+static status differentiate(const work *w)
+{
+    status st = OK;
+    const attack_job *j = w->job;
+    for (int i = 0; i < w->rows; i++)
+        augment_apply(w->moved + (size_t)i * IMAGE_VALUES, j->data, NULL,
+                      w->input + (size_t)i * IMAGE_VALUES);
+    TRY(net_input(j->net, j->frozen_case, w->input, w->label, w->rows));
+    TRY(net_forward(j->net, j->frozen_case));
+    TRY(net_backward(j->net, j->frozen_case));
+    TRY(net_image_gradient(j->net, j->frozen_case, w->rows, w->gradient));
+out:
+    return st;
+}
+
+static status move(const work *w, int step)
+{
+    status st = OK;
+    const int eps = w->job->attack->eps;
+    for (size_t k = 0; k < (size_t)w->rows * IMAGE_VALUES; k++) {
+        float g = w->gradient[k];
+        if (!isfinite(g))
+            FAIL(ERR_DIVERGED, "the gradient of image %d is not finite", w->first + (int)(k / IMAGE_VALUES));
+        int to = w->moved[k] + (g > 0 ? step : g < 0 ? -step : 0), x = w->clean[k];
+        w->moved[k] = (uint8_t)between(0, between(x - eps, to, x + eps), 255);
+    }
+out:
+    return st;
+}
+
+static status attack_batch(const work *w, progress *bar)
+{
+    status st = OK;
+    const config_attack *a = w->job->attack;
+    const bool pgd = a->kind == ATTACK_PGD;
+    begin(w);
+    for (int t = 0; t < (pgd ? a->steps : 1); t++) {
+        if (stop_requested()) FAIL(STOPPED, "%s: the attack was left unfinished", stop_signal());
+        TRY(differentiate(w));
+        TRY(move(w, pgd ? a->step : a->eps));
+        progress_update(bar, bar->done + w->rows, "");
+    }
+out:
+    return st;
+}
+
+static status copy_labels(const dataset *in, dataset *out)
+{
+    status st = OK;
+    TRY(dataset_alloc(out, in->n, in->classes));
+    memcpy(out->label, in->label, (size_t)in->n * sizeof *in->label);
+    for (int c = 0; c < in->classes; c++) TRY_ALLOC(out->class_name[c], strdup(in->class_name[c]));
+out:
+    return st;
+}
+
+status attack_run(const attack_job *j, const dataset *in, dataset *out)
+{
+    status st = OK;
+    const size_t values = (size_t)j->batch * IMAGE_VALUES;
+    const int passes = j->attack->kind == ATTACK_PGD ? j->attack->steps : 1;
+    progress bar;
+    work w = { .job = j };
+    *out = (dataset){ 0 };
+    progress_start(&bar, "attack", (int64_t)in->n * passes);
+    TRY(copy_labels(in, out));
+    TRY_ALLOC(w.input, malloc(values * sizeof *w.input));
+    TRY_ALLOC(w.gradient, malloc(values * sizeof *w.gradient));
+    for (; w.first < in->n; w.first += j->batch) {
+        w.rows = between(0, in->n - w.first, j->batch);
+        w.clean = in->image + (size_t)w.first * IMAGE_VALUES;
+        w.moved = out->image + (size_t)w.first * IMAGE_VALUES;
+        w.label = in->label + w.first;
+        TRY(attack_batch(&w, &bar));
+    }
+out:
+    progress_end(&bar);
+    free(w.input);
+    free(w.gradient);
+    if (st != OK) dataset_free(out);
+    return st;
+}

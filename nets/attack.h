@@ -1,0 +1,29 @@
+/* nets/attack.h -- images that are nearly the same and that the net takes for something else: FGSM
+ * [Goodfellow15] and PGD [Madry18], against the true label, in the norm of the largest change of a pixel.
+ *
+ *     FGSM   x' = clip(x + eps sign(g)),  g = d loss / d x where evaluation computes the loss
+ *     PGD    x_0 = clip(x + u), u uniform in [-eps, eps] (or x);  x_{t+1} = project(x_t + step sign(g(x_t)))
+ *            project: back to within eps of x, then to valid pixels
+ *
+ * eps and step are whole steps of 1/255, and so is u: what comes out are images of 8 bits like those that
+ * went in, which can be stored, looked at and given to any tool. sign(0) = 0. */
+#ifndef CLEAVE_ATTACK_H
+#define CLEAVE_ATTACK_H
+
+#include "../data/dataset.h"
+#include "net.h"
+
+typedef struct attack_job {
+    net *net;        /* compiled, values loaded */
+    int frozen_case; /* of the net: training, frozen */
+    int batch;       /* of that case */
+    const config_data *data;
+    const config_attack *attack;
+    uint64_t seed; /* of the random start */
+} attack_job;
+
+/* in: the images and their true labels; out: as many, with the same labels and names. STOPPED after a signal;
+ * ERR_DIVERGED: the gradient is not finite. The caller frees *out. */
+status attack_run(const attack_job *, const dataset *in, dataset *out);
+
+#endif

@@ -1,0 +1,173 @@
+/* tools/attack.c -- attack RUN|CKPT: test images moved a little so that the net takes them for something
+ * else. */
+#include "../nets/attack.h"
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../core/rundir.h"
+#include "../core/stop.h"
+#include "../nets/checkpoint.h"
+#include "../nets/fit.h"
+#include "cli.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+static const char *into;
+static const cli_option options[] = {
+    { "--into", "DIR", "write the images there", NULL, &into },
+};
+static const cli_tool tool = {
+    .name = "attack",
+    .synopsis = "RUN|CKPT [key=value ...] [--into DIR]",
+    .about =
+        "Moves every pixel of the test images by at most attack.eps / 255 so that the loss of the net "
+        "rises:\n"
+        "FGSM [Goodfellow et al. 2015] in one step, PGD [Madry et al. 2018] in several. Writes the images "
+        "in\n"
+        "CIFAR's format, and attack.json with the accuracy before and after, into RUN/attack-KIND-EPS, or\n"
+        "OUT/CKPTNAME-attack-KIND-EPS for a bare checkpoint. analyze and evaluate take them by\n"
+        "data.format=cifar10 data.path=DIR.",
+    .examples = "  attack runs/demo-1a2b3c4d-s0 attack.kind=pgd attack.eps=4 data.test_limit=1000\n"
+                "  analyze runs/demo-1a2b3c4d-s0 --into runs/demo-pgd data.format=cifar10 \\\n"
+                "      data.path=runs/demo-1a2b3c4d-s0/attack-pgd-4\n",
+    .options = options,
+    .n_options = 1,
+    .needs_subject = true,
+};
+
+enum { CASE_EVAL, CASE_FROZEN, MAX_BATCH = 128 };
+
+typedef struct session { /* everything one attack needs, released at once */
+    const cli *args;
+    cli_subject subject;
+    config *cfg;
+    backend *device;
+    dataset clean, moved;
+    net *net;
+    int batch;
+    double accuracy_clean, accuracy_attacked;
+    char dir[4096];
+} session;
+
+static void close_session(session *s)
+{
+    net_free(s->net);
+    dataset_free(&s->clean);
+    dataset_free(&s->moved);
+    backend_close(s->device);
+    config_free(s->cfg);
+}
+
+static const char *kind_name(attack_kind kind)
+{
+    return kind == ATTACK_PGD ? "pgd" : "fgsm";
+}
+
+static status find_dir(session *s)
+{
+    const config_attack *a = &s->cfg->attack;
+    if (into) return path_format(s->dir, sizeof s->dir, "%s", into);
+    if (*s->subject.run)
+        return path_format(s->dir, sizeof s->dir, "%s/attack-%s-%d", s->subject.run, kind_name(a->kind),
+                           a->eps);
+    return path_format(s->dir, sizeof s->dir, "%s/%s-attack-%s-%d", s->cfg->out, s->subject.name,
+                       kind_name(a->kind), a->eps);
+}
+
+static status prepare(session *s)
+{
+    status st = OK;
+    const config *c = s->cfg;
+    st_file file = { 0 };
+    char why[256];
+    TRY(dataset_open(&c->data, c->net.classes, NULL, &s->clean));
+    s->batch = c->train.batch < MAX_BATCH ? c->train.batch : MAX_BATCH;
+    if (s->clean.n < s->batch) s->batch = s->clean.n;
+    const net_case cases[] = { [CASE_EVAL] = { .batch = s->batch },
+                               [CASE_FROZEN] = { .batch = s->batch, .training = true, .frozen = true } };
+    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
+    TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
+    log_info("device %s: %s", s->device->description, why);
+    TRY(net_compile(s->net, s->device, c->precision == PRECISION_BF16 ? BF16 : F32, cases, 2));
+    TRY(st_open(s->subject.checkpoint, &file));
+    TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
+out:
+    st_close(&file);
+    return st;
+}
+
+static status measure(session *s, const dataset *set, double *accuracy)
+{
+    status st = OK;
+    loss_stats stats;
+    TRY(fit_evaluate(s->net, CASE_EVAL, s->batch, &s->cfg->data, set, &stats, NULL));
+    *accuracy = (double)stats.correct / (double)stats.rows;
+out:
+    return st;
+}
+
+static bool fill(cJSON *j, const session *s)
+{
+    const config_attack *a = &s->cfg->attack;
+    bool pgd = a->kind == ATTACK_PGD;
+    return cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) &&
+           cJSON_AddStringToObject(j, "checkpoint", s->subject.checkpoint) &&
+           cJSON_AddStringToObject(j, "path", s->dir) &&
+           cJSON_AddStringToObject(j, "kind", kind_name(a->kind)) &&
+           cJSON_AddNumberToObject(j, "eps", a->eps) &&
+           (!pgd ||
+            (cJSON_AddNumberToObject(j, "step", a->step) && cJSON_AddNumberToObject(j, "steps", a->steps) &&
+             cJSON_AddBoolToObject(j, "random_start", a->random_start))) &&
+           cJSON_AddNumberToObject(j, "samples", s->clean.n) &&
+           cJSON_AddNumberToObject(j, "accuracy_clean", s->accuracy_clean) &&
+           cJSON_AddNumberToObject(j, "accuracy_attacked", s->accuracy_attacked);
+}
+
+static status publish(const session *s)
+{
+    status st = OK;
+    char path[4200];
+    cJSON *j = cJSON_CreateObject();
+    log_info("accuracy %.2f %%, under attack %.2f %% (%s, eps %d / 255, %d images); written to %s",
+             100 * s->accuracy_clean, 100 * s->accuracy_attacked, kind_name(s->cfg->attack.kind),
+             s->cfg->attack.eps, s->clean.n, s->dir);
+    if (!fill(j, s)) FAIL(ERR_RUNTIME, "out of memory");
+    TRY(path_format(path, sizeof path, "%s/attack.json", s->dir));
+    TRY(json_write(path, j));
+    TRY(cli_print_json(s->args, j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status run(session *s)
+{
+    status st = OK;
+    TRY(cli_subject_find(s->args->subject, &s->subject));
+    TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
+    TRY(find_dir(s));
+    TRY(file_make_dirs(s->dir));
+    stop_install();
+    TRY(prepare(s));
+    const attack_job job = { s->net, CASE_FROZEN, s->batch, &s->cfg->data, &s->cfg->attack, s->cfg->seed };
+    TRY(attack_run(&job, &s->clean, &s->moved));
+    TRY(measure(s, &s->clean, &s->accuracy_clean));
+    TRY(measure(s, &s->moved, &s->accuracy_attacked));
+    TRY(cifar_write(&s->moved, s->dir));
+    TRY(publish(s));
+out:
+    return st;
+}
+
+static status work(const cli *args)
+{
+    session s = { .args = args };
+    status st = run(&s);
+    close_session(&s);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, work);
+}
