@@ -1,0 +1,104 @@
+/* check/layercheck.c -- see layercheck.h. */
+#include "layercheck.h"
+
+#include "opcheck.h"
+
+#include <math.h>
+
+const char *const layer_problems[] = {
+    "conv n4c3h32w32_o16k3s1p1",
+    "conv n4c16h32w32_o16k3s1p1",
+    "conv n4c16h32w32_o32k3s2p1",
+    "conv n4c64h8w8_o64k3s1p1",
+    "conv n2c64h32w32_o64k3s1p1b",
+    "conv n4c64h16w16_o128k1s2p0",
+    "conv n3c17h9w7_o24k3s2p1b",
+    "conv n4c96h16w16_o96k3s1p1g96",
+    "conv n4c96h16w16_o96k3s2p1g96",
+    "conv n2c24h8w8_o144k1s1p0",
+    "bnact n8c16h32w32_relu",
+    "bnact n8c64h8w8_relu_add",
+    "bnact n8c32h16w16_none_add",
+    "bnact n4c96h16w16_relu6",
+    "bnact n5c17h5w7_none",
+    "bnact n8c64h8w8_relu_add_eval",
+    "pool n4c64h32w32_max_k2s2p0",
+    "pool n2c17h9w9_max_k3s2p1",
+    "pool n8c64h8w8_avg",
+    "linear n8c64h1w1_o10_none",
+    "linear n8c512h1w1_o512_relu",
+    "dropout n8c512h1w1_p0.5",
+    "shortcut n4c16h32w32_o32s2",
+    "shortcut n2c17h5w7_o24s1",
+    "loss n8c10_s0",
+    "loss n64c100_s0.1",
+    NULL,
+};
+
+/* ref sums in double, the others in float (2^-24 = 6e-8): a sum of k terms is off by some sqrt(k) * 6e-8 of
+ * its largest terms. Winograd's transforms have entries up to 8 and subtract: they lose about one digit more.
+ */
+static double parameter_tolerance(const op *o)
+{
+    switch (o->kind) {
+    case OP_CONV: return 1e-5;
+    case OP_BNACT:
+    case OP_LINEAR: return o->type == BF16 ? 1e-5 : 4e-6;
+    case OP_DROPOUT: return 2e-7;  /* a quotient, a product and a sum are rounded */
+    case OP_SHORTCUT: return 1e-7; /* copies, and one addition */
+    default: return 1e-6;          /* no sums, or short ones */
+    }
+}
+
+/* Values in bf16: both round the same sum once, and may fall on two neighbours, which are 2^-7 apart. */
+static double value_tolerance(const op *o)
+{
+    return o->type == BF16 ? 1.2e-2 : parameter_tolerance(o);
+}
+
+static void look(layer_error *worst, const char *what, const float *a, const float *ref, int64_t n,
+                 double allowed)
+{
+    if (!a && !ref) return;
+    double error = opcheck_error(a, ref, n);
+    if (worst->what && error / allowed <= worst->error / worst->allowed) return;
+    *worst = (layer_error){ error, allowed, what };
+}
+
+/* The loss is a sum in double on every device; counts have to be the same. */
+static void look_at_loss(layer_error *worst, const loss_stats *a, const loss_stats *ref)
+{
+    bool same = a->correct == ref->correct && a->rows == ref->rows;
+    *worst = (layer_error){ same ? fabs(a->loss - ref->loss) / fabs(ref->loss) : INFINITY, 1e-6, "loss" };
+}
+
+static void compare(const op *o, const opcheck_result *a, const opcheck_result *ref, layer_errors *out)
+{
+    static const char *const gradient[OP_MAX_PARAMS] = { "grad 0", "grad 1", "grad 2", "grad 3" };
+    double value = value_tolerance(o), parameter = parameter_tolerance(o);
+    look(&out->forward, "y", a->y, ref->y, ref->n_y, value);
+    look(&out->forward, "running mean", a->running_mean, ref->running_mean, ref->n_param[2], parameter);
+    look(&out->forward, "running var", a->running_var, ref->running_var, ref->n_param[3], parameter);
+    if (o->kind == OP_LOSS) look_at_loss(&out->forward, &a->stats, &ref->stats);
+    look(&out->backward, "dx", a->dx, ref->dx, ref->n_x, value);
+    look(&out->backward, "dz", a->dz, ref->dz, ref->n_x, value);
+    for (int i = 0; i < ref->n_grads; i++)
+        look(&out->backward, gradient[i], a->grad[i], ref->grad[i], ref->n_param[i], parameter);
+}
+
+status layer_check(const char *problem, backend *ref, backend *b, layer_errors *out)
+{
+    status st = OK;
+    op o;
+    opcheck_result mine = { 0 }, right = { 0 };
+    *out = (layer_errors){ 0 };
+    TRY(problem_parse(problem, &o));
+    const opcheck_options options = { .seed = 1, .backward = o.training, .bf16_data = o.type == BF16 };
+    TRY(opcheck_run(b, &o, &options, &mine));
+    TRY(opcheck_run(ref, &o, &options, &right));
+    compare(&o, &mine, &right, out);
+out:
+    opcheck_free(&mine);
+    opcheck_free(&right);
+    return st;
+}

@@ -1,0 +1,31 @@
+/* check/layercheck.h -- one layer on one device against the definition, core/ref. */
+#ifndef CLEAVE_CHECK_LAYERCHECK_H
+#define CLEAVE_CHECK_LAYERCHECK_H
+
+#include "problem.h"
+
+#include "../core/backend.h"
+
+/* max |a - ref| / max |ref| of one output, and the most that rounding explains. */
+typedef struct layer_error {
+    double error, allowed;
+    const char *what; /* "y", "dx", "grad 0"; NULL: nothing was compared */
+} layer_error;
+static inline bool layer_error_ok(const layer_error *e)
+{
+    return !e->what || e->error <= e->allowed; /* NaN is not */
+}
+
+/* The output that is farthest from ref, measured by what is allowed: of y and the running statistics; of dx,
+ * dz and the gradients of the parameters. */
+typedef struct layer_errors {
+    layer_error forward, backward;
+} layer_errors;
+
+/* Runs the problem (problem.h) on both backends with the same random data. */
+status layer_check(const char *problem, backend *ref, backend *b, layer_errors *out);
+
+/* Layers as they occur in the nets, and odd sizes: one of each kind at least. NULL at the end. */
+extern const char *const layer_problems[];
+
+#endif
