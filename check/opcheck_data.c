@@ -100,6 +100,10 @@ static int move_off_kinks(const op *o, const opcheck_options *opt, int c, opchec
     for (int64_t j = 0; j < m; j++) mean += r->x[in_channel(o->x, c, j)] / (double)m;
     for (int64_t j = 0; j < m; j++) var += pow(r->x[in_channel(o->x, c, j)] - mean, 2) / (double)m;
 
+    if (o->bnact.frozen) {
+        mean = r->param[2][c];
+        var = r->param[3][c];
+    }
     const double slope = r->param[0][c] / sqrt(var + o->bnact.eps);
     for (int64_t j = 0; j < m; j++) {
         const int64_t i = in_channel(o->x, c, j);

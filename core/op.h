@@ -75,10 +75,14 @@ typedef struct loss_desc {
     float smoothing;
 } loss_desc;
 
+/* BF16: x, y, z and their gradients are stored as bf16, rounded once (to nearest, ties to even) when stored,
+ * and the weights of OP_CONV and OP_LINEAR are rounded to bf16 where they are multiplied. All else is as in
+ * F32: sums, biases, BN's parameters and statistics, parameter gradients, the loss. Where an activation is active
+ * is told from y as stored. */
 typedef struct op {
     op_kind kind;
     bool training; /* false: forward only, BN by running statistics, dropout is the identity */
-    dtype type;    /* of x, y, z and their gradients; parameters and statistics are always f32 */
+    dtype type;    /* of x, y, z and their gradients; see below */
     shape4 x, y;
     union {
         conv_desc conv;

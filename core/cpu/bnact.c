@@ -86,20 +86,20 @@ static void total_sums(const bnact_plan *p, const op_args *a, int channel, doubl
 /* --- forward --- */
 
 /* Adds sum x and sum x^2 of `n` pixels to sum[] and square[]. */
-static void add_moments(const vec *x, int64_t n, double *sum, double *square)
+INLINED void add_moments(const void *x, int64_t n, dtype t, double *sum, double *square)
 {
-    const vec k = x[0];
+    const vec k = load(x, 0, t);
     vec e0 = { 0 }, e1 = { 0 }, q0 = { 0 }, q1 = { 0 }; /* two chains hide the latency of the additions */
     int64_t i = 0;
     for (; i + 1 < n; i += 2) {
-        vec d0 = x[i] - k, d1 = x[i + 1] - k;
+        vec d0 = load(x, i, t) - k, d1 = load(x, i + 1, t) - k;
         e0 += d0;
         e1 += d1;
         q0 += d0 * d0;
         q1 += d1 * d1;
     }
     if (i < n) {
-        vec d = x[i] - k;
+        vec d = load(x, i, t) - k;
         e0 += d;
         q0 += d * d;
     }
@@ -111,16 +111,20 @@ static void add_moments(const vec *x, int64_t n, double *sum, double *square)
     }
 }
 
-static void batch_moments(const bnact_plan *p, const op_args *a, const float *x, int group)
+static void batch_moments(const bnact_plan *p, const op_args *a, const void *x, int group)
 {
     double *sum = group_sums(p, a, group), *square = sum + padded_channels(p);
     memset(sum, 0, 2 * sizeof *sum * (size_t)padded_channels(p));
     for (int n = first_image(p, group); n < first_image(p, group + 1); n++)
         for (int b = 0; b < p->blocks; b++) {
-            const vec *plane = (const vec *)x + ((int64_t)n * p->blocks + b) * p->pixels;
+            const int64_t plane = ((int64_t)n * p->blocks + b) * p->pixels;
             for (int64_t i = 0; i < p->pixels; i += RUN) {
                 int64_t run = p->pixels - i < RUN ? p->pixels - i : RUN;
-                add_moments(plane + i, run, sum + b * LANES, square + b * LANES);
+                if (p->base.op.type == F32)
+                    add_moments(vector_at(x, plane + i, F32), run, F32, sum + b * LANES, square + b * LANES);
+                else
+                    add_moments(vector_at(x, plane + i, BF16), run, BF16, sum + b * LANES,
+                                square + b * LANES);
             }
         }
 }
@@ -181,36 +185,56 @@ static inline lane_bits active(activation act, vec v)
     return bits_of(on);
 }
 
-static inline void put(vec *to, vec v, bool add, bool streamed)
+/* As bf16 stores it: a value that is stored as 6 is at ReLU6's kink. */
+static inline vec rounded(vec v)
 {
-    if (add)
-        *to += v; /* the line is here already */
-    else if (streamed)
-        stream(to, v);
-    else
-        *to = v;
+    return (vec)(__builtin_convertvector(round_halves(v), ivec) << 16);
 }
 
+INLINED void put(void *to, int64_t i, dtype t, vec v, bool add, bool streamed)
+{
+    if (add)
+        save(to, i, t, load(to, i, t) + v); /* the line is here already */
+    else if (streamed)
+        stream(to, i, t, v);
+    else
+        save(to, i, t, v);
+}
+
+/* The values of one call; NULL where absent. */
+typedef struct values {
+    const void *x, *z, *dy;
+    void *y;
+} values;
+
 /* One plane (a block of channels of an image). */
-static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, const float *x_all,
-                      const float *z_all, float *y_all, channel_stats s)
+INLINED void normalise_as(dtype t, const bnact_plan *p, const op_args *a, int64_t plane, values v,
+                          channel_stats s)
 {
     const int64_t pixels = p->pixels, first = plane * pixels, b = plane % p->blocks;
     const bool streamed = p->streamed;
     const activation act = p->base.op.bnact.act;
     const vec mean = ((vec *)s.mean)[b];
     const vec scale = ((vec *)at(a->scratch, p->a_at))[b], shift = ((vec *)at(a->scratch, p->b_at))[b];
-    const vec *x = (const vec *)x_all + first, *z = z_all ? (const vec *)z_all + first : NULL;
-    vec *y = (vec *)y_all + first;
+    const void *x = vector_at(v.x, first, t), *z = vector_at(v.z, first, t);
+    void *y = vector_at(v.y, first, t);
     lane_bits *mask = mask_of(p, a, first);
 
     for (int64_t i = 0; i < pixels; i++) {
-        vec v = (x[i] - mean) * scale + shift;
-        if (z) v += z[i];
-        if (mask) mask[i] = active(act, v);
-        put(&y[i], activate(act, v), false, streamed);
+        vec u = (load(x, i, t) - mean) * scale + shift;
+        if (z) u += load(z, i, t);
+        if (mask) mask[i] = active(act, t == BF16 && act == ACT_RELU6 ? rounded(u) : u);
+        put(y, i, t, activate(act, u), false, streamed);
     }
     stream_end();
+}
+
+static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, values v, channel_stats s)
+{
+    if (p->base.op.type == F32)
+        normalise_as(F32, p, a, plane, v, s);
+    else
+        normalise_as(BF16, p, a, plane, v, s);
 }
 
 static status bnact_forward(plan *base, const op_args *a)
@@ -218,23 +242,23 @@ static status bnact_forward(plan *base, const op_args *a)
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
-    const float *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
-    const float *z = o->bnact.add ? layout_in(base, o->x, a->z, LANES, at(a->scratch, p->z_at)) : NULL;
-    float *y = p->plain ? (float *)x : a->y; /* a converted copy is overwritten in place */
+    values v = { .x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at)) };
+    if (o->bnact.add) v.z = layout_in(base, o->x, a->z, LANES, at(a->scratch, p->z_at));
+    v.y = p->plain ? (void *)v.x : a->y; /* a converted copy is overwritten in place */
     channel_stats s = stats_in(p, o->training ? a->saved : a->scratch);
 
 #pragma omp parallel
     {
         if (by_batch(o)) {
 #pragma omp for schedule(static)
-            for (int g = 0; g < p->groups; g++) batch_moments(p, a, x, g);
+            for (int g = 0; g < p->groups; g++) batch_moments(p, a, v.x, g);
         }
 #pragma omp single
         affine_coefficients(p, a, s);
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < planes; i++) normalise(p, a, i, x, z, y, s);
+        for (int64_t i = 0; i < planes; i++) normalise(p, a, i, v, s);
     }
-    layout_finish(base, o->y, y, a->y, LANES, false);
+    layout_finish(base, o->y, v.y, a->y, LANES, false);
     return OK;
 }
 
@@ -245,44 +269,50 @@ static status bnact_forward(plan *base, const op_args *a)
  *     dz = g                                                                    [IS15] sec. 3 */
 
 /* Adds sum g and sum g * (x - mean) of `n` pixels. */
-static void add_gradient_sums(const vec *x, const vec *dy, const lane_bits *mask, int64_t n, vec mean,
-                              double *sum_g, double *sum_gx)
+INLINED void add_gradient_sums(const void *x, const void *dy, dtype t, const lane_bits *mask, int64_t n,
+                               vec mean, double *sum_g, double *sum_gx)
 {
     vec s0 = { 0 }, s1 = { 0 }, t0 = { 0 }, t1 = { 0 };
     int64_t i = 0;
     for (; i + 1 < n; i += 2) {
-        vec g0 = mask ? keep(mask[i], dy[i]) : dy[i], g1 = mask ? keep(mask[i + 1], dy[i + 1]) : dy[i + 1];
+        vec g0 = load(dy, i, t), g1 = load(dy, i + 1, t);
+        if (mask) g0 = keep(mask[i], g0), g1 = keep(mask[i + 1], g1);
         s0 += g0;
         s1 += g1;
-        t0 += g0 * (x[i] - mean);
-        t1 += g1 * (x[i + 1] - mean);
+        t0 += g0 * (load(x, i, t) - mean);
+        t1 += g1 * (load(x, i + 1, t) - mean);
     }
     if (i < n) {
-        vec g = mask ? keep(mask[i], dy[i]) : dy[i];
+        vec g = load(dy, i, t);
+        if (mask) g = keep(mask[i], g);
         s0 += g;
-        t0 += g * (x[i] - mean);
+        t0 += g * (load(x, i, t) - mean);
     }
-    const vec s = s0 + s1, t = t0 + t1;
+    const vec sum = s0 + s1, sum_x = t0 + t1;
     for (int l = 0; l < LANES; l++) {
-        sum_g[l] += (double)s[l];
-        sum_gx[l] += (double)t[l];
+        sum_g[l] += (double)sum[l];
+        sum_gx[l] += (double)sum_x[l];
     }
 }
 
-static void gradient_sums(const bnact_plan *p, const op_args *a, const float *x, const float *dy, int group,
-                          channel_stats s)
+static void gradient_sums(const bnact_plan *p, const op_args *a, values v, int group, channel_stats s)
 {
     double *sum_g = group_sums(p, a, group), *sum_gx = sum_g + padded_channels(p);
     memset(sum_g, 0, 2 * sizeof *sum_g * (size_t)padded_channels(p));
     for (int n = first_image(p, group); n < first_image(p, group + 1); n++)
         for (int b = 0; b < p->blocks; b++) {
-            int64_t first = ((int64_t)n * p->blocks + b) * p->pixels;
-            const lane_bits *mask = mask_of(p, a, first);
-            for (int64_t i = 0; i < p->pixels; i += RUN) {
-                int64_t run = p->pixels - i < RUN ? p->pixels - i : RUN;
-                add_gradient_sums((const vec *)x + first + i, (const vec *)dy + first + i,
-                                  mask ? mask + i : NULL, run, ((vec *)s.mean)[b], sum_g + b * LANES,
-                                  sum_gx + b * LANES);
+            const int64_t plane = ((int64_t)n * p->blocks + b) * p->pixels;
+            const vec mean = ((vec *)s.mean)[b];
+            double *g = sum_g + b * LANES, *gx = sum_gx + b * LANES;
+            for (int64_t i = plane; i < plane + p->pixels; i += RUN) {
+                const int64_t left = plane + p->pixels - i, run = left < RUN ? left : RUN;
+                const lane_bits *mask = mask_of(p, a, i);
+                if (p->base.op.type == F32)
+                    add_gradient_sums(vector_at(v.x, i, F32), vector_at(v.dy, i, F32), F32, mask, run, mean,
+                                      g, gx);
+                else
+                    add_gradient_sums(vector_at(v.x, i, BF16), vector_at(v.dy, i, BF16), BF16, mask, run,
+                                      mean, g, gx);
             }
         }
 }
@@ -309,28 +339,38 @@ static void gradient_coefficients(const bnact_plan *p, const op_args *a, channel
 
 /* Where the gradients of one call go; NULL: not wanted. */
 typedef struct gradients {
-    float *dx, *dz;
+    void *dx, *dz;
     bool dx_add, dz_add;
 } gradients;
 
-static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, const float *x_all,
-                     const float *dy_all, gradients to, channel_stats s)
+INLINED void gradient_as(dtype t, const bnact_plan *p, const op_args *a, int64_t plane, values v,
+                         gradients to, channel_stats s)
 {
     const int64_t pixels = p->pixels, first = plane * pixels, b = plane % p->blocks;
     const bool streamed = p->streamed;
     const vec A = ((vec *)at(a->scratch, p->a_at))[b], B = ((vec *)at(a->scratch, p->b_at))[b];
     const vec C = ((vec *)at(a->scratch, p->c_at))[b], mean = ((vec *)s.mean)[b];
-    const vec *x = (const vec *)x_all + first, *dy = (const vec *)dy_all + first;
-    vec *dx = to.dx ? (vec *)to.dx + first : NULL, *dz = to.dz ? (vec *)to.dz + first : NULL;
+    const void *x = vector_at(v.x, first, t), *dy = vector_at(v.dy, first, t);
+    void *dx = vector_at(to.dx, first, t), *dz = vector_at(to.dz, first, t);
     const lane_bits *mask = mask_of(p, a, first);
 
     for (int64_t i = 0; i < pixels; i++) {
-        vec g = mask ? keep(mask[i], dy[i]) : dy[i];
-        vec d = A * g + (B * (x[i] - mean) + C);
-        if (dx) put(&dx[i], d, to.dx_add, streamed);
-        if (dz) put(&dz[i], g, to.dz_add, streamed);
+        vec g = load(dy, i, t);
+        if (mask) g = keep(mask[i], g);
+        vec d = A * g + (B * (load(x, i, t) - mean) + C);
+        if (dx) put(dx, i, t, d, to.dx_add, streamed);
+        if (dz) put(dz, i, t, g, to.dz_add, streamed);
     }
     stream_end();
+}
+
+static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, values v, gradients to,
+                     channel_stats s)
+{
+    if (p->base.op.type == F32)
+        gradient_as(F32, p, a, plane, v, to, s);
+    else
+        gradient_as(BF16, p, a, plane, v, to, s);
 }
 
 static status bnact_backward(plan *base, const op_args *a)
@@ -338,11 +378,11 @@ static status bnact_backward(plan *base, const op_args *a)
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
-    const float *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
-    const float *dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->z_at));
+    const values v = { .x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at)),
+                       .dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->z_at)) };
     /* Converted copies are overwritten in place: dx over x, dz over dy. */
-    const gradients to = { .dx = p->plain && a->dx ? (float *)x : a->dx,
-                           .dz = p->plain && a->dz ? (float *)dy : a->dz,
+    const gradients to = { .dx = p->plain && a->dx ? (void *)v.x : a->dx,
+                           .dz = p->plain && a->dz ? (void *)v.dy : a->dz,
                            .dx_add = a->dx_add && !p->plain,
                            .dz_add = a->dz_add && !p->plain };
     channel_stats s = stats_in(p, a->saved);
@@ -350,12 +390,12 @@ static status bnact_backward(plan *base, const op_args *a)
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
-        for (int g = 0; g < p->groups; g++) gradient_sums(p, a, x, dy, g, s);
+        for (int g = 0; g < p->groups; g++) gradient_sums(p, a, v, g, s);
 #pragma omp single
         gradient_coefficients(p, a, s);
         if (to.dx || to.dz) {
 #pragma omp for schedule(static)
-            for (int64_t i = 0; i < planes; i++) gradient(p, a, i, x, dy, to, s);
+            for (int64_t i = 0; i < planes; i++) gradient(p, a, i, v, to, s);
         }
     }
     if (to.dx) layout_finish(base, o->x, to.dx, a->dx, LANES, a->dx_add);

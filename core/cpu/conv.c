@@ -27,7 +27,7 @@ typedef struct conv_plan {
 
 /* The memory descriptors that all three directions share. */
 typedef struct conv_mds {
-    onednn_md x, x_blocked, y, w_any, w_plain, bias;
+    onednn_md x, x_blocked, y, w_any, dw_any, w_plain, bias; /* w_any: a copy of the type of x; dw: f32 */
 } conv_mds;
 
 /* The layout in which oneDNN's kernels take x: planes of at most 3 channels, else blocked. */
@@ -87,10 +87,12 @@ static status create_mds(const op *o, conv_mds *m)
     const dnnl_dims_t w = { c->out, o->x.c, c->kernel, c->kernel }, bias = { c->out };
     const dnnl_dims_t grouped = { c->groups, c->out / c->groups, o->x.c / c->groups, c->kernel, c->kernel };
     const bool g = c->groups > 1;
-    TRY_DNNL(onednn_md_create(&m->x, 4, x, dnnl_f32, activation_tag(kernel_block(o))));
-    TRY_DNNL(onednn_md_create(&m->x_blocked, 4, x, dnnl_f32, activation_tag(LANES)));
-    TRY_DNNL(onednn_md_create(&m->y, 4, y, dnnl_f32, activation_tag(LANES)));
-    TRY_DNNL(onednn_md_create(&m->w_any, g ? 5 : 4, g ? grouped : w, dnnl_f32, dnnl_format_tag_any));
+    const dnnl_data_type_t type = o->type == BF16 ? dnnl_bf16 : dnnl_f32;
+    TRY_DNNL(onednn_md_create(&m->x, 4, x, type, activation_tag(kernel_block(o))));
+    TRY_DNNL(onednn_md_create(&m->x_blocked, 4, x, type, activation_tag(LANES)));
+    TRY_DNNL(onednn_md_create(&m->y, 4, y, type, activation_tag(LANES)));
+    TRY_DNNL(onednn_md_create(&m->w_any, g ? 5 : 4, g ? grouped : w, type, dnnl_format_tag_any));
+    TRY_DNNL(onednn_md_create(&m->dw_any, g ? 5 : 4, g ? grouped : w, dnnl_f32, dnnl_format_tag_any));
     TRY_DNNL(onednn_md_create(&m->w_plain, g ? 5 : 4, g ? grouped : w, dnnl_f32, g ? dnnl_goihw : dnnl_oihw));
     if (c->bias) TRY_DNNL(onednn_md_create(&m->bias, 1, bias, dnnl_f32, dnnl_x));
 out:
@@ -99,7 +101,7 @@ out:
 
 static void destroy_mds(conv_mds *m)
 {
-    onednn_md all[] = { m->x, m->x_blocked, m->y, m->w_any, m->w_plain, m->bias };
+    onednn_md all[] = { m->x, m->x_blocked, m->y, m->w_any, m->dw_any, m->w_plain, m->bias };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) onednn_md_destroy(all[i]);
 }
 
@@ -162,11 +164,11 @@ static status plan_backward_weights(conv_plan *p, onednn_conv how, const conv_md
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS };
-    if (onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, hint, c->attr) !=
+    if (onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->dw_any, m->bias, m->y, hint, c->attr) !=
         dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(
-            onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, hint, c->attr));
+        TRY_DNNL(onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->dw_any, m->bias, m->y, hint,
+                                              c->attr));
     }
     TRY(prim_create(&p->backward_weights, c, pd, args, m->bias ? 4 : 3));
     onednn_const_md dw = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
@@ -219,8 +221,8 @@ static status conv_forward(plan *base, const op_args *a)
     const op *o = &base->op;
     const void *w;
     TRY(current_weights(p, &p->w_forward, a, &w));
-    const float *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
-    float *y = layout_out(&p->base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
+    void *y = layout_out(&p->base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
     TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
                  at(a->scratch, p->scratchpad_at)));
     layout_finish(&p->base, o->y, y, a->y, LANES, false);
@@ -228,12 +230,12 @@ out:
     return st;
 }
 
-static status run_backward_weights(conv_plan *p, const op_args *a, const float *dy)
+static status run_backward_weights(conv_plan *p, const op_args *a, const void *dy)
 {
     status st = OK;
     const op *o = &p->base.op;
     void *scratchpad = at(a->scratch, p->scratchpad_at);
-    const float *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
+    const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
     void *dw = p->dw_reordered ? at(a->scratch, p->dw_at) : a->grad[0];
     void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
     TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
@@ -242,13 +244,13 @@ out:
     return st;
 }
 
-static status run_backward_data(conv_plan *p, const op_args *a, const float *dy)
+static status run_backward_data(conv_plan *p, const op_args *a, const void *dy)
 {
     status st = OK;
     const op *o = &p->base.op;
     const void *w;
     TRY(current_weights(p, &p->w_data, a, &w));
-    float *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+    void *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
     TRY(prim_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
                  at(a->scratch, p->scratchpad_at)));
     layout_finish(&p->base, o->x, dx, a->dx, LANES, a->dx_add);
@@ -260,7 +262,7 @@ static status conv_backward(plan *base, const op_args *a)
 {
     status st = OK;
     conv_plan *p = (conv_plan *)base;
-    const float *dy = layout_in(&p->base, base->op.y, a->dy, LANES, at(a->scratch, p->y_at));
+    const void *dy = layout_in(&p->base, base->op.y, a->dy, LANES, at(a->scratch, p->y_at));
     if (a->grad[0]) TRY(run_backward_weights(p, a, dy));
     if (a->dx) TRY(run_backward_data(p, a, dy));
 out:

@@ -31,7 +31,8 @@ out:
 static const char *cpu_unsupported(backend *b, const op *o)
 {
     (void)b;
-    if (o->type != F32) return "bf16 is not available on cpu yet";
+    if (o->type == BF16 && dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core)
+        return "bf16 needs a processor with AVX-512: precision=f32 runs everywhere";
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
     if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 255)
         return "max pooling windows larger than 255 are not available on cpu";

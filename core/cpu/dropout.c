@@ -28,8 +28,9 @@ static int64_t logical_index(const dropout_plan *p, int64_t run, int64_t i)
     return c < s.c ? (n * s.c + c) * s.h * s.w + i / p->block : -1;
 }
 
-static void drop_run(const dropout_plan *p, int64_t run, const float *x, float *y, uint8_t *kept)
+static void drop_run(const dropout_plan *p, int64_t run, const void *x, void *y, uint8_t *kept)
 {
+    const int64_t first = run * run_length(p);
     const op *o = &p->base.op;
     const step_scalars *now = &p->base.cpu->now;
     const float scale = 1 / (1 - o->dropout.p);
@@ -37,7 +38,7 @@ static void drop_run(const dropout_plan *p, int64_t run, const float *x, float *
         int64_t index = logical_index(p, run, i);
         kept[i] = index >= 0 && rng_uniform(now->seed, RNG_DROPOUT + (uint32_t)o->dropout.layer,
                                             (uint32_t)now->step, (uint64_t)index) >= o->dropout.p;
-        y[i] = kept[i] ? x[i] * scale : 0;
+        value_set(y, first + i, o->type, kept[i] ? value_get(x, first + i, o->type) * scale : 0, false);
     }
 }
 
@@ -51,23 +52,20 @@ static status dropout_forward(plan *base, const op_args *a)
         return OK;
     }
 #pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < runs; r++)
-        drop_run(p, r, (const float *)a->x + r * length, (float *)a->y + r * length,
-                 (uint8_t *)a->saved + r * length);
+    for (int64_t r = 0; r < runs; r++) drop_run(p, r, a->x, a->y, (uint8_t *)a->saved + r * length);
     return OK;
 }
 
 static status dropout_backward(plan *base, const op_args *a)
 {
     const dropout_plan *p = (dropout_plan *)base;
-    const float scale = 1 / (1 - base->op.dropout.p), *dy = a->dy;
+    const float scale = 1 / (1 - base->op.dropout.p);
     const uint8_t *kept = a->saved;
-    float *dx = a->dx;
-    if (!dx) return OK;
+    const dtype t = base->op.type;
+    if (!a->dx) return OK;
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < run_count(p) * run_length(p); i++) {
-        float g = kept[i] ? dy[i] * scale : 0;
-        dx[i] = a->dx_add ? dx[i] + g : g;
+        value_set(a->dx, i, t, kept[i] ? value_get(a->dy, i, t) * scale : 0, a->dx_add);
     }
     return OK;
 }

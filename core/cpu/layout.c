@@ -29,23 +29,6 @@ size_t layout_bytes(shape4 s, layout l)
     return (size_t)s.n * channels * (size_t)s.h * (size_t)s.w * dtype_bytes(l.type);
 }
 
-/* The element types are constants wherever these are inlined, so that each loop is compiled for its own. */
-#define INLINED static inline __attribute__((always_inline))
-
-INLINED float get(const void *from, int64_t i, dtype type)
-{
-    return type == F32 ? ((const float *)from)[i] : bf16_to(((const uint16_t *)from)[i]);
-}
-
-INLINED void set(void *to, int64_t i, dtype type, float v, bool add)
-{
-    if (add) v += get(to, i, type);
-    if (type == F32)
-        ((float *)to)[i] = v;
-    else
-        ((uint16_t *)to)[i] = bf16_from(v);
-}
-
 /* Some channels of one image: n_lanes <= LANES planes from element `planes` on, one block from `block` on. */
 typedef struct part {
     int64_t planes, block, pixels;
@@ -57,8 +40,8 @@ INLINED void block_from_planes(part p, const void *src, dtype from, void *dst, d
 {
     for (int64_t i = 0; i < p.pixels; i++)
         for (int l = 0; l < LANES; l++) {
-            float v = l < p.n_lanes ? get(src, p.planes + l * p.pixels + i, from) : 0;
-            set(dst, p.block + i * LANES + l, to, v, add);
+            float v = l < p.n_lanes ? value_get(src, p.planes + l * p.pixels + i, from) : 0;
+            value_set(dst, p.block + i * LANES + l, to, v, add);
         }
 }
 
@@ -66,7 +49,8 @@ INLINED void planes_from_block(part p, const void *src, dtype from, void *dst, d
 {
     for (int l = 0; l < p.n_lanes; l++)
         for (int64_t i = 0; i < p.pixels; i++)
-            set(dst, p.planes + l * p.pixels + i, to, get(src, p.block + i * LANES + l, from), add);
+            value_set(dst, p.planes + l * p.pixels + i, to, value_get(src, p.block + i * LANES + l, from),
+                      add);
 }
 
 INLINED void change_blocks(shape4 s, const void *src, layout from, void *dst, layout to, bool add)
@@ -92,7 +76,7 @@ INLINED void copy_or_add(shape4 s, const void *src, layout from, void *dst, layo
 {
     const int64_t count = (int64_t)(layout_bytes(s, from) / dtype_bytes(from.type));
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < count; i++) set(dst, i, to.type, get(src, i, from.type), add);
+    for (int64_t i = 0; i < count; i++) value_set(dst, i, to.type, value_get(src, i, from.type), add);
 }
 
 INLINED void convert(shape4 s, const void *src, layout from, void *dst, layout to, bool add)

@@ -43,25 +43,27 @@ static status linear_forward(plan *base, const op_args *a)
     const linear_plan *p = (linear_plan *)base;
     const activation act = base->op.linear.act;
     const op_args inner = product_args(p, a);
-    float *y = a->y;
     TRY(p->product->forward(p->product, &inner));
     if (act == ACT_NONE) goto out;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < shape_count(base->op.y); i++) y[i] = activate(act, y[i]);
+    for (int64_t i = 0; i < shape_count(base->op.y); i++)
+        value_set(a->y, i, base->op.type, activate(act, value_get(a->y, i, base->op.type)), false);
 out:
     return st;
 }
 
 /* g = dy * act'(y): told from y, since act is the identity where its derivative is 1. */
-static const float *through_activation(const linear_plan *p, const op_args *a)
+static const void *through_activation(const linear_plan *p, const op_args *a)
 {
     const activation act = p->base.op.linear.act;
-    const float *y = a->y, *dy = a->dy;
-    float *g = at(a->scratch, p->g_at);
-    if (act == ACT_NONE) return dy;
+    const dtype t = p->base.op.type;
+    void *g = at(a->scratch, p->g_at);
+    if (act == ACT_NONE) return a->dy;
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < shape_count(p->base.op.y); i++)
-        g[i] = y[i] > 0 && (act == ACT_RELU || y[i] < 6) ? dy[i] : 0;
+    for (int64_t i = 0; i < shape_count(p->base.op.y); i++) {
+        const float y = value_get(a->y, i, t);
+        value_set(g, i, t, y > 0 && (act == ACT_RELU || y < 6) ? value_get(a->dy, i, t) : 0, false);
+    }
     return g;
 }
 
@@ -110,9 +112,9 @@ status cpu_linear_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     TRY(cpu_conv_plan(c, &product, &p->product, needs));
     const size_t behind = needs->scratch;
     needs->scratch = 0;
-    p->x_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->x));
-    p->dx_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->x));
-    p->g_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->y));
+    p->x_at = cpu_reserve(&needs->scratch, dtype_bytes(o->type) * (size_t)shape_count(o->x));
+    p->dx_at = cpu_reserve(&needs->scratch, dtype_bytes(o->type) * (size_t)shape_count(o->x));
+    p->g_at = cpu_reserve(&needs->scratch, dtype_bytes(o->type) * (size_t)shape_count(o->y));
     p->product_at = cpu_reserve(&needs->scratch, behind);
     needs->backward_y = o->training && o->linear.act != ACT_NONE;
     *out = base;

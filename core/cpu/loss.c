@@ -4,6 +4,11 @@
 
 #include <math.h>
 
+typedef struct loss_plan {
+    plan base;
+    size_t logits_at; /* in scratch */
+} loss_plan;
+
 /* log sum_c exp(x_c), shifted by the maximum so that nothing overflows. */
 static double log_sum_exp(const float *x, int classes)
 {
@@ -29,11 +34,21 @@ static int first_greatest(const float *x, int classes)
     return best;
 }
 
+/* The logits in f32: themselves, or a copy in scratch behind the sums of the rows. */
+static const float *logits(const plan *p, const op_args *a)
+{
+    const layout from = layout_of(p->op.x, p->op.type);
+    if (from.type == F32) return a->x;
+    float *copy = at(a->scratch, ((loss_plan *)p)->logits_at);
+    layout_convert(p->op.x, a->x, from, copy, (layout){ from.block, F32 }, false);
+    return copy;
+}
+
 static status loss_forward(plan *base, const op_args *a)
 {
     const op *o = &base->op;
     const int classes = o->x.c;
-    const float *x = a->x;
+    const float *x = logits(base, a);
     double *rows = a->scratch; /* added in order afterwards: the sum is the same for any thread count */
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < o->x.n; n++)
@@ -49,9 +64,11 @@ static status loss_forward(plan *base, const op_args *a)
 }
 
 /* dx = (softmax(x) - t) / rows; rows of padding get 0. */
-static void row_gradient(const loss_desc *d, const float *x, int classes, int label, int64_t rows, float *dx,
+static void row_gradient(const op *o, const float *x, int label, int64_t rows, void *dx, int64_t first,
                          bool add)
 {
+    const loss_desc *d = &o->loss;
+    const int classes = o->x.c;
     const double lse = label < 0 ? 0 : log_sum_exp(x, classes);
     for (int c = 0; c < classes; c++) {
         double g = 0;
@@ -59,7 +76,8 @@ static void row_gradient(const loss_desc *d, const float *x, int classes, int la
             double t = (c == label ? 1 - (double)d->smoothing : 0) + (double)d->smoothing / classes;
             g = (exp(x[c] - lse) - t) / (double)rows;
         }
-        dx[c] = (float)(add ? dx[c] + g : g);
+        if (add) g += value_get(dx, first + c, o->type);
+        value_set(dx, first + c, o->type, (float)g, false);
     }
 }
 
@@ -69,12 +87,12 @@ static status loss_backward(plan *base, const op_args *a)
     const int classes = o->x.c;
     int64_t rows = 0;
     if (!a->dx) return OK;
+    const float *x = logits(base, a);
     for (int n = 0; n < o->x.n; n++) rows += a->label[n] >= 0;
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < o->x.n; n++) {
         const int64_t first = (int64_t)n * classes;
-        row_gradient(&o->loss, (const float *)a->x + first, classes, a->label[n], rows,
-                     (float *)a->dx + first, a->dx_add);
+        row_gradient(o, x + first, a->label[n], rows, a->dx, first, a->dx_add);
     }
     return OK;
 }
@@ -82,10 +100,13 @@ static status loss_backward(plan *base, const op_args *a)
 status cpu_loss_plan(cpu *c, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cpu_plan_new(c, o, sizeof(plan), out));
+    TRY(cpu_plan_new(c, o, sizeof(loss_plan), out));
     (*out)->forward = loss_forward;
     (*out)->backward = loss_backward;
     cpu_reserve(&needs->scratch, sizeof(double) * (size_t)o->x.n);
+    if (o->type != F32)
+        ((loss_plan *)*out)->logits_at =
+            cpu_reserve(&needs->scratch, sizeof(float) * (size_t)shape_count(o->x));
     needs->backward_x = o->training;
 out:
     return st;

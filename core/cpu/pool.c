@@ -30,7 +30,7 @@ static span window(int out, const pool_desc *d, int size)
 /* --- max --- */
 
 /* Row by row, and only a greater value replaces: ties stay with the first. */
-static void max_plane(const op *o, const vec *x, vec *y, places *where)
+INLINED void max_plane_as(dtype t, const op *o, const void *x, void *y, places *where)
 {
     const pool_desc *d = &o->pool;
     for (int p = 0; p < o->y.h; p++)
@@ -41,31 +41,48 @@ static void max_plane(const op *o, const vec *x, vec *y, places *where)
             best_at += rows.first * d->kernel + columns.first;
             for (int r = rows.first; r < rows.last; r++)
                 for (int s = columns.first; s < columns.last; s++) {
-                    vec v = x[(p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s];
+                    vec v = load(x, (p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s, t);
                     ivec better = ~(v <= best); /* NaN is better than anything: it shall be seen */
                     best = choose(better, v, best);
                     best_at = (better & (r * d->kernel + s)) | (~better & best_at);
                 }
-            y[p * o->y.w + q] = best;
+            save(y, p * o->y.w + q, t, best);
             if (where) where[p * o->y.w + q] = __builtin_convertvector(best_at, places);
         }
 }
 
-static void max_plane_backward(const op *o, const vec *dy, const places *where, vec *dx, bool add)
+INLINED void max_plane_backward_as(dtype t, const op *o, const void *dy, const places *where, void *dx,
+                                   bool add)
 {
     const pool_desc *d = &o->pool;
-    if (!add) memset(dx, 0, sizeof(vec) * (size_t)o->x.h * (size_t)o->x.w);
+    if (!add) memset(dx, 0, LANES * dtype_bytes(t) * (size_t)o->x.h * (size_t)o->x.w);
     for (int p = 0; p < o->y.h; p++)
         for (int q = 0; q < o->y.w; q++) {
             const span rows = window(p, d, o->x.h), columns = window(q, d, o->x.w);
-            const vec g = dy[p * o->y.w + q];
+            const vec g = load(dy, p * o->y.w + q, t);
             const ivec at_place = __builtin_convertvector(where[p * o->y.w + q], ivec);
             for (int r = rows.first; r < rows.last; r++)
                 for (int s = columns.first; s < columns.last; s++) {
-                    vec *to = &dx[(p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s];
-                    *to += (vec)((at_place == r * d->kernel + s) & (ivec)g);
+                    const int64_t to = (p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s;
+                    save(dx, to, t, load(dx, to, t) + (vec)((at_place == r * d->kernel + s) & (ivec)g));
                 }
         }
+}
+
+static void max_plane(const op *o, const void *x, void *y, places *where)
+{
+    if (o->type == F32)
+        max_plane_as(F32, o, x, y, where);
+    else
+        max_plane_as(BF16, o, x, y, where);
+}
+
+static void max_plane_backward(const op *o, const void *dy, const places *where, void *dx, bool add)
+{
+    if (o->type == F32)
+        max_plane_backward_as(F32, o, dy, where, dx, add);
+    else
+        max_plane_backward_as(BF16, o, dy, where, dx, add);
 }
 
 static status max_forward(plan *base, const op_args *a)
@@ -73,13 +90,14 @@ static status max_forward(plan *base, const op_args *a)
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
-    const vec *x = (const vec *)layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
-    vec *y = (vec *)layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const void *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
+    void *y = layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
     places *where = o->training ? a->saved : NULL;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
-        max_plane(o, x + i * in, y + i * out, where ? where + i * out : NULL);
-    layout_finish(base, o->y, (float *)y, a->y, LANES, false);
+        max_plane(o, vector_at(x, i * in, o->type), vector_at(y, i * out, o->type),
+                  where ? where + i * out : NULL);
+    layout_finish(base, o->y, y, a->y, LANES, false);
     return OK;
 }
 
@@ -90,22 +108,22 @@ static status max_backward(plan *base, const op_args *a)
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
     const bool direct = layout_block(o->x) == LANES; /* then adding needs no detour */
     if (!a->dx) return OK;
-    const vec *dy = (const vec *)layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
-    vec *dx = direct ? a->dx : at(a->scratch, p->x_at);
+    const void *dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
+    void *dx = direct ? a->dx : at(a->scratch, p->x_at);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
-        max_plane_backward(o, dy + i * out, (const places *)a->saved + i * out, dx + i * in,
-                           direct && a->dx_add);
-    layout_finish(base, o->x, (float *)dx, a->dx, LANES, a->dx_add);
+        max_plane_backward(o, vector_at(dy, i * out, o->type), (const places *)a->saved + i * out,
+                           vector_at(dx, i * in, o->type), direct && a->dx_add);
+    layout_finish(base, o->x, dx, a->dx, LANES, a->dx_add);
     return OK;
 }
 
 /* --- global average: y [N, C, 1, 1] --- */
 
-static vec plane_sum(const vec *x, int64_t pixels)
+static vec plane_sum(const void *x, int64_t first, int64_t pixels, dtype t)
 {
     vec sum = { 0 };
-    for (int64_t i = 0; i < pixels; i++) sum += x[i];
+    for (int64_t i = first; i < first + pixels; i++) sum += load(x, i, t);
     return sum;
 }
 
@@ -114,11 +132,12 @@ static status average_forward(plan *base, const op_args *a)
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t pixels = (int64_t)o->x.h * o->x.w;
-    const vec *x = (const vec *)layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
-    vec *y = (vec *)layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const void *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
+    void *y = layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < p->planes; i++) y[i] = plane_sum(x + i * pixels, pixels) / (float)pixels;
-    layout_finish(base, o->y, (float *)y, a->y, LANES, false);
+    for (int64_t i = 0; i < p->planes; i++)
+        save(y, i, o->type, plane_sum(x, i * pixels, pixels, o->type) / (float)pixels);
+    layout_finish(base, o->y, y, a->y, LANES, false);
     return OK;
 }
 
@@ -128,14 +147,14 @@ static status average_backward(plan *base, const op_args *a)
     const op *o = &base->op;
     const int64_t pixels = (int64_t)o->x.h * o->x.w;
     if (!a->dx) return OK;
-    const vec *dy = (const vec *)layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
-    vec *dx = (vec *)layout_out(base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+    const void *dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
+    void *dx = layout_out(base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++) {
-        vec share = dy[i] / (float)pixels;
-        for (int64_t j = 0; j < pixels; j++) dx[i * pixels + j] = share;
+        const vec share = load(dy, i, o->type) / (float)pixels;
+        for (int64_t j = 0; j < pixels; j++) save(dx, i * pixels + j, o->type, share);
     }
-    layout_finish(base, o->x, (float *)dx, a->dx, LANES, a->dx_add);
+    layout_finish(base, o->x, dx, a->dx, LANES, a->dx_add);
     return OK;
 }
 

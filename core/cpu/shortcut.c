@@ -27,23 +27,24 @@ static int64_t channel_at(shape4 s, int block, int n, int c)
 }
 
 /* Channel k of y takes channel k - before of x; all others, the padding too, are zero. */
-static void copy_block(const shortcut_plan *p, int n, int b, const float *x, float *y)
+INLINED void copy_block(dtype t, const shortcut_plan *p, int n, int b, const void *x, void *y)
 {
     const op *o = &p->base.op;
     const int lanes = p->y_block, step = o->shortcut.stride;
     int64_t source[LANES];
     for (int l = 0; l < lanes; l++) source[l] = channel_at(o->x, p->x_block, n, b * lanes + l - p->before);
 
-    float *to = y + block_at(o->y, lanes, n, b);
+    int64_t to = block_at(o->y, lanes, n, b);
     for (int i = 0; i < o->y.h; i++)
         for (int j = 0; j < o->y.w; j++, to += lanes) {
             const int64_t pixel = (int64_t)(i * step * o->x.w + j * step) * p->x_block;
-            for (int l = 0; l < lanes; l++) to[l] = source[l] < 0 ? 0 : x[source[l] + pixel];
+            for (int l = 0; l < lanes; l++)
+                value_set(y, to + l, t, source[l] < 0 ? 0 : value_get(x, source[l] + pixel, t), false);
         }
 }
 
 /* The pixels that y took get dy, the others nothing. */
-static void return_block(const shortcut_plan *p, int n, int b, const float *dy, float *dx, bool add)
+INLINED void return_block(dtype t, const shortcut_plan *p, int n, int b, const void *dy, void *dx, bool add)
 {
     const op *o = &p->base.op;
     const int lanes = p->x_block, step = o->shortcut.stride;
@@ -52,14 +53,16 @@ static void return_block(const shortcut_plan *p, int n, int b, const float *dy, 
         const int c = b * lanes + l;
         source[l] = c < o->x.c ? channel_at(o->y, p->y_block, n, c + p->before) : -1;
     }
-    float *to = dx + block_at(o->x, lanes, n, b);
+    int64_t to = block_at(o->x, lanes, n, b);
     for (int h = 0; h < o->x.h; h++)
         for (int w = 0; w < o->x.w; w++, to += lanes) {
             const bool taken = h % step == 0 && w % step == 0;
             const int64_t pixel = (int64_t)(h / step * o->y.w + w / step) * p->y_block;
-            if (!add) memset(to, 0, sizeof *to * (size_t)lanes);
-            for (int l = 0; taken && l < lanes; l++)
-                if (source[l] >= 0) to[l] += dy[source[l] + pixel];
+            for (int l = 0; l < lanes; l++) {
+                const bool gets = taken && source[l] >= 0;
+                if (gets || !add)
+                    value_set(dx, to + l, t, gets ? value_get(dy, source[l] + pixel, t) : 0, add);
+            }
         }
 }
 
@@ -69,7 +72,12 @@ static status shortcut_forward(plan *base, const op_args *a)
     const int blocks = blocks_of(base->op.y, p->y_block);
 #pragma omp parallel for collapse(2) schedule(static)
     for (int n = 0; n < base->op.y.n; n++)
-        for (int b = 0; b < blocks; b++) copy_block(p, n, b, a->x, a->y);
+        for (int b = 0; b < blocks; b++) {
+            if (base->op.type == F32)
+                copy_block(F32, p, n, b, a->x, a->y);
+            else
+                copy_block(BF16, p, n, b, a->x, a->y);
+        }
     return OK;
 }
 
@@ -80,7 +88,12 @@ static status shortcut_backward(plan *base, const op_args *a)
     if (!a->dx) return OK;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int n = 0; n < base->op.x.n; n++)
-        for (int b = 0; b < blocks; b++) return_block(p, n, b, a->dy, a->dx, a->dx_add);
+        for (int b = 0; b < blocks; b++) {
+            if (base->op.type == F32)
+                return_block(F32, p, n, b, a->dy, a->dx, a->dx_add);
+            else
+                return_block(BF16, p, n, b, a->dy, a->dx, a->dx_add);
+        }
     return OK;
 }
 

@@ -6,8 +6,10 @@
 #ifndef CLEAVE_CPU_VEC_H
 #define CLEAVE_CPU_VEC_H
 
-#include <stdint.h>
-#include <string.h>
+#include "../tensor.h"
+
+#include <stdbool.h>
+
 #ifdef __SSE__
 #include <immintrin.h>
 #endif
@@ -48,16 +50,77 @@ static inline lane_bits bits_of(ivec condition)
 #endif
 }
 
+/* Functions that take the element type as a constant are inlined into loops for that type. */
+#define INLINED static inline __attribute__((always_inline))
+
+/* --- vectors of a value in memory, stored as f32 or bf16; all arithmetic is f32 --- */
+
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), may_alias));
+
+/* bf16 of each lane: to nearest, ties to even. */
+static inline halves round_halves(vec v)
+{
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+    return (halves)_mm512_cvtneps_pbh((__m512)v);
+#else
+    const ivec bits = (ivec)v, nan = ~(v == v);
+    const ivec rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    return __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, halves);
+#endif
+}
+
+/* Vector i of the value. */
+INLINED vec load(const void *from, int64_t i, dtype type)
+{
+    if (type == F32) return ((const vec *)from)[i];
+    return (vec)(__builtin_convertvector(((const halves *)from)[i], ivec) << 16);
+}
+
+INLINED void save(void *to, int64_t i, dtype type, vec v)
+{
+    if (type == F32)
+        ((vec *)to)[i] = v;
+    else
+        ((halves *)to)[i] = round_halves(v);
+}
+
+/* Element i of the value. */
+INLINED float value_get(const void *from, int64_t i, dtype type)
+{
+    return type == F32 ? ((const float *)from)[i] : bf16_to(((const uint16_t *)from)[i]);
+}
+
+INLINED void value_set(void *to, int64_t i, dtype type, float v, bool add)
+{
+    if (add) v += value_get(to, i, type);
+    if (type == F32)
+        ((float *)to)[i] = v;
+    else
+        ((uint16_t *)to)[i] = bf16_from(v);
+}
+
+/* Where vector i of the value lies; NULL stays NULL. */
+static inline void *vector_at(const void *value, int64_t i, dtype type)
+{
+    return value ? (char *)value + i * LANES * (int64_t)dtype_bytes(type) : NULL;
+}
+
 /* Stores past the caches, without reading the line first: for results that no cache would keep until they
  * are read. stream_end makes them visible to the other threads. */
-static inline void stream(vec *to, vec v)
+INLINED void stream(void *to, int64_t i, dtype type, vec v)
 {
 #if defined(__AVX512DQ__)
-    _mm512_stream_ps((float *)to, (__m512)v);
+    if (type == F32)
+        _mm512_stream_ps((float *)to + i * LANES, (__m512)v);
+    else
+        _mm256_stream_si256((__m256i *)to + i, (__m256i)round_halves(v));
 #elif defined(__AVX__)
-    _mm256_stream_ps((float *)to, (__m256)v);
+    if (type == F32)
+        _mm256_stream_ps((float *)to + i * LANES, (__m256)v);
+    else
+        save(to, i, type, v);
 #else
-    *to = v;
+    save(to, i, type, v);
 #endif
 }
 

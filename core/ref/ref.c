@@ -1,5 +1,5 @@
 /* core/ref/ref.c -- the reference backend: plugs the readable loops of this folder into core/backend.h.
- * Its memory is plain host memory and its layout is NCHW f32, so there is nothing to convert or to pack. */
+ * Its memory is plain host memory and its layout is NCHW, so there is nothing to reorder or to pack. */
 #include "ref.h"
 
 #include <omp.h>
@@ -28,7 +28,6 @@ static int use_threads(int threads)
 static const char *ref_unsupported(backend *b, const op *o)
 {
     (void)b;
-    if (o->type != F32) return "ref computes in f32 only";
     if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2) {
         return "batch normalisation needs at least two values per channel";
     }
@@ -53,6 +52,14 @@ static op_needs needs_of(const op *o)
     }
 }
 
+/* bf16 is computed on f32 copies in scratch: bf16.c. */
+static op_needs needs_with_copies(const op *o)
+{
+    op_needs n = needs_of(o);
+    if (o->type == BF16) n.scratch = ref_copies_bytes(o);
+    return n;
+}
+
 static status ref_plan(backend *b, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
@@ -62,7 +69,7 @@ static status ref_plan(backend *b, const op *o, plan **out, op_needs *needs)
 
     TRY_ALLOC(p, malloc(sizeof *p));
     *p = (plan){ *o, (ref_backend *)b };
-    *needs = needs_of(o);
+    *needs = needs_with_copies(o);
     if (!o->training) needs->saved = 0;
     *out = p;
 out:
@@ -74,9 +81,10 @@ static void ref_plan_free(plan *p)
     free(p);
 }
 
-static status ref_forward(plan *p, const op_args *a)
+static status ref_forward(plan *p, const op_args *args)
 {
     const op *o = &p->op;
+    const op_args copies = o->type == BF16 ? ref_copies(o, args) : *args, *a = &copies;
     const int before = use_threads(p->owner->base.threads);
     switch (o->kind) {
     case OP_CONV: ref_conv_forward(o, a); break;
@@ -88,13 +96,15 @@ static status ref_forward(plan *p, const op_args *a)
     case OP_LOSS: ref_loss_forward(o, a); break;
     case OP_KINDS: break;
     }
+    if (o->type == BF16) ref_store_forward(o, a, args);
     omp_set_num_threads(before);
     return OK;
 }
 
-static status ref_backward(plan *p, const op_args *a)
+static status ref_backward(plan *p, const op_args *args)
 {
     const op *o = &p->op;
+    const op_args copies = o->type == BF16 ? ref_copies(o, args) : *args, *a = &copies;
     const int before = use_threads(p->owner->base.threads);
     switch (o->kind) {
     case OP_CONV: ref_conv_backward(o, a); break;
@@ -106,6 +116,7 @@ static status ref_backward(plan *p, const op_args *a)
     case OP_LOSS: ref_loss_backward(o, a); break;
     case OP_KINDS: break;
     }
+    if (o->type == BF16) ref_store_backward(o, a, args);
     omp_set_num_threads(before);
     return OK;
 }
@@ -178,15 +189,17 @@ static size_t ref_value_bytes(backend *b, shape4 s, dtype type)
 
 static status ref_write_value(backend *b, void *to, shape4 s, dtype type, const float *nchw)
 {
-    if (type != F32) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "ref computes in f32 only");
-    return ref_copy(b, to, nchw, ref_value_bytes(b, s, type));
+    if (type == F32) return ref_copy(b, to, nchw, ref_value_bytes(b, s, type));
+    ref_to_bf16(nchw, to, shape_count(s));
+    return OK;
 }
 
 static status ref_read_value(backend *b, const void *from, shape4 s, dtype type, int n, float *nchw)
 {
-    if (type != F32) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "ref computes in f32 only");
     s.n = n;
-    return ref_copy(b, nchw, from, ref_value_bytes(b, s, type));
+    if (type == F32) return ref_copy(b, nchw, from, ref_value_bytes(b, s, type));
+    ref_from_bf16(from, nchw, shape_count(s));
+    return OK;
 }
 
 static void ref_close(backend *b)
@@ -221,7 +234,7 @@ status ref_open(int threads, backend **out)
         .read_value = ref_read_value,
         .gemm_nt = ref_gemm,
     };
-    snprintf(r->base.description, sizeof r->base.description, "plain loops, f32, sums in double, %d thread%s",
+    snprintf(r->base.description, sizeof r->base.description, "plain loops, sums in double, %d thread%s",
              r->base.threads, r->base.threads == 1 ? "" : "s");
     *out = &r->base;
 out:

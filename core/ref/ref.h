@@ -30,6 +30,17 @@ void ref_sgd(const step_scalars *, float *value, const float *grad, float *veloc
 void ref_gemm_nt(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
                  int64_t ldc);
 
+/* ---- bf16.c: values in bf16 are computed on f32 copies, so that there is one definition ---- */
+
+size_t ref_copies_bytes(const op *); /* of scratch */
+/* The arguments with all values, and the weights that are multiplied, as f32 in args->scratch. */
+op_args ref_copies(const op *, const op_args *args);
+/* Rounds what forward, what backward has written in the copies, and stores it where args say. */
+void ref_store_forward(const op *, const op_args *copies, const op_args *args);
+void ref_store_backward(const op *, const op_args *copies, const op_args *args);
+void ref_to_bf16(const float *from, void *to, int64_t n);
+void ref_from_bf16(const void *from, float *to, int64_t n);
+
 /* Where [n, c, h, w] is in an NCHW array of shape s. */
 static inline int64_t at(shape4 s, int n, int c, int h, int w)
 {

@@ -177,7 +177,7 @@ static void the_libraries_are_counted(void **state)
     backend_close(b);
 }
 
-static void steps_allocate_nothing(const char *device)
+static void steps_allocate_nothing(const char *device, dtype type)
 {
     static float input[BATCH * PIXELS];
     static const int32_t label[BATCH] = { 3, 9 };
@@ -186,7 +186,7 @@ static void steps_allocate_nothing(const char *device)
     net *n;
     must(backend_open(device, 0, &b, NULL, 0));
     must(net_create("resnet20", 10, NULL, 0, &n));
-    must(net_compile(n, b, F32, cases, 2));
+    must(net_compile(n, b, type, cases, 2));
     must(net_init(n, 1));
     for (uint64_t i = 0; i < BATCH * PIXELS; i++) input[i] = rng_normal(1, RNG_TEST, 0, i);
     for (int step = 0; step < STEPS; step++) {
@@ -210,22 +210,36 @@ static void steps_allocate_nothing(const char *device)
 static void steps_on_ref_allocate_nothing(void **state)
 {
     (void)state;
-    steps_allocate_nothing("ref");
+    steps_allocate_nothing("ref", F32);
 }
 
 static void steps_on_cpu_allocate_nothing(void **state)
 {
     (void)state;
-    steps_allocate_nothing("cpu");
+    steps_allocate_nothing("cpu", F32);
+}
+
+static void steps_in_bf16_allocate_nothing(void **state)
+{
+    const op any = { .kind = OP_CONV, .type = BF16 };
+    backend *b;
+    (void)state;
+    must(backend_open("cpu", 0, &b, NULL, 0));
+    const char *why = b->unsupported(b, &any);
+    backend_close(b);
+    if (why) {
+        print_message("SKIPPED: %s\n", why);
+        skip();
+    }
+    steps_allocate_nothing("cpu", BF16);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_entry_point_is_counted),
-        cmocka_unit_test(the_libraries_are_counted),
-        cmocka_unit_test(steps_on_ref_allocate_nothing),
-        cmocka_unit_test(steps_on_cpu_allocate_nothing),
+        cmocka_unit_test(every_entry_point_is_counted),   cmocka_unit_test(the_libraries_are_counted),
+        cmocka_unit_test(steps_on_ref_allocate_nothing),  cmocka_unit_test(steps_on_cpu_allocate_nothing),
+        cmocka_unit_test(steps_in_bf16_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

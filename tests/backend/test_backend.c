@@ -10,6 +10,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,12 @@
 static const double DIRECT = 4e-6;
 /* The transforms of F(4x4, 3x3) have entries up to 8 and subtract: they lose about one more digit. */
 static const double WINOGRAD = 1e-5;
+
+/* Values in bf16: both round the same sum once, so they differ by a unit in the last place at most, 2^-7 of
+ * the largest; where cpu adds to a gradient it has rounded the summand before, which may cost another half.
+ * Gradients of parameters are f32 sums of exact products: no worse than DIRECT, but the processor's bf16
+ * products round sums of two. */
+static const double BF16_VALUE = 1.2e-2, BF16_GRAD = 4e-6;
 
 static backend *ref, *cpu;
 
@@ -54,13 +61,13 @@ static int compare(const char *problem, const char *what, const float *a, const 
 }
 
 static int compare_all(const char *problem, const op *o, const opcheck_result *a, const opcheck_result *b,
-                       double limit)
+                       double value_limit, double limit)
 {
     static const char *const grad_names[] = { "grad 0", "grad 1", "grad 2", "grad 3" };
     int wrong = 0;
-    wrong += compare(problem, "y", a->y, b->y, a->n_y, limit);
-    wrong += compare(problem, "dx", a->dx, b->dx, a->n_x, limit);
-    wrong += compare(problem, "dz", a->dz, b->dz, a->n_x, limit);
+    wrong += compare(problem, "y", a->y, b->y, a->n_y, value_limit);
+    wrong += compare(problem, "dx", a->dx, b->dx, a->n_x, value_limit);
+    wrong += compare(problem, "dz", a->dz, b->dz, a->n_x, value_limit);
     for (int i = 0; i < a->n_grads; i++) {
         assert_int_equal(a->n_param[i], b->n_param[i]);
         wrong += compare(problem, grad_names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
@@ -75,7 +82,7 @@ static int compare_all(const char *problem, const op *o, const opcheck_result *a
     return wrong;
 }
 
-static int run_both(const char *problem, const opcheck_options *options, double limit)
+static int run_both(const char *problem, const opcheck_options *options, double value_limit, double limit)
 {
     op o;
     opcheck_result a = { 0 }, b = { 0 };
@@ -84,14 +91,14 @@ static int run_both(const char *problem, const opcheck_options *options, double 
     opt.backward = opt.backward && o.training;
     must(opcheck_run(cpu, &o, &opt, &a));
     must(opcheck_run(ref, &o, &opt, &b));
-    int wrong = compare_all(problem, &o, &a, &b, limit);
+    int wrong = compare_all(problem, &o, &a, &b, value_limit, limit);
     opcheck_free(&a);
     opcheck_free(&b);
     return wrong;
 }
 
 /* Forward and backward; overwriting, adding, and with nothing wanted but one thing. */
-static void check(const char *const *problems, double limit)
+static int check_variants(const char *problem, bool bf16, double value_limit, double limit)
 {
     static const opcheck_options variants[] = {
         { .seed = 1, .backward = true },
@@ -102,9 +109,37 @@ static void check(const char *const *problems, double limit)
         { .seed = 6, .backward = true, .dz_add = true },
     };
     int wrong = 0;
-    for (; *problems; problems++)
-        for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)
-            wrong += run_both(*problems, &variants[v], limit);
+    for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
+        opcheck_options o = variants[v];
+        o.bf16_data = bf16;
+        /* A step of x in bf16 moves y by far more than the usual margin: as much room as the steps need. */
+        if (bf16) o.margin = strstr(problem, "relu6") ? 0.1f : 0.02f;
+        wrong += run_both(problem, &o, value_limit, limit);
+    }
+    return wrong;
+}
+
+static void check(const char *const *problems, double limit)
+{
+    int wrong = 0;
+    for (; *problems; problems++) wrong += check_variants(*problems, false, limit, limit);
+    assert_int_equal(wrong, 0);
+}
+
+static void check_bf16(const char *const *problems)
+{
+    int wrong = 0;
+    op o;
+    must(problem_parse("bnact n2c16h4w4_relu_bf16", &o));
+    if (cpu->unsupported(cpu, &o)) {
+        print_message("SKIPPED: %s\n", cpu->unsupported(cpu, &o));
+        skip();
+    }
+    for (; *problems; problems++) {
+        char problem[PROBLEM_BYTES];
+        snprintf(problem, sizeof problem, "%s_bf16", *problems);
+        wrong += check_variants(problem, true, BF16_VALUE, BF16_GRAD);
+    }
     assert_int_equal(wrong, 0);
 }
 
@@ -178,100 +213,107 @@ static void conv_auto(void **state)
     check(problems, WINOGRAD);
 }
 
+static const char *const bnact_problems[] = {
+    "bnact n4c16h8w8_relu",
+    "bnact n4c16h8w8_relu_add",
+    "bnact n2c17h5w7_none",
+    "bnact n3c24h9w9_relu6_add",
+    "bnact n2c3h6w6_relu_add",
+    "bnact n5c1h4w4_relu6",
+    "bnact n8c24h1w1_relu_add",
+    "bnact n9c32h1w1_none_add",
+    "bnact n100c40h3w3_relu",
+    "bnact n2c8h33w17_none_add",
+    "bnact n2c64h1w2_relu",
+    "bnact n4c17h8w8_relu_add_eval",
+    "bnact n2c3h6w6_relu6_add_eval",
+    "bnact n2c32h4w4_none_eval",
+    "bnact n1c24h1w1_relu_eval",
+    "bnact n4c17h8w8_relu_add_frozen",
+    "bnact n3c24h9w9_none_frozen",
+    "bnact n2c64h4w4_relu6_frozen",
+    NULL,
+};
+
 static void bnact(void **state)
 {
-    static const char *const problems[] = {
-        "bnact n4c16h8w8_relu",
-        "bnact n4c16h8w8_relu_add",
-        "bnact n2c17h5w7_none",
-        "bnact n3c24h9w9_relu6_add",
-        "bnact n2c3h6w6_relu_add",
-        "bnact n5c1h4w4_relu6",
-        "bnact n8c24h1w1_relu_add",
-        "bnact n9c32h1w1_none_add",
-        "bnact n100c40h3w3_relu",
-        "bnact n2c8h33w17_none_add",
-        "bnact n2c64h1w2_relu",
-        "bnact n4c17h8w8_relu_add_eval",
-        "bnact n2c3h6w6_relu6_add_eval",
-        "bnact n2c32h4w4_none_eval",
-        "bnact n1c24h1w1_relu_eval",
-        "bnact n4c17h8w8_relu_add_frozen",
-        "bnact n3c24h9w9_none_frozen",
-        "bnact n2c64h4w4_relu6_frozen",
-        NULL,
-    };
     (void)state;
-    check(problems, DIRECT);
+    check(bnact_problems, DIRECT);
 }
+
+static const char *const pool_problems[] = {
+    "pool n2c16h8w8_max_k2s2p0",
+    "pool n2c17h7w9_max_k2s2p0",
+    "pool n2c3h6w6_max_k2s2p0",
+    "pool n2c24h9w9_max_k3s2p1",
+    "pool n1c1h7w7_max_k3s1p1",
+    "pool n2c40h2w2_max_k2s2p0",
+    "pool n2c64h2w2_max_k2s2p0",
+    "pool n2c16h9w9_max_k2s3p0",
+    "pool n2c5h8w8_max_k5s4p2",
+    "pool n2c16h8w8_avg",
+    "pool n2c17h5w3_avg",
+    "pool n2c3h4w4_avg",
+    "pool n2c24h1w1_avg",
+    "pool n2c64h4w4_avg",
+    "pool n2c24h9w9_max_k3s2p1_eval",
+    NULL,
+};
 
 static void pool(void **state)
 {
-    static const char *const problems[] = {
-        "pool n2c16h8w8_max_k2s2p0",
-        "pool n2c17h7w9_max_k2s2p0",
-        "pool n2c3h6w6_max_k2s2p0",
-        "pool n2c24h9w9_max_k3s2p1",
-        "pool n1c1h7w7_max_k3s1p1",
-        "pool n2c40h2w2_max_k2s2p0",
-        "pool n2c64h2w2_max_k2s2p0",
-        "pool n2c16h9w9_max_k2s3p0",
-        "pool n2c5h8w8_max_k5s4p2",
-        "pool n2c16h8w8_avg",
-        "pool n2c17h5w3_avg",
-        "pool n2c3h4w4_avg",
-        "pool n2c24h1w1_avg",
-        "pool n2c64h4w4_avg",
-        "pool n2c24h9w9_max_k3s2p1_eval",
-        NULL,
-    };
     (void)state;
-    check(problems, 1e-6); /* no sums, or short ones */
+    check(pool_problems, 1e-6); /* no sums, or short ones */
 }
+
+static const char *const linear_problems[] = {
+    "linear n3c24h1w1_o10_relu", "linear n64c512h1w1_o512_relu",  "linear n5c17h3w3_o7_none",
+    "linear n4c16h2w2_o1_relu6", "linear n1c1h1w1_o1_none",       "linear n7c32h1w1_o100_none",
+    "linear n2c3h4w4_o33_relu",  "linear n5c17h3w3_o7_relu_eval", NULL,
+};
 
 static void linear(void **state)
 {
-    static const char *const problems[] = {
-        "linear n3c24h1w1_o10_relu", "linear n64c512h1w1_o512_relu",  "linear n5c17h3w3_o7_none",
-        "linear n4c16h2w2_o1_relu6", "linear n1c1h1w1_o1_none",       "linear n7c32h1w1_o100_none",
-        "linear n2c3h4w4_o33_relu",  "linear n5c17h3w3_o7_relu_eval", NULL,
-    };
     (void)state;
-    check(problems, DIRECT);
+    check(linear_problems, DIRECT);
 }
+
+static const char *const dropout_problems[] = {
+    "dropout n2c24h1w1_p0.5",
+    "dropout n3c17h5w5_p0.25",
+    "dropout n2c3h4w4_p0.9",
+    "dropout n4c512h1w1_p0.5",
+    "dropout n2c16h4w4_p0",
+    "dropout n3c17h5w5_p0.5_eval",
+    NULL,
+};
 
 static void dropout(void **state)
 {
-    static const char *const problems[] = {
-        "dropout n2c24h1w1_p0.5",
-        "dropout n3c17h5w5_p0.25",
-        "dropout n2c3h4w4_p0.9",
-        "dropout n4c512h1w1_p0.5",
-        "dropout n2c16h4w4_p0",
-        "dropout n3c17h5w5_p0.5_eval",
-        NULL,
-    };
     (void)state;
-    check(problems, 2e-7); /* the same values drop; 1 / (1 - p), a product and a sum are rounded: 3 * 2^-24 */
+    check(dropout_problems,
+          2e-7); /* the same values drop; 1 / (1 - p), a product and a sum are rounded: 3 * 2^-24 */
 }
+
+static const char *const shortcut_problems[] = {
+    "shortcut n2c16h6w6_o32s2", "shortcut n2c32h8w8_o64s2", "shortcut n2c17h5w7_o24s2",
+    "shortcut n2c3h6w6_o8s1",   "shortcut n2c1h4w4_o3s2",   "shortcut n2c16h2w2_o24s2",
+    "shortcut n2c24h1w1_o40s1", "shortcut n2c24h5w5_o24s2", NULL,
+};
 
 static void shortcut(void **state)
 {
-    static const char *const problems[] = {
-        "shortcut n2c16h6w6_o32s2", "shortcut n2c32h8w8_o64s2", "shortcut n2c17h5w7_o24s2",
-        "shortcut n2c3h6w6_o8s1",   "shortcut n2c1h4w4_o3s2",   "shortcut n2c16h2w2_o24s2",
-        "shortcut n2c24h1w1_o40s1", "shortcut n2c24h5w5_o24s2", NULL,
-    };
     (void)state;
-    check(problems, 1e-7); /* copies, and one addition */
+    check(shortcut_problems, 1e-7); /* copies, and one addition */
 }
+
+static const char *const loss_problems[] = { "loss n5c10_s0",    "loss n64c10_s0.1",   "loss n3c2_s0",
+                                             "loss n7c100_s0.2", "loss n4c10_s0_eval", NULL };
 
 static void loss(void **state)
 {
-    static const char *const problems[] = { "loss n5c10_s0",    "loss n64c10_s0.1",   "loss n3c2_s0",
-                                            "loss n7c100_s0.2", "loss n4c10_s0_eval", NULL };
     (void)state;
-    check(problems, 1e-6);
+    check(loss_problems, 1e-6);
 }
 
 /* Mean 1000 times the deviation: a plain sum of squares in float would find no digit of the variance. */
@@ -287,10 +329,26 @@ static void bnact_of_a_large_mean(void **state)
     for (int64_t i = 0; i < a.n_x; i++) a.x[i] = b.x[i] = a.x[i] + 1000;
     must(opcheck_execute(cpu, &o, &opt, &a));
     must(opcheck_execute(ref, &o, &opt, &b));
-    assert_int_equal(compare_all("large mean", &o, &a, &b, DIRECT), 0);
+    assert_int_equal(compare_all("large mean", &o, &a, &b, DIRECT, DIRECT), 0);
     opcheck_free(&a);
     opcheck_free(&b);
 }
+
+#define BF16_TEST(name)                                                                                      \
+    static void name##_bf16(void **state)                                                                    \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        check_bf16(name##_problems);                                                                         \
+    }
+BF16_TEST(conv)
+BF16_TEST(grouped)
+BF16_TEST(winograd)
+BF16_TEST(bnact)
+BF16_TEST(pool)
+BF16_TEST(linear)
+BF16_TEST(dropout)
+BF16_TEST(shortcut)
+BF16_TEST(loss)
 
 int main(void)
 {
@@ -305,6 +363,15 @@ int main(void)
         cmocka_unit_test(dropout),
         cmocka_unit_test(shortcut),
         cmocka_unit_test(loss),
+        cmocka_unit_test(conv_bf16),
+        cmocka_unit_test(grouped_bf16),
+        cmocka_unit_test(winograd_bf16),
+        cmocka_unit_test(bnact_bf16),
+        cmocka_unit_test(pool_bf16),
+        cmocka_unit_test(linear_bf16),
+        cmocka_unit_test(dropout_bf16),
+        cmocka_unit_test(shortcut_bf16),
+        cmocka_unit_test(loss_bf16),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

@@ -4,6 +4,7 @@
 #include "../../check/opcheck.h"
 #include "../../check/problem.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -66,13 +67,13 @@ static void *new_memory(size_t bytes)
 }
 
 /* Bytes of a value that was computed = bytes of the same value written: its padding is zero. */
-static void assert_canonical(const char *problem, const void *value, shape4 s)
+static void assert_canonical(const char *problem, const void *value, shape4 s, dtype type)
 {
-    const size_t bytes = cpu->value_bytes(cpu, s, F32);
+    const size_t bytes = cpu->value_bytes(cpu, s, type);
     float *plain = malloc((size_t)shape_count(s) * sizeof *plain);
     void *again = new_memory(bytes);
-    must(cpu->read_value(cpu, value, s, F32, s.n, plain));
-    must(cpu->write_value(cpu, again, s, F32, plain));
+    must(cpu->read_value(cpu, value, s, type, s.n, plain));
+    must(cpu->write_value(cpu, again, s, type, plain));
     if (memcmp(value, again, bytes)) fail_msg("%s: the padding is not zero", problem);
     cpu->release(cpu, again, bytes);
     free(plain);
@@ -90,8 +91,8 @@ static outputs run_raw(const op *o, const opcheck_result *in)
     plan *p;
     op_args a = { .version = 1 };
     must(cpu->plan(cpu, o, &p, &needs));
-    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, F32),
-                    .dx_bytes = cpu->value_bytes(cpu, o->x, F32),
+    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, o->type),
+                    .dx_bytes = cpu->value_bytes(cpu, o->x, o->type),
                     .grad_bytes = (size_t)in->n_param[0] * sizeof(float) };
     void *x = new_memory(out.dx_bytes), *z = new_memory(out.dx_bytes), *dy = new_memory(out.y_bytes);
     void *dz = new_memory(out.dx_bytes), *saved = new_memory(needs.saved), *packed = new_memory(needs.packed);
@@ -107,9 +108,9 @@ static outputs run_raw(const op *o, const opcheck_result *in)
         a.param[i] = in->param[i];
         a.grad[i] = i < in->n_grads ? grads[i] : NULL;
     }
-    must(cpu->write_value(cpu, x, o->x, F32, in->x));
-    must(cpu->write_value(cpu, dy, o->y, F32, in->dy));
-    if (in->z) must(cpu->write_value(cpu, z, o->x, F32, in->z));
+    must(cpu->write_value(cpu, x, o->x, o->type, in->x));
+    must(cpu->write_value(cpu, dy, o->y, o->type, in->dy));
+    if (in->z) must(cpu->write_value(cpu, z, o->x, o->type, in->z));
     a.x = x, a.z = in->z ? z : NULL, a.y = out.y, a.dy = dy, a.dx = out.dx, a.dz = in->z ? dz : NULL;
     a.saved = saved, a.scratch = scratch, a.packed = packed;
     must(cpu->forward(p, &a));
@@ -142,38 +143,44 @@ static void padding_stays_zero(void **state)
 {
     const opcheck_options opt = { .seed = 3, .backward = true };
     (void)state;
-    for (const char *const *p = mixed_problems; *p; p++) {
-        op o;
-        opcheck_result in = { 0 };
-        must(problem_parse(*p, &o));
-        must(opcheck_prepare(&o, &opt, &in));
-        outputs out = run_raw(&o, &in);
-        assert_canonical(*p, out.y, o.y);
-        assert_canonical(*p, out.dx, o.x);
-        free_outputs(&out);
-        opcheck_free(&in);
-    }
+    for (const char *const *p = mixed_problems; *p; p++)
+        for (dtype type = F32; type <= BF16; type++) {
+            op o;
+            opcheck_result in = { 0 };
+            must(problem_parse(*p, &o));
+            o.type = type;
+            if (cpu->unsupported(cpu, &o)) continue;
+            must(opcheck_prepare(&o, &opt, &in));
+            outputs out = run_raw(&o, &in);
+            assert_canonical(*p, out.y, o.y, type);
+            assert_canonical(*p, out.dx, o.x, type);
+            free_outputs(&out);
+            opcheck_free(&in);
+        }
 }
 
 static void two_runs_are_bit_identical(void **state)
 {
     const opcheck_options opt = { .seed = 4, .backward = true };
     (void)state;
-    for (const char *const *p = mixed_problems; *p; p++) {
-        op o;
-        opcheck_result in1 = { 0 }, in2 = { 0 };
-        must(problem_parse(*p, &o));
-        must(opcheck_prepare(&o, &opt, &in1));
-        must(opcheck_prepare(&o, &opt, &in2));
-        outputs a = run_raw(&o, &in1), b = run_raw(&o, &in2);
-        assert_memory_equal(a.y, b.y, a.y_bytes);
-        assert_memory_equal(a.dx, b.dx, a.dx_bytes);
-        assert_memory_equal(a.grad, b.grad, a.grad_bytes);
-        free_outputs(&a);
-        free_outputs(&b);
-        opcheck_free(&in1);
-        opcheck_free(&in2);
-    }
+    for (const char *const *p = mixed_problems; *p; p++)
+        for (dtype type = F32; type <= BF16; type++) {
+            op o;
+            opcheck_result in1 = { 0 }, in2 = { 0 };
+            must(problem_parse(*p, &o));
+            o.type = type;
+            if (cpu->unsupported(cpu, &o)) continue;
+            must(opcheck_prepare(&o, &opt, &in1));
+            must(opcheck_prepare(&o, &opt, &in2));
+            outputs a = run_raw(&o, &in1), b = run_raw(&o, &in2);
+            assert_memory_equal(a.y, b.y, a.y_bytes);
+            assert_memory_equal(a.dx, b.dx, a.dx_bytes);
+            assert_memory_equal(a.grad, b.grad, a.grad_bytes);
+            free_outputs(&a);
+            free_outputs(&b);
+            opcheck_free(&in1);
+            opcheck_free(&in2);
+        }
 }
 
 static float *random_floats(int64_t n, uint32_t a)
@@ -233,19 +240,30 @@ static void sgd(void **state)
     }
 }
 
-static void bf16_is_refused_in_words(void **state)
+/* The vectorised rounding is the scalar one, for NaN and infinity too. */
+static void bf16_values_are_rounded_to_nearest_even(void **state)
 {
-    op o;
-    op_needs needs;
-    plan *p = NULL;
+    enum { COUNT = 2 * 17 * 3 * 5 };
+    static const float special[] = {
+        0, 1 + 0x1p-8f, 1 + 0x1.8p-7f, INFINITY, -INFINITY, NAN, 0x1.fffffep127f
+    };
+    const shape4 s = { 2, 17, 3, 5 };
+    float in[COUNT], out[COUNT];
+    void *value;
     (void)state;
-    must(problem_parse("conv n2c16h8w8_o16k3s1p1_bf16", &o));
-    assert_string_equal(cpu->unsupported(cpu, &o), "bf16 is not available on cpu yet");
-    assert_int_equal(cpu->plan(cpu, &o, &p, &needs), ERR_RUNTIME);
-    assert_null(p);
-    assert_string_equal(status_message(), "bf16 is not available on cpu yet");
-    must(problem_parse("conv n2c16h8w8_o16k3s1p1", &o));
-    assert_null(cpu->unsupported(cpu, &o));
+    for (uint64_t i = 0; i < COUNT; i++)
+        in[i] = i < 7 ? special[i] : rng_normal(1, RNG_TEST, 0, i) * exp2f((float)(i % 60) - 30);
+    must(cpu->alloc(cpu, cpu->value_bytes(cpu, s, BF16), &value));
+    assert_int_equal(2 * cpu->value_bytes(cpu, s, BF16), cpu->value_bytes(cpu, s, F32));
+    must(cpu->write_value(cpu, value, s, BF16, in));
+    must(cpu->read_value(cpu, value, s, BF16, s.n, out));
+    for (int i = 0; i < COUNT; i++) {
+        if (isnan(in[i]))
+            assert_true(isnan(out[i]));
+        else
+            assert_true(out[i] == bf16_to(bf16_from(in[i])));
+    }
+    cpu->release(cpu, value, 0);
 }
 
 static void opening(void **state)
@@ -269,7 +287,7 @@ int main(void)
         cmocka_unit_test(two_runs_are_bit_identical),
         cmocka_unit_test(gemm),
         cmocka_unit_test(sgd),
-        cmocka_unit_test(bf16_is_refused_in_words),
+        cmocka_unit_test(bf16_values_are_rounded_to_nearest_even),
         cmocka_unit_test(opening), /* last: it changes the number of threads */
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);

@@ -328,16 +328,74 @@ static void threads_do_not_change_a_bit(void **state)
     backend_close(many);
 }
 
+/* By hand: bf16 has 8 bits of precision, so above 1 the step is 2^-7. Ties go to the even neighbour. */
+static void bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    static const struct {
+        float value;
+        uint16_t bits;
+    } known[] = {
+        { 1, 0x3f80 },
+        { 1 + 0x1p-8f, 0x3f80 },
+        { 1 + 0x1.8p-7f, 0x3f82 },
+        { 1 + 0x1.02p-8f, 0x3f81 },
+        { -1 - 0x1p-8f, 0xbf80 },
+        { 3.14159265f, 0x4049 },
+        { 0, 0 },
+        { -0.0f, 0x8000 },
+        { INFINITY, 0x7f80 },
+        { 0x1.fffffep127f, 0x7f80 },
+        { 0x1p-126f, 0x0080 },
+        { 65536 + 256, 0x4780 },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        assert_int_equal(bf16_from(known[i].value), known[i].bits);
+        assert_int_equal(bf16_from(bf16_to(known[i].bits)), known[i].bits);
+    }
+    assert_true(isnan(bf16_to(bf16_from(NAN))));
+    uint32_t bits = 0x7f800001; /* a NaN whose upper half alone would be infinity */
+    float odd;
+    memcpy(&odd, &bits, sizeof odd);
+    assert_true(isnan(bf16_to(bf16_from(odd))));
+}
+
+/* On data that bf16 holds exactly, an operation in bf16 is the operation in f32, its values rounded. */
+static void bf16_is_f32_rounded_once(void **state)
+{
+    (void)state;
+    static const char *const problems[] = { "conv n2c3h5w5_o4k3s1p1b", "bnact n2c5h4w4_relu_add",
+                                            "pool n2c3h6w6_max_k2s2p0", "linear n3c24h1w1_o10_relu",
+                                            "shortcut n2c4h6w6_o8s2" };
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
+        op o;
+        opcheck_result a = { 0 }, b = { 0 };
+        const opcheck_options opt = { .seed = 3, .backward = true, .bf16_data = true, .dx_add = true };
+        must(problem_parse(problems[i], &o));
+        must(opcheck_run(ref, &o, &opt, &a));
+        o.type = BF16;
+        must(opcheck_run(ref, &o, &opt, &b));
+        for (int64_t j = 0; j < a.n_y; j++) assert_true(b.y[j] == bf16_to(bf16_from(a.y[j])));
+        for (int64_t j = 0; j < a.n_x; j++) assert_true(b.dx[j] == bf16_to(bf16_from(a.dx[j])));
+        for (int g = 0; g < a.n_grads; g++)
+            assert_memory_equal(a.grad[g], b.grad[g], (size_t)a.n_param[g] * sizeof(float));
+        opcheck_free(&a);
+        opcheck_free(&b);
+    }
+}
+
 static void what_it_cannot_do_it_says(void **state)
 {
     (void)state;
     op o;
     plan *p;
     op_needs needs;
-    must(problem_parse("conv n2c3h5w5_o4k3s1p1_bf16", &o));
-    assert_string_equal(ref->unsupported(ref, &o), "ref computes in f32 only");
+    must(problem_parse("bnact n2c3h1w1_none", &o));
+    o.x.n = o.y.n = 1;
+    assert_string_equal(ref->unsupported(ref, &o),
+                        "batch normalisation needs at least two values per channel");
     assert_int_equal(ref->plan(ref, &o, &p, &needs), ERR_RUNTIME);
-    assert_string_equal(status_message(), "ref computes in f32 only");
+    assert_string_equal(status_message(), "batch normalisation needs at least two values per channel");
 
     must(problem_parse("conv n2c3h5w5_o4k3s1p1", &o));
     assert_null(ref->unsupported(ref, &o));
@@ -383,6 +441,8 @@ int main(void)
         cmocka_unit_test(sgd_follows_pytorch),
         cmocka_unit_test(gemm_nt_respects_leading_dimensions),
         cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(bf16_is_f32_rounded_once),
         cmocka_unit_test(what_it_cannot_do_it_says),
         cmocka_unit_test(memory_is_zeroed_and_aligned),
     };
