@@ -10,7 +10,7 @@ usage: tools/reproduce.sh CONFIG.yaml ... [--metrics "yang lu random last cka"] 
 For every config and seed: trains the net (or goes on with a training that was stopped), analyses it, and for every
 metric cuts units and fine-tunes what is left; random, last and cka cut as many units as Criterion I by M.
 What is finished is not done again, so the same command goes on where it was stopped. Prints the
-run directories, one a line: for tools/ledger.
+run directories, one a line: for tools/ledger.py.
 
   --metrics LIST   default "yang lu random last cka"
   --seeds LIST     default "0"; the seed of the training, of the sample and of the random choice
