@@ -1,0 +1,89 @@
+/* tools/export.c -- export RUN|CKPT: a trained net as an ONNX model. */
+#include "../core/file.h"
+#include "../core/log.h"
+#include "../nets/onnx.h"
+#include "../prune/surgery.h"
+#include "cli.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+static const char *output;
+static const cli_option options[] = {
+    { "--output", "F.onnx", "where to write it; else beside the checkpoint", NULL, &output },
+};
+static const cli_tool tool = {
+    .name = "export",
+    .synopsis = "RUN|CKPT [key=value ...] [--output F.onnx]",
+    .about =
+        "Writes the best checkpoint of a run, or any checkpoint, as an ONNX model (opset 13) for other\n"
+        "programs: the net as evaluation computes it, pruned nets included. Input \"image\": float32\n"
+        "[N, 3, 32, 32], normalised with the mean and std of the model's metadata; output \"logits\":\n"
+        "float32 [N, classes]. Weights keep their names. A file with weights only, made by PyTorch, needs\n"
+        "net.arch= and the normalisation it was trained with.",
+    .examples = "  export runs/demo-1a2b3c4d-s0\n"
+                "  export runs/demo-1a2b3c4d-s0 --output demo.onnx\n"
+                "  export resnet20.safetensors net.arch=resnet20 'data.mean=[0.5,0.5,0.5]'\n",
+    .options = options,
+    .n_options = 1,
+    .needs_subject = true,
+};
+
+/* best.safetensors -> best.onnx, in the same folder */
+static status output_path(const char *checkpoint, char *out, size_t bytes)
+{
+    static const char suffix[] = ".safetensors";
+    size_t n = strlen(checkpoint), s = sizeof suffix - 1;
+    if (output) return path_format(out, bytes, "%s", output);
+    if (n > s && strcmp(checkpoint + n - s, suffix) == 0) n -= s;
+    return path_format(out, bytes, "%.*s.onnx", (int)n, checkpoint);
+}
+
+static status publish(const cli *args, const net *n, const char *path)
+{
+    status st = OK;
+    cJSON *j = cJSON_CreateObject();
+    log_info("%s: %lld parameters, opset %d, written to %s", net_arch(n), (long long)net_param_count(n),
+             ONNX_OPSET, path);
+    if (!cJSON_AddStringToObject(j, "arch", net_arch(n)) || !cJSON_AddStringToObject(j, "onnx", path) ||
+        !cJSON_AddNumberToObject(j, "opset", ONNX_OPSET) ||
+        !cJSON_AddNumberToObject(j, "params", (double)net_param_count(n)))
+        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(cli_print_json(args, j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status export_net(const cli *args)
+{
+    status st = OK;
+    cli_subject subject;
+    config *cfg = NULL;
+    backend *b = NULL;
+    net *n = NULL;
+    st_file f = { 0 };
+    char path[4200];
+    const net_case evaluation = { .batch = 1, .training = false };
+    TRY(cli_subject_find(args->subject, &subject));
+    TRY(cli_subject_config(args, &subject, &cfg));
+    TRY(output_path(subject.checkpoint, path, sizeof path));
+    TRY(st_open(subject.checkpoint, &f));
+    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(backend_open("ref", 1, &b, NULL, 0)); /* only holds the values */
+    TRY(net_compile(n, b, F32, &evaluation, 1));
+    TRY(surgery_inherit(n, &f, subject.checkpoint));
+    TRY(onnx_write(n, cfg->data.mean, cfg->data.std, path));
+    TRY(publish(args, n, path));
+out:
+    net_free(n);
+    backend_close(b);
+    st_close(&f);
+    config_free(cfg);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, export_net);
+}
