@@ -113,6 +113,12 @@ struct backend {
     status (*gemm_nt)(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       int64_t ldb, float *c, int64_t ldc);
 
+    /* Algorithms that were chosen by timing, in a file: what a run used is loaded before its resumption plans
+     * anything, so that it ends with the same bits. A file that is missing or of another device chooses nothing.
+     * NULL: this backend's results do not depend on timing. */
+    status (*choices_load)(backend *, const char *path);
+    status (*choices_save)(const backend *, const char *path);
+
     /* ---- measuring; a backend may leave all of it NULL ---- */
 
     double *work; /* set by the caller: [WORK_KINDS] seconds, which the backend adds to while it works */

@@ -115,6 +115,19 @@ out:
     return st;
 }
 
+static const char CHOICES[] = "algorithms.txt";
+
+status rundir_choices(const rundir *run, backend *b)
+{
+    status st = OK;
+    char path[4096];
+    if (!b->choices_load) goto out;
+    TRY(rundir_file(run, CHOICES, path, sizeof path));
+    TRY(b->choices_load(b, path));
+out:
+    return st;
+}
+
 status rundir_create(const config *cfg, const backend *b, int argc, char **argv, rundir *out)
 {
     status st = OK;
@@ -125,6 +138,8 @@ status rundir_create(const config *cfg, const backend *b, int argc, char **argv,
     TRY(rundir_file(out, "config.yaml", path, sizeof path));
     TRY(file_replace(path, yaml, strlen(yaml)));
     TRY(write_env(out, b, argc, argv));
+    TRY(rundir_file(out, CHOICES, path, sizeof path));
+    if (b->choices_save) TRY(b->choices_save(b, path));
 out:
     free(yaml);
     return st;

@@ -1,5 +1,6 @@
 /* core/rundir.h -- the directory of a run: OUT/NAME-CONFIGHASH-sSEED, the same for the same config.
- *   config.yaml env.json metrics.jsonl metrics.csv best.safetensors last.safetensors status.json log.txt */
+ *   config.yaml env.json metrics.jsonl metrics.csv best.safetensors last.safetensors status.json log.txt
+ *   algorithms.txt (what the device chose by timing, if it did) */
 #ifndef CLEAVE_RUNDIR_H
 #define CLEAVE_RUNDIR_H
 
@@ -19,7 +20,9 @@ typedef struct rundir {
 
 /* OUT/NAME-HASH-sSEED for this config; touches nothing. */
 status rundir_path(const config *, rundir *out);
-/* Makes it; writes config.yaml and env.json (versions, device, commit, command line). */
+/* Lets the device plan as it did when this run began, if it did: before net_compile. */
+status rundir_choices(const rundir *, backend *);
+/* Makes it; writes config.yaml, env.json (versions, device, commit, command line) and algorithms.txt. */
 status rundir_create(const config *, const backend *, int argc, char **argv, rundir *out);
 status rundir_file(const rundir *, const char *name, char *out, size_t bytes); /* PATH/name */
 

@@ -83,6 +83,7 @@ static status prepare(session *s)
     log_info("%s", why);
     TRY(dataset_open(&c->data, c->net.classes, &s->train, &s->test));
     if (c->analysis.every) TRY(analyser_create(s->net, c, &s->analyser));
+    TRY(rundir_choices(&s->run, s->device));
     TRY(fit_compile(c, &s->train, s->net, s->device));
     TRY(fit_start_values(c, s->net));
     TRY(rundir_create(c, s->device, s->args->argc, s->args->argv, &s->run));

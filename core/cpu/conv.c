@@ -41,42 +41,6 @@ static dnnl_format_tag_t activation_tag(int block)
     return block == 1 ? dnnl_nchw : LANES == 16 ? dnnl_nChw16c : dnnl_nChw8c;
 }
 
-/* --- which algorithm --- */
-
-/* Winograd F(4x4, 3x3) multiplies 36 times for a tile of 16 outputs where the direct method multiplies
- * 144 times; the tiles cover the image with waste at its edge, and transforming the weights costs as much
- * as some 16 tiles save. Milliseconds, f32, batch 256, 2 cores of Zen 4, forward / data / weights:
- *
- *      channels, image     direct              Winograd
- *       16 -> 16   32x32    7.2  5.4  6.2       6.5  6.6  5.6
- *       32 -> 32   16x16    4.9  5.1  5.5       2.9  2.8  3.5
- *       64 -> 64     8x8    4.5  4.7  5.2       2.1  2.1  2.9
- *       64 -> 64   32x32     84   83  100        35   34   51
- *      128 -> 128  16x16     78   78   87        32   32   34
- *      512 -> 512    4x4     59   62   88        29   29   29
- *      512 -> 512    2x2     16   16   27        29   29   28
- *        3 -> 64   32x32    4.3    -  4.6        17    -   16
- *
- * so: from 32 channels on both sides, where tiles at least halve the multiplications. The directions
- * agree. The rule depends on nothing but the shape: two runs never choose differently. */
-static bool winograd_pays(const op *o)
-{
-    int64_t tiles = (int64_t)((o->y.h + 3) / 4) * ((o->y.w + 3) / 4);
-    return o->x.c >= 32 && o->y.c >= 32 && tiles * 36 * 2 <= (int64_t)o->y.h * o->y.w * 9 &&
-           o->y.n * tiles >= 32;
-}
-
-/* CLEAVE_CONV = direct | winograd | auto (default). Winograd means: wherever it is defined. */
-static dnnl_alg_kind_t first_algorithm(const op *o)
-{
-    const conv_desc *c = &o->conv;
-    const char *forced = getenv("CLEAVE_CONV");
-    bool possible = c->kernel == 3 && c->stride == 1 && c->pad == 1 && c->groups == 1;
-    if (!possible || (forced && !strcmp(forced, "direct"))) return dnnl_convolution_direct;
-    if (forced && !strcmp(forced, "winograd")) return dnnl_convolution_winograd;
-    return winograd_pays(o) ? dnnl_convolution_winograd : dnnl_convolution_direct;
-}
-
 /* --- planning --- */
 
 static status create_mds(const op *o, conv_mds *m)
@@ -125,6 +89,7 @@ static status plan_forward(conv_plan *p, onednn_conv how, const conv_mds *m, dnn
     status st = OK;
     cpu *c = p->base.cpu;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS };
+    TRY(cpu_choose_conv(c, &p->base.op, CONV_FORWARD, &how.algorithm));
     if (onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, c->attr) != dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
         TRY_DNNL(onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, c->attr));
@@ -143,6 +108,7 @@ static status plan_backward_data(conv_plan *p, onednn_conv how, const conv_mds *
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC };
+    TRY(cpu_choose_conv(c, &p->base.op, CONV_DATA, &how.algorithm));
     if (onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr) !=
         dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
@@ -164,6 +130,7 @@ static status plan_backward_weights(conv_plan *p, onednn_conv how, const conv_md
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS };
+    TRY(cpu_choose_conv(c, &p->base.op, CONV_WEIGHTS, &how.algorithm));
     if (onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->dw_any, m->bias, m->y, hint, c->attr) !=
         dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
@@ -287,7 +254,6 @@ status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     conv_mds m = { 0 };
     dnnl_primitive_desc_t forward = NULL;
     onednn_conv how = { .prop = o->training ? dnnl_forward_training : dnnl_forward_inference,
-                        .algorithm = first_algorithm(o),
                         .strides = { o->conv.stride, o->conv.stride },
                         .pads = { o->conv.pad, o->conv.pad } };
     TRY(cpu_plan_new(c, o, sizeof(conv_plan), &base));

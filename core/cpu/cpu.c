@@ -180,6 +180,7 @@ static status cpu_read_value(backend *b, const void *src, shape4 s, dtype t, int
 static void cpu_close(backend *b)
 {
     cpu *c = (cpu *)b;
+    choices_close(c->choices);
     if (c->attr) dnnl_primitive_attr_destroy(c->attr);
     if (c->stream) dnnl_stream_destroy(c->stream);
     if (c->engine) dnnl_engine_destroy(c->engine);
@@ -230,6 +231,8 @@ static const backend table = {
     .write_value = cpu_write_value,
     .read_value = cpu_read_value,
     .gemm_nt = cpu_gemm_nt,
+    .choices_load = cpu_choices_load,
+    .choices_save = cpu_choices_save,
     .ceiling_open = cpu_ceiling_open,
     .ceiling_run = cpu_ceiling_run,
     .ceiling_close = cpu_ceiling_close,
@@ -252,6 +255,7 @@ status cpu_open(int threads, backend **out)
     TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(c->attr, dnnl_scratchpad_mode_user));
     snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d threads", v->major,
              v->minor, v->patch, isa_name(), c->base.threads);
+    TRY(choices_open(c, &c->choices));
     *out = &c->base;
     c = NULL;
 out:

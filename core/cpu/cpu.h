@@ -10,8 +10,11 @@
 #include "onednn.h"
 #include "vec.h"
 
+typedef struct choices choices; /* choose.c */
+
 typedef struct cpu {
     backend base;
+    choices *choices; /* of convolution algorithms */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* scratchpads are the caller's */
@@ -44,7 +47,21 @@ status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);
  * measures. */
 work_kind cpu_work(cpu *, work_kind kind);
 
+/* --- choose.c --- */
+
+enum { CONV_FORWARD, CONV_DATA, CONV_WEIGHTS };
+status choices_open(cpu *, choices **out);
+void choices_close(choices *); /* NULL is harmless */
+/* The algorithm to begin with; where oneDNN has no such kernel, the direct one serves. CLEAVE_CONV = auto
+ * (the default), rule, direct, winograd. */
+status cpu_choose_conv(cpu *, const op *, int direction, dnnl_alg_kind_t *out);
+status cpu_choices_load(backend *, const char *path);
+status cpu_choices_save(const backend *, const char *path);
+
 /* --- ceiling.c --- */
+
+/* Median seconds of both algorithms for one direction, run in turn; INFINITY for one that does not exist. */
+status cpu_conv_race(cpu *, const op *, int direction, double *direct, double *winograd);
 status cpu_ceiling_open(backend *, const op *convs, int n, ceiling **out);
 status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
 void cpu_ceiling_close(ceiling *);

@@ -237,12 +237,45 @@ static void unwritable(void **state)
     config_free(other);
 }
 
+static char choices_seen[2][4096];
+
+static status fake_load(backend *b, const char *path)
+{
+    (void)b;
+    snprintf(choices_seen[0], sizeof choices_seen[0], "%s", path);
+    return OK;
+}
+
+static status fake_save(const backend *b, const char *path)
+{
+    (void)b;
+    snprintf(choices_seen[1], sizeof choices_seen[1], "%s", path);
+    return OK;
+}
+
+/* A resumed run loads what the run that began it saved. */
+static void what_a_device_chose_stays_with_the_run(void **state)
+{
+    (void)state;
+    char expected[4096];
+    backend choosy = fake;
+    choosy.choices_load = fake_load;
+    choosy.choices_save = fake_save;
+    assert_int_equal(rundir_create(cfg, &choosy, 0, NULL, &run), OK);
+    assert_int_equal(rundir_choices(&run, &choosy), OK);
+    assert_int_equal(rundir_file(&run, "algorithms.txt", expected, sizeof expected), OK);
+    assert_string_equal(choices_seen[0], expected);
+    assert_string_equal(choices_seen[1], expected);
+    assert_int_equal(rundir_choices(&run, &fake), OK); /* a device that chooses nothing */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(place),       cmocka_unit_test(create),     cmocka_unit_test(metrics),
         cmocka_unit_test(not_finite),  cmocka_unit_test(half_lines), cmocka_unit_test(full_disk),
         cmocka_unit_test(status_file), cmocka_unit_test(unwritable),
+        cmocka_unit_test(what_a_device_chose_stays_with_the_run),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
