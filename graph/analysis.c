@@ -154,7 +154,7 @@ static status choose_images(const analyser *a, const dataset *test, run *r)
     r->histogram.limit = out->histogram_samples;
     TRY(nearest_open(&r->nearest, c->k, out->lu_batch, out->lu_batches));
     TRY(cka_open(&r->cka, out->cka_samples, r->features->n));
-    TRY(export_open(&r->export, a->export_dir, exported));
+    TRY(export_open(&r->export, a->export_dir, exported, test));
     TRY(edge_top_open(&r->top, out->edges, out->samples, r->vertex));
 out:
     return st;

@@ -4,12 +4,33 @@
 #include "../core/npy.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-status export_open(row_export *e, const char *dir, int images)
+static status write_labels(const char *dir, int images, const dataset *d)
+{
+    status st = OK;
+    file_writer w = { 0 };
+    char path[4096], line[512];
+    TRY(path_format(path, sizeof path, "%s/labels.csv", dir));
+    TRY(file_begin(&w, path));
+    TRY(file_put(&w, "image,label,class\n", 18));
+    for (int i = 0; i < images; i++) {
+        TRY(path_format(line, sizeof line, "%d,%d,%.400s\n", i, d->label[i], d->class_name[d->label[i]]));
+        TRY(file_put(&w, line, strlen(line)));
+    }
+    TRY(file_commit(&w));
+out:
+    file_abandon(&w);
+    return st;
+}
+
+status export_open(row_export *e, const char *dir, int images, const dataset *d)
 {
     status st = OK;
     *e = (row_export){ .dir = images > 0 ? dir : NULL, .images = images };
-    if (e->dir) TRY(file_make_dirs(dir));
+    if (!e->dir) goto out;
+    TRY(file_make_dirs(dir));
+    TRY(write_labels(dir, images, d));
 out:
     return st;
 }

@@ -1,16 +1,18 @@
 #!/bin/bash
-# tools/deps.sh build|test|peer ... -- installs the Debian packages that are missing, and says what it does.
+# tools/deps.sh build|test|peer|experiments ... -- installs the Debian packages that are missing, and says what it does.
 #   build  what the tools need        test  what `make test` needs besides
 #   peer   PyTorch, networkx: the independent oracles (tests that want them are skipped without)
+#   experiments   scikit-learn for t-SNE (tools/tsne.py)
 set -euo pipefail
 
 declare -A packages=(
     [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler libstb-dev libcairo2-dev gnuplot-nox fonts-dejavu-core"
     [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler"
     [peer]="python3-torch python3-networkx python3-onnx"
+    [experiments]="python3-numpy python3-sklearn gnuplot-nox"
 )
 
-[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|test|peer ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|test|peer|experiments ..." >&2; exit 2; }
 wanted=""
 for set_name in "$@"; do
     [ -n "${packages[$set_name]:-}" ] || { echo "deps: no package set \"$set_name\"; known: ${!packages[*]}" >&2; exit 2; }
