@@ -83,7 +83,8 @@ status features_open(net *n, hook_set set, features **out)
         memcpy(t->name, hook[h].name, sizeof t->name);
         TRY(net_tap(n, t->name, take_rows, t));
     }
-    if (f->n == 0) FAIL(ERR_USAGE, "analysis.hooks: %s has no points of this kind", net_arch(n));
+    if (f->n == 0) /* of the sets only this one can be empty */
+        FAIL(ERR_USAGE, "analysis.hooks: [Lu22] names no layers of %s for lu2022; block and conv are defined", net_arch(n));
     *out = f;
 out:
     if (st != OK) features_close(f);

@@ -12,7 +12,8 @@ typedef enum param_init {
     PARAM_ONE,
     PARAM_UNIFORM,    /* U(-1/sqrt(fan), 1/sqrt(fan)), fan = fan_in: PyTorch's default */
     PARAM_NORMAL_IN,  /* N(0, sqrt(2/fan_in)), [He15] */
-    PARAM_NORMAL_OUT, /* N(0, sqrt(2/(R*R*K))), torchvision's VGG */
+    PARAM_NORMAL_OUT, /* N(0, sqrt(2/(R*R*K))), torchvision's VGG and MobileNetV2 */
+    PARAM_NORMAL_001, /* N(0, 0.01), the head of torchvision's MobileNetV2 */
 } param_init;
 
 typedef struct param_spec {

@@ -45,7 +45,8 @@ static status add_params(net_builder *b, net_node *node)
         net_param *p = &n->param[n->n_params++];
         if (spec[i].init == PARAM_UNIFORM && i == 0)
             spec[i].init = node->op.kind == OP_CONV ? b->conv_init : b->linear_init;
-        if (node->op.kind == OP_CONV && i == 1 && b->zero_conv_bias) spec[i].init = PARAM_ZERO;
+        if (i == 1 && node->op.kind == OP_CONV && b->zero_conv_bias) spec[i].init = PARAM_ZERO;
+        if (i == 1 && node->op.kind == OP_LINEAR && b->zero_linear_bias) spec[i].init = PARAM_ZERO;
         snprintf(p->name, sizeof p->name, "%s.%s", node->name, spec[i].suffix);
         p->spec = spec[i];
         p->count = param_count(&spec[i]);
@@ -136,6 +137,12 @@ ref shortcut_pad(net_builder *b, ref x, int out, int stride)
     return add_node(b, "", o, x, NONE);
 }
 
+ref shortcut_conv(net_builder *b, const char *block, ref x, int out, int stride)
+{
+    ref y = conv(b, name_format("%s.shortcut.0", block).text, x, (conv_cfg){ .out = out, .kernel = 1, .stride = stride });
+    return bn(b, name_format("%s.shortcut.1", block).text, y, ACT_NONE);
+}
+
 static status add_hook(net *n, const char *hook_name, ref value, unsigned sets)
 {
     status st = OK;
@@ -161,6 +168,16 @@ void hook(net_builder *b, const char *hook_name, ref value, unsigned sets)
 void hook_raw(net_builder *b, const char *hook_name, ref value, unsigned sets)
 {
     hook(b, name_format("%s.raw", hook_name).text, value, sets);
+}
+
+ref conv_bn(net_builder *b, const char *conv_name, const char *bn_name, ref x, conv_cfg c, activation act, unsigned sets,
+            unsigned raw_sets)
+{
+    ref y = conv(b, conv_name, x, c);
+    hook_raw(b, conv_name, y, raw_sets);
+    y = bn(b, bn_name, y, act);
+    hook(b, conv_name, y, sets);
+    return y;
 }
 
 bool unit_begin(net_builder *b, const char *unit_name, int stage, const char *fixed)

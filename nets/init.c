@@ -17,6 +17,7 @@ static float draw(const param_spec *s, uint64_t seed, uint32_t key, int64_t i)
     case PARAM_UNIFORM: return (2 * rng_uniform(seed, RNG_INIT, key, (uint64_t)i) - 1) / sqrtf((float)s->fan_in);
     case PARAM_NORMAL_IN: return rng_normal(seed, RNG_INIT, key, (uint64_t)i) * sqrtf(2 / (float)s->fan_in);
     case PARAM_NORMAL_OUT: return rng_normal(seed, RNG_INIT, key, (uint64_t)i) * sqrtf(2 / (float)s->fan_out);
+    case PARAM_NORMAL_001: return rng_normal(seed, RNG_INIT, key, (uint64_t)i) * 0.01f;
     }
     return 0;
 }

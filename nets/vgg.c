@@ -19,10 +19,8 @@ static ref conv_unit(net_builder *b, int module, ref x, int width, int stage)
     name unit = name_format("features.%d", module);
     bool changes = shape_of(b, x).c != width;
     if (!unit_begin(b, unit.text, stage, changes ? "it changes the number of channels" : NULL)) return x;
-    ref y = conv(b, unit.text, x, (conv_cfg){ .out = width, .kernel = 3, .bias = true });
-    hook_raw(b, unit.text, y, SET_LU);
-    y = bn(b, name_format("features.%d", module + 1).text, y, ACT_RELU);
-    hook(b, unit.text, y, SET_BLOCK | SET_CONV);
+    ref y = conv_bn(b, unit.text, name_format("features.%d", module + 1).text, x,
+                    (conv_cfg){ .out = width, .kernel = 3, .bias = true }, ACT_RELU, SET_BLOCK | SET_CONV, SET_LU);
     unit_end(b);
     return y;
 }

@@ -8,15 +8,17 @@
 /* A new architecture is a line here. */
 static const struct {
     const char *arch;
-    void (*build)(net_builder *, ref image, int depth);
-    int depth;
+    void (*build)(net_builder *, ref image, int variant);
+    int variant; /* depth; mobilenetv2: torchvision or not */
 } zoo[] = {
-    { "resnet18", build_resnet_imagenet, 18 }, { "resnet34", build_resnet_imagenet, 34 },
-    { "resnet20", build_resnet_cifar, 20 },    { "resnet32", build_resnet_cifar, 32 },
-    { "resnet44", build_resnet_cifar, 44 },    { "resnet56", build_resnet_cifar, 56 },
-    { "resnet110", build_resnet_cifar, 110 },  { "vgg11_bn", build_vgg, 11 },
-    { "vgg13_bn", build_vgg, 13 },             { "vgg16_bn", build_vgg, 16 },
-    { "vgg19_bn", build_vgg, 19 },
+    { "resnet18", build_resnet_imagenet, 18 },   { "resnet34", build_resnet_imagenet, 34 },
+    { "resnet50", build_resnet_imagenet, 50 },   { "resnet101", build_resnet_imagenet, 101 },
+    { "resnet152", build_resnet_imagenet, 152 }, { "resnet20", build_resnet_cifar, 20 },
+    { "resnet32", build_resnet_cifar, 32 },      { "resnet44", build_resnet_cifar, 44 },
+    { "resnet56", build_resnet_cifar, 56 },      { "resnet110", build_resnet_cifar, 110 },
+    { "vgg11_bn", build_vgg, 11 },               { "vgg13_bn", build_vgg, 13 },
+    { "vgg16_bn", build_vgg, 16 },               { "vgg19_bn", build_vgg, 19 },
+    { "mobilenetv2", build_mobilenetv2, false }, { "mobilenetv2_tv", build_mobilenetv2, true },
 };
 enum { N_ARCHS = sizeof zoo / sizeof zoo[0] };
 
@@ -79,7 +81,7 @@ static status describe(net_builder *b, int zoo_index)
     status st = OK;
     TRY(net_grow(&b->net->value, 0, sizeof *b->net->value));
     b->net->value[b->net->n_values++] = (net_value){ { 1, 3, 32, 32 }, NONE };
-    zoo[zoo_index].build(b, 0, zoo[zoo_index].depth);
+    zoo[zoo_index].build(b, 0, zoo[zoo_index].variant);
     TRY(b->st);
     for (unsigned i = 0; i < b->n_remove; i++)
         if (!b->remove_seen[i]) TRY(unknown_unit(b->net, b->remove[i]));

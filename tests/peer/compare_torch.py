@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The Python half of tests/peer/test_peer.c: every element of a short training against PyTorch, live.
 
-  compare_torch.py names DIR            DIR/ARCH.names (lines "NAME DIM ...") against PyTorch's state_dicts
+  compare_torch.py names DIR            DIR/*.names ("ARCH CLASSES MACS [REMOVED UNIT ...]", then lines
+                                        "NAME DIM ...") against PyTorch's state_dicts and what its modules do
   compare_torch.py prepare ARCH SEED DIR   writes start.safetensors (weights as PyTorch has them) and
                                         input.safetensors (xS, yS, "shiftS BIAS" of each step S)
   compare_torch.py compare ARCH SEED DIR   compares grad.safetensors (of step 0), end.safetensors (values
@@ -29,13 +30,15 @@ def names(folder):
     wrong = []
     files = sorted(f for f in os.listdir(folder) if f.endswith('.names'))
     for file in files:
-        arch = file[:-len('.names')]
         with open(os.path.join(folder, file)) as f:
+            arch, classes, macs, *removed = f.readline().split()
             mine = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in f}
-        theirs = {k: tuple(v.shape) for k, v in nets_torch.state(nets_torch.make(arch)).items()}
+        net = nets_torch.make(arch, int(classes), removed)
+        theirs = {k: tuple(v.shape) for k, v in nets_torch.state(net).items()}
+        mine['MACs'], theirs['MACs'] = int(macs), nets_torch.macs(net)
         for k in sorted(mine.keys() | theirs.keys()):
             if mine.get(k) != theirs.get(k):
-                wrong.append(f'{arch}: {k} is {mine.get(k)} here, {theirs.get(k)} in PyTorch')
+                wrong.append(f'{file}: {k} is {mine.get(k)} here, {theirs.get(k)} in PyTorch')
     return wrong if files else [f'{folder}: no .names files']
 
 
@@ -43,22 +46,24 @@ def f32(array):
     return ('F32', array.shape, array.astype('<f4').tobytes())
 
 
-def known_plan(arch):
+def known_plan(arch, seed):
     """The batches and shifts of the golden file, which took a search; None if there is no such file."""
     path = os.path.join(GOLDEN, f'{arch}.safetensors')
     if not os.path.exists(path):
         return None
-    tensors, _ = stfile.read(path)
+    tensors, meta = stfile.read(path)
+    if meta['seed'] != str(seed):
+        return None
     plan = []
     for step, number in enumerate(np.frombuffer(tensors['batch'][2], '<i4')):
         begin = f'shift{step} '
-        plan.append((int(number), {k[len(begin):]: np.frombuffer(t[2], '<i4')
+        plan.append((int(number), {k[len(begin):]: np.frombuffer(t[2], 'i1').astype('<i4')
                                    for k, t in tensors.items() if k.startswith(begin)}))
     return plan
 
 
 def prepare(arch, seed, folder):
-    _, plan, _ = oracle.train(arch, seed, known_plan(arch))
+    _, plan, _ = oracle.train(arch, seed, known_plan(arch, seed))
     start = {}
     for k, v in oracle.build(arch, seed, torch.float32)[0].state_dict().items():
         start[k] = f32(v.numpy()) if v.dtype == torch.float32 else ('I64', v.shape, v.numpy().tobytes())
@@ -81,7 +86,7 @@ def load(folder, file):
 
 
 def compare(arch, seed, folder):
-    exact, _, _ = oracle.train(arch, seed, known_plan(arch))
+    exact, _, _ = oracle.train(arch, seed, known_plan(arch, seed))
     end = load(folder, 'end.safetensors')
     other = {f'grad {k}': v for k, v in load(folder, 'grad.safetensors').items()}
     other.update(load(folder, 'result.safetensors'))

@@ -3,8 +3,8 @@
 Values are pure functions of the counter RNG of core/rng.h, keyed by the parameter's name, so the C side makes
 the same ones without a file. All are exact in float32.
 
-A ReLU whose input lies within rounding of 0 may fall on either side, and one that does changes a gradient
-by more than the tolerance of a good comparison; so does a pooling window whose two largest values lie that
+A ReLU whose input lies within rounding of 0 (a ReLU6's: of 0 or 6) may fall on either side, and one that
+does changes a gradient by more than the tolerance of a good comparison; so does a pooling window whose two largest values lie that
 close. So before each step the bias before each ReLU is moved, channel by channel, by a small multiple of
 SHIFT (mostly 0) until none of its inputs lies within MARGIN of the kink; and of the batches that may serve
 for the step the first is taken that keeps the pooling windows clear of ties, too.
@@ -22,7 +22,7 @@ RNG_TEST, RNG_DROPOUT = 6, 1000
 SEED_VALUES, SEED_PROJECT, SEED_SAMPLE = 1, 2, 3
 STEPS, BATCH, CLASSES = 3, 8, 10
 LR, MOMENTUM, WEIGHT_DECAY = .01, .9, .005
-SHIFT, MARGIN, POOL_MARGIN = 2.0 ** -10, 5e-5, 1e-5
+SHIFT, MARGIN, POOL_MARGIN = 2.0 ** -10, 1e-4, 1e-5
 
 
 # ---- core/rng.h ----
@@ -59,18 +59,35 @@ def key(name):
 
 # ---- values by formula ----
 
-def initial(name, shape):
-    """float32. Weights: He's uniform; gamma and running_var in [0.5, 1.5); the rest small."""
+def initial(name, shape, small=False):
+    """float32. Weights: He's uniform; gamma and running_var in [0.5, 1.5), a quarter of it if `small`; the rest
+    near 0."""
     count = int(np.prod(shape))
     u = rng_uniform(SEED_VALUES, RNG_TEST, key(name), count)
     if len(shape) > 1:
         bound = np.float32(np.sqrt(6 * shape[0] / count))
         value = (2 * u - 1) * bound
     elif name.endswith(('.weight', '.running_var')):
-        value = np.float32(.5) + u
+        value = (np.float32(.5) + u) * np.float32(.25 if small else 1)
     else:
         value = (u - np.float32(.5)) * np.float32(.25)
     return value.astype(np.float32).reshape(shape)
+
+
+def ends_identity_block(net, name):
+    """Is this the gamma that ends a bottleneck or an inverted residual with an identity as its shortcut? There it is
+    small: where the blocks of so deep a net add more, rounding grows from block to block until nothing can be
+    compared."""
+    for end in ('.bn3.weight', '.conv.3.weight'):
+        if name.endswith(end):
+            return net.get_submodule(name[:-len(end)]).identity
+    return False
+
+
+def set_initial(net):
+    with torch.no_grad():
+        for k, v in nets_torch.state(net).items():
+            v.copy_(torch.from_numpy(initial(k, v.shape, ends_identity_block(net, k))))
 
 
 def batch(seed, number):
@@ -106,7 +123,16 @@ def replace_dropout(net, seed):
     return [net.get_submodule(name) for name, _ in found]
 
 
-def layer_before(net, relu):
+RELUS = (torch.nn.ReLU, torch.nn.ReLU6)
+
+
+def kink_distance(relu, x):
+    """How far each input is from where the derivative jumps."""
+    distance = x.abs()
+    return torch.minimum(distance, (x - 6).abs()) if isinstance(relu, torch.nn.ReLU6) else distance
+
+
+def layer_before(relu):
     """The module whose bias moves the input of this ReLU."""
     if 'relu' in relu:
         return relu.replace('relu', 'bn')
@@ -119,24 +145,23 @@ def shift_off_kinks(net, images):
     shifts = {}
 
     def move(name):
-        def hook(_, args):
+        def hook(relu, args):
             x = args[0]
             by_channel = x.transpose(0, 1).reshape(x.shape[1], -1)
             margin = MARGIN * max(1.0, by_channel.std().item())
             k = torch.full((x.shape[1],), -1)
             for candidate in range(128):
-                safe = (by_channel + candidate * SHIFT).abs().min(1)[0] > margin
+                safe = kink_distance(relu, by_channel + candidate * SHIFT).min(1)[0] > margin
                 k[(k < 0) & safe] = candidate
             assert (k >= 0).all(), f'{name}: a channel stays at its kink'
-            bias = layer_before(net, name) + '.bias'
+            bias = layer_before(name) + '.bias'
             shifts[bias] = k.numpy().astype(np.int32)
             with torch.no_grad():
                 net.get_parameter(bias).add_(k * SHIFT)
             return (x + (k * SHIFT).to(x.dtype).reshape([1, -1] + [1] * (x.dim() - 2)),)
         return hook
 
-    hooks = [m.register_forward_pre_hook(move(n)) for n, m in net.named_modules()
-             if isinstance(m, torch.nn.ReLU)]
+    hooks = [m.register_forward_pre_hook(move(n)) for n, m in net.named_modules() if isinstance(m, RELUS)]
     with torch.no_grad():
         net.train()(images)
     for h in hooks:
@@ -145,22 +170,22 @@ def shift_off_kinks(net, images):
 
 
 class Margins:
-    """Watches how close forward passes come to a kink: ReLU inputs to 0, the two largest values of a pooling
+    """Watches how close forward passes come to a kink: ReLU inputs to 0 (or 6), the two largest values of a pooling
     window to each other, each relative to the spread of the layer's values."""
 
     def __init__(self, net):
         self.clear()
         for m in net.modules():
-            if isinstance(m, torch.nn.ReLU):
-                m.register_forward_pre_hook(lambda _, args: self.see_relu(args[0]))
+            if isinstance(m, RELUS):
+                m.register_forward_pre_hook(lambda m, args: self.see_relu(m, args[0]))
             if isinstance(m, torch.nn.MaxPool2d):
                 m.register_forward_pre_hook(lambda m, args: self.see_pool(args[0], m.kernel_size))
 
     def clear(self):
         self.relu = self.pool = np.inf
 
-    def see_relu(self, x):
-        self.relu = min(self.relu, (x.abs().min() / max(1.0, x.std().item())).item())
+    def see_relu(self, relu, x):
+        self.relu = min(self.relu, (kink_distance(relu, x).min() / max(1.0, x.std().item())).item())
 
     def see_pool(self, x, k):
         windows = x.unfold(2, k, k).unfold(3, k, k).reshape(-1, k * k)
@@ -172,9 +197,7 @@ class Margins:
 def build(arch, seed, dtype):
     """The net with its initial values. -> net, its dropouts"""
     net = nets_torch.make(arch, CLASSES).to(dtype)
-    state = {k: torch.from_numpy(initial(k, tuple(v.shape))).to(dtype)
-             for k, v in nets_torch.state(net).items()}
-    net.load_state_dict(state, strict=False)
+    set_initial(net)
     return net, replace_dropout(net, seed)
 
 

@@ -1,6 +1,6 @@
 /* PyTorch itself, where it is installed: a training of three steps compared in every element of every
- * gradient, value and velocity, starting from a file that PyTorch's side wrote; and all parameter names and
- * shapes of all nets. tests/peer/compare_torch.py is the other half. */
+ * gradient, value and velocity, starting from a file that PyTorch's side wrote; and all parameter names,
+ * shapes and MACs of all nets, whole and pruned. tests/peer/compare_torch.py is the other half. */
 #include "../../core/file.h"
 #include "../../nets/checkpoint.h"
 #include "../scratch.h"
@@ -13,16 +13,35 @@ static void compare_torch(const char *arguments)
     run_python("tests/peer/compare_torch.py", arguments);
 }
 
-static void write_names(const char *arch)
+/* Every second removable unit; the names point into `from`. */
+static unsigned some_units(const net *from, char *names[], unsigned room)
+{
+    int count;
+    unsigned n = 0, removable = 0;
+    const net_unit *u = net_units(from, &count);
+    for (int i = 0; i < count; i++) {
+        if (!u[i].removable || removable++ % 2) continue;
+        assert_true(n < room);
+        names[n++] = (char *)u[i].name;
+    }
+    return n;
+}
+
+/* "ARCH CLASSES MACS [UNIT ...]" and a line "NAME DIM ..." for each parameter, into FILE.names. */
+static void write_names(const char *file, const char *arch, int classes, char *const *removed,
+                        unsigned n_removed)
 {
     char name[64];
     net *n;
     int count;
-    must(net_create(arch, CLASSES, NULL, 0, &n));
-    must(path_format(name, sizeof name, "%s.names", arch));
+    must(net_create(arch, classes, removed, n_removed, &n));
+    must(path_format(name, sizeof name, "%s.names", file));
     FILE *f = fopen(scratch_path(name), "w");
     assert_non_null(f);
     const net_param *p = net_params(n, &count);
+    fprintf(f, "%s %d %lld", arch, classes, (long long)net_macs(n));
+    for (unsigned i = 0; i < n_removed; i++) fprintf(f, " %s", removed[i]);
+    fputc('\n', f);
     for (int i = 0; i < count; i++) {
         fprintf(f, "%s", p[i].name);
         for (int d = 0; d < p[i].spec.rank; d++) fprintf(f, " %lld", (long long)p[i].spec.shape[d]);
@@ -32,13 +51,21 @@ static void write_names(const char *arch)
     net_free(n);
 }
 
-static void names_and_shapes_are_pytorch_s(void **state)
+static void names_shapes_and_macs_are_pytorch_s(void **state)
 {
     (void)state;
     int n;
     skip_without_torch();
     const char *const *archs = net_archs(&n);
-    for (int i = 0; i < n; i++) write_names(archs[i]);
+    for (int i = 0; i < n; i++) {
+        char *units[64], cut[40];
+        net *whole;
+        must(net_create(archs[i], CLASSES, NULL, 0, &whole));
+        write_names(archs[i], archs[i], CLASSES, NULL, 0);
+        must(path_format(cut, sizeof cut, "%s-cut", archs[i]));
+        write_names(cut, archs[i], 100, units, some_units(whole, units, 64));
+        net_free(whole);
+    }
     compare_torch("names");
 }
 
@@ -213,7 +240,7 @@ static void vgg11_in_every_element(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_and_shapes_are_pytorch_s),
+        cmocka_unit_test(names_shapes_and_macs_are_pytorch_s),
         cmocka_unit_test(resnet32_in_every_element),
         cmocka_unit_test(vgg11_in_every_element),
     };

@@ -423,6 +423,25 @@ static void dead_activations(void **state)
 
 /* ---- files ---- */
 
+static void lu2022_of_a_mobilenet_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const archs[] = { "mobilenetv2", "mobilenetv2_tv" };
+    const char *const settings[] = { "analysis.hooks=lu2022" };
+    config *cfg = configure(settings, 1);
+    for (int i = 0; i < 2; i++) {
+        net *n;
+        analyser *a = NULL;
+        assert_int_equal(net_create(archs[i], 4, NULL, 0, &n), OK);
+        assert_int_equal(analyser_create(n, cfg, &a), ERR_USAGE);
+        assert_non_null(strstr(status_message(), archs[i]));
+        assert_non_null(strstr(status_message(), "lu2022"));
+        assert_null(a);
+        net_free(n);
+    }
+    config_free(cfg);
+}
+
 static void files_hold_the_result(void **state)
 {
     (void)state;
@@ -483,6 +502,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(identical_images),
         cmocka_unit_test(dead_activations),
         cmocka_unit_test(files_hold_the_result),
+        cmocka_unit_test(lu2022_of_a_mobilenet_is_an_error),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -38,8 +38,9 @@ static void every_config_loads(void **state)
 static void the_protocol_of_the_paper(void **state)
 {
     (void)state;
-    static const char *const nets[] = { "resnet18", "resnet20", "resnet34", "resnet56",
-                                        "vgg11_bn", "vgg16_bn", "vgg19_bn" };
+    static const char *const nets[] = { "resnet18", "resnet20",  "resnet34",    "resnet50",
+                                        "resnet56", "resnet101", "resnet152",   "vgg11_bn",
+                                        "vgg16_bn", "vgg19_bn",  "mobilenetv2", "mobilenetv2_tv" };
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         char path[64];
         config *c;

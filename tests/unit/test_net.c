@@ -53,6 +53,11 @@ static void removal_is_refused_with_a_reason(void **state)
         { "vgg16_bn", "features.7", "channels" },
         { "vgg16_bn", "features.2", "no unit" },
         { "resnet20", "layer4.1", "no unit" },
+        { "resnet50", "layer1.0", "identity" },
+        { "mobilenetv2", "layers.1", "identity" },
+        { "mobilenetv2", "conv2", "last convolution" },
+        { "mobilenetv2_tv", "features.0.0", "stem" },
+        { "mobilenetv2_tv", "features.3.conv.2", "no unit" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         net *n = NULL;
@@ -96,7 +101,7 @@ static int hooks_in(const net *n, hook_set set, char names[][64])
 static void hook_sets_follow_the_papers(void **state)
 {
     (void)state;
-    char names[64][64];
+    char names[160][64];
     net *n = create("resnet20", NULL);
     assert_int_equal(hooks_in(n, HOOKS_BLOCK, names), 10);
     assert_string_equal(names[0], "conv1");
@@ -114,6 +119,40 @@ static void hook_sets_follow_the_papers(void **state)
     assert_int_equal(hooks_in(n, HOOKS_LU2022, names), 13); /* as many points as the published VGG16 curve */
     assert_string_equal(names[0], "features.0.raw");
     net_free(n);
+    n = create("resnet152", NULL);
+    assert_int_equal(hooks_in(n, HOOKS_BLOCK, names), 51);
+    assert_int_equal(hooks_in(n, HOOKS_LU2022, names), 51);
+    assert_string_equal(names[50], "layer4.2");
+    assert_int_equal(hooks_in(n, HOOKS_CONV, names), 151); /* 152 layers less the linear one */
+    assert_string_equal(names[2], "layer1.0.conv2");
+    assert_string_equal(names[3], "layer1.0");
+    net_free(n);
+}
+
+/* Stem, 17 blocks, last convolution; three layers a block, but torchvision's first block has two. */
+static void hooks_of_mobilenet(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch, *last_block, *last;
+        int convs;
+        const char *conv[5]; /* the first of `hooks: conv` */
+    } want[] = {
+        { "mobilenetv2", "layers.16", "conv2", 53, { "conv1", "layers.0.conv1", "layers.0.conv2", "layers.0", "layers.1.conv1" } },
+        { "mobilenetv2_tv", "features.17", "features.18.0", 52,
+          { "features.0.0", "features.1.conv.0.0", "features.1", "features.2.conv.0.0", "features.2.conv.1.0" } },
+    };
+    char names[160][64];
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        net *n = create(want[i].arch, NULL);
+        assert_int_equal(hooks_in(n, HOOKS_BLOCK, names), 19);
+        assert_string_equal(names[17], want[i].last_block);
+        assert_string_equal(names[18], want[i].last);
+        assert_int_equal(hooks_in(n, HOOKS_CONV, names), want[i].convs);
+        for (int k = 0; k < 5; k++) assert_string_equal(names[k], want[i].conv[k]);
+        assert_int_equal(hooks_in(n, HOOKS_LU2022, names), 0); /* [Lu22] has none */
+        net_free(n);
+    }
 }
 
 typedef struct seen { int calls; shape4 shape; int rows; double sum; } seen;
@@ -215,30 +254,86 @@ static void cases_agree(void **state)
     net_free(n);
 }
 
-static void initialisation_has_the_stated_spread(void **state)
+/* ---- initialisation (SPEC 1) ---- */
+
+typedef struct moments {
+    double mean, sd, greatest, count;
+} moments;
+
+static moments moments_of(const net *n, const net_param *p)
 {
-    (void)state;
-    net *n = create("vgg11_bn", NULL);
+    moments m = { .count = (double)p->count };
+    double sum = 0, square = 0;
+    float *x = malloc((size_t)p->count * sizeof *x);
+    assert_non_null(x);
+    assert_int_equal(net_param_read(n, p, x), OK);
+    for (int64_t k = 0; k < p->count; k++) {
+        sum += x[k];
+        square += (double)x[k] * x[k];
+        m.greatest = fmax(m.greatest, fabs((double)x[k]));
+    }
+    free(x);
+    m.mean = sum / m.count;
+    m.sd = sqrt(fmax(square / m.count - m.mean * m.mean, 0));
+    return m;
+}
+
+enum { UNIFORM, NORMAL, ZERO };
+typedef struct init_case {
+    const char *param;
+    int kind;
+    double fan; /* sd = 1 / sqrt(3 fan) of U(+-1/sqrt(fan)); sqrt(2 / fan) of N */
+} init_case;
+
+static void check_spread(const char *arch, const init_case *want, moments m)
+{
+    double sd = want->kind == UNIFORM ? sqrt(1 / (3 * want->fan)) : want->kind == NORMAL ? sqrt(2 / want->fan) : 0;
+    double error = sd / sqrt(m.count); /* standard error of the mean, at least that of the deviation */
+    bool shape = want->kind == UNIFORM  ? m.greatest <= sqrt(1 / want->fan) && m.greatest > 1.7 * sd
+                 : want->kind == NORMAL ? m.greatest > 2.5 * sd && m.greatest < 6 * sd
+                                        : m.greatest == 0;
+    if (!shape || fabs(m.sd - sd) > 4 * error || fabs(m.mean) > 4 * error)
+        fail_msg("%s: %s has mean %g, sd %g (expected %g), greatest %g", arch, want->param, m.mean, m.sd, sd, m.greatest);
+}
+
+static void check_init(const char *arch, const init_case *want, int n_want)
+{
+    net *n = create(arch, NULL);
     net_case cases[] = { { 1, false } };
-    int n_params;
+    int n_params, found = 0;
     assert_int_equal(net_compile(n, device, F32, cases, 1), OK);
     assert_int_equal(net_init(n, 3), OK);
     const net_param *p = net_params(n, &n_params);
     for (int i = 0; i < n_params; i++) {
-        float *x = malloc((size_t)p[i].count * sizeof *x);
-        double sum = 0, square = 0, count = (double)p[i].count;
-        assert_non_null(x);
-        assert_int_equal(net_param_read(n, &p[i], x), OK);
-        for (int64_t k = 0; k < p[i].count; k++) sum += x[k], square += (double)x[k] * x[k];
-        double sd = sqrt(square / count - sum / count * sum / count), want = -1;
-        if (!strcmp(p[i].name, "features.4.weight")) want = sqrt(2. / (9 * 128));      /* N(0, 2 / (k k c_out)) */
-        if (!strcmp(p[i].name, "features.4.bias")) want = 0;
-        if (!strcmp(p[i].name, "classifier.1.weight")) want = 1 / sqrt(3. * 512);      /* U(+-1/sqrt(fan_in)) */
-        if (!strcmp(p[i].name, "features.5.weight")) assert_true(sum == count);
-        if (want >= 0) assert_float_equal(sd, want, 0.02 * want);
-        free(x);
+        moments m = moments_of(n, &p[i]);
+        if (strstr(p[i].name, "running_var")) assert_true(m.mean == 1 && m.sd == 0);
+        if (strstr(p[i].name, "running_mean")) assert_true(m.greatest == 0);
+        for (int k = 0; k < n_want; k++) {
+            if (strcmp(p[i].name, want[k].param)) continue;
+            check_spread(arch, &want[k], m);
+            found++;
+        }
     }
+    assert_int_equal(found, n_want);
     net_free(n);
+}
+#define CHECK_INIT(arch, ...)                                                                                    \
+    check_init(arch, (const init_case[]){ __VA_ARGS__ }, sizeof((const init_case[]){ __VA_ARGS__ }) / sizeof(init_case))
+
+static void initialisation_has_the_stated_spread(void **state)
+{
+    (void)state;
+    CHECK_INIT("vgg11_bn", { "features.4.weight", NORMAL, 9 * 128 }, { "features.4.bias", ZERO, 0 },
+               { "classifier.1.weight", UNIFORM, 512 }, { "classifier.1.bias", UNIFORM, 512 });
+    CHECK_INIT("resnet20", { "layer3.0.conv1.weight", NORMAL, 9 * 32 }, { "linear.weight", NORMAL, 64 });
+    CHECK_INIT("resnet50", { "layer4.2.conv1.weight", UNIFORM, 2048 }, { "layer4.2.conv2.weight", UNIFORM, 9 * 512 },
+               { "layer4.2.conv3.weight", UNIFORM, 512 }, { "layer4.0.shortcut.0.weight", UNIFORM, 1024 },
+               { "fc.weight", UNIFORM, 2048 });
+    CHECK_INIT("mobilenetv2", { "layers.15.conv1.weight", UNIFORM, 160 }, { "layers.15.conv2.weight", UNIFORM, 9 },
+               { "layers.15.conv3.weight", UNIFORM, 960 }, { "linear.weight", UNIFORM, 1280 });
+    CHECK_INIT("mobilenetv2_tv", { "features.16.conv.0.0.weight", NORMAL, 960 },
+               { "features.16.conv.1.0.weight", NORMAL, 9 * 960 }, { "features.16.conv.2.weight", NORMAL, 160 },
+               { "classifier.1.weight", NORMAL, 2 / 1e-4 }, { "classifier.1.bias", ZERO, 0 });
 }
 
 int main(void)
@@ -248,6 +343,7 @@ int main(void)
         cmocka_unit_test(removal_is_refused_with_a_reason),
         cmocka_unit_test(a_removed_unit_is_gone_and_the_others_keep_their_names),
         cmocka_unit_test(hook_sets_follow_the_papers),
+        cmocka_unit_test(hooks_of_mobilenet),
         cmocka_unit_test(taps_see_evaluation_and_padding_does_not_count),
         cmocka_unit_test(a_training_case_wants_every_row),
         cmocka_unit_test(cases_agree),
