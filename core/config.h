@@ -130,6 +130,10 @@ typedef struct config_key_info {
 } config_key_info;
 /* The index-th key, from 0, in the order of --help; false beyond the last. */
 bool config_key_describe(int index, config_key_info *out);
+/* One key as text in its standard spelling: "0.01", "[49, 99]". ERR_USAGE names the nearest known key. The caller
+ * frees. */
+status config_get(const config *, const char *name, char **out);
+bool config_has_key(const char *name, bool *is_list); /* is_list may be NULL */
 
 /* 8 hexadecimal digits (and NUL) that stand for what decides the weights: net, data, train, precision.
  * Not name, seed, device, threads, out, analysis, prune: these do not change which training it is. */

@@ -7,7 +7,7 @@ set -euo pipefail
 
 declare -A packages=(
     [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler libstb-dev libcairo2-dev gnuplot-nox fonts-dejavu-core"
-    [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler"
+    [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler slurm-wlm munge"
     [peer]="python3-torch python3-networkx python3-onnx"
     [experiments]="python3-numpy python3-sklearn gnuplot-nox"
 )

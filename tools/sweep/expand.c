@@ -1,0 +1,318 @@
+/* tools/sweep/expand.c -- products, excludes, and one complete configuration a case. */
+#include "expand.h"
+
+#include "../../core/log.h"
+#include "../../nets/net.h"
+#include "list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CASES = 20000 };
+
+typedef struct expander {
+    const sweep_spec *spec;
+    char *const *overrides; /* of the command line */
+    int n_overrides;
+    sweep_case *cases;
+    unsigned n;
+    bool *excluded_any; /* [n_excludes] */
+} expander;
+
+/* Plain where it surely means itself, else quoted. A list is in flow style already. */
+status sweep_override(const char *key, const char *text, char **out)
+{
+    status st = OK;
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
+    bool is_list = false;
+    char *quoted = NULL;
+    size_t bytes;
+    FILE *f = NULL;
+    config_has_key(key, &is_list);
+    if (is_list || (*text && text[strspn(text, plain)] == '\0' && *text != '-')) {
+        TRY(text_format(out, "%s=%s", key, text));
+        goto out;
+    }
+    TRY_ALLOC(f, open_memstream(&quoted, &bytes));
+    text_put_quoted(f, text);
+    if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
+    TRY(text_format(out, "%s=%s", key, quoted));
+out:
+    free(quoted);
+    return st;
+}
+
+/* ---- one case ---- */
+
+static status add_setting(sweep_setting **list, unsigned *n, const char *key, const char *text)
+{
+    status st = OK;
+    TRY(list_grow(list, *n, sizeof **list));
+    sweep_setting *s = &(*list)[(*n)++];
+    TRY_ALLOC(s->key, strdup(key));
+    TRY_ALLOC(s->text, strdup(text));
+out:
+    return st;
+}
+
+/* Later ones of a key replace earlier ones. */
+static status set_finetune(sweep_case *c, const char *key, const char *text)
+{
+    status st = OK;
+    for (unsigned i = 0; i < c->n_finetune; i++) {
+        if (strcmp(c->finetune[i].key, key) != 0) continue;
+        char *copy;
+        TRY_ALLOC(copy, strdup(text));
+        free(c->finetune[i].text);
+        c->finetune[i].text = copy;
+        goto out;
+    }
+    TRY(add_setting(&c->finetune, &c->n_finetune, key, text));
+out:
+    return st;
+}
+
+static bool names_itself(const expander *e, const sweep_case *c)
+{
+    for (unsigned i = 0; i < c->n_settings; i++)
+        if (strcmp(c->setting[i].key, "name") == 0) return true;
+    for (int i = 0; i < e->n_overrides; i++)
+        if (strncmp(e->overrides[i], "name=", 5) == 0) return true;
+    return sweep_block_find(&e->spec->set, "name") != NULL;
+}
+
+static status add_override(char ***list, unsigned *n, sweep_case *c, const char *key, const char *text)
+{
+    status st = OK;
+    char *one = NULL;
+    if (sweep_is_finetune(&key)) {
+        TRY(set_finetune(c, key, text));
+        goto out;
+    }
+    TRY(sweep_override(key, text, &one));
+    TRY(list_add_text(list, n, one));
+out:
+    free(one);
+    return st;
+}
+
+/* base, set, command line, the case's own settings, in this order; then the folder, and a name if there is
+ * none. */
+static status resolve(const expander *e, sweep_case *c)
+{
+    status st = OK;
+    char **list = NULL;
+    unsigned n = 0;
+    const sweep_block *set = &e->spec->set;
+    for (unsigned i = 0; i < set->n; i++)
+        TRY(add_override(&list, &n, c, set->axis[i].key, set->axis[i].text[0]));
+    for (int i = 0; i < e->n_overrides; i++) TRY(list_add_text(&list, &n, e->overrides[i]));
+    for (unsigned i = 0; i < c->n_settings; i++)
+        TRY(add_override(&list, &n, c, c->setting[i].key, c->setting[i].text));
+    TRY(add_override(&list, &n, c, "out", e->spec->out));
+    TRY(config_load(e->spec->base, list, (int)n, &c->cfg));
+    if (names_itself(e, c)) goto out;
+    TRY(add_override(&list, &n, c, "name", c->cfg->net.arch));
+    config_free(c->cfg);
+    c->cfg = NULL;
+    TRY(config_load(e->spec->base, list, (int)n, &c->cfg));
+out:
+    list_free_texts(list, n);
+    return st;
+}
+
+/* What config alone cannot know. */
+static status check_net(const config *cfg)
+{
+    net *n = NULL;
+    status st = net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n);
+    net_free(n);
+    return st;
+}
+
+static void describe(const sweep_case *c, char *out, size_t bytes)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (unsigned i = 0; i < c->n_settings && n < bytes; i++)
+        n += (size_t)snprintf(out + n, bytes - n, "%s%s=%s", i ? " " : "", c->setting[i].key,
+                              c->setting[i].text);
+}
+
+static bool same_settings(const sweep_setting *a, unsigned n, const sweep_setting *b, unsigned m)
+{
+    if (n != m) return false;
+    for (unsigned i = 0; i < n; i++) {
+        bool found = false;
+        for (unsigned j = 0; j < m; j++)
+            found |= !strcmp(a[i].key, b[j].key) && !strcmp(a[i].text, b[j].text);
+        if (!found) return false;
+    }
+    return true;
+}
+
+static status says_the_same(const sweep_case *a, const sweep_case *b, bool *same)
+{
+    status st = OK;
+    char *x = NULL, *y = NULL;
+    *same = false;
+    if (!same_settings(a->finetune, a->n_finetune, b->finetune, b->n_finetune)) goto out;
+    TRY(config_yaml(a->cfg, &x));
+    TRY(config_yaml(b->cfg, &y));
+    *same = strcmp(x, y) == 0;
+out:
+    free(x);
+    free(y);
+    return st;
+}
+
+status sweep_case_get(const sweep_case *c, const char *key, char **out)
+{
+    status st = OK;
+    if (!sweep_is_finetune(&key)) return config_get(c->cfg, key, out);
+    for (unsigned i = 0; i < c->n_finetune; i++)
+        if (strcmp(c->finetune[i].key, key) == 0) return text_format(out, "%s", c->finetune[i].text);
+    TRY(config_get(c->cfg, key, out)); /* as in training */
+out:
+    return st;
+}
+
+/* Every key of the exclude has one of its values in the case. */
+static status matches(const sweep_case *c, const sweep_block *exclude, bool *match)
+{
+    status st = OK;
+    char *text = NULL;
+    *match = true;
+    for (unsigned i = 0; i < exclude->n && *match; i++) {
+        TRY(sweep_case_get(c, exclude->axis[i].key, &text));
+        *match = list_has_text(exclude->axis[i].text, exclude->axis[i].n, text);
+        free(text);
+        text = NULL;
+    }
+out:
+    free(text);
+    return st;
+}
+
+void sweep_settings_free(sweep_setting *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        free(list[i].key);
+        free(list[i].text);
+    }
+    free(list);
+}
+
+static void free_case(sweep_case *c)
+{
+    sweep_settings_free(c->setting, c->n_settings);
+    sweep_settings_free(c->finetune, c->n_finetune);
+    config_free(c->cfg);
+    *c = (sweep_case){ 0 };
+}
+
+/* The case joins the others, unless it is excluded or there already. */
+static status admit(expander *e, sweep_case *c)
+{
+    status st = OK;
+    char what[512];
+    describe(c, what, sizeof what);
+    st = resolve(e, c);
+    if (st == OK) st = check_net(c->cfg);
+    if (st != OK) {
+        status_prefix(ERR_USAGE, "%s:%d: case %s", e->spec->path, c->line, *what ? what : "without settings");
+        goto out;
+    }
+    for (unsigned i = 0; i < e->spec->n_excludes; i++) {
+        bool match;
+        TRY(matches(c, &e->spec->exclude[i], &match));
+        if (!match) continue;
+        e->excluded_any[i] = true;
+        goto out;
+    }
+    for (unsigned i = 0; i < e->n; i++) {
+        bool same;
+        TRY(says_the_same(&e->cases[i], c, &same));
+        if (same) goto out;
+    }
+    if (e->n >= MAX_CASES) FAIL(ERR_USAGE, "%s: more than %d cases", e->spec->path, MAX_CASES);
+    TRY(list_grow(&e->cases, e->n, sizeof *e->cases));
+    e->cases[e->n++] = *c;
+    *c = (sweep_case){ 0 };
+out:
+    free_case(c);
+    return st;
+}
+
+/* ---- products ---- */
+
+/* All combinations, counted like the digits of a number whose last digit runs fastest. */
+static status expand_product(expander *e, const sweep_block *b)
+{
+    status st = OK;
+    unsigned *digit = NULL;
+    TRY_ALLOC(digit, calloc(b->n + 1, sizeof *digit));
+    for (;;) {
+        sweep_case c = { .line = (int)b->line };
+        for (unsigned i = 0; i < b->n && st == OK; i++)
+            st = add_setting(&c.setting, &c.n_settings, b->axis[i].key, b->axis[i].text[digit[i]]);
+        if (st == OK) st = admit(e, &c);
+        free_case(&c);
+        if (st != OK) goto out;
+        unsigned i = b->n;
+        while (i > 0 && ++digit[i - 1] == b->axis[i - 1].n) digit[--i] = 0;
+        if (i == 0) break;
+    }
+out:
+    free(digit);
+    return st;
+}
+
+/* The command line speaks for all cases; a key that tells them apart is not for it. */
+static status check_overrides(const expander *e)
+{
+    status st = OK;
+    for (int i = 0; i < e->n_overrides; i++) {
+        size_t n = strcspn(e->overrides[i], "=");
+        if (n == 3 && strncmp(e->overrides[i], "out", n) == 0)
+            FAIL(ERR_USAGE, "%s: the folder of all runs is the sweep file's key out", e->overrides[i]);
+        for (unsigned k = 0; k < e->spec->n_products; k++)
+            for (unsigned a = 0; a < e->spec->product[k].n; a++) {
+                const sweep_axis *axis = &e->spec->product[k].axis[a];
+                if (strlen(axis->key) == n && strncmp(axis->key, e->overrides[i], n) == 0)
+                    FAIL(ERR_USAGE, "%s: %s:%zu gives %s a value in each case", e->overrides[i],
+                         e->spec->path, axis->line, axis->key);
+            }
+    }
+out:
+    return st;
+}
+
+status sweep_expand(const sweep_spec *spec, char *const *overrides, int n_overrides, sweep_case **out,
+                    unsigned *n)
+{
+    status st = OK;
+    config *base = NULL;
+    expander e = { .spec = spec, .overrides = overrides, .n_overrides = n_overrides };
+    TRY_ALLOC(e.excluded_any, calloc(spec->n_excludes + 1, sizeof *e.excluded_any));
+    TRY(config_load(spec->base, NULL, 0, &base)); /* a mistake in there is no case's */
+    TRY(check_overrides(&e));
+    for (unsigned i = 0; i < spec->n_products; i++) TRY(expand_product(&e, &spec->product[i]));
+    for (unsigned i = 0; i < spec->n_excludes; i++)
+        if (!e.excluded_any[i]) log_warn("%s:%zu: this excludes no case", spec->path, spec->exclude[i].line);
+    if (e.n == 0) FAIL(ERR_USAGE, "%s: no case is left", spec->path);
+    *out = e.cases;
+    *n = e.n;
+    e.cases = NULL;
+out:
+    if (e.cases) sweep_cases_free(e.cases, e.n);
+    free(e.excluded_any);
+    config_free(base);
+    return st;
+}
+
+void sweep_cases_free(sweep_case *cases, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) free_case(&cases[i]);
+    free(cases);
+}

@@ -1,0 +1,352 @@
+/* tools/sweep/slurm.c -- see slurm.h. A submission is DIR/slurm/STAMP.json: {"dir", "job", "elements": [[task
+ * ids]]}, beside it STAMP.sh, the batch script. */
+#include "slurm.h"
+
+#include "../../core/file.h"
+#include "../../core/log.h"
+#include "../../core/rundir.h"
+#include "child.h"
+#include "list.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- other programs ---- */
+
+/* Runs a program; what it prints on stdout and stderr goes to *out. Its exit code, 127 if there is no such
+ * program. */
+static status run_program(char *const *argv, char **out, int *code)
+{
+    status st = OK;
+    int ends[2] = { -1, -1 }, wait_status;
+    size_t bytes;
+    FILE *from = NULL, *to = NULL;
+    char line[4096];
+    if (pipe2(ends, O_CLOEXEC) != 0) FAIL(ERR_RUNTIME, "cannot start %s: %s", argv[0], strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        execvp(argv[0], argv);
+        _exit(127);
+    }
+    if (pid < 0) FAIL(ERR_RUNTIME, "cannot start %s: %s", argv[0], strerror(errno));
+    close(ends[1]);
+    ends[1] = -1;
+    to = open_memstream(out, &bytes);
+    from = fdopen(ends[0], "r");
+    if (from) ends[0] = -1;
+    while (to && from && fgets(line, sizeof line, from)) fputs(line, to);
+    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) continue;
+    *code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+    if (!to || !from || fclose(to) != 0) FAIL(ERR_RUNTIME, "out of memory");
+out:
+    if (from) fclose(from);
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0) close(ends[i]);
+    return st;
+}
+
+/* ---- submissions that there are ---- */
+
+/* The tasks of an element of an earlier submission. */
+static void mark_element(const sweep_plan *p, const cJSON *submission, int element, bool *queued)
+{
+    const cJSON *id;
+    cJSON_ArrayForEach(id, cJSON_GetArrayItem(cJSON_GetObjectItem(submission, "elements"), element))
+    {
+        const char *text = cJSON_GetStringValue(id);
+        int task = text ? sweep_plan_find(p, text) : -1;
+        if (task >= 0) queued[task] = true;
+    }
+}
+
+/* Lines "JOB ELEMENT STATE" of squeue. A job that is forgotten already makes squeue fail: then nothing waits.
+ */
+static void ask_queue(const sweep_plan *p, const cJSON *submission, bool *queued)
+{
+    const char *job = json_text(submission, "job");
+    char *argv[] = { "squeue", "--noheader", "--array", "--format=%F %K %T", "--jobs", (char *)job, NULL };
+    char *text = NULL, state[32];
+    int code, element;
+    long number;
+    if (!isdigit((unsigned char)*job) || run_program(argv, &text, &code) != OK) return;
+    for (char *line = text; code == 0 && line && *line;
+         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (sscanf(line, "%ld %d %31s", &number, &element, state) == 3 && strcmp(state, "COMPLETED") != 0 &&
+            strcmp(state, "FAILED") != 0 && strcmp(state, "CANCELLED") != 0 && strcmp(state, "TIMEOUT") != 0)
+            mark_element(p, submission, element, queued);
+    free(text);
+}
+
+void slurm_queue(const sweep_plan *p, bool *queued)
+{
+    char pattern[4096];
+    glob_t files;
+    memset(queued, 0, p->n_tasks * sizeof *queued);
+    if (path_format(pattern, sizeof pattern, "%s/slurm/*.json", p->dir) != OK) return;
+    if (glob(pattern, 0, NULL, &files) != 0) return;
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        cJSON *submission = json_read_if_any(files.gl_pathv[i]);
+        if (submission) ask_queue(p, submission, queued);
+        cJSON_Delete(submission);
+    }
+    globfree(&files);
+}
+
+/* ---- a new one ---- */
+
+static bool add_element(cJSON *elements, cJSON **element)
+{
+    *element = cJSON_CreateArray();
+    return cJSON_AddItemToArray(elements, *element);
+}
+
+/* All tasks that are wanted and come from this one, parents first: their order in the plan. */
+static bool descends(const sweep_plan *p, int task, int from)
+{
+    while (task >= 0 && task != from) task = p->task[task].parent;
+    return task == from;
+}
+
+static bool add_tree(const sweep_plan *p, int root, bool *wanted, cJSON *elements)
+{
+    cJSON *element;
+    bool good = add_element(elements, &element);
+    for (unsigned i = 0; good && i < p->n_tasks; i++) {
+        if (!wanted[i] || !descends(p, (int)i, root)) continue;
+        good = cJSON_AddItemToArray(element, cJSON_CreateString(p->task[i].id));
+        wanted[i] = false;
+    }
+    return good;
+}
+
+/* The task itself, or a stage that it needs: then it is for a later submission. */
+static bool waits_in_queue(const sweep_plan *p, const bool *queued, int task)
+{
+    while (task >= 0 && !queued[task]) task = p->task[task].parent;
+    return task >= 0;
+}
+
+/* Each task without an unfinished stage before it begins an element, with all that waits for it. */
+static status make_elements(const sweep_plan *p, const bool *queued, cJSON **out)
+{
+    status st = OK;
+    bool *wanted = NULL;
+    cJSON *elements = cJSON_CreateArray();
+    TRY_ALLOC(wanted, calloc(p->n_tasks + 1, sizeof *wanted));
+    for (unsigned i = 0; i < p->n_tasks; i++)
+        wanted[i] = !waits_in_queue(p, queued, (int)i) && !task_done(p, (int)i);
+    for (unsigned i = 0; i < p->n_tasks; i++)
+        if (wanted[i] && !add_tree(p, (int)i, wanted, elements)) FAIL(ERR_RUNTIME, "out of memory");
+    *out = elements;
+    elements = NULL;
+out:
+    cJSON_Delete(elements);
+    free(wanted);
+    return st;
+}
+
+/* In single quotes, as sh reads it. */
+static void put_sh(FILE *f, const char *text)
+{
+    fputc('\'', f);
+    for (; *text; text++) {
+        if (*text == '\'')
+            fputs("'\\''", f);
+        else
+            fputc(*text, f);
+    }
+    fputc('\'', f);
+}
+
+static status write_script(const char *path, const char *submission)
+{
+    status st = OK;
+    char self[4096], *text = NULL;
+    size_t bytes;
+    FILE *f = NULL;
+    TRY(tool_path("sweep", self, sizeof self));
+    TRY_ALLOC(f, open_memstream(&text, &bytes));
+    fprintf(f, "#!/bin/sh\n# Written by sweep. The element takes the shell's place, so that Slurm's signals "
+               "reach it.\nexec ");
+    put_sh(f, self);
+    fprintf(f, " element ");
+    put_sh(f, submission);
+    fprintf(f, "\n");
+    if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
+    TRY(file_replace(path, text, bytes));
+out:
+    free(text);
+    return st;
+}
+
+static status add_argument(char ***argv, unsigned *n, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static status add_argument(char ***argv, unsigned *n, const char *format, ...)
+{
+    status st = OK;
+    char text[4200];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (length < 0 || length >= (int)sizeof text) FAIL(ERR_RUNTIME, "an argument of sbatch is too long");
+    TRY(list_add_text(argv, n, text));
+out:
+    return st;
+}
+
+static status sbatch_arguments(const sweep_plan *p, const sweep_spec *spec, int elements, const char *script,
+                               char ***argv)
+{
+    status st = OK;
+    unsigned n = 0;
+    char limit[32] = "";
+    if (spec->limit > 0) snprintf(limit, sizeof limit, "%%%d", spec->limit);
+    TRY(add_argument(argv, &n, "sbatch"));
+    TRY(add_argument(argv, &n, "--parsable"));
+    TRY(add_argument(argv, &n, "--job-name=%s", p->name));
+    TRY(add_argument(argv, &n, "--array=0-%d%s", elements - 1, limit));
+    TRY(add_argument(argv, &n, "--signal=B:USR1@%d", spec->grace));
+    TRY(add_argument(argv, &n, "--requeue"));
+    TRY(add_argument(argv, &n, "--open-mode=append"));
+    TRY(add_argument(argv, &n, "--output=%s/slurm/%%A_%%a.log", p->dir));
+    for (unsigned i = 0; i < spec->n_sbatch; i++) TRY(add_argument(argv, &n, "%s", spec->sbatch[i]));
+    TRY(add_argument(argv, &n, "%s", script));
+    TRY(list_grow(argv, n, sizeof **argv)); /* the NULL at the end */
+out:
+    return st;
+}
+
+/* "123" or "123;cluster" of --parsable, after warnings perhaps. */
+static status submit(char *const *argv, char *job)
+{
+    status st = OK;
+    char *text = NULL;
+    int code;
+    TRY(run_program(argv, &text, &code));
+    if (code == 127 && !*text)
+        FAIL(ERR_RUNTIME, "there is no sbatch here: is Slurm installed on this machine?");
+    size_t n = strlen(text);
+    while (n > 0 && isspace((unsigned char)text[n - 1])) text[--n] = '\0';
+    const char *line = strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text;
+    if (code != 0) FAIL(ERR_RUNTIME, "%s", *line ? line : "sbatch failed without a word");
+    if (sscanf(line, "%63[0-9]", job) != 1)
+        FAIL(ERR_RUNTIME, "sbatch answered \"%.200s\", which is no job number", line);
+out:
+    free(text);
+    return st;
+}
+
+/* Milliseconds: two submissions of one folder exclude each other by its lock. */
+static status stamp_path(const sweep_plan *p, const char *suffix, const struct timespec *now, char *out,
+                         size_t bytes)
+{
+    return path_format(out, bytes, "%s/slurm/%lld%03ld%s", p->dir, (long long)now->tv_sec,
+                       now->tv_nsec / 1000000, suffix);
+}
+
+status slurm_submit(const sweep_plan *p, const sweep_spec *spec, char *job, int *elements)
+{
+    status st = OK;
+    bool *queued = NULL;
+    cJSON *list = NULL, *submission = NULL;
+    char **argv = NULL, json_path[4096], script[4096], dir[4096];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    TRY_ALLOC(queued, calloc(p->n_tasks + 1, sizeof *queued));
+    slurm_queue(p, queued);
+    TRY(make_elements(p, queued, &list));
+    *elements = cJSON_GetArraySize(list);
+    if (*elements == 0) goto out;
+    TRY(path_format(dir, sizeof dir, "%s/slurm", p->dir));
+    TRY(file_make_dirs(dir));
+    TRY(stamp_path(p, ".json", &now, json_path, sizeof json_path));
+    TRY(stamp_path(p, ".sh", &now, script, sizeof script));
+    TRY(write_script(script, json_path));
+    TRY_ALLOC(submission, cJSON_CreateObject());
+    if (!json_add_text(submission, "dir", p->dir) || !cJSON_AddItemToObject(submission, "elements", list))
+        FAIL(ERR_RUNTIME, "out of memory");
+    list = NULL;
+    TRY(json_write(json_path, submission)); /* before the first element can start */
+    TRY(sbatch_arguments(p, spec, *elements, script, &argv));
+    st = submit(argv, job);
+    if (st != OK) {
+        unlink(json_path);
+        unlink(script);
+        goto out;
+    }
+    if (!json_add_text(submission, "job", job)) FAIL(ERR_RUNTIME, "out of memory");
+    TRY(json_write(json_path, submission));
+out:
+    for (unsigned i = 0; argv && argv[i]; i++) free(argv[i]);
+    free(argv);
+    cJSON_Delete(list);
+    cJSON_Delete(submission);
+    free(queued);
+    return st;
+}
+
+/* ---- an element ---- */
+
+/* The array's id and the element's index: the element's own job id would do only until the array is split. */
+static status requeue(void)
+{
+    status st = OK;
+    const char *array = getenv("SLURM_ARRAY_JOB_ID"), *index = getenv("SLURM_ARRAY_TASK_ID");
+    char id[64], *text = NULL;
+    int code;
+    TRY(path_format(id, sizeof id, "%s_%s", array ? array : "", index ? index : ""));
+    char *argv[] = { "scontrol", "requeue", id, NULL };
+    log_info("the time is up: back into the queue as %s", id);
+    TRY(run_program(argv, &text, &code));
+    if (code != 0) FAIL(ERR_RUNTIME, "scontrol requeue %s: %.200s", id, text);
+out:
+    free(text);
+    return st;
+}
+
+static status choose_tasks(const sweep_plan *p, const cJSON *submission, int element, bool **out)
+{
+    status st = OK;
+    const cJSON *list = cJSON_GetObjectItem(submission, "elements");
+    TRY_ALLOC(*out, calloc(p->n_tasks + 1, sizeof **out));
+    if (element < 0 || element >= cJSON_GetArraySize(list))
+        FAIL(ERR_USAGE, "this submission has no element %d", element);
+    mark_element(p, submission, element, *out);
+out:
+    return st;
+}
+
+status slurm_element(const char *file, pool_result *out)
+{
+    status st = OK;
+    const char *index = getenv("SLURM_ARRAY_TASK_ID"), *restarts = getenv("SLURM_RESTART_COUNT");
+    const pool_options options = { .jobs = 1, .gpus = 0 }; /* Slurm gives the GPU: device=auto takes it */
+    cJSON *submission = NULL;
+    sweep_plan p = { 0 };
+    bool *wanted = NULL;
+    *out = (pool_result){ 0 };
+    if (!index) FAIL(ERR_USAGE, "sweep element is for arrays of Slurm: there is no SLURM_ARRAY_TASK_ID");
+    TRY(json_read(file, &submission));
+    TRY(sweep_plan_read(json_text(submission, "dir"), &p));
+    TRY(choose_tasks(&p, submission, atoi(index), &wanted));
+    log_info("element %s of %s, %s time", index, file, restarts ? "not for the first" : "for the first");
+    TRY(pool_run(&p, wanted, &options, out));
+    if (out->signalled && out->signal_number == SIGUSR1) TRY(requeue());
+out:
+    free(wanted);
+    sweep_plan_free(&p);
+    cJSON_Delete(submission);
+    return st;
+}
