@@ -51,6 +51,16 @@ assert r["failed"] == 1 and not n["passed"] and n["backward"] > n["allowed"] > n
 assert "layer2.1.conv1" in n["worst"]' "$output"
 }
 
+@test "precision=bf16: every layer within bf16's rounding, the nets skipped by name" {
+    run --separate-stderr "$BIN/selftest" device=cpu precision=bf16 --json
+    [ "$status" -eq 0 ]
+    python3 -c 'import json, sys
+r = json.loads(sys.argv[1])
+assert len(r["layers"]) > 20 and all(l["passed"] and l["problem"].endswith("_bf16") for l in r["layers"])
+assert any(l["forward"]["error"] > 1e-4 for l in r["layers"]), "not bf16"
+assert [s["what"] for s in r["skipped"]] == ["nets"]' "$output"
+}
+
 @test "a program alone has no stored tensors: the nets are skipped, the layers are not" {
     cp "$BIN/selftest" "$BATS_TEST_TMPDIR/selftest"
     run --separate-stderr "$BATS_TEST_TMPDIR/selftest" device=cpu
