@@ -93,6 +93,7 @@ list:                                  ## this list
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 24
 
 include tools/install.mk
+include tools/tour.mk
 
 # ---- rules ----
 

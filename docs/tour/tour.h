@@ -1,0 +1,28 @@
+/* docs/tour/tour.h -- what the small programs of the tour share: one operation on numbers that one can
+ * follow. */
+#ifndef CLEAVE_TOUR_H
+#define CLEAVE_TOUR_H
+
+#include "../../check/opcheck.h"
+#include "../../check/problem.h"
+
+#include <stdio.h>
+
+/* One plane of numbers, h rows of w. */
+static inline void print_plane(const char *title, const float *v, int h, int w)
+{
+    printf("%s\n", title);
+    for (int i = 0; i < h; i++) {
+        for (int j = 0; j < w; j++) printf(" %6.3g", v[i * w + j] + 0.0); /* + 0: no "-0" */
+        printf("\n");
+    }
+}
+
+/* What main() returns; says why. */
+static inline int finish(status st)
+{
+    if (st != OK) fprintf(stderr, "%s\n", status_message());
+    return st;
+}
+
+#endif

@@ -1,0 +1,13 @@
+# tools/tour.mk -- the small programs of docs/tour, and the check that the commands in the documentation work.
+TOUR := $(patsubst docs/%.c,$(B)/%,$(wildcard docs/tour/*.c))
+
+.PHONY: tour test-docs
+tour: build                            ## build the small programs of docs/tour into build/tour
+	@$(MAKE) --no-print-directory $(TOUR)
+
+test-docs: deps-test tour              ## run every command in README.md and docs, and compare what it prints
+	@BIN=$(BIN) B=$(B) tools/test_docs.py README.md $(sort $(wildcard docs/*.md docs/tour/*.md))
+
+$(B)/tour/%: $(B)/docs/tour/%.o $(LIBS)
+	@mkdir -p $(@D); echo "  LINK $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
