@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# tools/test_docs.py, which runs the commands of the documentation: it notices what is wrong. (That the documentation is
+# right is what `make test-docs` says: it takes minutes.)
+
+bats_require_minimum_version 1.5.0
+
+setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
+
+# page: stdin becomes a page, which is tested
+page() {
+    cat >"$BATS_TEST_TMPDIR/page.md"
+    run tools/test_docs.py "$BATS_TEST_TMPDIR/page.md"
+}
+
+@test "commands run in one session, outputs are compared, skips are counted by name" {
+    page <<'EOF'
+```sh
+x=two; echo "one   line"; echo other; echo $x
+```
+```output
+one line
+...
+t...o
+```
+```sh
+test $x = two && ls configs/demo.yaml
+```
+```sh skip: needs a moon
+bin/land
+```
+EOF
+    [ "$status" -eq 0 ]
+    [[ $output == *"SKIPPED "*"page.md:12: bin/land: needs a moon"* ]]
+    [[ $output == *"2 blocks of commands run, 1 skipped, 0 failed" ]]
+}
+
+@test "a command that fails, in the middle of a block too where the block says so" {
+    page <<<$'```sh\nfalse\n```'
+    [ "$status" -eq 1 ] && [[ $output == *"exit code 1 from false"* ]]
+    page <<<$'```sh\nexit 3\n```\n```sh\necho later\n```'
+    [ "$status" -eq 1 ] && [[ $output == *"session ended here"* ]]
+}
+
+@test "another output: a wrong line, a missing line, a line too many before, a wrong order" {
+    for want in 'two' $'one\nthree' 'three' $'two\none' $'one\n...\nfour'; do
+        page <<<$'```sh\necho one; echo two; echo three\n```\n```output\n'"$want"$'\n```'
+        [ "$status" -eq 1 ] && [[ $output == *"did not come"* ]] || { echo "not noticed: $want"; return 1; }
+    done
+    for want in $'one\ntwo\nthree' $'one\n...' $'...\nthree' $'one\n...\nthree'; do
+        page <<<$'```sh\necho one; echo two; echo three\n```\n```output\n'"$want"$'\n```'
+        [ "$status" -eq 0 ]
+    done
+}
+
+@test "commands without a mark, dead links, functions that are gone" {
+    page <<<$'```\nbin/train x\n```'
+    [ "$status" -eq 1 ] && [[ $output == *"not marked as sh"* ]]
+    page <<<$'[a](no/where.md)\n```sh\ntrue\n```'
+    [ "$status" -eq 1 ] && [[ $output == *"leads nowhere"* ]]
+    echo 'int here(void);' >"$BATS_TEST_TMPDIR/a.h"
+    page <<<$'[a](a.h) `here`\n```sh\ntrue\n```'
+    [ "$status" -eq 0 ]
+    page <<<$'[a](a.h) `here` `there`\n```sh\ntrue\n```'
+    [ "$status" -eq 1 ] && [[ $output == *"a.h has no there"* ]]
+}
+
+@test "nothing to run is a failure" {
+    page <<<'no commands'
+    [ "$status" -eq 1 ]
+}
+
+@test "the documentation's links lead somewhere, and name functions that are there" {
+    run tools/test_docs.py docs/architecture.md docs/files.md
+    [[ $output != *FAILED* ]]
+    python3 - <<'EOF'
+import glob, sys
+sys.path.insert(0, 'tools')
+import test_docs
+tally = test_docs.Tally()
+pages = ['README.md'] + glob.glob('docs/*.md') + glob.glob('docs/tour/*.md')
+for page in pages:
+    test_docs.check_links(page, open(page).read(), tally)
+sys.exit(tally.failed or len(pages) < 15)
+EOF
+}
