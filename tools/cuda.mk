@@ -34,3 +34,29 @@ $(B)/cuda/file.o: core/file.c
 $(BIN)/libcleave_cuda.so: $(CUDA_OBJS)
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) -shared $^ -o $@ $(CUDA_LIBS) -lstdc++ -lm
+
+# --- the backend on an emulated device: tests/cuda/ ---
+
+ifdef NVCC
+EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.cu)) \
+            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/graph.c,$(wildcard core/cuda/*.c))) \
+            $(addprefix $(B)/emulated/,emulate.o libraries.o engine_fake.o)
+$(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
+$(B)/tests/cuda/test_emulated: $(EMULATED) $(B)/tests/cuda/device_check.o
+$(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
+endif
+
+CXX_FLAGS = -std=c++17 $(filter-out -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers,$(WARN)) \
+            $(CFLAGS) -MMD -MP -Itests/cuda $(CUDA_INCLUDES)
+
+$(B)/emulated/%.o: core/cuda/%.cu
+	@mkdir -p $(@D); echo "  CXX  $< (emulated)"
+	$(Q)g++ $(CXX_FLAGS) -x c++ -c $< -o $@
+
+$(B)/emulated/%.o: tests/cuda/%.cpp
+	@mkdir -p $(@D); echo "  CXX  $<"
+	$(Q)g++ $(CXX_FLAGS) -c $< -o $@
+
+$(B)/emulated/%.o: tests/cuda/%.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(CUDA_INCLUDES) -c $< -o $@

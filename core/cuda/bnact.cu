@@ -140,7 +140,7 @@ template <typename W>
 __device__ static inline void bn_gradient(const bnact_args &a, const bn_thread<W::WIDTH> &t, int64_t at,
                                           float x[W::WIDTH], float g[W::WIDTH])
 {
-    float y[W::WIDTH];
+    float y[W::WIDTH] = { 0 };
     load<W>(a.x, at, x);
     load<W>(a.dy, at, g);
     if (a.act == ACT_NONE) return;

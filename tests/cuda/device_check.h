@@ -1,0 +1,20 @@
+/* tests/cuda/device_check.h -- a cuda backend against the definition (core/ref): operations, whole nets,
+ * recorded steps, repeatability. The same for the emulated device (test_emulated.c) and for a GPU (gpu.c),
+ * and without any library but the backend's own, so that a bare machine with a GPU can build it. */
+#ifndef CLEAVE_TESTS_DEVICE_CHECK_H
+#define CLEAVE_TESTS_DEVICE_CHECK_H
+
+#include "../../core/backend.h"
+
+typedef struct device_check {
+    backend *cuda, *ref;
+    const char *const *archs;       /* nets to compare */
+    int n_archs, n_repeated, batch; /* n_repeated: so many of them also run again, resumed, in bf16 */
+    double f32_limit;               /* of max |cuda - ref| / max |ref| */
+    double bf16_limit;
+} device_check;
+
+/* Prints TAP (see tests/run) and returns the exit code. */
+int device_check_run(const device_check *);
+
+#endif

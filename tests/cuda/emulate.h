@@ -1,0 +1,50 @@
+/* tests/cuda/emulate.h -- CUDA kernels on the host: core/cuda's .cu files compile against this instead of
+ * nvcc's headers. Work is queued, as on a stream, and done when somebody waits (emulate.cpp), so that a
+ * buffer that is reused too early shows. The threads of a block run one after the other, each up to the next
+ * barrier; whether the first or the last goes first changes from barrier to barrier, so that a missing one
+ * shows. */
+#ifndef CLEAVE_TESTS_EMULATE_H
+#define CLEAVE_TESTS_EMULATE_H
+
+#include <functional>
+
+#include <math.h>
+#include <stdint.h>
+
+#ifndef __VECTOR_TYPES_H__ /* the toolkit's own dim3, where its headers came first */
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+#endif
+
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+void __syncthreads(void);
+
+#undef __global__
+#undef __device__
+#undef __shared__
+#define __global__ static
+#define __device__
+#define __shared__ static /* blocks run one after the other */
+
+/* Queues the work, or records it where a recording is going on. */
+void emulate_do(const std::function<void()> &work);
+void emulate_kernel(dim3 grid, dim3 block, bool barriers, const std::function<void()> &thread);
+
+/* Arguments are copied at the launch, as on a device. */
+template <typename... P, typename... A>
+static inline int emulate_launch(dim3 grid, dim3 block, bool barriers, void (*kernel)(P...), A... arguments)
+{
+    if (block.x * block.y * block.z < 1 || block.x > 1024 || grid.y > 65535 || grid.x < 1 || grid.y < 1)
+        return 9;
+    emulate_do([=] { emulate_kernel(grid, block, barriers, [=] { kernel(arguments...); }); });
+    return 0;
+}
+
+#define LAUNCH(kernel, grid, block, stream, ...)                                                             \
+    ((void)(stream), emulate_launch(grid, block, false, kernel, __VA_ARGS__))
+#define LAUNCH_BLOCKS(kernel, grid, block, stream, ...)                                                      \
+    ((void)(stream), emulate_launch(grid, block, true, kernel, __VA_ARGS__))
+
+#endif

@@ -1,0 +1,66 @@
+/* tests/cuda/engine_fake.c -- core/cuda/engine.h without cuDNN, for the emulated device. */
+#include "../../core/cuda/engine.h"
+#include "libraries.h"
+
+#include <stdlib.h>
+
+struct engine {
+    fake_conv conv;
+};
+
+conv_problem conv_problem_of(const op *o, conv_direction direction, bool add, bool tf32)
+{
+    return (conv_problem){ direction, add, tf32, o->type, o->x, o->y, o->conv };
+}
+
+status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspace)
+{
+    status st = OK;
+    (void)c;
+    TRY_ALLOC(*out, calloc(1, sizeof **out));
+    (*out)->conv = (fake_conv){ (int)p->direction, p->add, p->type, p->x, p->y, p->conv };
+    *workspace = FAKE_WORKSPACE;
+out:
+    return st;
+}
+
+void engine_close(engine *e)
+{
+    free(e);
+}
+
+status engine_run(engine *e, cuda *c, const void *x, const void *w, const void *y, void *workspace)
+{
+    (void)c;
+    fake_conv_run(&e->conv, x, w, y, workspace);
+    return OK;
+}
+
+cudnnStatus_t cudnnCreate(cudnnHandle_t *out)
+{
+    *out = malloc(1);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)
+{
+    free(handle);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
+{
+    (void)handle, (void)stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+size_t cudnnGetVersion(void)
+{
+    return CUDNN_VERSION;
+}
+
+const char *cudnnGetErrorString(cudnnStatus_t answer)
+{
+    (void)answer;
+    return "an emulated error";
+}
