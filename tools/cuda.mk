@@ -44,6 +44,10 @@ EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.c
 $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
 $(B)/tests/cuda/test_emulated: $(EMULATED) $(B)/tests/cuda/device_check.o
 $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
+
+# cuDNN without a device: engines that are compiled at run time want to see a libcuda; the toolkit's stub will do.
+$(B)/tests/cuda/test_planning: $(filter-out %/file.o,$(CUDA_OBJS))
+$(B)/tests/cuda/test_planning: LDLIBS += $(CUDA_LIBS) -lstdc++
 endif
 
 CXX_FLAGS = -std=c++17 $(filter-out -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers,$(WARN)) \

@@ -302,13 +302,13 @@ static void check_sgd(const device_check *d)
 
 /* --- whole nets --- */
 
-enum { CASE_EVAL, CASE_TRAIN, STEPS = 5 };
+enum { CASE_EVAL, CASE_TRAIN, STEPS = 4 };
 
-static status open_net(const device_check *d, backend *b, const char *arch, dtype type, net **out)
+static status open_net(const device_check *d, backend *b, const checked_net *which, dtype type, net **out)
 {
     status st = OK;
     const net_case cases[] = { { d->batch, false, false }, { d->batch, true, false } };
-    TRY(net_create(arch, 10, NULL, 0, out));
+    TRY(net_create(which->arch, 10, which->remove, which->n_remove, out));
     TRY(net_compile(*out, b, type, cases, 2));
     TRY(net_init(*out, 1));
 out:
@@ -415,7 +415,7 @@ static bool same_bits(const net *n, const state *a, const state *b)
 }
 
 /* Training (run, recorded, replayed), then evaluation the same three ways; against ref. */
-static status net_against_ref(const device_check *d, const char *arch)
+static status net_against_ref(const device_check *d, const checked_net *which)
 {
     status st = OK;
     backend *const both[] = { d->cuda, d->ref };
@@ -424,7 +424,7 @@ static status net_against_ref(const device_check *d, const char *arch)
     float logits[2][2560];
     loss_stats stats[2];
     for (int i = 0; i < 2; i++) {
-        TRY(open_net(d, both[i], arch, F32, &n[i]));
+        TRY(open_net(d, both[i], which, F32, &n[i]));
         if (i == 0) TRY(save(n[0], &start));
         TRY(steps(n[i], d->batch, 0, STEPS));
         for (int run = 0; run < (i == 0 ? 4 : 1); run++) {
@@ -438,11 +438,11 @@ static status net_against_ref(const device_check *d, const char *arch)
     }
     const double distance = state_distance(n[0], end[0], end[1], start);
     if (!(distance < 1e-3))
-        wrong("%s: after %d steps parameters are off by %.1e of their change", arch, STEPS, distance);
-    close_to(arch, "logits", logits[0], logits[1], (d->batch - 1) * 10, 1e-3);
-    if (stats[0].rows != d->batch - 1) wrong("%s: %lld rows", arch, (long long)stats[0].rows);
+        wrong("%s: after %d steps parameters are off by %.1e of their change", which->arch, STEPS, distance);
+    close_to(which->arch, "logits", logits[0], logits[1], (d->batch - 1) * 10, 1e-3);
+    if (stats[0].rows != d->batch - 1) wrong("%s: %lld rows", which->arch, (long long)stats[0].rows);
     if (!(fabs(stats[0].loss - stats[1].loss) < 1e-3 * stats[1].loss))
-        wrong("%s: loss %g, ref %g", arch, stats[0].loss, stats[1].loss);
+        wrong("%s: loss %g, ref %g", which->arch, stats[0].loss, stats[1].loss);
 out:
     free_state(n[0], start);
     for (int i = 0; i < 2; i++) {
@@ -454,13 +454,13 @@ out:
 
 /* Two runs give the same bits, and so does one that is stopped after two steps and goes on in a new net. bf16
  * must also train: the loss of the batch falls. */
-static status net_repeats(const device_check *d, const char *arch, dtype type)
+static status net_repeats(const device_check *d, const checked_net *which, dtype type)
 {
     status st = OK;
     net *n[3] = { NULL, NULL, NULL };
     state *end[3] = { NULL, NULL, NULL }, *middle = NULL;
     for (int i = 0; i < 3; i++) {
-        TRY(open_net(d, d->cuda, arch, type, &n[i]));
+        TRY(open_net(d, d->cuda, which, type, &n[i]));
         if (i == 2) TRY(restore(n[i], middle));
         TRY(steps(n[i], d->batch, i == 2 ? 2 : 0, i == 1 ? 2 : STEPS));
         if (i == 1) {
@@ -469,8 +469,8 @@ static status net_repeats(const device_check *d, const char *arch, dtype type)
         }
         TRY(save(n[i], &end[i]));
     }
-    if (!same_bits(n[0], end[0], end[1])) wrong("%s: two runs differ", arch);
-    if (!same_bits(n[0], end[0], end[2])) wrong("%s: a resumed run differs", arch);
+    if (!same_bits(n[0], end[0], end[1])) wrong("%s: two runs differ", which->arch);
+    if (!same_bits(n[0], end[0], end[2])) wrong("%s: a resumed run differs", which->arch);
 out:
     free_state(n[1], middle);
     for (int i = 0; i < 3; i++) {
@@ -481,13 +481,13 @@ out:
 }
 
 /* Parameters written from outside between recorded steps: the copies that the libraries read must follow. */
-static status net_follows_uploads(const device_check *d, const char *arch, dtype type)
+static status net_follows_uploads(const device_check *d, const checked_net *which, dtype type)
 {
     status st = OK;
     net *n = NULL;
     state *first = NULL, *again = NULL, *start = NULL;
     float logits[2][2560];
-    TRY(open_net(d, d->cuda, arch, type, &n));
+    TRY(open_net(d, d->cuda, which, type, &n));
     TRY(save(n, &start));
     TRY(steps(n, d->batch, 0, STEPS));
     for (int run = 0; run < 4; run++) TRY(net_forward(n, CASE_EVAL));
@@ -503,9 +503,9 @@ static status net_follows_uploads(const device_check *d, const char *arch, dtype
     TRY(put_batch(n, CASE_EVAL, d->batch, 60));
     TRY(net_forward(n, CASE_EVAL));
     TRY(net_logits(n, CASE_EVAL, d->batch, logits[1]));
-    if (!same_bits(n, first, again)) wrong("%s: training again from the same values differs", arch);
+    if (!same_bits(n, first, again)) wrong("%s: training again from the same values differs", which->arch);
     if (memcmp(logits[0], logits[1], (size_t)d->batch * 10 * sizeof(float)))
-        wrong("%s: evaluation again differs", arch);
+        wrong("%s: evaluation again differs", which->arch);
 out:
     free_state(n, start);
     free_state(n, first);
@@ -516,18 +516,21 @@ out:
 
 static void check_nets(const device_check *d)
 {
-    for (int i = 0; i < d->n_archs; i++) fine(net_against_ref(d, d->archs[i]), d->archs[i]);
+    for (int i = 0; i < d->n_nets; i++) fine(net_against_ref(d, &d->nets[i]), d->nets[i].arch);
 }
 
 static void check_repeats(const device_check *d)
 {
-    for (int i = 0; i < d->n_archs && i < d->n_repeated; i++)
-        for (int type = F32; type <= BF16; type++) fine(net_repeats(d, d->archs[i], type), d->archs[i]);
+    for (int i = 0; i < d->n_nets; i++)
+        for (int type = F32; d->nets[i].repeated && type <= BF16; type++)
+            fine(net_repeats(d, &d->nets[i], type), d->nets[i].arch);
 }
 
 static void check_uploads(const device_check *d)
 {
-    for (int type = F32; type <= BF16; type++) fine(net_follows_uploads(d, d->archs[0], type), d->archs[0]);
+    for (int i = 0; i < d->n_nets; i++)
+        for (int type = F32; d->nets[i].repeated && type <= BF16; type++)
+            fine(net_follows_uploads(d, &d->nets[i], type), d->nets[i].arch);
 }
 
 int device_check_run(const device_check *d)

@@ -6,11 +6,18 @@
 
 #include "../../core/backend.h"
 
+typedef struct checked_net {
+    const char *arch;
+    char *const *remove; /* units to leave out: a smaller net says as much */
+    unsigned n_remove;
+    bool repeated; /* also run it again, resumed, and in bf16 */
+} checked_net;
+
 typedef struct device_check {
     backend *cuda, *ref;
-    const char *const *archs;       /* nets to compare */
-    int n_archs, n_repeated, batch; /* n_repeated: so many of them also run again, resumed, in bf16 */
-    double f32_limit;               /* of max |cuda - ref| / max |ref| */
+    const checked_net *nets;
+    int n_nets, batch;
+    double f32_limit; /* of max |cuda - ref| / max |ref| */
     double bf16_limit;
 } device_check;
 

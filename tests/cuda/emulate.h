@@ -10,13 +10,7 @@
 
 #include <math.h>
 #include <stdint.h>
-
-#ifndef __VECTOR_TYPES_H__ /* the toolkit's own dim3, where its headers came first */
-struct dim3 {
-    unsigned x, y, z;
-    dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
-};
-#endif
+#include <vector_types.h> /* dim3 */
 
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 void __syncthreads(void);

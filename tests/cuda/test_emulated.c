@@ -17,11 +17,10 @@ static void note(const char *line)
 
 int main(void)
 {
-    static const char *const archs[] = { "resnet20", "vgg11_bn" };
+    static char *const blocks[] = { "layer1.1", "layer1.2", "layer2.1", "layer2.2", "layer3.1", "layer3.2" };
+    static const checked_net nets[] = { { "resnet20", blocks, 6, true }, { "vgg11_bn", NULL, 0, false } };
     /* ref sums in double, the kernels in float: as in tests/backend/test_backend.c. bf16 has 8 bits. */
-    device_check d = {
-        .archs = archs, .n_archs = 2, .n_repeated = 1, .batch = 2, .f32_limit = 4e-6, .bf16_limit = 8e-3
-    };
+    device_check d = { .nets = nets, .n_nets = 2, .batch = 2, .f32_limit = 4e-6, .bf16_limit = 8e-3 };
     if (cleave_plugin.open(0, 1, note, &d.cuda) != OK || ref_open(0, &d.ref) != OK) {
         printf("1..1\nnot ok 1 %s\n", status_message());
         return 1;

@@ -1,0 +1,137 @@
+/* tests/cuda/test_planning.c -- without a GPU: cuDNN has an engine that gives the same bits every time for
+ * every convolution of every net, in all directions, in f32, tf32 and bf16, on every architecture that the
+ * backend is built for. The devices are descriptions (tests/cuda/devices/), which cuDNN plans for as if they
+ * were there. Batch 256. */
+#include "../../core/status.h"
+
+#include <stdio.h>
+
+#ifdef CLEAVE_CUDA
+#include "../../check/problem.h"
+#include "../../core/cuda/engine.h"
+#include "../../core/file.h"
+#include "../../nets/graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 256, MAX_PROBLEMS = 4096 };
+
+/* Each problem once, whatever the number of nets and layers that have it. */
+static conv_problem problem[MAX_PROBLEMS];
+static int n_problems;
+
+static void add_problem(const conv_problem *p)
+{
+    char name[ENGINE_KEY_BYTES], other[ENGINE_KEY_BYTES];
+    conv_problem_name(p, name);
+    for (int i = 0; i < n_problems; i++) {
+        conv_problem_name(&problem[i], other);
+        if (strcmp(name, other) == 0) return;
+    }
+    if (n_problems < MAX_PROBLEMS) problem[n_problems++] = *p;
+}
+
+static void add_conv(op o)
+{
+    static const struct {
+        dtype type;
+        bool tf32;
+    } precisions[] = { { F32, false }, { F32, true }, { BF16, false } };
+    o.x.n = o.y.n = BATCH;
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
+        for (int direction = CONV_FORWARD; direction <= CONV_FILTER; direction++)
+            for (int add = 0; add <= (direction == CONV_DATA); add++) {
+                o.type = precisions[i].type;
+                const conv_problem p = conv_problem_of(&o, direction, add, precisions[i].tf32);
+                add_problem(&p);
+            }
+}
+
+/* Depthwise and odd widths: what MobileNets and pruned nets have. */
+static status add_others(void)
+{
+    static const char *const others[] = {
+        "conv n1c32h32w32_o32k3s1p1g32", "conv n1c144h16w16_o144k3s2p1g144", "conv n1c960h4w4_o960k3s1p1g960",
+        "conv n1c24h32w32_o144k1s1p0",   "conv n1c20h32w32_o20k3s1p1",       "conv n1c160h4w4_o960k1s1p0"
+    };
+    status st = OK;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        op o;
+        TRY(problem_parse(others[i], &o));
+        add_conv(o);
+    }
+out:
+    return st;
+}
+
+static status add_nets(void)
+{
+    status st = OK;
+    int n_archs;
+    const char *const *arch = net_archs(&n_archs);
+    for (int i = 0; i < n_archs; i++) {
+        net *n;
+        TRY(net_create(arch[i], 10, NULL, 0, &n));
+        for (int j = 0; j < n->n_nodes; j++)
+            if (n->node[j].op.kind == OP_CONV) add_conv(n->node[j].op);
+        net_free(n);
+    }
+out:
+    return st;
+}
+
+/* How many problems have no engine on this device. */
+static int without_engine(const char *json, const char *device)
+{
+    int lacking = 0;
+    for (int i = 0; i < n_problems; i++) {
+        char name[ENGINE_KEY_BYTES];
+        int all = 0, repeatable = 0;
+        conv_problem_name(&problem[i], name);
+        if (engine_count(&problem[i], json, &all, &repeatable) != OK) printf("# %s\n", status_message());
+        if (getenv("CLEAVE_TEST_VERBOSE"))
+            printf("# %s %s: %d engines, %d repeatable\n", device, name, all, repeatable);
+        if (repeatable > 0) continue;
+        printf("# %s has no engine for %s (%d that vary)\n", device, name, all);
+        lacking++;
+    }
+    return lacking;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const devices[] = { "sm80", "sm86", "sm89", "sm90", "sm120" };
+    const int n = sizeof devices / sizeof *devices;
+    int failed = 0;
+    if (add_nets() != OK || add_others() != OK || n_problems == 0 || n_problems == MAX_PROBLEMS) {
+        printf("1..1\nnot ok 1 %d convolutions: %s\n", n_problems, status_message());
+        return 1;
+    }
+    printf("1..%d\n# %d convolutions\n", n, n_problems);
+    for (int i = 0; i < n; i++) {
+        char path[64], *json = NULL;
+        int lacking = -1;
+        snprintf(path, sizeof path, "tests/cuda/devices/%s.json", devices[i]);
+        if (argc > 1 && strcmp(argv[1], devices[i])) {
+            printf("ok %d %s # skip not asked for\n", i + 1, devices[i]);
+            continue;
+        }
+        if (file_read(path, &json, NULL) == OK)
+            lacking = without_engine(json, devices[i]);
+        else
+            printf("# %s\n", status_message());
+        printf("%sok %d an engine for every convolution on %s\n", lacking ? "not " : "", i + 1, devices[i]);
+        fflush(stdout);
+        failed += lacking != 0;
+        free(json);
+    }
+    return failed ? 1 : 0;
+}
+#else
+int main(void)
+{
+    printf("1..1\nok 1 planning convolutions for cuDNN # skip no CUDA toolkit with cuDNN here\n");
+    return status_message()[0] != '\0';
+}
+#endif
