@@ -98,4 +98,9 @@ PY
         "$A/ledger.json"
     run tools/reproduce.sh
     [ "$status" -eq 2 ]
+    # a series on the same training
+    BIN=${BIN:-bin} tools/reproduce.sh configs/short/resnet20.yaml --metrics yang --counts "1 2" data.format=synthetic \
+        data.train_limit=64 data.test_limit=60 train.epochs=1 train.batch=32 prune.pick=most out="$A/runs" >"$A/series" 2>"$A/log"
+    [ "$(head -n 1 "$A/series")" = "$(head -n 1 "$A/one")" ]
+    tools/ledger.py "$A/runs" | grep -q "yang, 2 of most gain"
 }

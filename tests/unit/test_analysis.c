@@ -347,6 +347,7 @@ static void fewer_images_than_asked_for(void **state)
         assert_int_equal(a.histogram_samples, n);
         for (int l = 0; l < LAYERS; l++) {
             assert_int_equal(a.layer[l].lu.n, 1);
+            assert_true(a.layer[l].yang.class_share[3] == 0); /* nobody is of class 3 */
             assert_int_equal(isnan(a.layer[l].yang.M), n == 1);
             assert_int_equal(isnan(a.layer[l].lu.mean), n == 1);
         }
@@ -366,22 +367,43 @@ static void fewer_images_than_asked_for(void **state)
     config_free(cfg);
 }
 
-/* All images the same: every similarity is 1 up to rounding, nothing can be told apart. */
+/* Q where every similarity is 1: ties go to the lower index, so each row keeps the first others. */
+static double lu_of_ties(const int32_t *label, int n, int k)
+{
+    neighbour *kept = malloc((size_t)(n * k) * sizeof *kept);
+    for (int i = 0; i < n; i++) {
+        for (int p = 0, j = 0; p < k; j++) {
+            if (j != i) kept[i * k + p++] = (neighbour){ j, 1 };
+        }
+    }
+    double Q = lu_modularity(&(neighbour_list){ k, kept }, n, label, 4);
+    free(kept);
+    return Q;
+}
+
+/* All images the same, of more than two tiles: every similarity is 1 up to rounding, and the rounding is the same
+ * wherever a pair lies in the matrix, so that ties are ties. */
 static void identical_images(void **state)
 {
     (void)state;
-    const char *settings[] = { "analysis.samples=60", "analysis.edges=100", "analysis.lu_batch=30" };
+    enum { IMAGES = 1100, EDGES = 2000 };
+    const char *settings[] = { "analysis.samples=1100", "analysis.edges=2000", "analysis.lu_batch=550" };
     config *cfg = configure(settings, 3);
-    dataset test = invent_images(60);
-    for (int i = 1; i < 60; i++) memcpy(test.image + (size_t)i * IMAGE_VALUES, test.image, IMAGE_VALUES);
+    dataset test = invent_images(IMAGES);
+    for (int i = 1; i < IMAGES; i++) memcpy(test.image + (size_t)i * IMAGE_VALUES, test.image, IMAGE_VALUES);
     analysis a = analyse(cfg, &test);
     for (int l = 0; l < LAYERS; l++) {
-        assert_int_equal(a.layer[l].histogram[9], 60 * 59 / 2);
-        for (int k = 0; k < 100; k++) assert_float_equal(a.layer[l].edges.edge[k].sim, 1, 1e-5);
-        /* Ties: the first pairs in order. */
-        assert_int_equal(a.layer[l].edges.edge[0].i, 0);
-        assert_int_equal(a.layer[l].edges.edge[99].i, 1);
-        assert_int_equal(a.layer[l].edges.edge[99].j, 42);
+        const layer_analysis *y = &a.layer[l];
+        assert_int_equal(y->histogram[9], IMAGES * (IMAGES - 1) / 2);
+        for (int k = 0; k < EDGES; k++) { /* the first pairs in order: (0, 1) .. (0, 1099), (1, 2) .. */
+            edge e = y->edges.edge[k];
+            assert_float_equal(e.sim, 1, 1e-5);
+            assert_int_equal(e.i, k < IMAGES - 1 ? 0 : 1);
+            assert_int_equal(e.j, k < IMAGES - 1 ? k + 1 : k - IMAGES + 3);
+        }
+        assert_int_equal(y->lu.n, 2);
+        for (int q = 0; q < 2; q++)
+            assert_float_equal(y->lu.Q[q], lu_of_ties(test.label + 550 * q, 550, 3), 1e-6);
     }
     analysis_free(&a);
     dataset_free(&test);
