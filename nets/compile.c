@@ -159,6 +159,16 @@ static int64_t padded(int64_t count)
     return (count + line - 1) / line * line;
 }
 
+/* Does any case change the parameters? Without one there are no gradients and no velocities. */
+static bool learns(const net *n)
+{
+    for (int c = 0; c < n->n_cases; c++)
+        if (n->compiled[c].which.training && !n->compiled[c].which.frozen) return true;
+    return false;
+}
+
+static size_t param_bytes(const net *n) { return (learns(n) ? 3 : 1) * (size_t)n->trainable * sizeof(float); }
+
 /* PARAM: all values, all gradients, all velocities, at equal offsets: one loop for the optimiser, one block for an
  * all-reduce. Running statistics apart: the optimiser must not see them. */
 static status allocate_params(net *n)
@@ -167,15 +177,15 @@ static status allocate_params(net *n)
     int64_t at = 0, at_buffer = 0;
     for (int i = 0; i < n->n_params; i++)
         *(n->param[i].spec.trainable ? &n->trainable : &n->buffers) += padded(n->param[i].count);
-    n->used.param = (size_t)(3 * n->trainable + n->buffers) * sizeof(float);
-    TRY(n->device->alloc(n->device, 3 * (size_t)n->trainable * sizeof(float), &n->arena_param));
+    n->used.param = param_bytes(n) + (size_t)n->buffers * sizeof(float);
+    TRY(n->device->alloc(n->device, param_bytes(n), &n->arena_param));
     TRY(n->device->alloc(n->device, (size_t)n->buffers * sizeof(float), &n->arena_buffer));
     for (int i = 0; i < n->n_params; i++) {
         net_param *p = &n->param[i];
         if (p->spec.trainable) {
             p->value = (float *)n->arena_param + at;
-            p->grad = p->value + n->trainable;
-            p->velocity = p->grad + n->trainable;
+            p->grad = learns(n) ? p->value + n->trainable : NULL;
+            p->velocity = learns(n) ? p->grad + n->trainable : NULL;
             at += padded(p->count);
         } else {
             p->value = (float *)n->arena_buffer + at_buffer;
@@ -257,8 +267,8 @@ void net_release(net *n)
         batch = larger(batch, (size_t)n->compiled[i].which.batch);
         release_case(n, &n->compiled[i]);
     }
+    release_memory(n, n->arena_param, param_bytes(n));
     free(n->compiled);
-    release_memory(n, n->arena_param, 3 * (size_t)n->trainable * sizeof(float));
     release_memory(n, n->arena_buffer, (size_t)n->buffers * sizeof(float));
     release_memory(n, n->act, n->used.act);
     release_memory(n, n->saved, n->used.saved);

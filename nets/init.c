@@ -57,10 +57,12 @@ status net_param_write(net *n, const net_param *p, const float *host)
 
 status net_velocity_read(const net *n, const net_param *p, float *host)
 {
+    if (!p->velocity) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
     return n->device->download(n->device, host, p->velocity, bytes_of(p));
 }
 
 status net_velocity_write(net *n, const net_param *p, const float *host)
 {
+    if (!p->velocity) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
     return n->device->upload(n->device, p->velocity, host, bytes_of(p));
 }

@@ -57,8 +57,9 @@ typedef struct net_param {
     char name[80];
     param_spec spec;
     int64_t count;
-    float *value, *grad; /* backend memory, after net_compile; grad NULL for buffers */
-    float *velocity;     /* momentum of SGD; NULL for buffers */
+    float *value, *grad; /* backend memory, after net_compile; grad NULL for buffers, and in a net that no case
+                            trains */
+    float *velocity;     /* momentum of SGD; NULL where grad is */
 } net_param;
 const net_param *net_params(const net *, int *count);
 
