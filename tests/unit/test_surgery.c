@@ -182,13 +182,18 @@ typedef struct trained {
     net *n;
 } trained;
 
-static trained compiled(const char *arch, const char *remove, uint64_t seed)
+static trained compiled_on(const char *device, const char *arch, const char *remove, uint64_t seed)
 {
     trained t = { .n = create(arch, remove) };
-    assert_int_equal(ref_open(1, &t.b), OK);
+    assert_int_equal(backend_open(device, 1, &t.b, NULL, 0), OK);
     assert_int_equal(net_compile(t.n, t.b, F32, &one_image, 1), OK);
     assert_int_equal(net_init(t.n, seed), OK);
     return t;
+}
+
+static trained compiled(const char *arch, const char *remove, uint64_t seed)
+{
+    return compiled_on("ref", arch, remove, seed);
 }
 
 static void close_trained(trained t)
@@ -240,17 +245,15 @@ static void save(net *n, st_file *f)
     assert_int_equal(st_open(parent_path, f), OK);
 }
 
-/* A block whose last BN has gamma = beta = 0 adds nothing to its shortcut, which is >= 0 already: without
- * it every bit of the logits is the same. */
-static void cut_of_a_block_that_does_nothing(void **state)
+/* A block whose last BN has gamma = beta = 0 adds nothing to its shortcut, which is >= 0 already or followed
+ * by no ReLU: without it every bit of the logits is the same. */
+static void cut_without_effect(const char *device, const char *arch, const char *units,
+                               const char *const silent[4], const char *statistics[2])
 {
-    (void)state;
-    trained full = compiled("resnet20", "", 1), cut = compiled("resnet20", "layer1.1 layer3.2", 2);
-    const char *silent[] = { "layer1.1.bn2.weight", "layer1.1.bn2.bias", "layer3.2.bn2.weight",
-                             "layer3.2.bn2.bias" };
-    for (size_t i = 0; i < COUNT(silent); i++) fill(full.n, silent[i], 0);
-    fill(full.n, "bn1.running_mean", 0.25f); /* statistics are inherited, too */
-    fill(full.n, "layer2.1.bn1.running_var", 1.5f);
+    trained full = compiled_on(device, arch, "", 1), cut = compiled_on(device, arch, units, 2);
+    for (size_t i = 0; i < 4; i++) fill(full.n, silent[i], 0);
+    fill(full.n, statistics[0], 0.25f); /* a running mean, a running variance: inherited, too */
+    fill(full.n, statistics[1], 1.5f);
     float want[10], got[10];
     st_file f;
     save(full.n, &f);
@@ -263,6 +266,37 @@ static void cut_of_a_block_that_does_nothing(void **state)
     st_close(&f);
     close_trained(cut);
     close_trained(full);
+}
+
+static void cut_of_a_block_that_does_nothing(void **state)
+{
+    (void)state;
+    cut_without_effect("ref", "resnet20", "layer1.1 layer3.2",
+                       (const char *[]){ "layer1.1.bn2.weight", "layer1.1.bn2.bias", "layer3.2.bn2.weight",
+                                         "layer3.2.bn2.bias" },
+                       (const char *[]){ "bn1.running_mean", "layer2.1.bn1.running_var" });
+}
+
+static void cut_of_a_bottleneck_that_does_nothing(void **state)
+{
+    (void)state;
+    cut_without_effect("cpu", "resnet50", "layer1.1 layer3.5",
+                       (const char *[]){ "layer1.1.bn3.weight", "layer1.1.bn3.bias", "layer3.5.bn3.weight",
+                                         "layer3.5.bn3.bias" },
+                       (const char *[]){ "bn1.running_mean", "layer2.1.bn2.running_var" });
+}
+
+static void cut_of_an_inverted_residual_that_does_nothing(void **state)
+{
+    (void)state;
+    cut_without_effect("ref", "mobilenetv2", "layers.2 layers.15",
+                       (const char *[]){ "layers.2.bn3.weight", "layers.2.bn3.bias", "layers.15.bn3.weight",
+                                         "layers.15.bn3.bias" },
+                       (const char *[]){ "bn1.running_mean", "layers.14.bn2.running_var" });
+    cut_without_effect("ref", "mobilenetv2_tv", "features.3 features.16",
+                       (const char *[]){ "features.3.conv.3.weight", "features.3.conv.3.bias",
+                                         "features.16.conv.3.weight", "features.16.conv.3.bias" },
+                       (const char *[]){ "features.0.1.running_mean", "features.15.conv.1.1.running_var" });
 }
 
 /* The same for a convolution of VGG made the identity: w = 1 in the middle of its own channel. */
@@ -348,6 +382,8 @@ int main(void)
         cmocka_unit_test(units_that_cannot_go),
         cmocka_unit_test(names_union),
         cmocka_unit_test(cut_of_a_block_that_does_nothing),
+        cmocka_unit_test(cut_of_a_bottleneck_that_does_nothing),
+        cmocka_unit_test(cut_of_an_inverted_residual_that_does_nothing),
         cmocka_unit_test(cut_of_an_identity_convolution),
         cmocka_unit_test(every_kept_tensor_is_copied),
         cmocka_unit_test(inheriting_fails),
