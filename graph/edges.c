@@ -109,6 +109,16 @@ static void find_columns(const edge_top *t, const gram_tile *tile, tile_columns 
     }
 }
 
+enum { STRIDE = 32 };
+
+static bool any_not_below(const float *sim, int n, float least)
+{
+    int found = 0;
+#pragma omp simd reduction(| : found)
+    for (int c = 0; c < n; c++) found |= sim[c] >= least;
+    return found;
+}
+
 /* Counts the pairs of row r that are still in the running and, if `out` is given, writes them there. */
 static int scan_row(const edge_top *t, const gram_tile *tile, const tile_columns *columns, int r, edge *out)
 {
@@ -116,12 +126,18 @@ static int scan_row(const edge_top *t, const gram_tile *tile, const tile_columns
     if (i < 0) return 0;
     const float *sim = tile->sim + r * GRAM_TILE;
     int n = 0, from = gram_tile_from(tile, r);
-    for (int c = 0; c < columns->n; c++) {
-        if (columns->column[c] < from) continue;
-        edge e = { i, columns->vertex[c], sim[columns->column[c]] };
-        if (t->raised && (e.sim < t->last.sim || !edge_before(&e, &t->last))) continue;
-        if (out) out[n] = e;
-        n++;
+    for (int c0 = 0; c0 < columns->n; c0 += STRIDE) {
+        const int c1 = c0 + STRIDE < columns->n ? c0 + STRIDE : columns->n, first = columns->column[c0];
+        /* Most are far below what is in the running: passed over, a vector at a time. */
+        if (t->raised && !any_not_below(sim + first, columns->column[c1 - 1] - first + 1, t->last.sim))
+            continue;
+        for (int c = c0; c < c1; c++) {
+            if (columns->column[c] < from) continue;
+            edge e = { i, columns->vertex[c], sim[columns->column[c]] };
+            if (t->raised && (e.sim < t->last.sim || !edge_before(&e, &t->last))) continue;
+            if (out) out[n] = e;
+            n++;
+        }
     }
     return n;
 }

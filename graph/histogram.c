@@ -3,11 +3,25 @@
 
 #include <math.h>
 
-/* In double: 10 * sim would round up to the next bin in float for similarities just below its border. */
-static int bin_of(float sim)
+/* begins[b] is the least float that falls in bin b or above, floor(10 s) >= b: 10 s is exact in double, so
+ * counting the floats that are not below it is the same, and a vector of them is compared at once. begins[0]
+ * is 0: below it lie the negative ones. */
+static void find_begins(float *begins)
 {
-    int b = (int)floor(10.0 * sim);
-    return b < 0 ? 0 : b >= HISTOGRAM_BINS ? HISTOGRAM_BINS - 1 : b;
+    for (int b = 0; b < HISTOGRAM_BINS; b++) {
+        float f = (float)b / HISTOGRAM_BINS;
+        while (10.0 * f >= b && b > 0) f = nextafterf(f, -1);
+        while (10.0 * f < b) f = nextafterf(f, 2);
+        begins[b] = f;
+    }
+}
+
+static int not_below(const float *sim, int n, float begin)
+{
+    int count = 0;
+#pragma omp simd reduction(+ : count)
+    for (int i = 0; i < n; i++) count += sim[i] >= begin;
+    return count;
 }
 
 status histogram_take(void *ctx, const gram_tile *t)
@@ -15,16 +29,20 @@ status histogram_take(void *ctx, const gram_tile *t)
     histogram *h = ctx;
     int rows = h->limit - t->row0 < t->rows ? h->limit - t->row0 : t->rows;
     int cols = h->limit - t->col0 < t->cols ? h->limit - t->col0 : t->cols;
-    int64_t *bin = h->bin, negative = 0;
+    int64_t above[HISTOGRAM_BINS + 1] = { 0 }, all = 0;
+    float begins[HISTOGRAM_BINS];
+    find_begins(begins);
     /* Integer sums: the same for every number of threads. */
-#pragma omp parallel for reduction(+ : bin[:HISTOGRAM_BINS], negative) schedule(dynamic, 16)
+#pragma omp parallel for reduction(+ : above[:HISTOGRAM_BINS + 1], all) schedule(dynamic, 16)
     for (int r = 0; r < rows; r++) {
-        for (int c = gram_tile_from(t, r); c < cols; c++) {
-            float sim = t->sim[r * GRAM_TILE + c];
-            bin[bin_of(sim)]++;
-            negative += sim < 0;
-        }
+        const int from = gram_tile_from(t, r);
+        if (from >= cols) continue;
+        const float *sim = t->sim + r * GRAM_TILE + from;
+        for (int b = 0; b < HISTOGRAM_BINS; b++) above[b] += not_below(sim, cols - from, begins[b]);
+        all += cols - from;
     }
-    h->negative += negative;
+    h->negative += all - above[0];
+    h->bin[0] += all - above[1];
+    for (int b = 1; b < HISTOGRAM_BINS; b++) h->bin[b] += above[b] - above[b + 1];
     return OK;
 }

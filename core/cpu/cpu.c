@@ -181,6 +181,7 @@ static void cpu_close(backend *b)
 {
     cpu *c = (cpu *)b;
     choices_close(c->choices);
+    products_close(c->products);
     if (c->attr) dnnl_primitive_attr_destroy(c->attr);
     if (c->stream) dnnl_stream_destroy(c->stream);
     if (c->engine) dnnl_engine_destroy(c->engine);
@@ -256,6 +257,7 @@ status cpu_open(int threads, backend **out)
     snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d threads", v->major,
              v->minor, v->patch, isa_name(), c->base.threads);
     TRY(choices_open(c, &c->choices));
+    TRY(products_open(&c->products));
     *out = &c->base;
     c = NULL;
 out:

@@ -10,11 +10,13 @@
 #include "onednn.h"
 #include "vec.h"
 
-typedef struct choices choices; /* choose.c */
+typedef struct choices choices;   /* choose.c */
+typedef struct products products; /* gemm.c */
 
 typedef struct cpu {
     backend base;
     choices *choices; /* of convolution algorithms */
+    products *products;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* scratchpads are the caller's */
@@ -67,6 +69,8 @@ status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
 void cpu_ceiling_close(ceiling *);
 
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
+status products_open(products **out);
+void products_close(products *); /* NULL is harmless */
 status cpu_gemm_nt(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b_rows,
                    int64_t ldb, float *c, int64_t ldc);
 

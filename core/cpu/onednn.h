@@ -28,6 +28,12 @@ static inline dnnl_status_t onednn_md_create(onednn_md *md, int n_dims, const dn
     return dnnl_memory_desc_create_with_tag(md, n_dims, dims, type, tag);
 }
 
+static inline dnnl_status_t onednn_md_strides(onednn_md *md, int n_dims, const dnnl_dims_t dims,
+                                              dnnl_data_type_t type, const dnnl_dims_t strides)
+{
+    return dnnl_memory_desc_create_with_strides(md, n_dims, dims, type, strides);
+}
+
 static inline void onednn_md_destroy(onednn_md md)
 {
     if (md) dnnl_memory_desc_destroy(md);
@@ -82,6 +88,13 @@ static inline dnnl_status_t onednn_md_create(onednn_md *md, int n_dims, const dn
 {
     *md = calloc(1, sizeof **md);
     return *md ? dnnl_memory_desc_init_by_tag(*md, n_dims, dims, type, tag) : dnnl_out_of_memory;
+}
+
+static inline dnnl_status_t onednn_md_strides(onednn_md *md, int n_dims, const dnnl_dims_t dims,
+                                              dnnl_data_type_t type, const dnnl_dims_t strides)
+{
+    *md = calloc(1, sizeof **md);
+    return *md ? dnnl_memory_desc_init_by_strides(*md, n_dims, dims, type, strides) : dnnl_out_of_memory;
 }
 
 static inline void onednn_md_destroy(onednn_md md)
