@@ -22,13 +22,13 @@ BIN       ?= bin
 Q         := $(if $(V),,@)
 
 # Expanded when used, so that packages installed by `deps` in the same run are found.
-PKGS       = libcyaml yaml-0.1 libcjson cairo libprotobuf-c
+PKGS       = libcyaml yaml-0.1 libcjson cairo zlib libprotobuf-c
 CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
 # The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
-MODULES   := tools/sweep check prune graph nets data layers core/cpu core/ref core
+MODULES   := tools/sweep report check prune graph nets data layers core/cpu core/ref core
 PROTO     := $(wildcard proto/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES) proto,$(B)/lib$(subst /,-,$(m)).a)
@@ -139,5 +139,25 @@ $(B)/commit: FORCE
 	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@
 $(B)/core/rundir.o: $(B)/commit
 $(B)/core/rundir.o: CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
+
+# The report's page: bundled by esbuild from report/page/ with the npm packages of its lock file. Without Node or the
+# packages it is an empty file, `report` writes still pictures, and the next make tries again.
+PAGE       = $(if $(filter build/%,$(B)),build,$(B))/page
+PAGE_PARTS = $(wildcard report/page/*.* report/page/src/*)
+
+$(PAGE)/npm.done: report/page/package.json report/page/package-lock.json
+	@mkdir -p $(@D); cp $^ $(@D)/; echo "  NPM  report/page"
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	    echo "report: still pictures only, for want of Node.js and npm" >&2; \
+	elif ! npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --fetch-retries=1 >$(@D)/npm.log 2>&1; then \
+	    tail -n 3 $(@D)/npm.log >&2; echo "report: still pictures only, for want of its npm packages" >&2; \
+	else touch $@; fi
+
+$(PAGE)/page.html: $(PAGE)/npm.done $(PAGE_PARTS)
+	@echo "  PAGE $@"
+	@if [ -e $< ]; then NODE_PATH=$(@D)/node_modules node report/page/build.mjs $@; else : >$@; fi
+
+$(B)/report/page.o: $(PAGE)/page.html
+$(B)/report/page.o: CFLAGS += -DCLEAVE_REPORT_PAGE='"$(PAGE)/page.html"'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

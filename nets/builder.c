@@ -199,7 +199,7 @@ bool unit_begin(net_builder *b, const char *unit_name, int stage, const char *fi
     u->stage = stage;
     u->removable = !fixed;
     u->reason = fixed;
-    b->unit_first_node = n->n_nodes;
+    u->layer = n->n_nodes;
     return true;
 out:
     b->st = st;
@@ -211,7 +211,8 @@ void unit_end(net_builder *b)
     net *n = b->net;
     if (b->st != OK || b->unit == NONE) return;
     net_unit *u = &n->unit[b->unit];
-    for (int i = b->unit_first_node; i < n->n_nodes; i++) {
+    u->n_layers = n->n_nodes - u->layer;
+    for (int i = u->layer; i < n->n_nodes; i++) {
         const net_node *node = &n->node[i];
         u->macs += layer_of(node->op.kind)->macs(&node->op);
         for (int p = node->param; p < node->param + node->n_params; p++)

@@ -14,7 +14,6 @@ typedef struct net_builder {
     bool zero_conv_bias, zero_linear_bias;
     int n_dropouts;
     int unit; /* being described; NONE between units */
-    int unit_first_node;
     char *const *remove;
     unsigned n_remove;
     bool *remove_seen;

@@ -37,6 +37,21 @@ const net_unit *net_units(const net *n, int *count)
     return n->unit;
 }
 
+int net_layer_count(const net *n)
+{
+    return n->n_nodes - 1; /* the loss is the last node */
+}
+
+net_layer net_layer_at(const net *n, int i)
+{
+    const net_node *d = &n->node[i];
+    net_layer l = { .name = d->name, .kind = layer_of(d->op.kind)->name, .op = &d->op, .x = d->x, .z = d->z, .y = d->y };
+    l.macs = layer_of(d->op.kind)->macs(&d->op);
+    for (int p = d->param; p < d->param + d->n_params; p++)
+        if (n->param[p].spec.trainable) l.params += n->param[p].count;
+    return l;
+}
+
 const net_hook *net_hooks(const net *n, int *count)
 {
     *count = n->n_hooks;

@@ -37,6 +37,7 @@ typedef struct net_unit {
     int stage;          /* stage of the architecture, from 0 (the stem) */
     int64_t params;     /* trainable parameters that go with it */
     int64_t macs;
+    int layer, n_layers; /* its layers: net_layer_at(layer .. layer + n_layers - 1) */
 } net_unit;
 const net_unit *net_units(const net *, int *count); /* of the units that are there */
 /* Names of the units that were left out, as given. */
@@ -65,6 +66,17 @@ const net_param *net_params(const net *, int *count);
 
 int64_t net_param_count(const net *); /* trainable values */
 int64_t net_macs(const net *);        /* multiply-accumulates per image, forward */
+
+/* What the net computes, in this order; without the loss. Values are numbered, 0 is the image. */
+typedef struct net_layer {
+    const char *name; /* PyTorch's module; "" where it has none */
+    const char *kind; /* "conv", "bnact", ...: layers/layer.h */
+    const op *op;     /* what it computes, for one image */
+    int x, z, y;      /* values it reads, adds (-1: none) and makes */
+    int64_t params, macs;
+} net_layer;
+int net_layer_count(const net *);
+net_layer net_layer_at(const net *, int i); /* points into the net */
 
 /* ---- taps ---- */
 
@@ -118,6 +130,8 @@ status net_input(net *, int net_case, const float *nchw, const int32_t *labels, 
 status net_forward(net *, int net_case);  /* adds to the statistics; calls the taps in evaluation cases */
 /* net_forward as far as this hook: all that lies before it, and taps, but nothing behind. Evaluation cases. */
 status net_forward_until(net *, int net_case, const char *hook_name);
+/* The same without taps, waiting for the device after each layer: seconds[net_layer_count] of each. */
+status net_forward_timed(net *, int net_case, double *seconds);
 status net_backward(net *, int net_case); /* after net_forward of the same training case */
 /* After net_backward of a frozen case: d loss / d image, [rows, 3, 32, 32] of the images as they were put in
  * (normalised), where loss is the mean over the rows that count. */

@@ -1,4 +1,5 @@
 /* nets/run.c -- a compiled net at work: input, forward, backward, step. Nothing here allocates. */
+#include "../core/progress.h"
 #include "graph.h"
 
 #include <string.h>
@@ -59,13 +60,18 @@ out:
     return st;
 }
 
+static status forward_node(net *n, const net_compiled_case *c, int i)
+{
+    op_args a = arguments(n, c, i);
+    return n->device->forward(c->node[i].plan, &a);
+}
+
 static status run_nodes(net *n, int net_case_index, int end)
 {
     status st = OK;
     const net_compiled_case *c = &n->compiled[net_case_index];
     for (int i = 0; i < end; i++) {
-        op_args a = arguments(n, c, i);
-        TRY(n->device->forward(c->node[i].plan, &a));
+        TRY(forward_node(n, c, i));
         if (!c->which.training && n->n_taps && n->node[i].y != NONE) TRY(call_taps(n, c, n->node[i].y));
     }
 out:
@@ -91,6 +97,22 @@ status net_forward_until(net *n, int net_case_index, const char *hook_name)
     while (h < n->n_hooks && strcmp(n->hook[h].name, hook_name)) h++;
     if (h == n->n_hooks) FAIL(ERR_USAGE, "%s has no hook \"%s\"", n->arch, hook_name);
     TRY(run_nodes(n, net_case_index, n->value[n->hook_value[h]].producer + 1));
+out:
+    return st;
+}
+
+status net_forward_timed(net *n, int net_case_index, double *seconds)
+{
+    status st = OK;
+    loss_stats waited_for;
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    TRY(net_stats(n, &waited_for));
+    for (int i = 0; i < n->n_nodes; i++) {
+        double start = time_now();
+        TRY(forward_node(n, c, i));
+        TRY(net_stats(n, &waited_for));
+        if (i < net_layer_count(n)) seconds[i] = time_now() - start;
+    }
 out:
     return st;
 }

@@ -72,11 +72,12 @@ static status parse_positional(const cli_tool *tool, char *arg, cli *out)
         out->overrides[out->n_overrides++] = arg;
     else if (!tool->needs_subject)
         FAIL(ERR_USAGE, "unexpected argument %s; usage: %s %s", arg, tool->name, tool->synopsis);
-    else if (out->subject)
+    else if (out->subject && !tool->many_subjects)
         FAIL(ERR_USAGE, "unexpected argument %s after %s; settings are key=value, --help lists the keys", arg,
              out->subject);
     else
-        out->subject = arg;
+        out->subjects[out->n_subjects++] = arg;
+    if (out->n_subjects) out->subject = out->subjects[0];
 out:
     return st;
 }
@@ -96,6 +97,7 @@ status cli_parse(const cli_tool *tool, int argc, char **argv, cli *out, bool *do
     *done = false;
     *out = (cli){ .argc = argc, .argv = argv };
     TRY_ALLOC(out->overrides, calloc((size_t)argc + 1, sizeof *out->overrides));
+    TRY_ALLOC(out->subjects, calloc((size_t)argc + 1, sizeof *out->subjects));
     for (int i = 1; i < argc; i++) {
         if (parse_common(argv[i], out, &own)) continue;
         if (argv[i][0] == '-')
@@ -119,6 +121,7 @@ out:
 void cli_free(cli *c)
 {
     free(c->overrides);
+    free(c->subjects);
     *c = (cli){ 0 };
 }
 

@@ -21,10 +21,13 @@ typedef struct cli_tool {
     const cli_option *options;
     int n_options;
     bool needs_subject; /* a first argument that is not key=value */
+    bool many_subjects; /* and any number more of them */
 } cli_tool;
 
 typedef struct cli {
-    const char *subject; /* CONFIG, RUN or CKPT; NULL if none was given */
+    const char *subject;   /* CONFIG, RUN or CKPT; NULL if none was given */
+    const char **subjects; /* all of them, in order; array owned by cli */
+    int n_subjects;
     char **overrides;
     int n_overrides; /* point into argv; array owned by cli */
     bool json, quiet;

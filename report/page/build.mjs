@@ -1,0 +1,34 @@
+// build.mjs OUT.html -- bundles src/ and style.css into one HTML file that needs nothing else.
+//
+// The policy in the file lets run only this script (by its hash) and load only what the file itself holds, so that
+// nothing in a run's files can become code, and nothing is asked of a network.
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// The packages are in the build directory: require() looks where NODE_PATH says, import does not.
+const { build } = createRequire(import.meta.url)('esbuild');
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = process.argv[2];
+if (!out) throw new Error('usage: node build.mjs OUT.html');
+
+const bundle = (entry, options) =>
+    build({ entryPoints: [join(here, entry)], bundle: true, minify: true, write: false, legalComments: 'inline',
+            logLevel: 'warning', ...options })
+        .then((result) => result.outputFiles[0].text);
+
+const script = await bundle('src/main.js', { format: 'iife', target: 'es2021', charset: 'utf8' });
+const style = await bundle('style.css', {});
+const code = '\n' + script.replaceAll('</script', '<\\/script');
+const hash = createHash('sha256').update(code).digest('base64');
+const policy = `default-src 'none'; script-src 'sha256-${hash}'; style-src 'unsafe-inline'; img-src data: blob:`;
+
+// Functions, since "$" in a replacement string has a meaning.
+const page = readFileSync(join(here, 'page.html'), 'utf8')
+    .replace('{{policy}}', () => policy)
+    .replace('{{style}}', () => style)
+    .replace('{{script}}', () => code);
+writeFileSync(out, page);

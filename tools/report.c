@@ -1,0 +1,131 @@
+/* tools/report.c -- report RUN...: runs as one HTML file to look at. */
+#include "../report/report.h"
+#include "../core/file.h"
+#include "../core/log.h"
+#include "cli.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *out_path, *picks_text;
+static const cli_option options[] = {
+    { "--out", "FILE.html", "where to write; default RUN/report.html of the first run", NULL, &out_path },
+    { "--images", "N", "test images to look at in every layer, 1 to 200; default 20", NULL, &picks_text },
+};
+static const cli_tool tool = {
+    .name = "report",
+    .synopsis = "RUN... [key=value ...] [--out FILE.html] [--images N]",
+    .about = "Writes one HTML file that opens from disk without a network: the net layer by layer with its "
+             "costs and\n"
+             "measured times, learning curves, M and Q with the criterion's decisions, similarity "
+             "histograms, the\n"
+             "ring graph of every layer, first-layer filters, activations of test images, and what pruning "
+             "changed.\n"
+             "Give a run and its pruned runs together to see them side by side.",
+    .examples = "  report runs/demo-1a2b3c4d-s0\n"
+                "  report runs/demo-1a2b3c4d-s0 runs/demo-pruned-5e6f7a8b-s0 --out demo.html\n"
+                "  report runs/demo-1a2b3c4d-s0 data.path=/elsewhere/cifar10 device=cpu\n",
+    .options = options,
+    .n_options = 2,
+    .needs_subject = true,
+    .many_subjects = true,
+};
+
+typedef struct session {
+    const cli *args;
+    report report;
+    cli_subject *subject; /* [report.n_runs] */
+    config **cfg;         /* [report.n_runs] */
+    char path[4096];
+} session;
+
+static void close_session(session *s)
+{
+    report_close(&s->report);
+    for (int i = 0; s->cfg && i < s->report.n_runs; i++) config_free(s->cfg[i]);
+    free(s->report.run);
+    free(s->subject);
+    free(s->cfg);
+}
+
+static status read_options(session *s)
+{
+    status st = OK;
+    char *end = NULL;
+    s->report.picks = 20;
+    if (picks_text) {
+        long n = strtol(picks_text, &end, 10);
+        if (end == picks_text || *end || n < 1 || n > 200)
+            FAIL(ERR_USAGE, "--images %s: a number from 1 to 200", picks_text);
+        s->report.picks = (int)n;
+    }
+out:
+    return st;
+}
+
+static status find_runs(session *s)
+{
+    status st = OK;
+    const cli *args = s->args;
+    TRY_ALLOC(s->subject, calloc((size_t)args->n_subjects, sizeof *s->subject));
+    TRY_ALLOC(s->cfg, calloc((size_t)args->n_subjects, sizeof(config *)));
+    TRY_ALLOC(s->report.run, calloc((size_t)args->n_subjects, sizeof *s->report.run));
+    s->report.n_runs = args->n_subjects;
+    for (int i = 0; i < args->n_subjects; i++) {
+        TRY(cli_subject_find(args->subjects[i], &s->subject[i]));
+        if (!*s->subject[i].run) FAIL(ERR_DATA, "%s: not a run directory", args->subjects[i]);
+        TRY(cli_subject_config(args, &s->subject[i], &s->cfg[i]));
+        s->report.run[i] = (report_run){ .path = s->subject[i].run,
+                                         .checkpoint = s->subject[i].checkpoint,
+                                         .cfg = s->cfg[i] };
+    }
+    TRY(path_format(s->path, sizeof s->path, "%s%s", out_path ? out_path : s->subject[0].run,
+                    out_path ? "" : "/report.html"));
+out:
+    return st;
+}
+
+static status publish(const session *s)
+{
+    status st = OK;
+    cJSON *j = NULL;
+    if (!page_is_interactive())
+        log_warn("still pictures only: Node.js and npm were missing when this was built");
+    log_info("written to %s", s->path);
+    TRY_ALLOC(j, cJSON_CreateObject());
+    if (!cJSON_AddStringToObject(j, "report", s->path) ||
+        !cJSON_AddBoolToObject(j, "interactive", page_is_interactive()) ||
+        !cJSON_AddNumberToObject(j, "runs", s->report.n_runs) ||
+        !cJSON_AddItemToObject(j, "notes", cJSON_Duplicate(s->report.notes, true)))
+        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(cli_print_json(s->args, j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status run(session *s)
+{
+    status st = OK;
+    cJSON *collected = NULL;
+    TRY(read_options(s));
+    TRY(find_runs(s));
+    TRY(report_collect(&s->report, &collected));
+    TRY(page_write(s->path, &s->report, collected));
+    TRY(publish(s));
+out:
+    cJSON_Delete(collected);
+    return st;
+}
+
+static status work(const cli *args)
+{
+    session s = { .args = args };
+    status st = run(&s);
+    close_session(&s);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, work);
+}
