@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 // The packages are in the build directory: require() looks where NODE_PATH says, import does not.
@@ -17,7 +17,8 @@ if (!out) throw new Error('usage: node build.mjs OUT.html');
 
 const bundle = (entry, options) =>
     build({ entryPoints: [join(here, entry)], bundle: true, minify: true, write: false, legalComments: 'inline',
-            logLevel: 'warning', ...options })
+            logLevel: 'warning',
+            nodePaths: [resolve(process.env.NODE_PATH ?? 'node_modules')], ...options })
         .then((result) => result.outputFiles[0].text);
 
 const script = await bundle('src/main.js', { format: 'iife', target: 'es2021', charset: 'utf8' });

@@ -1,0 +1,32 @@
+// atlas.js -- the test images, all in one JPEG, cut out as they are needed.
+import { data, unpack } from './data.js';
+import { el } from './dom.js';
+
+const opened = new Map();
+
+async function open(index) {
+    const images = data.images[index];
+    if (!images?.jpeg) return null;
+    const picture = new Image();
+    picture.src = images.jpeg;
+    const [positions] = await Promise.all([unpack(images.position), picture.decode()]);
+    return { picture, images, place: new Map(Array.from(positions, (position, place) => [position, place])) };
+}
+
+function atlas(index) {
+    if (!opened.has(index)) opened.set(index, open(index));
+    return opened.get(index);
+}
+
+/** A canvas with test image `position` of a run's images; stays empty if the page does not have it. */
+export function imageCanvas(run, position, label) {
+    const canvas = el('canvas', { width: 32, height: 32, class: 'image', role: 'img', 'aria-label': label });
+    atlas(run.images).then((a) => {
+        const place = a?.place.get(position);
+        if (place === undefined) return;
+        const { side, columns } = a.images;
+        canvas.getContext('2d').drawImage(a.picture, place % columns * side, Math.floor(place / columns) * side, side, side, 0, 0, 32, 32);
+        canvas.dataset.drawn = '';
+    });
+    return canvas;
+}

@@ -1,0 +1,44 @@
+// dom.js -- elements by function call. Text is always a text node: nothing in a run's files can become markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+function fill(node, attributes, children) {
+    for (const [name, value] of Object.entries(attributes)) {
+        if (value === undefined || value === null || value === false) continue;
+        if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+        else if (name === 'style') for (const [key, v] of Object.entries(value)) node.style.setProperty(key, v);
+        else node.setAttribute(name, value === true ? '' : value);
+    }
+    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+    return node;
+}
+
+export const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+/** Calls draw(width) now and whenever the element's width changes. */
+export function onWidth(element, draw) {
+    let last = 0;
+    const measure = () => {
+        const width = Math.floor(element.clientWidth);
+        if (width === last || !width) return;
+        last = width;
+        draw(width);
+    };
+    new ResizeObserver(measure).observe(element);
+    measure();
+}
+
+/** At most one call a frame, with the last arguments. */
+export function perFrame(call) {
+    let waiting = null;
+    return (...args) => {
+        if (!waiting) requestAnimationFrame(() => { const now = waiting; waiting = null; call(...now); });
+        waiting = args;
+    };
+}
+
+export const reducedMotion = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
+let ids = 0;
+export const uniqueId = (name) => `${name}-${++ids}`;

@@ -1,0 +1,33 @@
+// filters.js -- what the first convolution looks for: its weights as small colour pictures, grey is 0.
+import { unpack } from './data.js';
+import { el } from './dom.js';
+import { columns, section } from './section.js';
+import { explain } from './tooltip.js';
+
+/** One filter [3, R, R], scaled so that its largest weight is full colour. */
+function picture(weights, side, number) {
+    const canvas = el('canvas', { width: side, height: side, class: 'filter', role: 'img', 'aria-label': `filter ${number}` });
+    const context = canvas.getContext('2d'), image = context.createImageData(side, side);
+    const most = Math.max(1e-12, ...weights.map(Math.abs));
+    for (let p = 0; p < side * side; p++) {
+        for (let c = 0; c < 3; c++) image.data[4 * p + c] = 127.5 + 127.5 * weights[c * side * side + p] / most;
+        image.data[4 * p + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+    explain(canvas, () => [`filter ${number}`, `largest weight ${most.toFixed(3)}`]);
+    return canvas;
+}
+
+function column(run) {
+    const { name, weight } = run.network.filters, [k, , side] = weight.shape, size = 3 * side * side;
+    const grid = el('div', { class: 'filters' });
+    unpack(weight).then((values) => {
+        for (let i = 0; i < k; i++) grid.append(picture(values.slice(i * size, (i + 1) * size), side, i));
+    });
+    return { node: el('div', {}, grid, el('p', { class: 'note' }, `${name}: ${k} filters of ${side} × ${side} pixels in three colours.`)) };
+}
+
+export function filters() {
+    return section('filters', 'First-layer filters', 'Edges, spots and colour opponents appear when a net has learnt; a filter that is noise or flat has learnt little.',
+        columns((run) => run.network.filters?.weight.shape[1] === 3, column, 'None of the runs shown begins with a convolution of three colours.'));
+}

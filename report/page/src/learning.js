@@ -1,0 +1,27 @@
+// learning.js -- accuracy and loss against epochs, all runs in one picture.
+import { lineChart } from './chart.js';
+import { runColour } from './colours.js';
+import { data } from './data.js';
+import { el } from './dom.js';
+import { fixed, percent } from './format.js';
+import { section } from './section.js';
+
+const kinds = [['test', null, false], ['train', '3 3', true]];
+
+/** Epochs count from 1 for people, from 0 in the files. */
+function series(what) {
+    const trained = data.runs.filter((run) => run.history.metrics.length);
+    return trained.flatMap((run) => kinds.map(([kind, dash, thin]) => ({
+        name: trained.length > 1 ? `${run.name}, ${kind}` : kind,
+        colour: runColour(run), dash, thin,
+        points: run.history.metrics.map((m) => [m.epoch + 1, m[`${kind}_${what}`]]),
+    })));
+}
+
+export function learning() {
+    if (!data.runs.some((run) => run.history.metrics.length)) return null;
+    return section('learning', 'Learning curves', 'Solid: test images. Dashed: training images, augmented as the net saw them.',
+        el('div', { class: 'pair' },
+            lineChart({ title: 'Accuracy', series: series('accuracy'), xTitle: 'epoch', yFormat: (v) => percent(v, 0) === '–' ? '' : percent(v, v === Math.round(v * 100) / 100 ? 0 : 2) }),
+            lineChart({ title: 'Loss', series: series('loss'), xTitle: 'epoch', yFormat: (v) => fixed(v, v < 10 ? 2 : 0) })));
+}

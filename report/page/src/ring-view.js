@@ -1,0 +1,152 @@
+// ring-view.js -- one ring: the curves in pixels, the rim, the names and the edge under the pointer as SVG above them.
+import { classColour, correct, rgb, wrong } from './colours.js';
+import { el, perFrame, svg } from './dom.js';
+import { percent } from './format.js';
+import { nearest, path } from './ring-geometry.js';
+import { openDrawing } from './ring-gl.js';
+import { state } from './state.js';
+
+const REACH = 7; // pixels within which an edge is pointed at
+
+const isCorrect = (labels, edges, e) => labels[edges.i[e]] === labels[edges.j[e]];
+const wanted = (labels, edges, e) => !state.classes || state.classes.has(labels[edges.i[e]]) || state.classes.has(labels[edges.j[e]]);
+
+/** The deeper edges lie upon each other, the fainter is each: as faintness() in graph/ring.c. */
+function faintness(count, width, radius, share) {
+    const depth = 0.44 * count * width / (radius * share);
+    return Math.min(0.55, Math.max(0.02, 0.9 / depth));
+}
+
+export class RingView {
+    /** kinds: {correct, wrong}, which edges it shows; onEdge(e) is told what is pointed at. */
+    constructor(title, kinds, onEdge, onLayer) {
+        this.kinds = kinds;
+        this.onEdge = onEdge;
+        this.canvas = el('canvas', { class: 'edges' });
+        this.over = svg('svg', { class: 'over' });
+        this.node = el('div', { class: 'ring', tabindex: 0, role: 'group',
+                                'aria-label': `${title}. Left and right arrow: edge by edge; up and down: layer by layer` }, this.canvas, this.over);
+        this.drawing = openDrawing(this.canvas);
+        this.shown = new Uint32Array(0);
+        const point = perFrame((x, y) => this.point(x, y));
+        const at = (event) => { const r = this.node.getBoundingClientRect(); point(event.clientX - r.left, event.clientY - r.top); };
+        this.node.addEventListener('pointermove', at);
+        this.node.addEventListener('pointerdown', at);
+        this.node.addEventListener('keydown', (event) => {
+            const walk = { ArrowRight: 1, ArrowLeft: -1 }[event.key], climb = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+            if (!walk && !climb) return;
+            event.preventDefault();
+            if (climb) onLayer(climb);
+            else this.walk(walk);
+        });
+    }
+
+    /** scene: {edges, labels, place, shares, classNames}; size in CSS pixels. */
+    set(scene, size) {
+        this.scene = scene;
+        this.size = size;
+        this.radius = size / 2 - (size < 420 ? 52 : 66);
+        const ratio = Math.min(2, devicePixelRatio || 1);
+        this.canvas.width = this.canvas.height = Math.round(size * ratio);
+        this.node.style.width = this.node.style.height = `${size}px`;
+        this.fill(ratio);
+        this.drawing.draw({ ends: this.ends, colours: this.colours, count: this.shown.length, radius: this.radius * ratio });
+        this.decorate();
+    }
+
+    /** Which edges, where and how: the most similar ones uppermost, so that colours mix as the edges do. */
+    fill(ratio) {
+        const { edges, labels, place } = this.scene;
+        const right = [], bad = [], chosen = [];
+        for (let e = edges.n - 1; e >= 0; e--) {
+            const same = isCorrect(labels, edges, e);
+            if (!wanted(labels, edges, e) || !(same ? this.kinds.correct : this.kinds.wrong)) continue;
+            (same ? right : bad).push(e);
+            chosen.push(e);
+        }
+        const all = thin(chosen, this.drawing.limit);
+        this.shown = Uint32Array.from(all);
+        this.ends = new Float32Array(4 * all.length);
+        this.colours = new Uint8Array(4 * all.length);
+        const ink = this.inks(right, bad, ratio);
+        all.forEach((e, k) => {
+            const i = edges.i[e], j = edges.j[e];
+            this.ends.set([place.x[i], place.y[i], place.x[j], place.y[j]], 4 * k);
+            this.colours.set(ink(labels[i], labels[j]), 4 * k);
+        });
+    }
+
+    /** Colour and opacity of an edge between two classes. */
+    inks(right, bad, ratio) {
+        const { edges, labels, place } = this.scene, radius = this.radius * ratio;
+        const perClass = new Array(place.from.length).fill(0);
+        for (const e of right) perClass[labels[edges.i[e]]]++;
+        const byte = (hex, alpha) => [...rgb(hex), alpha].map((v) => Math.round(255 * v));
+        const own = perClass.map((count, c) => byte(state.byClass ? classColour(c) : correct(),
+            faintness(count, 1, radius, Math.max(1e-3, (place.to[c] - place.from[c]) / (2 * Math.PI)))));
+        const other = byte(wrong(), faintness(bad.length, 1, radius, 1));
+        return (a, b) => (a === b ? own[a] : other);
+    }
+
+    decorate() {
+        const { place, shares, classNames } = this.scene, c = this.size / 2, r = this.radius;
+        this.marker = svg('g', { class: 'marker', visibility: 'hidden' });
+        const small = place.from.length > 24, width = Math.max(4, r / 36);
+        this.over.setAttribute('viewBox', `0 0 ${this.size} ${this.size}`);
+        this.over.replaceChildren(...classNames.flatMap((name, k) => (place.count[k] ? [
+            svg('path', { class: 'rim', d: arc(c, r + width / 2 + 1, place.from[k], place.to[k]), stroke: classColour(k), 'stroke-width': width,
+                          opacity: !state.classes || state.classes.has(k) ? 1 : 0.25 }),
+            label(name, shares[k], (place.from[k] + place.to[k]) / 2, c, r + width + 6, small)] : [])), this.marker);
+    }
+
+    point(x, y) {
+        if (!this.scene) return;
+        const c = this.size / 2, { edges, place } = this.scene;
+        const e = nearest(edges, place, this.shown, (x - c) / this.radius, (y - c) / this.radius, REACH / this.radius);
+        if (e >= 0) this.select(e);
+    }
+
+    /** Along the edges shown, from the most similar on. */
+    walk(by) {
+        if (!this.shown.length) return;
+        const order = Uint32Array.from(this.shown).sort();
+        const at = this.selected === undefined ? -1 : order.indexOf(this.selected);
+        this.select(order[(at + by + order.length) % order.length]);
+    }
+
+    select(e) {
+        const { edges, place } = this.scene, c = this.size / 2, i = edges.i[e], j = edges.j[e];
+        this.selected = e;
+        const ends = [i, j].map((v) => svg('circle', { cx: c + this.radius * place.x[v], cy: c + this.radius * place.y[v], r: 5 }));
+        const d = path(place, i, j, c, this.radius);
+        this.marker.replaceChildren(svg('path', { class: 'halo', d }), svg('path', { d }), ...ends);
+        this.marker.setAttribute('visibility', 'visible');
+        this.onEdge(e);
+    }
+
+    close() {
+        this.drawing.close();
+    }
+}
+
+/** Evenly spaced, at most `limit`. */
+function thin(list, limit) {
+    if (list.length <= limit) return list;
+    return Array.from({ length: limit }, (_, k) => list[Math.floor(k * list.length / limit)]);
+}
+
+function arc(c, r, from, to) {
+    const p = (a) => `${(c + r * Math.cos(a)).toFixed(2)},${(c + r * Math.sin(a)).toFixed(2)}`;
+    return `M${p(from)}A${r},${r} 0 ${to - from > Math.PI ? 1 : 0} 1 ${p(to)}`;
+}
+
+function label(name, share, angle, c, r, small) {
+    const x = c + r * Math.cos(angle), y = c + r * Math.sin(angle), left = Math.cos(angle) < 0;
+    if (small)
+        return svg('text', { class: 'class-name tiny', transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
+                             'text-anchor': left ? 'end' : 'start', dy: 3 }, name);
+    const anchor = Math.cos(angle) > 0.3 ? 'start' : Math.cos(angle) < -0.3 ? 'end' : 'middle';
+    const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -12 : 0;
+    return svg('text', { class: 'class-name', x, y: y + shift, 'text-anchor': anchor }, svg('tspan', {}, name),
+               svg('tspan', { class: 'share', x, dy: '1.1em' }, percent(share, 0)));
+}

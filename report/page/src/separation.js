@@ -1,0 +1,130 @@
+// separation.js -- M and Q against depth, and what the criterion made of them.
+import { axisLeft } from 'd3-axis';
+import { scaleLinear, scalePoint } from 'd3-scale';
+import { select } from 'd3-selection';
+import { area, line, symbol, symbolCircle, symbolSquare, symbolTimes } from 'd3-shape';
+import { decisionsOf, graphAt } from './data.js';
+import { el, onWidth, svg } from './dom.js';
+import { fixed, signed } from './format.js';
+import { columns, section } from './section.js';
+import { goToName, layerIndex, state, watch } from './state.js';
+import { explain } from './tooltip.js';
+
+const M = { top: 16, right: 16, bottom: 64, left: 46 };
+const HEIGHT = 320;
+
+const baseName = (name) => name.replace(/\.raw$/, '');
+const kindOf = (unit) => (!unit ? 'none' : unit.cut ? 'cut' : unit.removable ? 'stays' : 'fixed');
+const mark = { cut: symbol(symbolTimes, 110), stays: symbol(symbolCircle, 64), fixed: symbol(symbolSquare, 60), none: symbol(symbolCircle, 64) };
+const words = { cut: 'cut', stays: 'stays', fixed: 'cannot go', none: '' };
+
+const finite = (values) => values.filter((v) => v !== null && Number.isFinite(v));
+
+/* ---- the curves ---- */
+
+function scales(run, width) {
+    const all = run.graphs.flatMap((graph) => graph.layers);
+    const values = finite(all.flatMap((layer) => [layer.yang.M, layer.lu.mean]));
+    const names = graphAt(run, null).layers.map((layer) => layer.name);
+    return { x: scalePoint(names, [M.left, width - M.right]).padding(0.4),
+             y: scaleLinear([Math.min(0, ...values), Math.max(0.01, ...values)], [HEIGHT - M.bottom, M.top]).nice(5) };
+}
+
+const curve = (scale, value) => line().defined((l) => value(l) !== null && scale.x(l.name) !== undefined)
+    .x((l) => scale.x(l.name)).y((l) => scale.y(value(l)));
+
+function axes(scale, width) {
+    const left = svg('g', { class: 'axis grid', transform: `translate(${M.left},0)` });
+    select(left).call(axisLeft(scale.y).ticks(6).tickSize(-(width - M.left - M.right)));
+    const names = scale.x.domain(), every = Math.ceil(names.length * 15 / (width - M.left - M.right));
+    return [left, names.map((name, i) => (i % every ? null
+        : svg('text', { class: 'tick', transform: `translate(${scale.x(name) + 4},${HEIGHT - M.bottom + 14}) rotate(-40)`, 'text-anchor': 'end' }, name)))];
+}
+
+/** Below floor * maximum the curve has not begun to rise: prune.floor. */
+function floorLine(scale, decisions, layers, width) {
+    if (decisions?.metric !== 'yang' || !decisions.floor) return null;
+    const level = decisions.floor * Math.max(...finite(layers.map((l) => l.yang.M)));
+    return [svg('line', { class: 'floor', x1: M.left, x2: width - M.right, y1: scale.y(level), y2: scale.y(level) }),
+            svg('text', { class: 'floor-name', x: M.left + 6, y: scale.y(level) - 5 }, `floor ${fixed(level, 3)}`)];
+}
+
+function point(scale, layer, unit) {
+    const kind = kindOf(unit);
+    const m = layer.yang.M;
+    const node = svg('g', { class: `point ${kind}`, transform: `translate(${scale.x(layer.name)},${scale.y(m ?? 0)})`,
+                            onclick: () => goToName(layer.name) },
+        svg('rect', { class: 'catch', x: -12, y: -scale.y(m ?? 0), width: 24, height: HEIGHT }),
+        m !== null && svg('path', { d: mark[kind]() }));
+    explain(node, () => [layer.name, `M ${fixed(m)}  (share of correct edges ${fixed(layer.yang.r, 3)})`,
+        layer.lu.mean !== null && `Q ${fixed(layer.lu.mean)} ± ${fixed(layer.lu.sd)}`,
+        `${layer.yang.isolated} images without an edge`,
+        unit && el('b', {}, `${words[kind]}: `), unit?.reason].filter(Boolean));
+    return node;
+}
+
+function picture(run, width) {
+    const graph = graphAt(run, state.epoch), scale = scales(run, width), decisions = decisionsOf(run);
+    const units = new Map((decisions?.units ?? []).map((unit) => [unit.name, unit]));
+    const m = (l) => l.yang.M, q = (l) => l.lu.mean;
+    const band = area().defined((l) => q(l) !== null).x((l) => scale.x(l.name))
+        .y0((l) => scale.y(q(l) - l.lu.sd)).y1((l) => scale.y(q(l) + l.lu.sd));
+    const now = graph.layers[layerIndex(graph.layers.map((l) => l.name))];
+    return svg('svg', { width, height: HEIGHT, role: 'img', 'aria-label': 'M and Q against depth; the numbers are in the table below' },
+        axes(scale, width),
+        svg('line', { class: 'now', x1: scale.x(now.name), x2: scale.x(now.name), y1: M.top, y2: HEIGHT - M.bottom }),
+        floorLine(scale, decisions, graph.layers, width),
+        run.graphs.filter((g) => g !== graph).map((g) => svg('path', { class: 'm other', d: curve(scale, m)(g.layers) })),
+        svg('path', { class: 'q-band', d: band(graph.layers) }),
+        svg('path', { class: 'q', d: curve(scale, q)(graph.layers) }),
+        svg('path', { class: 'm', d: curve(scale, m)(graph.layers) }),
+        graph.layers.map((layer) => point(scale, layer, graph === run.best ? units.get(baseName(layer.name)) : null)));
+}
+
+function legend(run) {
+    const key = (kind, text) => el('span', {}, svg('svg', { class: 'key-mark', width: 14, height: 14, viewBox: '-7 -7 14 14' },
+        svg('g', { class: `point ${kind}` }, svg('path', { d: mark[kind]() }))), text);
+    const sample = (cls, text) => el('span', {}, svg('svg', { class: 'key-line', width: 24, height: 10 }, svg('path', { class: cls, d: 'M0,5H24' })), text);
+    return el('p', { class: 'legend' }, sample('m', 'M [Yang 2023]'), sample('q', 'Q [Lu 2022], ± sd'), key('stays', 'stays'),
+              key('cut', 'cut'), key('fixed', 'cannot go'), run.epochs.length > 0 && sample('m other', 'M at other epochs'));
+}
+
+/* ---- the decisions in words ---- */
+
+/** What a unit adds to the last one before it that stays. */
+function overKept(units, i) {
+    const kept = units.slice(0, i).filter((unit) => !unit.cut && unit.value !== null).at(-1);
+    return kept && units[i].value !== null ? units[i].value - kept.value : null;
+}
+
+function decisionTable(run) {
+    const decisions = decisionsOf(run);
+    if (!decisions) return el('p', { class: 'note' }, 'No decisions: prune has nothing to go by here.');
+    const gain = (unit, i) => unit.gain ?? overKept(decisions.units, i);
+    const cut = decisions.units.filter((unit) => unit.cut).length;
+    const line = (unit, i) => el('tr', { class: unit.cut ? 'cut' : null },
+        el('th', { scope: 'row' }, el('button', { type: 'button', class: 'link', onclick: () => goToName(unit.name) }, unit.name)),
+        el('td', { class: 'n' }, fixed(unit.value)), el('td', { class: 'n' }, signed(gain(unit, i))),
+        el('td', { class: 'decision' }, `${unit.cut ? '✕ ' : ''}${words[kindOf(unit)]}`), el('td', { class: 'why' }, unit.reason));
+    const head = ['unit', decisions.metric === 'lu' ? 'Q' : 'M', 'gain', 'decision', 'why'];
+    return el('details', { open: decisions.units.length <= 24 },
+        el('summary', {}, `The criterion’s decisions: ${cut} of ${decisions.units.length} units cut, ${decisions.source}`),
+        el('div', { class: 'scroll' }, el('table', { class: 'small decisions' },
+            el('thead', {}, el('tr', {}, head.map((text, i) => el('th', { scope: 'col', class: i === 1 || i === 2 ? 'n' : null }, text)))),
+            el('tbody', {}, decisions.units.map(line)))));
+}
+
+function column(run) {
+    const holder = el('div', { class: 'plot' });
+    let width = 0;
+    const draw = () => { if (width) holder.replaceChildren(picture(run, width)); };
+    const close = watch(['depth', 'epoch'], draw);
+    onWidth(holder, (w) => { width = w; draw(); });
+    return { node: el('div', {}, holder, legend(run), decisionTable(run)), close };
+}
+
+export function separation() {
+    return section('separation', 'How far the classes have come apart',
+        'The test images that are most alike after a layer are joined by an edge. M and Q say how well that graph splits into the classes: 0 as by chance, towards 1 the better. Where the curve stops to rise, a layer no longer helps.',
+        columns((run) => run.graphs.length > 0, column, 'None of the runs shown has been analyzed.'));
+}

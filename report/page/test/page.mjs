@@ -1,0 +1,243 @@
+// page.mjs REPORT.html CASES -- opens a report in a real browser and tries what a reader does. Prints "ok NAME" or
+// "not ok NAME: why" a line, as tests/e2e/report.bats wants it; CHROMIUM names the browser, NODE_PATH playwright-core.
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import assert from 'node:assert/strict';
+
+const { chromium } = createRequire(import.meta.url)('playwright-core');
+const file = resolve(process.argv[2]);
+const shots = process.env.SHOTS; // a folder for pictures to look at
+
+const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
+});
+
+/** A fresh page with the report; whatever it complains about or asks of the network is in page.said. */
+async function open({ width = 1280, scheme = 'light', gl = true } = {}) {
+    const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, offline: true, reducedMotion: 'reduce' });
+    const page = await context.newPage();
+    page.said = [];
+    page.on('console', (message) => { if (/error|warning/.test(message.type())) page.said.push(`${message.type()}: ${message.text()}`); });
+    page.on('pageerror', (error) => page.said.push(`exception: ${error.message}`));
+    page.on('request', (request) => { if (!/^(file|data|blob):/.test(request.url())) page.said.push(`network: ${request.url()}`); });
+    if (!gl) await page.addInitScript(() => {
+        const get = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind === 'webgl2' ? null : get.call(this, kind, ...rest); };
+    });
+    await page.goto(`file://${file}`);
+    await page.waitForSelector('html[data-ready]');
+    await page.waitForSelector('.ring-panel[data-layer]');
+    return page;
+}
+
+const layerSlider = (page) => page.getByRole('slider', { name: 'Layer' });
+const ringLayer = (page) => page.locator('.ring-panel').first().getAttribute('data-layer');
+const untilRing = (page, name) => page.waitForSelector(`.ring-panel[data-layer="${name}"]`);
+const layerNames = (page) => page.locator('#histograms .column').first().locator('.small-multiple').allInnerTexts();
+
+/** Lit pixels of the first ring, and how blue and how orange they are. */
+const pixels = (page) => page.evaluate(() => {
+    const ring = document.querySelector('.ring canvas'), copy = document.createElement('canvas');
+    copy.width = ring.width;
+    copy.height = ring.height;
+    const context = copy.getContext('2d');
+    context.drawImage(ring, 0, 0);
+    const { data } = context.getImageData(0, 0, copy.width, copy.height);
+    let lit = 0, blue = 0, orange = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] < 8) continue;
+        lit++;
+        if (data[i + 2] > data[i] + 30) blue++;
+        if (data[i] > data[i + 2] + 30) orange++;
+    }
+    return { lit, blue, orange };
+});
+
+async function hoverRing(page) {
+    const ring = page.locator('.ring').first();
+    await ring.scrollIntoViewIfNeeded();
+    const box = await ring.boundingBox();
+    for (let k = 0; k < 60; k++) { // outwards on a spiral until an edge is under the pointer
+        const a = k * 0.9, r = box.width * (0.05 + 0.004 * k);
+        await page.mouse.move(box.x + box.width / 2 + r * Math.cos(a), box.y + box.height / 2 + r * Math.sin(a));
+        await page.waitForTimeout(30);
+        if (await page.locator('.pair-box .sim').count()) return;
+    }
+    throw new Error('no edge under 60 places of the ring');
+}
+
+async function noOverflow(page) {
+    const [width, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(width <= room, `the page is ${width} pixels wide in a window of ${room}`);
+}
+
+const cases = {
+    'opens from disk, offline, without a complaint': async () => {
+        const page = await open();
+        for (const id of ['overview', 'net', 'learning', 'separation', 'histograms', 'rings', 'filters', 'activations', 'pruning', 'provenance'])
+            assert.equal(await page.locator(`section#${id}`).count(), 1, `section ${id}`);
+        assert.deepEqual(page.said, []);
+    },
+    'the layer slider moves ring, histogram, curve and net': async () => {
+        const page = await open(), names = await layerNames(page), last = names.at(-1);
+        const bars = () => page.locator('#histograms rect.bar').evaluateAll((all) => all.slice(0, 10).map((bar) => bar.getAttribute('height')).join());
+        const before = { bars: await bars(), ring: await pixels(page), lineAt: await page.locator('#separation line.now').first().getAttribute('x1') };
+        assert.equal(await ringLayer(page), names[0]);
+        await layerSlider(page).fill(String(names.length - 1));
+        await untilRing(page, last);
+        assert.notEqual(await bars(), before.bars);
+        assert.notDeepEqual(await pixels(page), before.ring);
+        assert.notEqual(await page.locator('#separation line.now').first().getAttribute('x1'), before.lineAt);
+        assert.equal(await page.locator('.unit.now').first().getAttribute('data-unit'), last);
+        assert.deepEqual(page.said, []);
+    },
+    'the epoch slider shows other graphs': async () => {
+        const page = await open();
+        const slider = page.getByRole('slider', { name: 'Epoch' }), before = await page.locator('.ring-panel .note').first().innerText();
+        await slider.fill('0');
+        await page.waitForFunction((text) => document.querySelector('.ring-panel .note').innerText !== text, before);
+        assert.match(await page.locator('.ring-panel .note').first().innerText(), /epoch 1/);
+    },
+    'pointing at an edge shows its two images and their similarity': async () => {
+        const page = await open();
+        await hoverRing(page);
+        assert.match(await page.locator('.pair-box .sim').first().innerText(), /^-?[01]\.\d{4}$/);
+        await page.waitForFunction(() => document.querySelectorAll('.pair-box canvas[data-drawn]').length === 2);
+        const bright = await page.locator('.pair-box canvas').first().evaluate((c) => c.getContext('2d').getImageData(0, 0, 32, 32).data.some((v, i) => i % 4 < 3 && v > 20));
+        assert.ok(bright, 'the image is black');
+        const names = await page.locator('.pair-box figcaption b').allInnerTexts(), verdict = await page.locator('.verdict b').first().innerText();
+        assert.match(verdict, names[0] === names[1] ? /correct/ : /wrong/);
+    },
+    'the first edge of the keyboard is the most similar pair': async () => {
+        const page = await open();
+        await page.locator('.ring').first().focus();
+        await page.keyboard.press('ArrowRight');
+        assert.match(await page.locator('.verdict').innerText(), /\n1\. most similar/);
+        const first = +await page.locator('.pair-box .sim').innerText();
+        await page.keyboard.press('ArrowRight');
+        assert.ok(+await page.locator('.pair-box .sim').innerText() <= first);
+        await page.keyboard.press('ArrowDown');
+        await untilRing(page, (await layerNames(page))[1]);
+    },
+    'keyboard alone: slider, j and k, image, choices': async () => {
+        const page = await open(), names = await layerNames(page);
+        await layerSlider(page).focus();
+        await page.keyboard.press('ArrowRight');
+        await untilRing(page, names[1]);
+        await page.locator('body').press('j');
+        await layerSlider(page).evaluate((input) => input.blur());
+        await page.keyboard.press('j');
+        await untilRing(page, names[2]);
+        await page.keyboard.press('k');
+        await untilRing(page, names[1]);
+        await page.locator('.pick').first().focus();
+        await page.keyboard.press('ArrowRight');
+        assert.equal(await page.locator('.pick').nth(1).getAttribute('aria-checked'), 'true');
+        await page.locator('.choice').first().focus();
+        await page.keyboard.press('ArrowRight');
+        assert.equal(await page.locator('.rings').first().locator('.ring').count(), 2);
+    },
+    'correct and wrong edges apart, filtered by class': async () => {
+        const page = await open(), all = await pixels(page);
+        await page.getByRole('radio', { name: 'wrong', exact: true }).click();
+        await page.waitForTimeout(150);
+        const wrong = await pixels(page);
+        await page.getByRole('radio', { name: 'correct', exact: true }).click();
+        await page.waitForTimeout(150);
+        const correct = await pixels(page);
+        assert.ok(wrong.orange > 100 && wrong.blue === 0, `wrong edges: ${JSON.stringify(wrong)}`);
+        assert.ok(correct.blue > 100 && correct.orange === 0, `correct edges: ${JSON.stringify(correct)}`);
+        assert.ok(correct.lit < all.lit && wrong.lit <= all.lit);
+        await page.locator('.ring-choices .chip').nth(1).click();
+        await page.waitForTimeout(150);
+        const one = await pixels(page);
+        assert.ok(one.lit > 0 && one.lit < correct.lit, `one class: ${one.lit} of ${correct.lit} pixels`);
+    },
+    'activations follow the picked image': async () => {
+        const page = await open();
+        await page.waitForFunction(() => document.querySelector('.layer-row canvas')?.width > 1);
+        await page.waitForTimeout(300);
+        const look = () => page.locator('.layer-row canvas').evaluateAll((all) => all.map((canvas) => canvas.toDataURL()).join());
+        const before = await look();
+        await page.locator('.pick').nth(3).click();
+        await page.waitForTimeout(300);
+        assert.notEqual(await look(), before);
+        assert.ok(await page.locator('.answer > div').count() >= 2);
+    },
+    'the criterion says why at every unit': async () => {
+        const page = await open();
+        const rows = await page.locator('.decisions').first().locator('tbody tr').evaluateAll((all) => all.map((row) => row.lastChild.textContent));
+        assert.ok(rows.length >= 2 && rows.every((why) => why.length > 5), rows.join(' | '));
+    },
+    'runs side by side, and one of them alone': async () => {
+        const page = await open();
+        assert.equal(await page.locator('#filters .column').count(), 2);
+        await page.locator('#controls .chip').nth(1).click();
+        assert.equal(await page.locator('#filters .column').count(), 1);
+        assert.deepEqual(page.said, []);
+    },
+    'dark: dark paper, light ink, and a switch': async () => {
+        const page = await open({ scheme: 'dark' });
+        const luminance = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((s, v) => s + +v, 0) / 765);
+        assert.ok(await luminance() < 0.2);
+        await page.getByRole('button', { name: 'Light colours' }).click();
+        assert.ok(await luminance() > 0.8);
+        assert.deepEqual(page.said, []);
+    },
+    '1280 and 400 pixels wide: nothing sticks out': async () => {
+        for (const width of [1280, 400]) {
+            const page = await open({ width });
+            await noOverflow(page);
+            await page.getByRole('radio', { name: 'correct | wrong' }).click();
+            await page.waitForTimeout(200);
+            await noOverflow(page);
+            assert.deepEqual(page.said, []);
+        }
+    },
+    'without WebGL a sample of the edges on a plain canvas': async () => {
+        const page = await open({ gl: false });
+        assert.ok((await pixels(page)).lit > 1000);
+        await hoverRing(page);
+        assert.deepEqual(page.said, []);
+    },
+    'a step through the layers redraws within 250 ms': async () => {
+        const page = await open(), names = await layerNames(page), times = [];
+        for (let round = 0; round < 2; round++) // the first round unpacks
+            for (let i = 0; i < names.length; i++) {
+                const start = performance.now();
+                await layerSlider(page).fill(String(i));
+                await untilRing(page, names[i]);
+                if (round) times.push(performance.now() - start);
+            }
+        times.sort((a, b) => a - b);
+        const median = times[times.length >> 1];
+        console.error(`median ${median.toFixed(0)} ms, slowest ${times.at(-1).toFixed(0)} ms`);
+        assert.ok(median < 250, `median ${median.toFixed(0)} ms`);
+    },
+};
+
+async function picture(width, scheme) {
+    const page = await open({ width, scheme });
+    await layerSlider(page).fill('1000');
+    await hoverRing(page).catch(() => {});
+    for (const part of await page.locator('main > section').all()) {
+        await page.evaluate(() => { document.getElementById('controls').style.position = 'static'; });
+        await part.screenshot({ path: `${shots}/${width}-${scheme}-${await part.getAttribute('id')}.png` });
+    }
+}
+
+if (shots) {
+    for (const width of [1280, 400]) for (const scheme of ['light', 'dark']) await picture(width, scheme);
+} else {
+    for (const [name, run] of Object.entries(cases)) {
+        try {
+            await run();
+            console.log(`ok ${name}`);
+        } catch (error) {
+            console.log(`not ok ${name}: ${String(error.message).split('\n').slice(0, 12).join(' / ')}`);
+        }
+        for (const context of browser.contexts()) await context.close();
+    }
+}
+await browser.close();
