@@ -39,13 +39,12 @@ out:
     return st;
 }
 
-status page_write(const char *path, const report *r, const cJSON *collected)
+status page_write(const char *path, const cJSON *collected)
 {
     status st = OK;
     file_writer w = { 0 };
     char *json = NULL;
     const char *end = report_page + report_page_bytes;
-    if (!page_is_interactive()) return still_write(path, r, collected);
     const char *mark = memmem(report_page, report_page_bytes, MARK, sizeof MARK - 1);
     if (!mark) FAIL(ERR_RUNTIME, "the bundled page has no place for data: build again");
     TRY_ALLOC(json, cJSON_PrintUnformatted(collected));

@@ -83,9 +83,9 @@ status report_note(report *, const char *format, ...) __attribute__((format(prin
 status report_collect(report *r, cJSON **out);
 void report_close(report *); /* frees what report_collect allocated, not r->run */
 
-/* Was the page bundled when this program was built? Without it, page_write makes a page of still pictures. */
+/* Was the page bundled when this program was built? */
 bool page_is_interactive(void);
-status page_write(const char *path, const report *, const cJSON *collected);
+status page_write(const char *path, const cJSON *collected); /* needs page_is_interactive() */
 /* The page of still pictures: the ones that analyze wrote, and tables. */
 status still_write(const char *path, const report *, const cJSON *collected);
 

@@ -1,27 +1,37 @@
 #!/bin/bash
-# tools/deps.sh build|test|peer|experiments ... -- installs the Debian packages that are missing, and says what it does.
+# tools/deps.sh build|test|page|peer|experiments ... -- installs the Debian packages that are missing, and says what it does.
 #   build  what the tools need        test  what `make test` needs besides
+#   page   Node.js to bundle the page of `report` (without: still pictures), Chromium to test it
 #   peer   PyTorch, networkx: the independent oracles (tests that want them are skipped without)
 #   experiments   scikit-learn for t-SNE (tools/tsne.py)
 set -euo pipefail
 
 declare -A packages=(
-    [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler libstb-dev libcairo2-dev gnuplot-nox fonts-dejavu-core"
+    [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler libstb-dev libcairo2-dev zlib1g-dev gnuplot-nox fonts-dejavu-core"
     [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler slurm-wlm munge"
+    [page]="nodejs npm chromium"
     [peer]="python3-torch python3-networkx python3-onnx"
     [experiments]="python3-numpy python3-sklearn gnuplot-nox"
 )
 
-[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|test|peer|experiments ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|test|page|peer|experiments ..." >&2; exit 2; }
 wanted=""
 for set_name in "$@"; do
     [ -n "${packages[$set_name]:-}" ] || { echo "deps: no package set \"$set_name\"; known: ${!packages[*]}" >&2; exit 2; }
     wanted+=" ${packages[$set_name]}"
 done
 
+# Node.js often comes from elsewhere, with npm in it: what counts is that the programs are there.
+have() {
+    case $1 in
+    nodejs) command -v node >/dev/null ;;
+    npm | chromium) command -v "$1" >/dev/null ;;
+    *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;
+    esac
+}
 missing=""
 for p in $wanted; do
-    dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=" $p"
+    have "$p" || missing+=" $p"
 done
 [ -n "$missing" ] || exit 0
 

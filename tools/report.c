@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 static const char *out_path, *picks_text;
+static bool still;
 static const cli_option options[] = {
     { "--out", "FILE.html", "where to write; default RUN/report.html of the first run", NULL, &out_path },
+    { "--still", NULL, "still pictures and tables instead of the interactive page", &still, NULL },
     { "--images", "N", "test images to look at in every layer, 1 to 200; default 20", NULL, &picks_text },
 };
 static const cli_tool tool = {
@@ -25,7 +27,7 @@ static const cli_tool tool = {
                 "  report runs/demo-1a2b3c4d-s0 runs/demo-pruned-5e6f7a8b-s0 --out demo.html\n"
                 "  report runs/demo-1a2b3c4d-s0 data.path=/elsewhere/cifar10 device=cpu\n",
     .options = options,
-    .n_options = 2,
+    .n_options = 3,
     .needs_subject = true,
     .many_subjects = true,
 };
@@ -88,12 +90,12 @@ static status publish(const session *s)
 {
     status st = OK;
     cJSON *j = NULL;
-    if (!page_is_interactive())
-        log_warn("still pictures only: Node.js and npm were missing when this was built");
+    const bool interactive = page_is_interactive() && !still;
+    if (!page_is_interactive()) log_warn("still pictures only: Node.js and npm were missing when this was built");
     log_info("written to %s", s->path);
     TRY_ALLOC(j, cJSON_CreateObject());
     if (!cJSON_AddStringToObject(j, "report", s->path) ||
-        !cJSON_AddBoolToObject(j, "interactive", page_is_interactive()) ||
+        !cJSON_AddBoolToObject(j, "interactive", interactive) ||
         !cJSON_AddNumberToObject(j, "runs", s->report.n_runs) ||
         !cJSON_AddItemToObject(j, "notes", cJSON_Duplicate(s->report.notes, true)))
         FAIL(ERR_RUNTIME, "out of memory");
@@ -110,7 +112,10 @@ static status run(session *s)
     TRY(read_options(s));
     TRY(find_runs(s));
     TRY(report_collect(&s->report, &collected));
-    TRY(page_write(s->path, &s->report, collected));
+    if (page_is_interactive() && !still)
+        TRY(page_write(s->path, collected));
+    else
+        TRY(still_write(s->path, &s->report, collected));
     TRY(publish(s));
 out:
     cJSON_Delete(collected);
