@@ -122,9 +122,11 @@ static const char head[] =
     "th,td{text-align:left;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #8886}</style>\n"
     "<h1>Cleave report</h1>\n"
     "<p><strong>Still pictures only.</strong> ";
-static const char not_built[] = "The interactive page needs Node.js and npm when Cleave is built; they were not there.\n"
-                                "Install them, run <code>make</code> again, then <code>report</code>.\n";
-static const char not_wanted[] = "The interactive page is what <code>report</code> writes without <code>--still</code>.\n";
+static const char not_built[] =
+    "The interactive page needs Node.js and npm when Cleave is built; they were not there.\n"
+    "Install them, run <code>make</code> again, then <code>report</code>.\n";
+static const char not_wanted[] =
+    "The interactive page is what <code>report</code> writes without <code>--still</code>.\n";
 
 static status put_all(text *t, const report *r, const cJSON *collected)
 {

@@ -91,7 +91,8 @@ static status publish(const session *s)
     status st = OK;
     cJSON *j = NULL;
     const bool interactive = page_is_interactive() && !still;
-    if (!page_is_interactive()) log_warn("still pictures only: Node.js and npm were missing when this was built");
+    if (!page_is_interactive())
+        log_warn("still pictures only: Node.js and npm were missing when this was built");
     log_info("written to %s", s->path);
     TRY_ALLOC(j, cJSON_CreateObject());
     if (!cJSON_AddStringToObject(j, "report", s->path) ||
