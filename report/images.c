@@ -24,8 +24,10 @@ static void take(void *ctx, void *data, int n)
     if (b->n + (size_t)n > b->room) {
         size_t room = 2 * (b->n + (size_t)n);
         uint8_t *more = realloc(b->data, room);
-        if (!more) b->failed = true;
-        if (b->failed) return;
+        if (!more) {
+            b->failed = true;
+            return;
+        }
         b->data = more;
         b->room = room;
     }

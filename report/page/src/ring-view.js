@@ -43,6 +43,7 @@ export class RingView {
 
     /** scene: {edges, labels, place, shares, classNames}; size in CSS pixels. */
     set(scene, size) {
+        if (this.scene?.edges !== scene.edges) this.selected = undefined;
         this.scene = scene;
         this.size = size;
         this.radius = size / 2 - (size < 420 ? 52 : 66);
@@ -52,6 +53,7 @@ export class RingView {
         this.fill(ratio);
         this.drawing.draw({ ends: this.ends, colours: this.colours, count: this.shown.length, radius: this.radius * ratio });
         this.decorate();
+        if (this.selected !== undefined) this.mark(this.selected);
     }
 
     /** Which edges, where and how: the most similar ones uppermost, so that colours mix as the edges do. */
@@ -115,13 +117,17 @@ export class RingView {
     }
 
     select(e) {
-        const { edges, place } = this.scene, c = this.size / 2, i = edges.i[e], j = edges.j[e];
         this.selected = e;
+        this.mark(e);
+        this.onEdge(e);
+    }
+
+    mark(e) {
+        const { edges, place } = this.scene, c = this.size / 2, i = edges.i[e], j = edges.j[e];
         const ends = [i, j].map((v) => svg('circle', { cx: c + this.radius * place.x[v], cy: c + this.radius * place.y[v], r: 5 }));
         const d = path(place, i, j, c, this.radius);
         this.marker.replaceChildren(svg('path', { class: 'halo', d }), svg('path', { d }), ...ends);
         this.marker.setAttribute('visibility', 'visible');
-        this.onEdge(e);
     }
 
     close() {

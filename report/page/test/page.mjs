@@ -19,6 +19,21 @@ function rewrite(change) {
     JSON.parse = (text, ...rest) => parse(text.includes?.('"runs"') ? change(text, parse) : text, ...rest);
 }
 
+/** One page for all cases that want nothing special, put back to where it began. */
+let shared = null;
+async function usual() {
+    shared ??= await open();
+    shared.said.length = 0;
+    for (const depth of ['1', '0']) await layerSlider(shared).fill(depth); // and back: nothing is pointed at
+    const epoch = shared.getByRole('slider', { name: 'Epoch' });
+    if (await epoch.count()) await epoch.fill(await epoch.getAttribute('max'));
+    await shared.getByRole('radio', { name: 'all edges' }).click();
+    await shared.getByRole('button', { name: 'all classes' }).click();
+    await shared.locator('.pick').first().click();
+    await untilRing(shared, (await layerNames(shared))[0]);
+    return shared;
+}
+
 /** A fresh page with the report; whatever it complains about or asks of the network is in page.said. */
 async function open({ width = 1280, scheme = 'light', gl = true, change } = {}) {
     const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, offline: true, reducedMotion: 'reduce' });
@@ -81,13 +96,13 @@ async function noOverflow(page) {
 
 const cases = {
     'opens from disk, offline, without a complaint': async () => {
-        const page = await open();
+        const page = shared = await open();
         for (const id of ['overview', 'net', 'learning', 'separation', 'histograms', 'rings', 'filters', 'activations', 'pruning', 'provenance'])
             assert.equal(await page.locator(`section#${id}`).count(), 1, `section ${id}`);
         assert.deepEqual(page.said, []);
     },
     'the layer slider moves ring, histogram, curve and net': async () => {
-        const page = await open(), names = await layerNames(page), last = names.at(-1);
+        const page = await usual(), names = await layerNames(page), last = names.at(-1);
         const bars = () => page.locator('#histograms rect.bar').evaluateAll((all) => all.slice(0, 10).map((bar) => bar.getAttribute('height')).join());
         const before = { bars: await bars(), ring: await pixels(page), lineAt: await page.locator('#separation line.now').first().getAttribute('x1') };
         assert.equal(await ringLayer(page), names[0]);
@@ -100,14 +115,14 @@ const cases = {
         assert.deepEqual(page.said, []);
     },
     'the epoch slider shows other graphs': async () => {
-        const page = await open();
+        const page = await usual();
         const slider = page.getByRole('slider', { name: 'Epoch' }), before = await page.locator('.ring-panel .note').first().innerText();
         await slider.fill('0');
         await page.waitForFunction((text) => document.querySelector('.ring-panel .note').innerText !== text, before);
         assert.match(await page.locator('.ring-panel .note').first().innerText(), /epoch \d/);
     },
     'pointing at an edge shows its two images and their similarity': async () => {
-        const page = await open();
+        const page = await usual();
         await hoverRing(page);
         assert.match(await page.locator('.pair-box .sim').first().innerText(), /^-?[01]\.\d{4}$/);
         await page.waitForFunction(() => document.querySelectorAll('.pair-box canvas[data-drawn]').length === 2);
@@ -117,7 +132,7 @@ const cases = {
         assert.match(verdict, names[0] === names[1] ? /correct/ : /wrong/);
     },
     'the first edge of the keyboard is the most similar pair': async () => {
-        const page = await open();
+        const page = await usual();
         await page.locator('.ring').first().focus();
         await page.keyboard.press('ArrowRight');
         assert.match(await page.locator('.verdict').innerText(), /\n1\. most similar/);
@@ -128,7 +143,7 @@ const cases = {
         await untilRing(page, (await layerNames(page))[1]);
     },
     'keyboard alone: slider, j and k, image, choices': async () => {
-        const page = await open(), names = await layerNames(page);
+        const page = await usual(), names = await layerNames(page);
         await layerSlider(page).focus();
         await page.keyboard.press('ArrowRight');
         await untilRing(page, names[1]);
@@ -146,7 +161,7 @@ const cases = {
         assert.equal(await page.locator('.rings').first().locator('.ring').count(), 2);
     },
     'correct and wrong edges apart, filtered by class': async () => {
-        const page = await open(), all = await pixels(page);
+        const page = await usual(), all = await pixels(page);
         await page.getByRole('radio', { name: 'wrong', exact: true }).click();
         await page.waitForTimeout(150);
         const wrong = await pixels(page);
@@ -162,7 +177,7 @@ const cases = {
         assert.ok(one.lit > 0 && one.lit < correct.lit, `one class: ${one.lit} of ${correct.lit} pixels`);
     },
     'activations follow the picked image': async () => {
-        const page = await open();
+        const page = await usual();
         await page.waitForFunction(() => document.querySelector('.layer-row canvas')?.width > 1);
         await page.waitForTimeout(300);
         const look = () => page.locator('.layer-row canvas').evaluateAll((all) => all.map((canvas) => canvas.toDataURL()).join());
@@ -173,15 +188,17 @@ const cases = {
         assert.ok(await page.locator('.answer > div').count() >= 2);
     },
     'the criterion says why at every unit': async () => {
-        const page = await open();
+        const page = await usual();
         const rows = await page.locator('.decisions').first().locator('tbody tr').evaluateAll((all) => all.map((row) => row.lastChild.textContent));
         assert.ok(rows.length >= 2 && rows.every((why) => why.length >= 5), rows.join(' | '));
     },
     'runs side by side, and one of them alone': async () => {
-        const page = await open();
+        const page = await usual();
         assert.equal(await page.locator('#filters .column').count(), 2);
         await page.locator('#controls .chip').nth(1).click();
         assert.equal(await page.locator('#filters .column').count(), 1);
+        await page.locator('#controls .chip').nth(1).click();
+        assert.equal(await page.locator('#filters .column').count(), 2);
         assert.deepEqual(page.said, []);
     },
     'dark: dark paper, light ink, and a switch': async () => {
@@ -228,7 +245,7 @@ const cases = {
         assert.deepEqual(page.said, []);
     },
     'a step through the layers redraws within 250 ms': async () => {
-        const page = await open(), names = await layerNames(page), times = [];
+        const page = await usual(), names = await layerNames(page), times = [];
         for (let round = 0; round < 2; round++) // the first round unpacks
             for (let i = 0; i < names.length; i++) {
                 const start = performance.now();
@@ -264,7 +281,7 @@ if (shots) {
         } catch (error) {
             console.log(`not ok ${name}: ${String(error.message).split('\n').slice(0, 12).join(' / ')}`);
         }
-        for (const context of browser.contexts()) await context.close();
+        for (const context of browser.contexts()) if (context !== shared?.context()) await context.close();
     }
 }
 await browser.close();
