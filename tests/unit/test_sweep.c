@@ -336,7 +336,7 @@ static void every_sweep_of_configs(void **state)
         unsigned cases;
         int trainings, analyses, prunings;
     } want[] = {
-        { "configs/sweeps/table1.yaml", 36, 18, 18, 36 },
+        { "configs/sweeps/table1.yaml", 48, 24, 24, 48 },
         { "configs/sweeps/ablation-k-n.yaml", 50, 2, 50, 0 },
         { "configs/sweeps/seeds.yaml", 3, 3, 3, 0 },
         { "configs/sweeps/prune-thresholds.yaml", 8, 1, 1, 8 },
