@@ -13,7 +13,37 @@ NVCCFLAGS ?= -O3
 CUDA_FLAGS = -std=c++17 -Werror all-warnings -Xcompiler -fPIC,-Wall,-Wextra,-fvisibility=hidden \
              -gencode 'arch=compute_80,code=[$(CUDA_CODE)]' $(NVCCFLAGS)
 
+# Without pkg-config: these are built on machines that have nothing but a GPU, too.
+PLAIN_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP
+
+.PHONY: test-cuda bench-cuda gpu
+test-cuda: gpu                         ## on a GPU: every layer and net against ref, repeatability, compute-sanitizer
+	@B=$(B) BIN=$(BIN) tools/cuda_run.sh test
+
+bench-cuda: gpu                        ## on a GPU: images/s, beside PyTorch if python3 has it
+	@B=$(B) BIN=$(BIN) tools/cuda_run.sh bench
+
+# The parts of Cleave that need no library.
+GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c check/opcheck*.c) \
+             check/problem.c tests/cuda/device_check.c \
+             $(shell grep -LE 'cJSON|proto/|safetensors|checkpoint\.h|loader\.h|rundir' nets/*.c)
+gpu:
+	@[ -n "$(NVCC)" ] || { tools/find_cuda.sh | sed -n 's/^CUDA_FOUND := /make: /p' >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(PLUGINS) $(B)/gpu/gpu
+
 # ---- rules ----
+
+# From an archive, the linker takes only what is asked for.
+$(B)/gpu/libparts.a: $(GPU_PARTS:%.c=$(B)/gpu/%.o)
+	@rm -f $@; ar rcs $@ $^
+
+$(B)/gpu/gpu: $(B)/gpu/tests/cuda/gpu.o $(B)/gpu/libparts.a
+	@echo "  LINK $@"
+	$(Q)$(CC) $(PLAIN_CFLAGS) $^ -o $@ -rdynamic -lpthread -ldl -lm
+
+$(B)/gpu/%.o: %.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(PLAIN_CFLAGS) -c $< -o $@
 
 build/cuda.mk: tools/find_cuda.sh
 	@mkdir -p $(@D); tools/find_cuda.sh >$@; sed -n 's/^CUDA_FOUND := //p' $@
@@ -24,11 +54,11 @@ $(B)/cuda/%.o: core/cuda/%.cu
 
 $(B)/cuda/%.o: core/cuda/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
-	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) -c $< -o $@
+	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) -c $< -o $@
 
 $(B)/cuda/file.o: core/file.c
 	@mkdir -p $(@D); echo "  CC   $< (for the plugin)"
-	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
 
 # What it takes from the program (status_set, status_message) is left open.
 $(BIN)/libcleave_cuda.so: $(CUDA_OBJS)

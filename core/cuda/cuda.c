@@ -1,5 +1,5 @@
 /* core/cuda/cuda.c -- the backend's table: opening, planning, memory. */
-#include "cuda.h"
+#include "engine.h"
 
 #include "../plugin.h"
 
@@ -188,6 +188,7 @@ static void cuda_close(backend *b)
         if (c->stage[i].copied) cudaEventDestroy(c->stage[i].copied);
         if (c->stage[i].host) cudaFreeHost(c->stage[i].host);
     }
+    engine_forget_choices(c);
     if (c->cublas) cublasDestroy(c->cublas);
     if (c->cudnn) cudnnDestroy(c->cudnn);
     if (c->convert) cudaFree(c->convert);

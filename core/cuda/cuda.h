@@ -18,6 +18,7 @@
 #include <cudnn.h>
 
 typedef struct cuda_recording cuda_recording;
+typedef struct engine_choice engine_choice;
 
 /* Pinned host memory from which uploads run while the caller goes on. */
 enum { STAGES = 4 };
@@ -40,6 +41,7 @@ typedef struct cuda {
     int next_stage;
     void *convert; /* one value in NCHW f32, on its way in or out */
     size_t convert_bytes;
+    engine_choice *choices;                /* engine.c */
     cuda_recording *recordings;            /* step.c */
     cuda_recording *current;               /* of the step that is being run; NULL outside */
     uint64_t changes;                      /* counts what may have changed parameter values */

@@ -13,11 +13,19 @@
 #include <string.h>
 
 /* Engines that are compiled when they are created cost about a second each to try. */
-enum { MAX_TRIED = 12, MAX_COMPILED = 3, WARM_UP = 1, TIMED = 3 };
+enum { MAX_TRIED = 8, MAX_COMPILED = 1, WARM_UP = 1, TIMED = 3 };
 static const size_t MAX_WORKSPACE = (size_t)1 << 30;
 
+/* A chosen plan; layers with the same problem share it. */
+struct engine_choice {
+    engine_choice *next;
+    char name[ENGINE_KEY_BYTES];
+    descriptor plan;
+};
+
 struct engine {
-    descriptor plan, pack; /* pack: of the last pointers */
+    descriptor plan; /* the choice's */
+    descriptor pack; /* of the last pointers */
     const void *x, *w, *y;
     void *workspace;
 };
@@ -248,12 +256,10 @@ static bool tuning(void)
     return !wanted || strcmp(wanted, "0") != 0;
 }
 
-static status find_plan(cuda *c, const conv_problem *p, descriptor *made)
+static status find_plan(cuda *c, const conv_problem *p, const char *name, descriptor *made)
 {
     status st = OK;
     static bool told;
-    char name[ENGINE_KEY_BYTES];
-    conv_problem_name(p, name);
     if (!tuning()) {
         TRY(choose(c, p, false, made));
         goto out;
@@ -269,6 +275,39 @@ out:
     return st;
 }
 
+static status find_choice(cuda *c, const conv_problem *p, descriptor *made)
+{
+    status st = OK;
+    engine_choice *e = NULL;
+    char name[ENGINE_KEY_BYTES];
+    conv_problem_name(p, name);
+    for (engine_choice *old = c->choices; old; old = old->next) {
+        if (strcmp(old->name, name) != 0) continue;
+        *made = old->plan;
+        goto out;
+    }
+    TRY_ALLOC(e, calloc(1, sizeof *e));
+    TRY(find_plan(c, p, name, &e->plan));
+    snprintf(e->name, sizeof e->name, "%s", name);
+    e->next = c->choices;
+    c->choices = e;
+    *made = e->plan;
+    e = NULL;
+out:
+    free(e);
+    return st;
+}
+
+void engine_forget_choices(cuda *c)
+{
+    while (c->choices) {
+        engine_choice *next = c->choices->next;
+        descriptor_close(&c->choices->plan);
+        free(c->choices);
+        c->choices = next;
+    }
+}
+
 /* --- the engine --- */
 
 status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspace)
@@ -276,7 +315,7 @@ status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspa
     status st = OK;
     engine *e = NULL;
     TRY_ALLOC(e, calloc(1, sizeof *e));
-    TRY(find_plan(c, p, &e->plan));
+    TRY(find_choice(c, p, &e->plan));
     TRY(plan_workspace(e->plan, workspace));
     *out = e;
     e = NULL;
@@ -289,7 +328,6 @@ void engine_close(engine *e)
 {
     if (!e) return;
     descriptor_close(&e->pack);
-    descriptor_close(&e->plan);
     free(e);
 }
 

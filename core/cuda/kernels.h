@@ -112,14 +112,6 @@ typedef struct image_norm {
 int images_augment(cuda_stream, dtype, const uint8_t *images, const image_choice *, image_norm, int rows,
                    int n, void *to);
 
-/* --- similarity.cu --- */
-
-/* Rows of `dim` values to unit length, f32: x / max(|x|, 1e-8), the norm summed in double. *bad (device)
- * becomes the smallest `first_row + row` with a value that is not finite, if that is smaller than what it
- * holds. */
-int rows_normalise(cuda_stream, dtype, const void *x, float *out, int rows, int64_t dim, int first_row,
-                   int *bad);
-
 #ifdef __cplusplus
 }
 #endif

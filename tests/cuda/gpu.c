@@ -1,0 +1,137 @@
+/* tests/cuda/gpu.c -- the cuda backend on a GPU: built from the parts of Cleave that need no library, so that
+ * a machine with nothing but a driver, CUDA and cuDNN can run it (make test-cuda, make bench-cuda).
+ *
+ *   gpu test [layers]                 against core/ref; layers: operations only, for compute-sanitizer
+ *   gpu bench ARCH PRECISION BATCH    images/s of training and evaluation; PRECISION: f32, tf32 or bf16 */
+#include "../../core/plugin.h"
+#include "../../core/rng.h"
+#include "../../nets/net.h"
+#include "device_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int failed(void)
+{
+    fprintf(stderr, "gpu: %s\n", status_message());
+    return 1;
+}
+
+/* --- test --- */
+
+static int test(bool layers_only)
+{
+    checked_net nets[64] = { 0 };
+    int n_archs;
+    const char *const *arch = net_archs(&n_archs);
+    /* As in test_emulated.c; cuDNN may sum in other orders, and by Winograd's transforms, as oneDNN does. */
+    device_check d = { .nets = nets, .batch = 8, .f32_limit = 1e-5, .bf16_limit = 8e-3 };
+    for (d.n_nets = 0; !layers_only && d.n_nets < n_archs && d.n_nets < 64; d.n_nets++) {
+        const char *name = arch[d.n_nets];
+        nets[d.n_nets].arch = name;
+        nets[d.n_nets].repeated =
+            !strcmp(name, "resnet20") || !strcmp(name, "vgg16_bn") || !strcmp(name, "mobilenetv2");
+    }
+    if (plugin_open("cuda", 0, 0, &d.cuda) != OK || ref_open(0, &d.ref) != OK) return failed();
+    printf("# %s\n", d.cuda->description);
+    const int code = device_check_run(&d);
+    backend_close(d.cuda);
+    backend_close(d.ref);
+    return code;
+}
+
+/* --- bench --- */
+
+enum { EVAL, TRAIN, WARM_UP = 10, ROUNDS = 5 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static status random_batch(net *n, int which, int batch)
+{
+    status st = OK;
+    const int64_t count = (int64_t)batch * 3 * 32 * 32;
+    float *x = malloc((size_t)count * sizeof *x);
+    int32_t *label = malloc((size_t)batch * sizeof *label);
+    if (!x || !label) FAIL(ERR_RUNTIME, "out of memory");
+    for (int64_t i = 0; i < count; i++) x[i] = rng_normal(1, RNG_TEST, 0, (uint64_t)i);
+    for (int i = 0; i < batch; i++) label[i] = i % 10;
+    TRY(net_input(n, which, x, label, batch));
+out:
+    free(x);
+    free(label);
+    return st;
+}
+
+static status run_once(net *n, int which, int64_t step)
+{
+    const step_scalars s = {
+        .lr = 0.01f, .momentum = 0.9f, .weight_decay = 0.005f, .seed = 1, .step = (uint64_t)step
+    };
+    return which == TRAIN ? net_step(n, TRAIN, &s) : net_forward(n, EVAL);
+}
+
+/* The best of a few rounds of at least half a second; the device is waited for at the end of each only. */
+static status rate(net *n, int which, int batch, double *images_per_s)
+{
+    status st = OK;
+    loss_stats stats;
+    int64_t step = 0, steps = 10;
+    *images_per_s = 0;
+    TRY(random_batch(n, which, batch));
+    for (int i = 0; i < WARM_UP; i++) TRY(run_once(n, which, step++));
+    TRY(net_stats(n, &stats));
+    for (int round = 0; round < ROUNDS;) {
+        const double start = seconds();
+        for (int64_t i = 0; i < steps; i++) TRY(run_once(n, which, step++));
+        TRY(net_stats(n, &stats));
+        const double took = seconds() - start, now = (double)(steps * batch) / took;
+        if (took < 0.5) {
+            steps *= 2;
+            continue;
+        }
+        if (now > *images_per_s) *images_per_s = now;
+        round++;
+    }
+out:
+    return st;
+}
+
+static status bench(const char *arch, const char *precision, int batch)
+{
+    status st = OK;
+    backend *b = NULL;
+    net *n = NULL;
+    const net_case cases[] = { { batch, false, false }, { batch, true, false } };
+    double train, eval;
+    TRY(plugin_open("cuda", 0, 0, &b));
+    b->tf32 = strcmp(precision, "tf32") == 0;
+    TRY(net_create(arch, 10, NULL, 0, &n));
+    const double start = seconds();
+    TRY(net_compile(n, b, strcmp(precision, "bf16") == 0 ? BF16 : F32, cases, 2));
+    TRY(net_init(n, 1));
+    const double compiled = seconds() - start;
+    TRY(rate(n, TRAIN, batch, &train));
+    TRY(rate(n, EVAL, batch, &eval));
+    printf("%s %s %s batch %d: train %.1f eval %.1f images/s (compiled in %.1f s)\n", arch, b->description,
+           precision, batch, train, eval, compiled);
+out:
+    net_free(n);
+    backend_close(b);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "test") == 0) return test(argc > 2 && strcmp(argv[2], "layers") == 0);
+    if (argc == 5 && strcmp(argv[1], "bench") == 0)
+        return bench(argv[2], argv[3], atoi(argv[4])) == OK ? 0 : failed();
+    fprintf(stderr, "usage: gpu test [layers] | gpu bench ARCH f32|tf32|bf16 BATCH\n");
+    return 2;
+}

@@ -1,0 +1,64 @@
+#!/bin/bash
+# tools/cuda_run.sh test|bench -- make test-cuda, make bench-cuda: on a machine with a GPU, within ten minutes.
+# Output also goes to $RESULTS (default build/gpu). Variables: NETS, BATCH, PEER (a PyTorch script), PEER_SECONDS.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+B=${B:-build} BIN=${BIN:-bin} RESULTS=${RESULTS:-build/gpu}
+export CLEAVE_PLUGINS=$PWD/$BIN CLEAVE_CACHE=${CLEAVE_CACHE:-$PWD/$B/gpu/cache} OMP_WAIT_POLICY=passive
+mkdir -p "$RESULTS"
+gpu=$B/gpu/gpu
+
+describe() {
+    echo "# commit $(git describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%F)"
+    nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | sed 's/^/# /'
+}
+
+run_test() {
+    local code=0
+    describe
+    # cuDNN's first guess of an engine: timing hundreds of small shapes would take most of the time.
+    CLEAVE_TUNE=0 timeout 300 "$gpu" test || code=1
+    if command -v compute-sanitizer >/dev/null; then
+        for tool in memcheck racecheck; do
+            echo "# compute-sanitizer $tool"
+            CLEAVE_TUNE=0 timeout 110 compute-sanitizer --tool $tool --error-exitcode 9 "$gpu" test layers >"$RESULTS/$tool.log" 2>&1
+            case $? in
+            0) echo "# $tool: clean" ;;
+            124) echo "# $tool: not finished in 110 s" ;;
+            *) echo "# $tool: FAILED"; grep -a '=====' "$RESULTS/$tool.log" | head -n 20; code=1 ;;
+            esac
+        done
+    else
+        echo "# compute-sanitizer is not installed: skipped"
+    fi
+    return $code
+}
+
+peer_script() {
+    local f
+    for f in "${PEER:-}" ../shared/bench/peer_torch.py tests/peer/peer_torch.py; do
+        [ -n "$f" ] && [ -e "$f" ] && { echo "$f"; return; }
+    done
+}
+
+run_bench() {
+    local net precision peer code=0 nets=${NETS:-resnet18 resnet20 vgg16_bn resnet56 mobilenetv2} batch=${BATCH:-256}
+    describe
+    for net in $nets; do
+        for precision in bf16 tf32; do timeout 100 "$gpu" bench "$net" $precision "$batch" || code=1; done
+    done
+    peer=$(peer_script)
+    if [ -n "$peer" ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+        for net in $nets; do
+            timeout "${PEER_SECONDS:-75}" python3 "$peer" "$net" "$batch" || echo "# $peer $net: not finished in ${PEER_SECONDS:-75} s"
+        done
+    else
+        echo "# no peer: python3 has no PyTorch that sees the GPU, or PEER=FILE is missing"
+    fi
+    return $code
+}
+
+case ${1:-} in
+test | bench) "run_$1" 2>&1 | tee "$RESULTS/$1-cuda.log" ;;
+*) echo "usage: tools/cuda_run.sh test|bench" >&2; exit 2 ;;
+esac
