@@ -177,6 +177,7 @@ static void mistakes_name_file_and_line(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_fails(expand(bad[i].yaml), ERR_USAGE, bad[i].want);
+    reset();
     assert_fails(sweep_spec_read(scratch_path("none.yaml"), &spec), ERR_USAGE, "none.yaml");
 }
 
