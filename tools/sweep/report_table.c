@@ -1,9 +1,7 @@
 /* tools/sweep/report_table.c -- sweep table: rows are groups of cases that differ in the seed alone, columns
- * are config keys and results. The presets are lists of columns; the formats differ in what stands between
- * the cells. */
+ * are config keys and results. The presets are lists of columns. */
 #include "list.h"
-#include "report.h"
-#include "results.h"
+#include "table.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,33 +13,6 @@ const char table_columns_help[] = "any config key; accuracy, last_accuracy; M, Q
                                   "params_before, params_after, macs_before, macs_after, latency_ms_before, "
                                   "latency_ms_after, accuracy_before, "
                                   "accuracy_cut, accuracy_after, accuracy_last; n";
-
-enum { MAX_COLUMNS = 64, CELL_BYTES = 256 };
-
-typedef enum column_kind { COLUMN_KEY, COLUMN_RESULT, COLUMN_N } column_kind;
-
-typedef struct column {
-    char *name;         /* key or result */
-    const char *header; /* of text and Markdown; NULL: the name */
-    const char *metric; /* only cases with this prune.metric count; NULL: all */
-    column_kind kind;
-} column;
-
-typedef struct value { /* of a result in a row */
-    double mean, sd;   /* sd: of a sample (n - 1), NaN for one value */
-    int n;
-} value;
-
-typedef struct table {
-    const sweep_plan *plan;
-    column column[MAX_COLUMNS];
-    int n_columns;
-    const char *also_joined; /* besides seed: cases that differ in this key share a row too; NULL: none */
-    int *row_of;             /* [n_cases] */
-    int *first;              /* [n_rows] the first case of a row */
-    int n_rows;
-    case_results *result; /* [n_cases] */
-} table;
 
 /* ---- rows ---- */
 
@@ -178,7 +149,7 @@ static bool is_repeated(const table *t, unsigned i, int row, const column *c)
     return false;
 }
 
-static value row_value(const table *t, int row, const column *c)
+value table_row_value(const table *t, int row, const column *c)
 {
     value v = { NAN, NAN, 0 };
     double sum = 0, squares = 0, x;
@@ -198,8 +169,7 @@ static value row_value(const table *t, int row, const column *c)
     return v;
 }
 
-/* Cases of the row that are done, and all of them. */
-static void row_counts(const table *t, int row, int *done, int *all)
+void table_row_counts(const table *t, int row, int *done, int *all)
 {
     *done = *all = 0;
     for (unsigned i = 0; i < t->plan->n_cases; i++) {
@@ -220,7 +190,7 @@ static void result_text(const column *c, const value *v, const char *between, ch
     if (isfinite(v->sd)) snprintf(out + n, CELL_BYTES - (size_t)n, "%s%.*f", between, digits, scale * v->sd);
 }
 
-static status cell_text(const table *t, int row, const column *c, char *out)
+status table_cell_text(const table *t, int row, const column *c, char *out)
 {
     status st = OK;
     char *text = NULL;
@@ -229,173 +199,14 @@ static status cell_text(const table *t, int row, const column *c, char *out)
         TRY(planned_case_get(t->plan, (unsigned)t->first[row], c->name, &text));
         snprintf(out, CELL_BYTES, "%s", text);
     } else if (c->kind == COLUMN_N) {
-        row_counts(t, row, &done, &all);
+        table_row_counts(t, row, &done, &all);
         snprintf(out, CELL_BYTES, done == all ? "%d" : "%d of %d", done, all);
     } else {
-        value v = row_value(t, row, c);
+        value v = table_row_value(t, row, c);
         result_text(c, &v, " ± ", out);
     }
 out:
     free(text);
-    return st;
-}
-
-/* ---- text and Markdown ---- */
-
-static const char *header(const column *c)
-{
-    return c->header ? c->header : c->name;
-}
-
-/* Characters, not bytes: "±" is one. */
-static int width_of(const char *text)
-{
-    int n = 0;
-    for (; *text; text++) n += (*text & 0xc0) != 0x80;
-    return n;
-}
-
-static void put_cell(const char *text, int width, bool left)
-{
-    int space = width - width_of(text);
-    if (space < 0) space = 0;
-    printf("%*s%s%*s", left ? 0 : space, "", text, left ? space : 0, "");
-}
-
-static status print_rows(const table *t, bool markdown)
-{
-    status st = OK;
-    int width[MAX_COLUMNS];
-    char cell[CELL_BYTES];
-    for (int c = 0; c < t->n_columns; c++) {
-        width[c] = width_of(header(&t->column[c]));
-        for (int r = 0; r < t->n_rows; r++) {
-            TRY(cell_text(t, r, &t->column[c], cell));
-            if (width_of(cell) > width[c]) width[c] = width_of(cell);
-        }
-    }
-    for (int r = -1; r < t->n_rows; r++) {
-        for (int c = 0; c < t->n_columns; c++) {
-            bool left = t->column[c].kind == COLUMN_KEY;
-            snprintf(cell, sizeof cell, "%s", header(&t->column[c]));
-            if (r >= 0) TRY(cell_text(t, r, &t->column[c], cell));
-            printf("%s", markdown ? "| " : c ? "  " : "");
-            put_cell(cell, width[c], left);
-            if (markdown) printf(c + 1 < t->n_columns ? " " : " |");
-        }
-        printf("\n");
-        for (int c = 0; markdown && r < 0 && c < t->n_columns; c++)
-            printf("|%s%s",
-                   t->column[c].kind == COLUMN_KEY ? "---" : "---:", c + 1 < t->n_columns ? "" : "|\n");
-    }
-out:
-    return st;
-}
-
-/* ---- CSV, JSON ---- */
-
-/* [RFC4180]: quoted where it holds what separates. */
-static void put_csv(const char *text)
-{
-    if (!strpbrk(text, ",\"\n")) {
-        printf("%s", text);
-        return;
-    }
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"') putchar('"');
-        putchar(*text);
-    }
-    putchar('"');
-}
-
-/* "yang_accuracy_after": columns of a preset need not have names of their own. */
-static void machine_name(const column *c, char *out, size_t bytes)
-{
-    snprintf(out, bytes, "%s%s%s", c->metric ? c->metric : "", c->metric ? "_" : "", c->name);
-}
-
-static void put_number(double x)
-{
-    if (isfinite(x)) printf("%.9g", x);
-}
-
-static status print_csv(const table *t)
-{
-    status st = OK;
-    char cell[CELL_BYTES];
-    for (int r = -1; r < t->n_rows; r++) {
-        for (int c = 0; c < t->n_columns; c++) {
-            const column *col = &t->column[c];
-            if (c) putchar(',');
-            if (r < 0) {
-                machine_name(col, cell, sizeof cell);
-                printf("%s", cell);
-                if (col->kind == COLUMN_RESULT) printf(",%s_sd", cell);
-            } else if (col->kind == COLUMN_RESULT) {
-                value v = row_value(t, r, col);
-                put_number(v.mean);
-                putchar(',');
-                put_number(v.sd);
-            } else {
-                int done, all;
-                row_counts(t, r, &done, &all);
-                TRY(cell_text(t, r, col, cell));
-                if (col->kind == COLUMN_N) snprintf(cell, sizeof cell, "%d", done);
-                put_csv(cell);
-            }
-        }
-        printf("\n");
-    }
-out:
-    return st;
-}
-
-static status row_json(const table *t, int row, cJSON *j)
-{
-    status st = OK;
-    char cell[CELL_BYTES], name[128];
-    int done, all;
-    bool good = true;
-    row_counts(t, row, &done, &all);
-    for (int c = 0; good && c < t->n_columns; c++) {
-        const column *col = &t->column[c];
-        machine_name(col, name, sizeof name);
-        if (col->kind == COLUMN_KEY) {
-            TRY(cell_text(t, row, col, cell));
-            good = json_add_text(j, name, cell);
-        } else if (col->kind == COLUMN_N) {
-            good = json_add_number(j, "n", done) && json_add_number(j, "cases", all);
-        } else {
-            value v = row_value(t, row, col);
-            cJSON *o = cJSON_AddObjectToObject(j, name);
-            good = o && json_add_number(o, "mean", v.mean) && json_add_number(o, "sd", v.sd) &&
-                   json_add_number(o, "n", v.n);
-        }
-    }
-    if (!good) FAIL(ERR_RUNTIME, "out of memory");
-out:
-    return st;
-}
-
-static status print_json(const table *t)
-{
-    status st = OK;
-    char *text = NULL;
-    cJSON *j = cJSON_CreateObject(), *rows = cJSON_AddArrayToObject(j, "rows");
-    for (int r = 0; r < t->n_rows; r++) {
-        cJSON *row = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(rows, row)) {
-            cJSON_Delete(row);
-            FAIL(ERR_RUNTIME, "out of memory");
-        }
-        TRY(row_json(t, r, row));
-    }
-    TRY_ALLOC(text, cJSON_Print(j));
-    printf("%s\n", text);
-out:
-    cJSON_free(text);
-    cJSON_Delete(j);
     return st;
 }
 
@@ -417,31 +228,13 @@ out:
     return st;
 }
 
-static status print_table(const table *t, const char *format)
-{
-    status st = OK;
-    if (!format || strcmp(format, "text") == 0)
-        TRY(print_rows(t, false));
-    else if (strcmp(format, "md") == 0)
-        TRY(print_rows(t, true));
-    else if (strcmp(format, "csv") == 0)
-        TRY(print_csv(t));
-    else if (strcmp(format, "json") == 0)
-        TRY(print_json(t));
-    else
-        FAIL(ERR_USAGE, "--format %s: expected text, md, csv or json", format);
-    if (fflush(stdout) != 0) FAIL(ERR_RUNTIME, "stdout: write failed");
-out:
-    return st;
-}
-
 status report_table(const sweep_plan *p, const table_options *o)
 {
     status st = OK;
     table t = { .plan = p };
     TRY(choose_columns(&t, o));
     TRY(make_rows(&t));
-    TRY(print_table(&t, o->format));
+    TRY(table_print(&t, o->format));
 out:
     for (int c = 0; c < t.n_columns; c++) free(t.column[c].name);
     for (unsigned i = 0; t.result && i < p->n_cases; i++) results_free(&t.result[i]);

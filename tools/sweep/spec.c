@@ -1,203 +1,25 @@
 /* tools/sweep/spec.c -- the sweep file, by libyaml's document tree: its keys are half ours, half
- * core/config's. */
-#include "spec.h"
-
-#include "../../core/config.h"
+ * core/config's (spec_block.c). */
 #include "../../core/file.h"
 #include "list.h"
+#include "spec_reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
-enum { SPEC_MAX_BYTES = 256 << 10, MAX_NODES = 20000, KEY_BYTES = 128 };
+enum { SPEC_MAX_BYTES = 256 << 10, MAX_NODES = 20000 };
 
 const char *const stage_name[STAGES] = { "train", "analyze", "prune" };
-
-bool sweep_is_finetune(const char **key)
-{
-    size_t n = strlen(FINETUNE);
-    bool is = strncmp(*key, FINETUNE, n) == 0;
-    if (is) *key += n;
-    return is;
-}
-
-typedef struct reader {
-    yaml_document_t document;
-    sweep_spec *spec;
-} reader;
-
-#define FAIL_AT(node, ...)                                                                                   \
-    do {                                                                                                     \
-        st = status_set(ERR_USAGE, __FILE__, __LINE__, __VA_ARGS__);                                         \
-        status_prefix(st, "%s:%zu", r->spec->path, line_of(node));                                           \
-        goto out;                                                                                            \
-    } while (0)
-
-static size_t line_of(const yaml_node_t *n)
-{
-    return n->start_mark.line + 1;
-}
-static yaml_node_t *node_at(reader *r, int index)
-{
-    return yaml_document_get_node(&r->document, index);
-}
-
-static const char *scalar(const yaml_node_t *n)
-{
-    return n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
-}
-
-static unsigned entries(const yaml_node_t *n)
-{
-    return n->type == YAML_SEQUENCE_NODE
-               ? (unsigned)(n->data.sequence.items.top - n->data.sequence.items.start)
-               : 0;
-}
-
-static yaml_node_t *entry(reader *r, const yaml_node_t *n, unsigned i)
-{
-    return node_at(r, n->data.sequence.items.start[i]);
-}
-
-static unsigned pairs(const yaml_node_t *n)
-{
-    return n->type == YAML_MAPPING_NODE ? (unsigned)(n->data.mapping.pairs.top - n->data.mapping.pairs.start)
-                                        : 0;
-}
-
-/* ---- values: YAML again, for core/config to read ---- */
-
-static status value_text(reader *r, yaml_node_t *value, char **out)
-{
-    status st = OK;
-    size_t bytes;
-    FILE *f;
-    TRY_ALLOC(f, open_memstream(out, &bytes));
-    if (value->type == YAML_SEQUENCE_NODE) fputc('[', f);
-    for (unsigned i = 0; i < entries(value); i++) {
-        const char *item = scalar(entry(r, value, i));
-        if (i) fputs(", ", f);
-        text_put_quoted(f, item ? item : "[]"); /* a list in a list: no key takes that text, but for names */
-    }
-    if (value->type == YAML_SEQUENCE_NODE) fputc(']', f);
-    if (value->type == YAML_SCALAR_NODE) text_put_quoted(f, scalar(value));
-    if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
-out:
-    return st;
-}
-
-status sweep_value_check(const char *key, const char *text, char **out)
-{
-    status st = OK;
-    config *c = NULL;
-    char *setting = NULL;
-    sweep_is_finetune(&key);
-    TRY(text_format(&setting, "%s=%s", key, text));
-    TRY(config_load(NULL, &setting, 1, &c));
-    TRY(config_get(c, key, out));
-out:
-    config_free(c);
-    free(setting);
-    return st;
-}
-
-static status add_value(reader *r, yaml_node_t *value, sweep_axis *axis)
-{
-    status st = OK;
-    char *text = NULL;
-    if (value->type == YAML_MAPPING_NODE) FAIL_AT(value, "%s: expected a value, got a mapping", axis->key);
-    TRY(value_text(r, value, &text));
-    TRY(list_grow(&axis->text, axis->n, sizeof *axis->text));
-    st = sweep_value_check(axis->key, text, &axis->text[axis->n]);
-    if (st != OK) {
-        status_prefix(st, "%s:%zu", r->spec->path, line_of(value));
-        goto out;
-    }
-    for (unsigned i = 0; i < axis->n; i++)
-        if (strcmp(axis->text[i], axis->text[axis->n]) == 0) {
-            free(axis->text[axis->n]);
-            FAIL_AT(value, "%s: the value %s is given twice", axis->key, axis->text[i]);
-        }
-    axis->n++;
-out:
-    free(text);
-    return st;
-}
-
-/* One value, or a list of them. Where the key itself is a list, a list of lists. */
-static status read_values(reader *r, yaml_node_t *value, bool several, sweep_axis *axis)
-{
-    status st = OK;
-    bool is_list = false;
-    const char *key = axis->key;
-    sweep_is_finetune(&key);
-    config_has_key(key, &is_list);
-    bool list = value->type == YAML_SEQUENCE_NODE;
-    if (is_list && list) list = entries(value) > 0 && entry(r, value, 0)->type == YAML_SEQUENCE_NODE;
-    if (!list) {
-        TRY(add_value(r, value, axis));
-        goto out;
-    }
-    if (!several)
-        FAIL_AT(value, "%s: expected one value, got a list; lists belong into grid or cases", axis->key);
-    if (entries(value) == 0) FAIL_AT(value, "%s: an empty list: no case would be left", axis->key);
-    for (unsigned i = 0; i < entries(value); i++) TRY(add_value(r, entry(r, value, i), axis));
-out:
-    return st;
-}
-
-static status read_axis(reader *r, const char *key, yaml_node_t *at, yaml_node_t *value, bool several,
-                        sweep_block *block)
-{
-    status st = OK;
-    if (strcmp(key, "out") == 0 || strcmp(key, FINETUNE "out") == 0)
-        FAIL_AT(at, "%s: the folder of all runs is the sweep's own key out", key);
-    if (sweep_block_find(block, key)) FAIL_AT(at, "%s: given twice", key);
-    TRY(list_grow(&block->axis, block->n, sizeof *block->axis));
-    sweep_axis *axis = &block->axis[block->n++];
-    axis->line = line_of(at);
-    TRY_ALLOC(axis->key, strdup(key));
-    TRY(read_values(r, value, several, axis));
-out:
-    return st;
-}
-
-/* {train.lr: ..., prune: {eps: ...}}: sections as in a config. */
-static status read_block(reader *r, yaml_node_t *mapping, const char *prefix, bool several,
-                         sweep_block *block)
-{
-    status st = OK;
-    if (mapping->type != YAML_MAPPING_NODE) FAIL_AT(mapping, "expected {key: value, ...}");
-    if (!*prefix) block->line = line_of(mapping);
-    for (unsigned i = 0; i < pairs(mapping); i++) {
-        yaml_node_t *k = node_at(r, mapping->data.mapping.pairs.start[i].key);
-        yaml_node_t *v = node_at(r, mapping->data.mapping.pairs.start[i].value);
-        char key[KEY_BYTES];
-        if (!scalar(k)) FAIL_AT(k, "expected a key such as train.lr");
-        if (path_format(key, sizeof key, "%s%s", prefix, scalar(k)) != OK)
-            FAIL_AT(k, "a key as long as this is none");
-        if (v->type == YAML_MAPPING_NODE) {
-            char inner[KEY_BYTES + 1];
-            snprintf(inner, sizeof inner, "%s.", key);
-            TRY(read_block(r, v, inner, several, block));
-        } else {
-            TRY(read_axis(r, key, k, v, several, block));
-        }
-    }
-out:
-    return st;
-}
 
 /* ---- the sweep's own keys ---- */
 
 static status read_text(reader *r, const char *key, yaml_node_t *value, char **out)
 {
     status st = OK;
-    if (!scalar(value) || !*scalar(value)) FAIL_AT(value, "%s: expected text", key);
+    if (!node_text(value) || !*node_text(value)) FAIL_AT(value, "%s: expected text", key);
     free(*out);
-    TRY_ALLOC(*out, strdup(scalar(value)));
+    TRY_ALLOC(*out, strdup(node_text(value)));
 out:
     return st;
 }
@@ -205,7 +27,7 @@ out:
 static status read_number(reader *r, const char *key, yaml_node_t *value, int least, int *out)
 {
     status st = OK;
-    const char *text = scalar(value);
+    const char *text = node_text(value);
     char *end = NULL;
     errno = 0;
     long v = text ? strtol(text, &end, 10) : 0;
@@ -231,11 +53,11 @@ out:
 static status read_stages(reader *r, yaml_node_t *value)
 {
     status st = OK;
-    unsigned n = value->type == YAML_SEQUENCE_NODE ? entries(value) : 1;
+    unsigned n = value->type == YAML_SEQUENCE_NODE ? node_entries(value) : 1;
     r->spec->last = STAGE_TRAIN;
     for (unsigned i = 0; i < n; i++) {
-        yaml_node_t *item = value->type == YAML_SEQUENCE_NODE ? entry(r, value, i) : value;
-        const char *text = scalar(item);
+        yaml_node_t *item = value->type == YAML_SEQUENCE_NODE ? node_entry(r, value, i) : value;
+        const char *text = node_text(item);
         int s = 0;
         while (s < STAGES && (!text || strcmp(text, stage_name[s]))) s++;
         if (s == STAGES) FAIL_AT(item, "stages: expected a list of train, analyze, prune");
@@ -250,9 +72,9 @@ static status read_blocks(reader *r, const char *key, yaml_node_t *value, sweep_
 {
     status st = OK;
     if (value->type != YAML_SEQUENCE_NODE) FAIL_AT(value, "%s: expected a list of {key: value, ...}", key);
-    for (unsigned i = 0; i < entries(value); i++) {
+    for (unsigned i = 0; i < node_entries(value); i++) {
         TRY(list_grow(list, *n, sizeof **list));
-        TRY(read_block(r, entry(r, value, i), "", true, &(*list)[(*n)++]));
+        TRY(read_block(r, node_entry(r, value, i), "", true, &(*list)[(*n)++]));
     }
 out:
     return st;
@@ -261,7 +83,7 @@ out:
 static status read_switch(reader *r, const char *key, yaml_node_t *value, bool *out)
 {
     status st = OK;
-    const char *text = scalar(value);
+    const char *text = node_text(value);
     *out = text && strcmp(text, "true") == 0;
     if (!text || (!*out && strcmp(text, "false") != 0)) FAIL_AT(value, "%s: expected true or false", key);
 out:
@@ -271,7 +93,7 @@ out:
 static status read_launcher(reader *r, yaml_node_t *value)
 {
     status st = OK;
-    const char *text = scalar(value);
+    const char *text = node_text(value);
     if (text && strcmp(text, "local") == 0)
         r->spec->launcher = LAUNCHER_LOCAL;
     else if (text && strcmp(text, "slurm") == 0)
@@ -301,9 +123,9 @@ static status read_sbatch(reader *r, yaml_node_t *value)
     status st = OK;
     if (value->type != YAML_SEQUENCE_NODE)
         FAIL_AT(value, "slurm.sbatch: expected a list such as [--partition=gpu]");
-    for (unsigned i = 0; i < entries(value); i++) {
-        yaml_node_t *item = entry(r, value, i);
-        const char *text = scalar(item);
+    for (unsigned i = 0; i < node_entries(value); i++) {
+        yaml_node_t *item = node_entry(r, value, i);
+        const char *text = node_text(item);
         if (!text || text[0] != '-' || strpbrk(text, "\n\r"))
             FAIL_AT(item, "slurm.sbatch: expected an option of sbatch such as --partition=gpu");
         if (is_reserved(text)) FAIL_AT(item, "slurm.sbatch: %s is the launcher's own", text);
@@ -347,13 +169,13 @@ static status read_keys(reader *r, yaml_node_t *mapping, read_key read)
 {
     status st = OK;
     if (mapping->type != YAML_MAPPING_NODE) FAIL_AT(mapping, "expected {key: value, ...}");
-    for (unsigned i = 0; i < pairs(mapping); i++) {
+    for (unsigned i = 0; i < node_pairs(mapping); i++) {
         yaml_node_t *k = node_at(r, mapping->data.mapping.pairs.start[i].key);
-        if (!scalar(k)) FAIL_AT(k, "expected a key such as grid");
+        if (!node_text(k)) FAIL_AT(k, "expected a key such as grid");
         for (unsigned j = 0; j < i; j++)
-            if (strcmp(scalar(node_at(r, mapping->data.mapping.pairs.start[j].key)), scalar(k)) == 0)
-                FAIL_AT(k, "%.40s: given twice", scalar(k));
-        TRY(read(r, scalar(k), k, node_at(r, mapping->data.mapping.pairs.start[i].value)));
+            if (strcmp(node_text(node_at(r, mapping->data.mapping.pairs.start[j].key)), node_text(k)) == 0)
+                FAIL_AT(k, "%.40s: given twice", node_text(k));
+        TRY(read(r, node_text(k), k, node_at(r, mapping->data.mapping.pairs.start[i].value)));
     }
 out:
     return st;
