@@ -163,6 +163,15 @@ static size_t largest_scratchpad(const conv_plan *p)
 
 /* --- running --- */
 
+/* Between layouts, and counted as that. */
+static status reorder(prim *p, cpu *c, void *const *pointers, void *scratchpad)
+{
+    const work_kind before = cpu_work(c, WORK_REORDER);
+    const status st = prim_run(p, c, pointers, scratchpad);
+    cpu_work(c, before);
+    return st;
+}
+
 /* The weights as the primitive wants them, repacked if they changed. */
 static status current_weights(conv_plan *p, packed_weights *w, const op_args *a, const void **out)
 {
@@ -171,7 +180,7 @@ static status current_weights(conv_plan *p, packed_weights *w, const op_args *a,
     if (!w->needed) goto out;
     void *copy = at(a->packed, w->offset);
     if (w->made_at != copy || w->version != a->version) {
-        TRY(prim_run(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
+        TRY(reorder(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
                      at(a->scratch, p->scratchpad_at)));
         w->made_at = copy;
         w->version = a->version;
@@ -206,7 +215,7 @@ static status run_backward_weights(conv_plan *p, const op_args *a, const void *d
     void *dw = p->dw_reordered ? at(a->scratch, p->dw_at) : a->grad[0];
     void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
     TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
-    if (p->dw_reordered) TRY(prim_run(&p->dw_reorder, p->base.cpu, (void *[]){ dw, a->grad[0] }, scratchpad));
+    if (p->dw_reordered) TRY(reorder(&p->dw_reorder, p->base.cpu, (void *[]){ dw, a->grad[0] }, scratchpad));
 out:
     return st;
 }
