@@ -67,13 +67,15 @@ EOF
 
 @test "onnxruntime computes what evaluate computes: every family of nets" {
     fetch_runtime
-    for arch in resnet20 resnet18 resnet50 vgg11_bn mobilenetv2; do
+    for arch in resnet20 resnet18 resnet50 vgg11_bn; do
         train $arch
         same $arch "$run"
     done
-    # without shortcuts around its many linear layers: only when the running statistics have settled do images differ
-    train mobilenetv2_tv train.epochs=20 train.batch=10 train.lr=0.05
-    same mobilenetv2_tv "$run/last.safetensors"
+    # so deep, and linear between the blocks: images differ only when the running statistics have settled
+    for arch in mobilenetv2 mobilenetv2_tv; do
+        train $arch train.epochs=20 train.batch=10 train.lr=0.05
+        same $arch "$run/last.safetensors"
+    done
 }
 
 @test "pruned nets too: units left out, and a run that prune made" {
