@@ -138,7 +138,7 @@ $(B)/commit: FORCE
 	@mkdir -p $(@D); c=$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown); \
 	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@
 $(B)/core/rundir.o: $(B)/commit
-$(B)/core/rundir.o: CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
+$(B)/core/rundir.o: ALL_CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
 
 # The report's page: bundled by esbuild from report/page/ with the npm packages of its lock file. Without Node or the
 # packages it is an empty file, `report` writes still pictures, and the next make tries again.
@@ -158,6 +158,6 @@ $(PAGE)/page.html: $(PAGE)/npm.done $(PAGE_PARTS)
 	@if [ -e $< ]; then NODE_PATH=$(@D)/node_modules node report/page/build.mjs $@; else : >$@; fi
 
 $(B)/report/page.o: $(PAGE)/page.html
-$(B)/report/page.o: CFLAGS += -DCLEAVE_REPORT_PAGE='"$(PAGE)/page.html"'
+$(B)/report/page.o: ALL_CFLAGS += -DCLEAVE_REPORT_PAGE='"$(PAGE)/page.html"'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
