@@ -24,7 +24,7 @@ bench-cuda: gpu                        ## on a GPU: images/s, beside PyTorch if 
 	@B=$(B) BIN=$(BIN) tools/cuda_run.sh bench
 
 # The parts of Cleave that need no library.
-GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c check/opcheck*.c) \
+GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c progress.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c check/opcheck*.c) \
              check/problem.c tests/cuda/device_check.c \
              $(shell grep -LE 'cJSON|proto/|safetensors|checkpoint\.h|loader\.h|rundir' nets/*.c)
 gpu:
@@ -34,8 +34,8 @@ gpu:
 # ---- rules ----
 
 # From an archive, the linker takes only what is asked for.
-$(B)/gpu/libparts.a: $(GPU_PARTS:%.c=$(B)/gpu/%.o)
-	@rm -f $@; ar rcs $@ $^
+$(B)/gpu/libparts.a: $(GPU_PARTS:%.c=$(B)/gpu/%.o) tools/cuda.mk
+	@rm -f $@; ar rcs $@ $(filter %.o,$^)
 
 $(B)/gpu/gpu: $(B)/gpu/tests/cuda/gpu.o $(B)/gpu/libparts.a
 	@echo "  LINK $@"
@@ -77,6 +77,8 @@ $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
 
 # cuDNN without a device: engines that are compiled at run time want to see a libcuda; the toolkit's stub will do.
 $(B)/tests/cuda/test_planning: $(filter-out %/file.o,$(CUDA_OBJS))
+# So that a change that breaks the program for bare machines shows.
+$(B)/tests/cuda/test_planning: | $(B)/gpu/gpu
 $(B)/tests/cuda/test_planning: LDLIBS += $(CUDA_LIBS) -lstdc++
 endif
 

@@ -180,7 +180,7 @@ typedef struct candidates {
 } candidates;
 
 static status find_candidates(cuda *c, const conv_problem *p, const engine_configs *configs, int limit,
-                              candidates *out)
+                              int max_compiled, candidates *out)
 {
     status st = OK;
     int compiled = 0;
@@ -189,7 +189,7 @@ static status find_candidates(cuda *c, const conv_problem *p, const engine_confi
         size_t workspace = 0;
         descriptor *made = &out->plan[out->n];
         TRY(engine_notes_read(configs->config[i], &notes));
-        if (!allowed(p, &notes) || (notes.compiled && compiled == MAX_COMPILED)) continue;
+        if (!allowed(p, &notes) || (notes.compiled && compiled >= max_compiled)) continue;
         if (plan_from_config(c->cudnn, configs->config[i], made) != OK) continue;
         if (plan_workspace(*made, &workspace) != OK || workspace > MAX_WORKSPACE) {
             descriptor_close(made);
@@ -232,9 +232,10 @@ static status choose(cuda *c, const conv_problem *p, bool timed, descriptor *mad
     conv_graph graph = { 0 };
     engine_configs configs = { 0 };
     candidates all = { 0 };
-    TRY(conv_graph_open(p, &graph));
+    TRY(conv_graph_open(p, c->cudnn, &graph));
     TRY(engine_configs_find(&graph, NULL, &configs));
-    TRY(find_candidates(c, p, &configs, timed ? MAX_TRIED : 1, &all));
+    TRY(find_candidates(c, p, &configs, timed ? MAX_TRIED : 1, timed ? MAX_COMPILED : 0, &all));
+    if (all.n == 0) TRY(find_candidates(c, p, &configs, 1, 1, &all));
     if (all.n == 0) FAIL(ERR_RUNTIME, "cuDNN has no engine for it");
     if (timed && all.n > 1) {
         TRY(time_candidates(c, p, &all, made));
@@ -249,7 +250,7 @@ out:
     return st;
 }
 
-/* CLEAVE_TUNE=0: cuDNN's first guess, neither timed nor kept; for tests. */
+/* CLEAVE_TUNE=0: cuDNN's first guess that need not be compiled first, neither timed nor kept; for tests. */
 static bool tuning(void)
 {
     const char *wanted = getenv("CLEAVE_TUNE");
@@ -354,7 +355,7 @@ status engine_count(const conv_problem *p, const char *device_json, int *all, in
     engine_configs configs = { 0 };
     *all = *deterministic = 0;
     TRY(device_from_json(device_json, &device));
-    TRY(conv_graph_open(p, &graph));
+    TRY(conv_graph_open(p, NULL, &graph));
     TRY(engine_configs_find(&graph, device, &configs));
     for (int i = 0; i < configs.n; i++) {
         engine_notes notes;

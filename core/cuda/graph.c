@@ -128,7 +128,7 @@ out:
     return st;
 }
 
-status conv_graph_open(const conv_problem *p, conv_graph *out)
+status conv_graph_open(const conv_problem *p, cudnnHandle_t cudnn, conv_graph *out)
 {
     status st = OK;
     conv_graph g = { 0 };
@@ -141,6 +141,7 @@ status conv_graph_open(const conv_problem *p, conv_graph *out)
     TRY(operation(p, &g));
     TRY(create(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &g.graph));
     TRY(set_descriptor(g.graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, g.operation));
+    if (cudnn) TRY(set(g.graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &cudnn));
     TRY(finalise(g.graph, "an operation graph"));
     *out = g;
     g = (conv_graph){ 0 };
@@ -209,6 +210,8 @@ static status read_notes(descriptor chosen, engine_notes *out)
                                        32, &n, numerical));
     for (int64_t i = 0; i < n; i++) {
         out->nondeterministic |= numerical[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+        /* Winograd's largest tiles lose three digits of f32. */
+        out->rounds_inputs |= numerical[i] == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13;
         out->rounds_inputs |= numerical[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
                               numerical[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
     }

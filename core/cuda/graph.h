@@ -13,7 +13,8 @@ enum { UID_X = 1, UID_W = 2, UID_Y = 3, MAX_CONFIGS = 64 };
 typedef struct conv_graph {
     descriptor x, w, y, conv, operation, graph;
 } conv_graph;
-status conv_graph_open(const conv_problem *, conv_graph *out);
+/* `cudnn`: of the device that will run it, or NULL to plan for a described one. */
+status conv_graph_open(const conv_problem *, cudnnHandle_t cudnn, conv_graph *out);
 void conv_graph_close(conv_graph *);
 
 /* Engine configurations, best guess first. */

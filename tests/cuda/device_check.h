@@ -17,7 +17,8 @@ typedef struct device_check {
     backend *cuda, *ref;
     const checked_net *nets;
     int n_nets, batch;
-    double f32_limit; /* of max |cuda - ref| / max |ref| */
+    bool kernels_only; /* not what cuDNN and cuBLAS do, nor nets */
+    double f32_limit;  /* of max |cuda - ref| / max |ref| */
     double bf16_limit;
 } device_check;
 

@@ -1,8 +1,9 @@
 /* tests/cuda/gpu.c -- the cuda backend on a GPU: built from the parts of Cleave that need no library, so that
  * a machine with nothing but a driver, CUDA and cuDNN can run it (make test-cuda, make bench-cuda).
  *
- *   gpu test [layers]                 against core/ref; layers: operations only, for compute-sanitizer
- *   gpu bench ARCH PRECISION BATCH    images/s of training and evaluation; PRECISION: f32, tf32 or bf16 */
+ *   gpu test [layers|kernels]         against core/ref; layers: no nets; kernels: only our own, for
+ * compute-sanitizer gpu bench ARCH PRECISION BATCH    images/s of training and evaluation; PRECISION: f32,
+ * tf32 or bf16 */
 #include "../../core/plugin.h"
 #include "../../core/rng.h"
 #include "../../nets/net.h"
@@ -21,13 +22,18 @@ static int failed(void)
 
 /* --- test --- */
 
-static int test(bool layers_only)
+static int test(const char *what)
 {
+    const bool layers_only = strcmp(what, "") != 0;
     checked_net nets[64] = { 0 };
     int n_archs;
     const char *const *arch = net_archs(&n_archs);
     /* As in test_emulated.c; cuDNN may sum in other orders, and by Winograd's transforms, as oneDNN does. */
-    device_check d = { .nets = nets, .batch = 8, .f32_limit = 1e-5, .bf16_limit = 8e-3 };
+    device_check d = { .nets = nets,
+                       .batch = 4,
+                       .kernels_only = strcmp(what, "kernels") == 0,
+                       .f32_limit = 1e-5,
+                       .bf16_limit = 8e-3 };
     for (d.n_nets = 0; !layers_only && d.n_nets < n_archs && d.n_nets < 64; d.n_nets++) {
         const char *name = arch[d.n_nets];
         nets[d.n_nets].arch = name;
@@ -129,9 +135,9 @@ out:
 
 int main(int argc, char **argv)
 {
-    if (argc >= 2 && strcmp(argv[1], "test") == 0) return test(argc > 2 && strcmp(argv[2], "layers") == 0);
+    if (argc >= 2 && strcmp(argv[1], "test") == 0) return test(argc > 2 ? argv[2] : "");
     if (argc == 5 && strcmp(argv[1], "bench") == 0)
         return bench(argv[2], argv[3], atoi(argv[4])) == OK ? 0 : failed();
-    fprintf(stderr, "usage: gpu test [layers] | gpu bench ARCH f32|tf32|bf16 BATCH\n");
+    fprintf(stderr, "usage: gpu test [layers|kernels] | gpu bench ARCH f32|tf32|bf16 BATCH\n");
     return 2;
 }
