@@ -33,8 +33,8 @@ status folder_open(const char *path, int limit, bool training, dataset *out);
 status synthetic_open(const char *path, int limit, bool training, dataset *out);
 
 /* Writes a test set as the official files have it, into FOLDER (made if missing): of 10 classes CIFAR-10's
- * test_batch.bin and batches.meta.txt, of 100 CIFAR-100's test.bin (coarse labels 0) and fine_label_names.txt.
- * ERR_USAGE for another number of classes. */
+ * test_batch.bin and batches.meta.txt, of 100 CIFAR-100's test.bin (coarse labels 0) and
+ * fine_label_names.txt. ERR_USAGE for another number of classes. */
 status cifar_write(const dataset *, const char *folder);
 
 /* For the formats: memory for n images, class_name all NULL. */

@@ -15,7 +15,7 @@ typedef struct row_export {
 
 /* Makes the folder and, in it, labels.csv (image, label, class) of the first `images` images. */
 status export_open(row_export *, const char *dir, int images, const dataset *);
-void export_close(row_export *);                               /* a zeroed one is harmless */
+void export_close(row_export *); /* a zeroed one is harmless */
 
 /* One layer after the other; rows come in order, in any number at a time. */
 status export_layer(row_export *, const char *name, int64_t dim);

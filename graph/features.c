@@ -84,7 +84,8 @@ status features_open(net *n, hook_set set, features **out)
         TRY(net_tap(n, t->name, take_rows, t));
     }
     if (f->n == 0) /* of the sets only this one can be empty */
-        FAIL(ERR_USAGE, "analysis.hooks: [Lu22] names no layers of %s for lu2022; block and conv are defined", net_arch(n));
+        FAIL(ERR_USAGE, "analysis.hooks: [Lu22] names no layers of %s for lu2022; block and conv are defined",
+             net_arch(n));
     *out = f;
 out:
     if (st != OK) features_close(f);

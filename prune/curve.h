@@ -14,8 +14,8 @@ struct cJSON;
 status curve_analysis(const config *cfg, const char *checkpoint, const char *dir, bool anew,
                       const dataset *test, struct cJSON **out);
 
-/* The content of DIR/analysis.json, whatever settings and checkpoint it was made with: ERR_DATA if it is not of
- * cfg->net or lacks the curve that cfg->prune.metric asks for. The caller deletes *out. */
+/* The content of DIR/analysis.json, whatever settings and checkpoint it was made with: ERR_DATA if it is not
+ * of cfg->net or lacks the curve that cfg->prune.metric asks for. The caller deletes *out. */
 status curve_read(const config *cfg, const char *dir, struct cJSON **out);
 
 #endif

@@ -14,7 +14,8 @@ static bool no_pictures, wait_given;
 static const char *into;
 static const cli_option options[] = {
     { "--no-pictures", NULL, "write numbers only", &no_pictures, NULL },
-    { "--into", "DIR", "write here instead, so that several analyses of a run stand side by side", NULL, &into },
+    { "--into", "DIR", "write here instead, so that several analyses of a run stand side by side", NULL,
+      &into },
     { "--wait", NULL, "if another process writes there, wait until it has finished", &wait_given, NULL },
 };
 static const cli_tool tool = {
@@ -109,8 +110,8 @@ out:
     return st;
 }
 
-/* For TensorBoard, beside the events of the training; of a bare checkpoint in the folder of the analysis. The step is
- * the epoch that the checkpoint is of, from 0 like the training's. */
+/* For TensorBoard, beside the events of the training; of a bare checkpoint in the folder of the analysis. The
+ * step is the epoch that the checkpoint is of, from 0 like the training's. */
 static status write_events(const session *s, const char *dir)
 {
     status st = OK;
@@ -137,7 +138,8 @@ static status run(session *s)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(analysis_dir(s, dir, sizeof dir));
-    TRY(lock_take(dir, wait_given, &s->lock)); /* before the work: a folder that cannot be made is said at once */
+    TRY(lock_take(dir, wait_given,
+                  &s->lock)); /* before the work: a folder that cannot be made is said at once */
     TRY(prepare(s));
     TRY(path_format(features, sizeof features, "%s/features", dir));
     analyser_export(s->analyser, features);

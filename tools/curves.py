@@ -17,6 +17,9 @@ from plotting import HUES, draw, fail, quoted, read_analysis, shade
 METRICS = {'M': ('M (Yang et al.)', lambda l: l['yang']['M']), 'Q': ('Q (Lu et al.)', lambda l: l['lu']['mean'])}
 
 
+FRAME = "set ytics nomirror\nset grid ytics lt 1 lc rgb '#d8d8d8'\nset key outside right top reverse Left\n"
+
+
 def values(analysis, metric):
     return [METRICS[metric][1](layer) for layer in analysis['layers']]
 
@@ -46,8 +49,7 @@ def lines(series, point=''):
 def overlay(prefix, labelled):
     same = all(names(a) == names(labelled[0][1]) for _, a in labelled)
     count = max(len(a['layers']) for _, a in labelled)
-    data, body = '', "set ytics nomirror\nset grid ytics lt 1 lc rgb '#d8d8d8'\nset key outside right top reverse Left\nset yrange [*:*]\n"
-    body += f'set multiplot layout 2,1\n'
+    data, body = '', FRAME + 'set yrange [*:*]\nset multiplot layout 2,1\n'
     body += layer_tics(names(labelled[0][1])) if same else \
         "set xtics 0.1 nomirror\nset xrange [-0.02:1.02]\nset xlabel 'relative depth'\n"
     for m in METRICS:
@@ -81,8 +83,7 @@ def some(count, n):
 def epochs(run):
     found = epochs_of(run)
     layers = names(found[0][1])
-    data, body = '', "set ytics nomirror\nset grid ytics lt 1 lc rgb '#d8d8d8'\nset key outside right top reverse Left samplen 2 font ',9'\n"
-    body += 'set multiplot layout 2,2\n'
+    data, body = '', FRAME + "set key samplen 2 font ',9'\nset multiplot layout 2,2\n"
     for m in METRICS:
         by_epoch = [values(a, m) for _, a in found]
         series = []
@@ -94,7 +95,8 @@ def epochs(run):
         series = []
         for l, layer in enumerate(layers):
             data += block(f'${m}l{l}', [e for e, _ in found], [v[l] for v in by_epoch])
-            series.append((f'${m}l{l}', shade(l / max(1, len(layers) - 1)), layer if l in some(len(layers), 10) else None))
+            title = layer if l in some(len(layers), 10) else None
+            series.append((f'${m}l{l}', shade(l / max(1, len(layers) - 1)), title))
         body += "set xlabel 'epoch'\nset xtics autofreq norotate nomirror\nset xrange [*:*]\n" + lines(series)
     draw('curves', os.path.join(run, 'analysis', 'epochs'), 1240, 820, data + body)
 

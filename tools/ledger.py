@@ -132,7 +132,8 @@ def agreement(entries, published_before, published):
     """{change, saving, units}: True, False or None (cannot be said)."""
     after, saving, cut = published
     change = spread([e['after'] - e['before'] for e in entries if e['after'] is not None])
-    says = {'change': None, 'saving': abs(statistics.mean(e['saving'] for e in entries) - saving) <= SAVING, 'units': None}
+    ours = statistics.mean(e['saving'] for e in entries)
+    says = {'change': None, 'saving': abs(ours - saving) <= SAVING, 'units': None}
     if after is not None and change:
         says['change'] = abs(change['mean'] - (after - published_before)) <= max(POINTS, 2 * (change['sd'] or 0))
     if cut is not None:
@@ -257,9 +258,9 @@ class Notes:
 def pruning_rows(lines, notes):
     for l in lines:
         p = l['published'] or {}
-        yield [l['arch'], l['way'], number(l['before']), number(p.get('before')), number(l['after']), number(l['change']),
-               number(p.get('change')), number(l['saving']), number(p.get('saving')), number(l['macs_saving']),
-               all_units(l['kinds']), units(p['kinds']) if p else '-', verdict(l['agrees']),
+        yield [l['arch'], l['way'], number(l['before']), number(p.get('before')), number(l['after']),
+               number(l['change']), number(p.get('change')), number(l['saving']), number(p.get('saving')),
+               number(l['macs_saving']), all_units(l['kinds']), units(p['kinds']) if p else '-', verdict(l['agrees']),
                notes.refer(', '.join(l['differences']))]
 
 

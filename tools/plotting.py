@@ -26,7 +26,8 @@ def draw(tool, prefix, width, height, body):
         fail(tool, 'gnuplot is not installed (Debian: gnuplot-nox)', 1)
     script = ''
     for kind, terminal in (('png', 'pngcairo'), ('svg', 'svg')):
-        script += (f"reset\nset terminal {terminal} noenhanced size {width},{height} font ',11' background rgb 'white'\n"
+        script += (f"reset\nset terminal {terminal} noenhanced size {width},{height} font ',11' "
+                   "background rgb 'white'\n"
                    f'set output {quoted(prefix + "." + kind)}\nset border 3 lc rgb "#606060"\n'
                    f'set datafile missing "nan"\n{body}\nunset multiplot\nset output\n')
     done = subprocess.run(['gnuplot'], input=script, text=True, stderr=subprocess.PIPE)

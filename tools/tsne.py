@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """tsne.py ANALYSIS [--images N] [--perplexity P] [--seed S] -- t-SNE [Maaten08] of each layer, as [Lu22] show it.
 
-ANALYSIS is a folder that `analyze ... analysis.features=N` wrote (features/LAYER.npy). The map is scikit-learn's, of the
-first 50 principal components; perplexity 30 by default. Writes ANALYSIS/tsne.csv (layer, image, label, x, y) and
+ANALYSIS is a folder that `analyze ... analysis.features=N` wrote (features/LAYER.npy). The map is scikit-learn's,
+of the first 50 principal components; perplexity 30 by default. Writes ANALYSIS/tsne.csv (layer, image, label, x, y) and
 tsne.{png,svg}: a panel a layer, a colour a class.
 
 Needs python3-sklearn and python3-numpy (tools/deps.sh experiments). Exit codes: 0 ok, 1 something is not installed,
@@ -21,7 +21,8 @@ def libraries():
         from sklearn.manifold import TSNE
         return numpy, PCA, TSNE
     except ImportError as e:
-        fail('tsne', f'{e.name} is not installed for {sys.executable}: tools/deps.sh experiments (Debian: python3-sklearn)', 1)
+        fail('tsne', f'{e.name} is not installed for {sys.executable}: tools/deps.sh experiments '
+             '(Debian: python3-sklearn)', 1)
 
 
 def read_labels(folder, n):

@@ -381,8 +381,8 @@ static double lu_of_ties(const int32_t *label, int n, int k)
     return Q;
 }
 
-/* All images the same, of more than two tiles: every similarity is 1 up to rounding, and the rounding is the same
- * wherever a pair lies in the matrix, so that ties are ties. */
+/* All images the same, of more than two tiles: every similarity is 1 up to rounding, and the rounding is the
+ * same wherever a pair lies in the matrix, so that ties are ties. */
 static void identical_images(void **state)
 {
     (void)state;

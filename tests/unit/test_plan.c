@@ -54,8 +54,8 @@ static void fits_whatever_the_sizes(void **state)
     }
 }
 
-/* resnet101 at 10,000 images, 6 GB of which a net and its batch leave 5.4: the largest layers go in two blocks, of
- * most others two share a pass. */
+/* resnet101 at 10,000 images, 6 GB of which a net and its batch leave 5.4: the largest layers go in two
+ * blocks, of most others two share a pass. */
 static void resnet101_in_six_gigabytes(void **state)
 {
     (void)state;
