@@ -10,8 +10,8 @@
 
 #include "../../core/file.h"
 #include "../../core/log.h"
-#include "../opcheck.h"
-#include "../problem.h"
+#include "../../check/opcheck.h"
+#include "../../check/problem.h"
 #include "../scratch.h"
 
 #include <dirent.h>

@@ -1,2 +1,0 @@
-/* tests/opcheck.h -- moved: bin/selftest uses it too. */
-#include "../check/opcheck.h"
