@@ -15,7 +15,7 @@ static const cli_option options[] = {
 };
 static const cli_tool tool = {
     .name = "report",
-    .synopsis = "RUN... [key=value ...] [--out FILE.html] [--images N]",
+    .synopsis = "RUN... [key=value ...] [--out FILE.html] [--still] [--images N]",
     .about = "Writes one HTML file that opens from disk without a network: the net layer by layer with its "
              "costs and\n"
              "measured times, learning curves, M and Q with the criterion's decisions, similarity "

@@ -55,13 +55,16 @@ for (const run of data.runs) {
 }
 for (const run of data.runs) run.parent?.children.push(run);
 
-/** Which units go and why: as a pruned run of this report had it, else what the criterion says with the run's settings. */
-export function decisionsOf(run) {
-    const child = run.children[0];
-    if (child) return { ...child.history.prune, source: `as ${child.name} was pruned` };
-    if (run.network.decisions) return { ...run.network.decisions, source: 'what prune would do with this run’s settings' };
-    return null;
+/** Which units go and why: as each pruned run of this report had it; without one, what the criterion says with the run's
+ *  settings. */
+export function allDecisions(run) {
+    if (!run.children.length && run.network.decisions)
+        return [{ ...run.network.decisions, source: 'what prune would do with this run’s settings' }];
+    return run.children.map((child) => ({ ...child.history.prune, source: `as ${child.name} was pruned` }));
 }
+
+/** The ones that drawings show. */
+export const decisionsOf = (run) => allDecisions(run)[0] ?? null;
 
 /** The graph of a run at an epoch (null: the best checkpoint), or the nearest earlier one it has. */
 export function graphAt(run, epoch) {

@@ -3,7 +3,7 @@ import { axisLeft } from 'd3-axis';
 import { scaleLinear, scalePoint } from 'd3-scale';
 import { select } from 'd3-selection';
 import { area, line, symbol, symbolCircle, symbolSquare, symbolTimes } from 'd3-shape';
-import { decisionsOf, graphAt } from './data.js';
+import { allDecisions, decisionsOf, graphAt } from './data.js';
 import { el, onWidth, svg } from './dom.js';
 import { fixed, signed } from './format.js';
 import { columns, section } from './section.js';
@@ -49,14 +49,15 @@ function floorLine(scale, decisions, layers, width) {
             svg('text', { class: 'floor-name', x: M.left + 6, y: scale.y(level) - 5 }, `floor ${fixed(level, 3)}`)];
 }
 
-function point(scale, layer, unit) {
+/** The mark stands on the curve that decided. */
+function point(scale, layer, unit, metric) {
     const kind = kindOf(unit);
-    const m = layer.yang.M;
+    const m = metric === 'lu' ? layer.lu.mean : layer.yang.M;
     const node = svg('g', { class: `point ${kind}`, transform: `translate(${scale.x(layer.name)},${scale.y(m ?? 0)})`,
                             onclick: () => goToName(layer.name) },
         svg('rect', { class: 'catch', x: -12, y: -scale.y(m ?? 0), width: 24, height: HEIGHT }),
         m !== null && svg('path', { d: mark[kind]() }));
-    explain(node, () => [layer.name, `M ${fixed(m)}  (share of correct edges ${fixed(layer.yang.r, 3)})`,
+    explain(node, () => [layer.name, `M ${fixed(layer.yang.M)}  (share of correct edges ${fixed(layer.yang.r, 3)})`,
         layer.lu.mean !== null && `Q ${fixed(layer.lu.mean)} ± ${fixed(layer.lu.sd)}`,
         `${layer.yang.isolated} images without an edge`,
         unit && el('b', {}, `${words[kind]}: `), unit?.reason].filter(Boolean));
@@ -78,7 +79,7 @@ function picture(run, width) {
         svg('path', { class: 'q-band', d: band(graph.layers) }),
         svg('path', { class: 'q', d: curve(scale, q)(graph.layers) }),
         svg('path', { class: 'm', d: curve(scale, m)(graph.layers) }),
-        graph.layers.map((layer) => point(scale, layer, graph === run.best ? units.get(baseName(layer.name)) : null)));
+        graph.layers.map((layer) => point(scale, layer, graph === run.best ? units.get(baseName(layer.name)) : null, decisions?.metric)));
 }
 
 function legend(run) {
@@ -97,9 +98,7 @@ function overKept(units, i) {
     return kept && units[i].value !== null ? units[i].value - kept.value : null;
 }
 
-function decisionTable(run) {
-    const decisions = decisionsOf(run);
-    if (!decisions) return el('p', { class: 'note' }, 'No decisions: prune has nothing to go by here.');
+function decisionTable(decisions) {
     const gain = (unit, i) => unit.gain ?? overKept(decisions.units, i);
     const cut = decisions.units.filter((unit) => unit.cut).length;
     const line = (unit, i) => el('tr', { class: unit.cut ? 'cut' : null },
@@ -120,7 +119,9 @@ function column(run) {
     const draw = () => { if (width) holder.replaceChildren(picture(run, width)); };
     const close = watch(['depth', 'epoch'], draw);
     onWidth(holder, (w) => { width = w; draw(); });
-    return { node: el('div', {}, holder, legend(run), decisionTable(run)), close };
+    const tables = allDecisions(run).map(decisionTable);
+    if (!tables.length) tables.push(el('p', { class: 'note' }, 'No decisions: prune has nothing to go by here.'));
+    return { node: el('div', {}, holder, legend(run), tables), close };
 }
 
 export function separation() {

@@ -262,6 +262,7 @@ const cases = {
 
 async function picture(width, scheme) {
     const page = await open({ width, scheme });
+    await page.addStyleTag({ content: 'html { scroll-behavior: auto }' }).catch(() => {});
     await layerSlider(page).fill('1000');
     await hoverRing(page).catch(() => {});
     for (const part of await page.locator('main > section').all()) {
@@ -271,7 +272,7 @@ async function picture(width, scheme) {
 }
 
 if (shots) {
-    for (const width of [1280, 400]) for (const scheme of ['light', 'dark']) await picture(width, scheme);
+    for (const [width, scheme] of (process.env.VIEWS ?? "1280-light,1280-dark,400-light,400-dark").split(",").map((v) => v.split("-"))) await picture(+width, scheme);
 } else {
     for (const [name, run] of Object.entries(cases)) {
         if (!name.includes(process.argv[3] ?? '')) continue;
