@@ -28,8 +28,8 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B)
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
 # The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
-MODULES   := tools/sweep report check prune graph nets data layers core/cpu core/ref core
-PROTO     := $(wildcard proto/*.proto)
+MODULES   := tools/sweep tools/report tools/check prune graph nets data layers core/cpu core/ref core
+PROTO     := $(wildcard core/proto/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES) proto,$(B)/lib$(subst /,-,$(m)).a)
 LINK      := -Wl,--start-group $(LIBS) -Wl,--end-group
@@ -85,7 +85,7 @@ fmt: ; @git ls-files '*.c' '*.h' '*.cu' | xargs clang-format -i   ## format the 
 
 lint:                                  ## cppcheck over the C files
 	@cppcheck --enable=warning,performance,portability --std=c11 --inline-suppr --error-exitcode=1 --quiet \
-	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune check report tools
+	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune tools
 
 clean: ; rm -rf $(B) $(BIN)            ## remove what was built
 
@@ -103,15 +103,15 @@ $(B)/lib$(subst /,-,$(1)).a: $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 endef
 $(foreach m,$(MODULES),$(eval $(call archive,$(m))))
 
-# Protocol buffers: build/proto/NAME.pb-c.{c,h} from proto/NAME.proto. They exist before any object is made.
+# Protocol buffers: build/core/proto/NAME.pb-c.{c,h} from core/proto/NAME.proto. They exist before any object is made.
 $(B)/libproto.a: $(patsubst %.proto,$(B)/%.pb-c.o,$(PROTO))
 	@rm -f $@; ar rcs $@ $^
 
-$(B)/proto/%.pb-c.c $(B)/proto/%.pb-c.h &: proto/%.proto
+$(B)/core/proto/%.pb-c.c $(B)/core/proto/%.pb-c.h &: core/proto/%.proto
 	@mkdir -p $(@D); echo "  PROTO $<"
-	$(Q)protoc-c --proto_path=proto --c_out=$(B)/proto $<
+	$(Q)protoc-c --proto_path=core/proto --c_out=$(B)/core/proto $<
 
-$(B)/proto/%.o: $(B)/proto/%.c
+$(B)/core/proto/%.o: $(B)/core/proto/%.c
 	@echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
@@ -140,13 +140,13 @@ $(B)/commit: FORCE
 $(B)/core/rundir.o: $(B)/commit
 $(B)/core/rundir.o: ALL_CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
 
-# The report's page: bundled by esbuild from report/page/ with the npm packages of its lock file. Without Node or the
+# The report's page: bundled by esbuild from tools/report/page/ with the npm packages of its lock file. Without Node or the
 # packages it is an empty file, `report` writes still pictures, and the next make tries again.
 PAGE       = $(if $(filter build/%,$(B)),build,$(B))/page
-PAGE_PARTS = $(wildcard report/page/*.* report/page/src/*)
+PAGE_PARTS = $(wildcard tools/report/page/*.* tools/report/page/src/*)
 
-$(PAGE)/npm.done: report/page/package.json report/page/package-lock.json
-	@mkdir -p $(@D); cp $^ $(@D)/; echo "  NPM  report/page"
+$(PAGE)/npm.done: tools/report/page/package.json tools/report/page/package-lock.json
+	@mkdir -p $(@D); cp $^ $(@D)/; echo "  NPM  tools/report/page"
 	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
 	    echo "report: still pictures only, for want of Node.js and npm" >&2; \
 	elif ! npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --fetch-retries=1 >$(@D)/npm.log 2>&1; then \
@@ -155,9 +155,9 @@ $(PAGE)/npm.done: report/page/package.json report/page/package-lock.json
 
 $(PAGE)/page.html: $(PAGE)/npm.done $(PAGE_PARTS)
 	@echo "  PAGE $@"
-	@if [ -e $< ]; then NODE_PATH=$(@D)/node_modules node report/page/build.mjs $@; else : >$@; fi
+	@if [ -e $< ]; then NODE_PATH=$(@D)/node_modules node tools/report/page/build.mjs $@; else : >$@; fi
 
-$(B)/report/page.o: $(PAGE)/page.html
-$(B)/report/page.o: ALL_CFLAGS += -DCLEAVE_REPORT_PAGE='"$(PAGE)/page.html"'
+$(B)/tools/report/page.o: $(PAGE)/page.html
+$(B)/tools/report/page.o: ALL_CFLAGS += -DCLEAVE_REPORT_PAGE='"$(PAGE)/page.html"'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

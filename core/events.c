@@ -2,7 +2,7 @@
 #include "events.h"
 
 #include "file.h"
-#include "proto/event.pb-c.h"
+#include "core/proto/event.pb-c.h"
 
 #include <errno.h>
 #include <math.h>

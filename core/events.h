@@ -9,7 +9,7 @@
  * A file is a sequence of records (TensorFlow's TFRecord, tensorflow/core/lib/io/record_writer.h), all
  * numbers little-endian:
  *
- *     | u64 length | u32 masked CRC32C of length | data: an Event of proto/event.proto | u32 masked CRC32C of
+ *     | u64 length | u32 masked CRC32C of length | data: an Event of core/proto/event.proto | u32 masked CRC32C of
  * data |
  *
  * Steps do not decrease within a file, so that the end of it can be taken back.

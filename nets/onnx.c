@@ -12,7 +12,7 @@
 
 #include "../core/file.h"
 #include "graph.h"
-#include "proto/onnx.pb-c.h"
+#include "core/proto/onnx.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -24,9 +24,9 @@ bench-cuda: gpu                        ## on a GPU: images/s, beside PyTorch if 
 	@B=$(B) BIN=$(BIN) tools/cuda_run.sh bench
 
 # The parts of Cleave that need no library.
-GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c progress.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c check/opcheck*.c) \
-             check/problem.c tests/cuda/device_check.c \
-             $(shell grep -LE 'cJSON|proto/|safetensors|checkpoint\.h|loader\.h|rundir' nets/*.c)
+GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c progress.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c tools/check/opcheck*.c) \
+             tools/check/problem.c tests/cuda/device_check.c \
+             $(shell grep -LE 'cJSON|core/proto/|safetensors|checkpoint\.h|loader\.h|rundir' nets/*.c)
 gpu:
 	@[ -n "$(NVCC)" ] || { tools/find_cuda.sh | sed -n 's/^CUDA_FOUND := /make: /p' >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(PLUGINS) $(B)/gpu/gpu

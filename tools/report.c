@@ -1,5 +1,5 @@
 /* tools/report.c -- report RUN...: runs as one HTML file to look at. */
-#include "../report/report.h"
+#include "report/report.h"
 #include "../core/file.h"
 #include "../core/log.h"
 #include "cli.h"

@@ -1,6 +1,6 @@
 /* tools/selftest.c -- selftest: does every layer and every net compute here what it should? */
-#include "../check/golden.h"
-#include "../check/layercheck.h"
+#include "check/golden.h"
+#include "check/layercheck.h"
 #include "../core/file.h"
 #include "../core/log.h"
 #include "cli.h"

@@ -3,8 +3,8 @@
 #ifndef CLEAVE_TOUR_H
 #define CLEAVE_TOUR_H
 
-#include "../../check/opcheck.h"
-#include "../../check/problem.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 
 #include <stdio.h>
 

@@ -4,8 +4,8 @@
  * a sum of k terms in blocked order is off by some sqrt(k) * 6e-8 of its largest terms. Seen on the
  * problems here: at most 1.1e-6 (direct) and 2.3e-6 (Winograd); the limits leave a factor of four for
  * other processors' order of summation. */
-#include "../../check/opcheck.h"
-#include "../../check/problem.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 
 #include <math.h>
 #include <setjmp.h>

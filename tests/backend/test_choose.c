@@ -10,8 +10,8 @@
 
 #include "../../core/file.h"
 #include "../../core/log.h"
-#include "../../check/opcheck.h"
-#include "../../check/problem.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 #include "../scratch.h"
 
 #include <dirent.h>

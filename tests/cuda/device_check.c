@@ -1,8 +1,8 @@
 /* tests/cuda/device_check.c -- see device_check.h. */
 #include "device_check.h"
 
-#include "../../check/opcheck.h"
-#include "../../check/problem.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 #include "../../core/rng.h"
 #include "../../nets/net.h"
 

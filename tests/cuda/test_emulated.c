@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../check/opcheck.h"
+#include "../../tools/check/opcheck.h"
 #include "../../core/cuda/kernels.h"
 #include "../../core/rng.h"
 #include "../../data/augment.h"

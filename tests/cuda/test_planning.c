@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../check/problem.h"
+#include "../../tools/check/problem.h"
 #include "../../core/cuda/engine.h"
 #include "../../core/file.h"
 #include "../../nets/graph.h"

@@ -23,7 +23,7 @@ chromium_path() { command -v chromium || command -v chromium-browser || command 
 # All cases in one browser; each test below looks up its own.
 browse() {
     need_page >/dev/null || return 0
-    NODE_PATH=$PWD/build/page/node_modules CHROMIUM=$(chromium_path) timeout 600 node report/page/test/page.mjs "$REPORT"
+    NODE_PATH=$PWD/build/page/node_modules CHROMIUM=$(chromium_path) timeout 600 node tools/report/page/test/page.mjs "$REPORT"
 }
 
 need_page() {

@@ -1,5 +1,5 @@
-/* Whole nets against PyTorch in float64: check/golden.h says of what. */
-#include "../../check/golden.h"
+/* Whole nets against PyTorch in float64: tools/check/golden.h says of what. */
+#include "../../tools/check/golden.h"
 #include "../../core/file.h"
 #include "../../core/rng.h"
 

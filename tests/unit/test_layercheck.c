@@ -1,5 +1,5 @@
-/* check/layercheck.c: a backend that computes something else is noticed, forward and backward. */
-#include "../../check/layercheck.h"
+/* tools/check/layercheck.c: a backend that computes something else is noticed, forward and backward. */
+#include "../../tools/check/layercheck.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "../../check/opcheck.h"
-#include "../../check/problem.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 
 #include <math.h>
 #include <string.h>

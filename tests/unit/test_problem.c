@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../../check/problem.h"
+#include "../../tools/check/problem.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

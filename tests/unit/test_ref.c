@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "../../core/rng.h"
-#include "../../check/opcheck.h"
-#include "../../check/problem.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* check/golden.c -- see golden.h. */
+/* tools/check/golden.c -- see golden.h. */
 #include "golden.h"
 
-#include "../core/file.h"
-#include "../core/rng.h"
-#include "../core/safetensors.h"
-#include "../nets/net.h"
+#include "../../core/file.h"
+#include "../../core/rng.h"
+#include "../../core/safetensors.h"
+#include "../../nets/net.h"
 
 #include <math.h>
 #include <stdio.h>

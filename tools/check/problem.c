@@ -1,4 +1,4 @@
-/* check/problem.c -- see problem.h. The reader moves a cursor over the text; each helper either takes
+/* tools/check/problem.c -- see problem.h. The reader moves a cursor over the text; each helper either takes
  * what it is asked for and moves on, or leaves the cursor where it is. */
 #include "problem.h"
 

@@ -1,8 +1,8 @@
-/* report/parts.h -- putting JSON together: each function takes the item over, or fails and deletes it. */
+/* tools/report/parts.h -- putting JSON together: each function takes the item over, or fails and deletes it. */
 #ifndef CLEAVE_REPORT_PARTS_H
 #define CLEAVE_REPORT_PARTS_H
 
-#include "../core/status.h"
+#include "../../core/status.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 

@@ -1,10 +1,10 @@
-/* report/graphs.c -- the analyses of a run: numbers as analyze wrote them, edges in three columns.
+/* tools/report/graphs.c -- the analyses of a run: numbers as analyze wrote them, edges in three columns.
  *
  * An edge is two vertices (u16, or u32 beyond 65536 vertices) and a similarity, quantised to 1/65535 of the
  * layer's range and stored as the difference to the edge before: edges come by descending similarity, so
  * these are small numbers. */
-#include "../core/file.h"
-#include "../graph/edges.h"
+#include "../../core/file.h"
+#include "../../graph/edges.h"
 #include "parts.h"
 #include "report.h"
 #include <dirent.h>

@@ -1,9 +1,9 @@
-/* report/page.c -- the bundled page with the collected data in it.
+/* tools/report/page.c -- the bundled page with the collected data in it.
  *
- * The page is one HTML file made by report/page/build.mjs; its data go where MARK stands. JSON inside HTML
+ * The page is one HTML file made by tools/report/page/build.mjs; its data go where MARK stands. JSON inside HTML
  * ends at the first "</script", and "<!--" begins something else again: every '<' of the JSON, which can only
  * be inside a string, is written as \u003c. Nothing that a file says can then be more than text. */
-#include "../core/file.h"
+#include "../../core/file.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>

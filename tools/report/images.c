@@ -1,5 +1,5 @@
-/* report/images.c -- the test images that the page shows, side by side in one JPEG. */
-#include "../data/dataset.h"
+/* tools/report/images.c -- the test images that the page shows, side by side in one JPEG. */
+#include "../../data/dataset.h"
 #include "parts.h"
 #include "report.h"
 #include <stdlib.h>

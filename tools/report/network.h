@@ -1,9 +1,9 @@
-/* report/network.h -- what the parts that look into a net share: one compiled net a run. Private to report/.
+/* tools/report/network.h -- what the parts that look into a net share: one compiled net a run. Private to tools/report/.
  */
 #ifndef CLEAVE_REPORT_NETWORK_H
 #define CLEAVE_REPORT_NETWORK_H
 
-#include "../nets/net.h"
+#include "../../nets/net.h"
 #include "report.h"
 
 enum { CASE_TIMING, CASE_PICKS };

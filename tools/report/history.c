@@ -1,6 +1,6 @@
-/* report/history.c -- what a run wrote about itself, as it is: config, metrics, status, environment, prune.
+/* tools/report/history.c -- what a run wrote about itself, as it is: config, metrics, status, environment, prune.
  */
-#include "../core/file.h"
+#include "../../core/file.h"
 #include "parts.h"
 #include "report.h"
 #include <stdlib.h>

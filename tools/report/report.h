@@ -1,5 +1,5 @@
-/* report/report.h -- runs as one HTML file that opens without a network: everything a reader may want to look
- * at is collected from the run directories into one JSON object, which the page (report/page/) draws.
+/* tools/report/report.h -- runs as one HTML file that opens without a network: everything a reader may want to look
+ * at is collected from the run directories into one JSON object, which the page (tools/report/page/) draws.
  *
  *     {title, made, notes: [..], images: [..], runs: [..]}
  *
@@ -9,8 +9,8 @@
 #ifndef CLEAVE_REPORT_REPORT_H
 #define CLEAVE_REPORT_REPORT_H
 
-#include "../core/config.h"
-#include "../data/dataset.h"
+#include "../../core/config.h"
+#include "../../data/dataset.h"
 #include <cjson/cJSON.h>
 
 /* The test images that runs with the same data settings share. */

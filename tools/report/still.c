@@ -1,5 +1,5 @@
-/* report/still.c -- the page where Node was missing at build: the pictures that analyze wrote, and tables. */
-#include "../core/file.h"
+/* tools/report/still.c -- the page where Node was missing at build: the pictures that analyze wrote, and tables. */
+#include "../../core/file.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* check/opcheck.h -- runs one operation on one backend, from NCHW arrays to NCHW arrays.
+/* tools/check/opcheck.h -- runs one operation on one backend, from NCHW arrays to NCHW arrays.
  *
  * The data are a function of the operation and options.seed alone, so two backends see the same. Before
  * an operation runs, all that it must write, and all that its op_needs allow it not to read, is NaN.
@@ -13,7 +13,7 @@
 #ifndef CLEAVE_CHECK_OPCHECK_H
 #define CLEAVE_CHECK_OPCHECK_H
 
-#include "../core/backend.h"
+#include "../../core/backend.h"
 
 /* All zero is a valid choice: forward only, full f32 data. */
 typedef struct opcheck_options {

@@ -1,8 +1,8 @@
-/* report/network.c -- a run's net, built and loaded once: what it is made of, what its first filters look
+/* tools/report/network.c -- a run's net, built and loaded once: what it is made of, what its first filters look
  * like, what the criterion says about its units. */
 #include "network.h"
-#include "../nets/checkpoint.h"
-#include "../prune/choose.h"
+#include "../../nets/checkpoint.h"
+#include "../../prune/choose.h"
 #include "parts.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* check/problem.h -- one operation in one line, in the spirit of oneDNN's benchdnn:
+/* tools/check/problem.h -- one operation in one line, in the spirit of oneDNN's benchdnn:
  *
  *   conv n2c3h5w5_o4k3s1p1        then optional, in this order: g2 (groups), b (bias)
  *   bnact n2c17h5w5_relu_add      activation: none, relu, relu6;  _add: with z;  then _frozen
@@ -13,8 +13,8 @@
 #ifndef CLEAVE_CHECK_PROBLEM_H
 #define CLEAVE_CHECK_PROBLEM_H
 
-#include "../core/op.h"
-#include "../core/status.h"
+#include "../../core/op.h"
+#include "../../core/status.h"
 
 enum { PROBLEM_BYTES = 128 }; /* enough for any printed problem */
 

@@ -1,7 +1,7 @@
-/* report/layers.c -- the net as a list: shapes, parameters, multiplications, and the time each layer takes.
+/* tools/report/layers.c -- the net as a list: shapes, parameters, multiplications, and the time each layer takes.
  */
-#include "../core/progress.h"
-#include "../core/rng.h"
+#include "../../core/progress.h"
+#include "../../core/rng.h"
 #include "network.h"
 #include "parts.h"
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* check/golden.h -- whole nets against PyTorch in float64: evaluation, the gradients of one step, three steps
+/* tools/check/golden.h -- whole nets against PyTorch in float64: evaluation, the gradients of one step, three steps
  * of SGD on three batches, evaluation again.
  *
  * tests/golden/make_golden.py made the stored files, tests/peer/oracle.py says from which values; both sides
@@ -7,7 +7,7 @@
 #ifndef CLEAVE_CHECK_GOLDEN_H
 #define CLEAVE_CHECK_GOLDEN_H
 
-#include "../core/backend.h"
+#include "../../core/backend.h"
 
 enum { GOLDEN_SIGNS = 8, GOLDEN_MAX_SAMPLES = 64, GOLDEN_MAX_RECORD = 1 + GOLDEN_SIGNS + GOLDEN_MAX_SAMPLES };
 

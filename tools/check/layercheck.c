@@ -1,4 +1,4 @@
-/* check/layercheck.c -- see layercheck.h. */
+/* tools/check/layercheck.c -- see layercheck.h. */
 #include "layercheck.h"
 
 #include "opcheck.h"

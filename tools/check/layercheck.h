@@ -1,10 +1,10 @@
-/* check/layercheck.h -- one layer on one device against the definition, core/ref. */
+/* tools/check/layercheck.h -- one layer on one device against the definition, core/ref. */
 #ifndef CLEAVE_CHECK_LAYERCHECK_H
 #define CLEAVE_CHECK_LAYERCHECK_H
 
 #include "problem.h"
 
-#include "../core/backend.h"
+#include "../../core/backend.h"
 
 /* max |a - ref| / max |ref| of one output, and the most that rounding explains. */
 typedef struct layer_error {

@@ -1,4 +1,4 @@
-/* check/opcheck.c -- see opcheck.h: allocate, poison, run, read back. The data are made in opcheck_data.c. */
+/* tools/check/opcheck.c -- see opcheck.h: allocate, poison, run, read back. The data are made in opcheck_data.c. */
 #include "opcheck.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* check/opcheck_data.c -- the inputs of opcheck: random, but away from where a derivative jumps. A value
+/* tools/check/opcheck_data.c -- the inputs of opcheck: random, but away from where a derivative jumps. A value
  * on a kink of ReLU, or a tie in a pooling window, would make two correct answers differ. */
 #include "opcheck.h"
 
-#include "../core/rng.h"
+#include "../../core/rng.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* report/blob.c -- arrays of numbers as text: deflate [RFC 1951] in a zlib envelope [RFC 1950], then base64
+/* tools/report/blob.c -- arrays of numbers as text: deflate [RFC 1951] in a zlib envelope [RFC 1950], then base64
  * [RFC 4648]; the browser has the inverse of both. */
 #include "report.h"
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-/* report/activations.c -- what a few test images become in every layer of the analysis, small enough for a
+/* tools/report/activations.c -- what a few test images become in every layer of the analysis, small enough for a
  * page: a byte a value, at most so many channels a layer. The first layer keeps all channels: its filters are
  * shown beside them. */
-#include "../data/augment.h"
+#include "../../data/augment.h"
 #include "network.h"
 #include "parts.h"
 #include <stdlib.h>
