@@ -90,26 +90,13 @@ char *config_check(const config_key *key, const char *text)
     const cyaml_schema_value_t *type = config_key_scalar(key);
     char *out = NULL;
     switch (type->type) {
-    case CYAML_INT:
-        out = check_int(key, type->data_size, text);
-        break;
-    case CYAML_UINT:
-        out = check_uint(key, type->data_size, text);
-        break;
-    case CYAML_FLOAT:
-        out = check_number(key, type->data_size, text);
-        break;
-    case CYAML_BOOL:
-        out = check_bool(text);
-        break;
-    case CYAML_ENUM:
-        out = check_choice(type, text);
-        break;
-    case CYAML_STRING:
-        out = strdup(text);
-        break;
-    default:
-        break; /* no key has another type */
+    case CYAML_INT: out = check_int(key, type->data_size, text); break;
+    case CYAML_UINT: out = check_uint(key, type->data_size, text); break;
+    case CYAML_FLOAT: out = check_number(key, type->data_size, text); break;
+    case CYAML_BOOL: out = check_bool(text); break;
+    case CYAML_ENUM: out = check_choice(type, text); break;
+    case CYAML_STRING: out = strdup(text); break;
+    default: break; /* no key has another type */
     }
     if (out && key->accepts && !key->accepts(out)) {
         free(out);

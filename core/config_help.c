@@ -144,7 +144,8 @@ bool config_key_describe(int index, config_key_info *out)
         out->choice[out->n_choices++] = "false";
     }
     for (uint32_t i = 0; type->type == CYAML_ENUM && i < type->enumeration.count; i++)
-        if (out->n_choices < CONFIG_MAX_CHOICES) out->choice[out->n_choices++] = type->enumeration.strings[i].str;
+        if (out->n_choices < CONFIG_MAX_CHOICES)
+            out->choice[out->n_choices++] = type->enumeration.strings[i].str;
     return true;
 }
 

@@ -17,29 +17,21 @@ static status item_text(const config_key *key, const void *p, char **out)
     if (type->data_size == 4) whole = *(const int32_t *)p;
     if (type->data_size == 8) whole = *(const int64_t *)p;
     switch (type->type) {
-    case CYAML_INT:
-        snprintf(text, sizeof text, "%lld", (long long)whole);
-        break;
-    case CYAML_UINT:
-        snprintf(text, sizeof text, "%llu", (unsigned long long)whole);
-        break;
+    case CYAML_INT: snprintf(text, sizeof text, "%lld", (long long)whole); break;
+    case CYAML_UINT: snprintf(text, sizeof text, "%llu", (unsigned long long)whole); break;
     case CYAML_FLOAT:
         if (type->data_size == sizeof(float))
             snprintf(text, sizeof text, "%.9g", *(const float *)p);
         else
             snprintf(text, sizeof text, "%.17g", *(const double *)p);
         break;
-    case CYAML_BOOL:
-        s = *(const bool *)p ? "true" : "false";
-        break;
+    case CYAML_BOOL: s = *(const bool *)p ? "true" : "false"; break;
     case CYAML_ENUM:
         s = "";
         for (uint32_t i = 0; i < type->enumeration.count; i++)
             if (type->enumeration.strings[i].val == whole) s = type->enumeration.strings[i].str;
         break;
-    default:
-        s = *(char *const *)p ? *(char *const *)p : "";
-        break;
+    default: s = *(char *const *)p ? *(char *const *)p : ""; break;
     }
     *out = config_check(key, s);
     if (!*out) FAIL(ERR_RUNTIME, "%s: the value \"%s\" is out of range", key->field.key, s);

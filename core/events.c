@@ -1,8 +1,8 @@
 /* core/events.c -- see events.h. */
 #include "events.h"
 
-#include "file.h"
 #include "core/proto/event.pb-c.h"
+#include "file.h"
 
 #include <errno.h>
 #include <math.h>

@@ -175,7 +175,8 @@ status file_append(const char *path, const void *head, size_t head_bytes, const 
     struct stat s;
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
-    if ((s.st_size == 0 && !write_all(fd, head, head_bytes)) || !write_all(fd, data, bytes) || fsync(fd) != 0) {
+    if ((s.st_size == 0 && !write_all(fd, head, head_bytes)) || !write_all(fd, data, bytes) ||
+        fsync(fd) != 0) {
         int why = errno;
         bool undone = ftruncate(fd, s.st_size) == 0;
         FAIL(ERR_RUNTIME, "cannot write %s: %s%s", path, strerror(why), undone ? "" : "; half of it is left");

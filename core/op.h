@@ -18,7 +18,16 @@
 
 #include "tensor.h"
 
-typedef enum op_kind { OP_CONV, OP_BNACT, OP_POOL, OP_LINEAR, OP_DROPOUT, OP_SHORTCUT, OP_LOSS, OP_KINDS } op_kind;
+typedef enum op_kind {
+    OP_CONV,
+    OP_BNACT,
+    OP_POOL,
+    OP_LINEAR,
+    OP_DROPOUT,
+    OP_SHORTCUT,
+    OP_LOSS,
+    OP_KINDS
+} op_kind;
 typedef enum activation { ACT_NONE, ACT_RELU, ACT_RELU6 } activation;
 typedef enum pool_kind { POOL_MAX, POOL_AVG_GLOBAL } pool_kind;
 

@@ -9,7 +9,17 @@
 #include <stdint.h>
 
 /* Streams keep purposes apart: the same counters in two streams are independent. */
-enum { RNG_INIT = 1, RNG_SHUFFLE, RNG_AUGMENT, RNG_SAMPLE, RNG_SYNTHETIC, RNG_TEST, RNG_PRUNE, RNG_ATTACK, RNG_DROPOUT = 1000 };
+enum {
+    RNG_INIT = 1,
+    RNG_SHUFFLE,
+    RNG_AUGMENT,
+    RNG_SAMPLE,
+    RNG_SYNTHETIC,
+    RNG_TEST,
+    RNG_PRUNE,
+    RNG_ATTACK,
+    RNG_DROPOUT = 1000
+};
 
 /* Philox4x32-10: key = (seed low, seed high), counter = (c0, c1, c2, c3). */
 rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3);

@@ -49,8 +49,7 @@ status st_to_f32(const st_tensor *t, float *out)
             out[i] = (float)d;
         }
         break;
-    default:
-        FAIL(ERR_DATA, "%s: type %s is not a floating-point type", t->name, st_dtype_name(t->type));
+    default: FAIL(ERR_DATA, "%s: type %s is not a floating-point type", t->name, st_dtype_name(t->type));
     }
 out:
     return st;

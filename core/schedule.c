@@ -24,14 +24,9 @@ double schedule_lr(const config_train *t, int epoch, int step, int steps)
     double warmup = (double)t->warmup * steps, all = (double)t->epochs * steps;
     double lr = t->lr;
     switch (t->schedule) {
-    case SCHEDULE_STEP:
-        lr *= step_factor(t, epoch);
-        break;
-    case SCHEDULE_COSINE:
-        lr *= cosine_factor(done, warmup, all);
-        break;
-    case SCHEDULE_CONSTANT:
-        break;
+    case SCHEDULE_STEP: lr *= step_factor(t, epoch); break;
+    case SCHEDULE_COSINE: lr *= cosine_factor(done, warmup, all); break;
+    case SCHEDULE_CONSTANT: break;
     }
     if (done < warmup) lr *= (done + 1) / warmup;
     return lr;

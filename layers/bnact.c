@@ -8,7 +8,8 @@ static status infer(op *o)
 {
     status st = OK;
     if (!(o->bnact.eps > 0) || !(o->bnact.momentum >= 0 && o->bnact.momentum <= 1))
-        FAIL(ERR_USAGE, "batch norm: eps %g or momentum %g out of range", (double)o->bnact.eps, (double)o->bnact.momentum);
+        FAIL(ERR_USAGE, "batch norm: eps %g or momentum %g out of range", (double)o->bnact.eps,
+             (double)o->bnact.momentum);
     o->y = o->x;
 out:
     return st;
@@ -16,13 +17,24 @@ out:
 
 static int params(const op *o, param_spec spec[OP_MAX_PARAMS])
 {
-    static const struct { const char *suffix; bool trainable; param_init init; } table[] = {
-        { "weight", true, PARAM_ONE }, { "bias", true, PARAM_ZERO },
-        { "running_mean", false, PARAM_ZERO }, { "running_var", false, PARAM_ONE },
+    static const struct {
+        const char *suffix;
+        bool trainable;
+        param_init init;
+    } table[] = {
+        { "weight", true, PARAM_ONE },
+        { "bias", true, PARAM_ZERO },
+        { "running_mean", false, PARAM_ZERO },
+        { "running_var", false, PARAM_ONE },
     };
     for (int i = 0; i < 4; i++)
-        spec[i] = (param_spec){ .suffix = table[i].suffix, .rank = 1, .shape = { o->x.c }, .trainable = table[i].trainable,
-                                .init = table[i].init, .fan_in = 1, .fan_out = 1 };
+        spec[i] = (param_spec){ .suffix = table[i].suffix,
+                                .rank = 1,
+                                .shape = { o->x.c },
+                                .trainable = table[i].trainable,
+                                .init = table[i].init,
+                                .fan_in = 1,
+                                .fan_out = 1 };
     return 4;
 }
 

@@ -5,7 +5,8 @@
 static status infer(op *o)
 {
     status st = OK;
-    if (!(o->dropout.p >= 0 && o->dropout.p < 1)) FAIL(ERR_USAGE, "dropout: p = %g is not in [0, 1)", (double)o->dropout.p);
+    if (!(o->dropout.p >= 0 && o->dropout.p < 1))
+        FAIL(ERR_USAGE, "dropout: p = %g is not in [0, 1)", (double)o->dropout.p);
     o->y = o->x;
 out:
     return st;

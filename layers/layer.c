@@ -4,11 +4,15 @@
 
 /* The registry: a new layer is a file of its own, a line here, and a kind in core/op.h. */
 static const layer_type *const registry[OP_KINDS] = {
-    [OP_CONV] = &layer_conv,       [OP_BNACT] = &layer_bnact,       [OP_POOL] = &layer_pool, [OP_LINEAR] = &layer_linear,
-    [OP_DROPOUT] = &layer_dropout, [OP_SHORTCUT] = &layer_shortcut, [OP_LOSS] = &layer_loss,
+    [OP_CONV] = &layer_conv,     [OP_BNACT] = &layer_bnact,     [OP_POOL] = &layer_pool,
+    [OP_LINEAR] = &layer_linear, [OP_DROPOUT] = &layer_dropout, [OP_SHORTCUT] = &layer_shortcut,
+    [OP_LOSS] = &layer_loss,
 };
 
-const layer_type *layer_of(op_kind kind) { return registry[kind]; }
+const layer_type *layer_of(op_kind kind)
+{
+    return registry[kind];
+}
 
 int64_t param_count(const param_spec *p)
 {

@@ -45,6 +45,7 @@ int64_t param_count(const param_spec *);
 int layer_no_params(const op *o, param_spec spec[OP_MAX_PARAMS]);
 int64_t layer_no_macs(const op *o);
 
-extern const layer_type layer_conv, layer_bnact, layer_pool, layer_linear, layer_dropout, layer_shortcut, layer_loss;
+extern const layer_type layer_conv, layer_bnact, layer_pool, layer_linear, layer_dropout, layer_shortcut,
+    layer_loss;
 
 #endif

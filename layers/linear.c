@@ -14,13 +14,26 @@ out:
 static int params(const op *o, param_spec spec[OP_MAX_PARAMS])
 {
     int64_t fan_in = shape_image(o->x);
-    spec[0] = (param_spec){ .suffix = "weight", .rank = 2, .shape = { o->linear.out, fan_in }, .trainable = true,
-                            .init = PARAM_UNIFORM, .fan_in = fan_in, .fan_out = o->linear.out };
-    spec[1] = (param_spec){ .suffix = "bias", .rank = 1, .shape = { o->linear.out }, .trainable = true,
-                            .init = PARAM_UNIFORM, .fan_in = fan_in, .fan_out = o->linear.out };
+    spec[0] = (param_spec){ .suffix = "weight",
+                            .rank = 2,
+                            .shape = { o->linear.out, fan_in },
+                            .trainable = true,
+                            .init = PARAM_UNIFORM,
+                            .fan_in = fan_in,
+                            .fan_out = o->linear.out };
+    spec[1] = (param_spec){ .suffix = "bias",
+                            .rank = 1,
+                            .shape = { o->linear.out },
+                            .trainable = true,
+                            .init = PARAM_UNIFORM,
+                            .fan_in = fan_in,
+                            .fan_out = o->linear.out };
     return 2;
 }
 
-static int64_t macs(const op *o) { return shape_image(o->x) * o->linear.out; }
+static int64_t macs(const op *o)
+{
+    return shape_image(o->x) * o->linear.out;
+}
 
 const layer_type layer_linear = { OP_LINEAR, "linear", infer, params, macs };

@@ -6,7 +6,8 @@
 static status infer(op *o)
 {
     status st = OK;
-    if (o->x.h != 1 || o->x.w != 1) FAIL(ERR_USAGE, "loss: logits of %dx%d pixels; expected 1x1", o->x.h, o->x.w);
+    if (o->x.h != 1 || o->x.w != 1)
+        FAIL(ERR_USAGE, "loss: logits of %dx%d pixels; expected 1x1", o->x.h, o->x.w);
     if (!(o->loss.smoothing >= 0 && o->loss.smoothing < 1))
         FAIL(ERR_USAGE, "loss: label smoothing %g is not in [0, 1)", (double)o->loss.smoothing);
     o->y = o->x;

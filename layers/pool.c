@@ -14,7 +14,8 @@ static status infer(op *o)
     if (p->kernel < 1 || p->stride < 1 || p->pad < 0 || 2 * p->pad > p->kernel)
         FAIL(ERR_USAGE, "max pool: window %d, stride %d, pad %d cannot be", p->kernel, p->stride, p->pad);
     if (o->x.h + 2 * p->pad < p->kernel || o->x.w + 2 * p->pad < p->kernel)
-        FAIL(ERR_USAGE, "max pool: a %dx%d window does not fit a %dx%d image", p->kernel, p->kernel, o->x.h, o->x.w);
+        FAIL(ERR_USAGE, "max pool: a %dx%d window does not fit a %dx%d image", p->kernel, p->kernel, o->x.h,
+             o->x.w);
     o->y = (shape4){ o->x.n, o->x.c, (o->x.h + 2 * p->pad - p->kernel) / p->stride + 1,
                      (o->x.w + 2 * p->pad - p->kernel) / p->stride + 1 };
 out:

@@ -8,8 +8,10 @@ static status infer(op *o)
     status st = OK;
     const shortcut_desc *s = &o->shortcut;
     if (s->stride < 1 || s->out < o->x.c || (s->out - o->x.c) % 2)
-        FAIL(ERR_USAGE, "shortcut: from %d to %d channels with stride %d cannot be padded evenly", o->x.c, s->out, s->stride);
-    o->y = (shape4){ o->x.n, s->out, (o->x.h + s->stride - 1) / s->stride, (o->x.w + s->stride - 1) / s->stride };
+        FAIL(ERR_USAGE, "shortcut: from %d to %d channels with stride %d cannot be padded evenly", o->x.c,
+             s->out, s->stride);
+    o->y = (shape4){ o->x.n, s->out, (o->x.h + s->stride - 1) / s->stride,
+                     (o->x.w + s->stride - 1) / s->stride };
 out:
     return st;
 }

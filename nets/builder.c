@@ -82,8 +82,13 @@ out:
 
 ref conv(net_builder *b, const char *node_name, ref x, conv_cfg c)
 {
-    op o = { .kind = OP_CONV, .conv = { .out = c.out, .kernel = c.kernel, .stride = c.stride ? c.stride : 1,
-                                        .pad = c.kernel / 2, .groups = c.groups ? c.groups : 1, .bias = c.bias } };
+    op o = { .kind = OP_CONV,
+             .conv = { .out = c.out,
+                       .kernel = c.kernel,
+                       .stride = c.stride ? c.stride : 1,
+                       .pad = c.kernel / 2,
+                       .groups = c.groups ? c.groups : 1,
+                       .bias = c.bias } };
     return add_node(b, node_name, o, x, NONE);
 }
 
@@ -93,7 +98,10 @@ ref bn_add(net_builder *b, const char *node_name, ref x, ref z, activation act)
     return add_node(b, node_name, o, x, z);
 }
 
-ref bn(net_builder *b, const char *node_name, ref x, activation act) { return bn_add(b, node_name, x, NONE, act); }
+ref bn(net_builder *b, const char *node_name, ref x, activation act)
+{
+    return bn_add(b, node_name, x, NONE, act);
+}
 
 ref max_pool(net_builder *b, ref x, int kernel)
 {
@@ -139,7 +147,8 @@ ref shortcut_pad(net_builder *b, ref x, int out, int stride)
 
 ref shortcut_conv(net_builder *b, const char *block, ref x, int out, int stride)
 {
-    ref y = conv(b, name_format("%s.shortcut.0", block).text, x, (conv_cfg){ .out = out, .kernel = 1, .stride = stride });
+    ref y = conv(b, name_format("%s.shortcut.0", block).text, x,
+                 (conv_cfg){ .out = out, .kernel = 1, .stride = stride });
     return bn(b, name_format("%s.shortcut.1", block).text, y, ACT_NONE);
 }
 
@@ -170,8 +179,8 @@ void hook_raw(net_builder *b, const char *hook_name, ref value, unsigned sets)
     hook(b, name_format("%s.raw", hook_name).text, value, sets);
 }
 
-ref conv_bn(net_builder *b, const char *conv_name, const char *bn_name, ref x, conv_cfg c, activation act, unsigned sets,
-            unsigned raw_sets)
+ref conv_bn(net_builder *b, const char *conv_name, const char *bn_name, ref x, conv_cfg c, activation act,
+            unsigned sets, unsigned raw_sets)
 {
     ref y = conv(b, conv_name, x, c);
     hook_raw(b, conv_name, y, raw_sets);

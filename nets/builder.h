@@ -26,20 +26,23 @@ typedef struct conv_cfg {
 } conv_cfg;
 
 /* ---- names: "layer1.0" + "conv1" ---- */
-typedef struct name { char text[NAME_BYTES]; } name;
+typedef struct name {
+    char text[NAME_BYTES];
+} name;
 name name_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- operations ---- */
 ref conv(net_builder *, const char *name, ref x, conv_cfg);
-ref bn(net_builder *, const char *name, ref x, activation);                /* act(BN(x)) */
-ref bn_add(net_builder *, const char *name, ref x, ref z, activation);     /* act(BN(x) + z), [He16] eq. 1 */
+ref bn(net_builder *, const char *name, ref x, activation);            /* act(BN(x)) */
+ref bn_add(net_builder *, const char *name, ref x, ref z, activation); /* act(BN(x) + z), [He16] eq. 1 */
 ref max_pool(net_builder *, ref x, int kernel);
 ref global_average_pool(net_builder *, ref x);
 ref linear(net_builder *, const char *name, ref x, int out, activation);
-ref linear_as_conv(net_builder *, const char *name, ref x, int out);       /* weight kept as [out, in, 1, 1] */
+ref linear_as_conv(net_builder *, const char *name, ref x, int out); /* weight kept as [out, in, 1, 1] */
 ref dropout(net_builder *, ref x, float p);
-ref shortcut_pad(net_builder *, ref x, int out, int stride);               /* option A of [He16] */
-ref shortcut_conv(net_builder *, const char *block, ref x, int out, int stride); /* option B: BLOCK.shortcut.{0,1} */
+ref shortcut_pad(net_builder *, ref x, int out, int stride); /* option A of [He16] */
+ref shortcut_conv(net_builder *, const char *block, ref x, int out,
+                  int stride); /* option B: BLOCK.shortcut.{0,1} */
 shape4 shape_of(const net_builder *, ref);
 
 /* ---- what can be seen and what can go ---- */
@@ -49,17 +52,17 @@ void hook(net_builder *, const char *name, ref value, unsigned sets);
 void hook_raw(net_builder *, const char *name, ref value, unsigned sets); /* "NAME.raw" */
 
 /* act(BN(conv(x))), one layer in the papers' count: seen as CONV_NAME by `sets`, before BN by `raw_sets`. */
-ref conv_bn(net_builder *, const char *conv_name, const char *bn_name, ref x, conv_cfg, activation, unsigned sets,
-            unsigned raw_sets);
+ref conv_bn(net_builder *, const char *conv_name, const char *bn_name, ref x, conv_cfg, activation,
+            unsigned sets, unsigned raw_sets);
 
 /* Begins a unit. false: it is to be left out, describe nothing. `fixed`: why it cannot go, or NULL. */
 bool unit_begin(net_builder *, const char *name, int stage, const char *fixed);
 void unit_end(net_builder *);
 
 /* ---- the families; zoo.c lists the names ---- */
-void build_resnet_cifar(net_builder *, ref image, int depth);    /* resnet20 ... 110: [He16] sec. 4.2 */
-void build_resnet_imagenet(net_builder *, ref image, int depth); /* resnet18 ... 152 with a 3x3 stem */
-void build_vgg(net_builder *, ref image, int depth);             /* vgg11_bn ... 19_bn: [Simonyan15] */
+void build_resnet_cifar(net_builder *, ref image, int depth);      /* resnet20 ... 110: [He16] sec. 4.2 */
+void build_resnet_imagenet(net_builder *, ref image, int depth);   /* resnet18 ... 152 with a 3x3 stem */
+void build_vgg(net_builder *, ref image, int depth);               /* vgg11_bn ... 19_bn: [Simonyan15] */
 void build_mobilenetv2(net_builder *, ref image, int torchvision); /* [Sandler18], names of either code */
 
 #endif

@@ -22,7 +22,8 @@ out:
 
 static bool whole_number(const cJSON *j, double low, double high)
 {
-    return cJSON_IsNumber(j) && j->valuedouble >= low && j->valuedouble <= high && j->valuedouble == (double)(int64_t)j->valuedouble;
+    return cJSON_IsNumber(j) && j->valuedouble >= low && j->valuedouble <= high &&
+           j->valuedouble == (double)(int64_t)j->valuedouble;
 }
 
 static status read_arch(const st_file *f, const char *path, checkpoint_info *out)
@@ -34,12 +35,15 @@ static status read_arch(const st_file *f, const char *path, checkpoint_info *out
     const cJSON *arch = cJSON_GetObjectItem(j, "arch"), *classes = cJSON_GetObjectItem(j, "classes");
     const cJSON *removed = cJSON_GetObjectItem(j, "removed"), *unit;
     if (!cJSON_IsString(arch) || !whole_number(classes, 2, 1e6) || (removed && !cJSON_IsArray(removed)))
-        FAIL(ERR_DATA, "%s: metadata \"arch\" should be {\"arch\": name, \"classes\": n, \"removed\": [names]}", path);
+        FAIL(ERR_DATA,
+             "%s: metadata \"arch\" should be {\"arch\": name, \"classes\": n, \"removed\": [names]}", path);
     TRY_ALLOC(out->arch, strdup(arch->valuestring));
     out->classes = (int)classes->valuedouble;
     TRY_ALLOC(out->removed, calloc((size_t)cJSON_GetArraySize(removed) + 1, sizeof *out->removed));
-    cJSON_ArrayForEach(unit, removed) {
-        if (!cJSON_IsString(unit)) FAIL(ERR_DATA, "%s: metadata \"arch\": a removed unit is not a name", path);
+    cJSON_ArrayForEach(unit, removed)
+    {
+        if (!cJSON_IsString(unit))
+            FAIL(ERR_DATA, "%s: metadata \"arch\": a removed unit is not a name", path);
         TRY_ALLOC(out->removed[out->n_removed], strdup(unit->valuestring));
         out->n_removed++;
     }
@@ -65,8 +69,10 @@ static status read_normalisation(const st_file *f, const char *path, checkpoint_
     cJSON *j = NULL;
     TRY(json_of(f, path, "normalisation", &j));
     if (!j) goto out;
-    if (!three_numbers(cJSON_GetObjectItem(j, "mean"), out->mean) || !three_numbers(cJSON_GetObjectItem(j, "std"), out->std))
-        FAIL(ERR_DATA, "%s: metadata \"normalisation\" should be {\"mean\": [r, g, b], \"std\": [r, g, b]}", path);
+    if (!three_numbers(cJSON_GetObjectItem(j, "mean"), out->mean) ||
+        !three_numbers(cJSON_GetObjectItem(j, "std"), out->std))
+        FAIL(ERR_DATA, "%s: metadata \"normalisation\" should be {\"mean\": [r, g, b], \"std\": [r, g, b]}",
+             path);
     out->has_normalisation = true;
 out:
     cJSON_Delete(j);
@@ -79,15 +85,20 @@ static status read_state(const st_file *f, const char *path, checkpoint_info *ou
     cJSON *j = NULL;
     TRY(json_of(f, path, "state", &j));
     if (!j) goto out;
-    static const char *const keys[] = { "epoch", "step", "train_loss", "train_correct", "train_rows", "best_accuracy", "best_epoch" };
+    static const char *const keys[] = { "epoch",      "step",          "train_loss", "train_correct",
+                                        "train_rows", "best_accuracy", "best_epoch" };
     double v[7];
     for (int i = 0; i < 7; i++) {
         const cJSON *x = cJSON_GetObjectItem(j, keys[i]);
         if (!cJSON_IsNumber(x)) FAIL(ERR_DATA, "%s: metadata \"state\" has no number \"%s\"", path, keys[i]);
         v[i] = x->valuedouble;
     }
-    if (v[0] < 0 || v[1] < 0 || v[0] > 1e9 || v[1] > 1e9) FAIL(ERR_DATA, "%s: metadata \"state\" is out of range", path);
-    out->state = (train_state){ .epoch = (int)v[0], .step = (int)v[1], .best_accuracy = v[5], .best_epoch = (int)v[6],
+    if (v[0] < 0 || v[1] < 0 || v[0] > 1e9 || v[1] > 1e9)
+        FAIL(ERR_DATA, "%s: metadata \"state\" is out of range", path);
+    out->state = (train_state){ .epoch = (int)v[0],
+                                .step = (int)v[1],
+                                .best_accuracy = v[5],
+                                .best_epoch = (int)v[6],
                                 .train = { .loss = v[2], .correct = (int64_t)v[3], .rows = (int64_t)v[4] } };
     out->has_state = true;
 out:
@@ -149,7 +160,10 @@ static bool ends_with(const char *s, const char *end)
 }
 
 /* torch.nn.DataParallel saves every name behind "module.". */
-static const char *plain_name(const char *tensor) { return strncmp(tensor, "module.", 7) ? tensor : tensor + 7; }
+static const char *plain_name(const char *tensor)
+{
+    return strncmp(tensor, "module.", 7) ? tensor : tensor + 7;
+}
 
 static const st_tensor *tensor_of(const st_file *f, const char *param)
 {
@@ -167,7 +181,8 @@ static void shape_text(char *out, size_t bytes, int rank, const int64_t *shape)
     if (used < bytes) snprintf(out + used, bytes - used, "]");
 }
 
-static status check_tensor(const net *n, const st_file *f, const char *path, const char *tensor, const net_param *p)
+static status check_tensor(const net *n, const st_file *f, const char *path, const char *tensor,
+                           const net_param *p)
 {
     status st = OK;
     const st_tensor *t = tensor_of(f, tensor);
@@ -266,12 +281,15 @@ typedef struct image_of_net { /* of a net on the host, as st_write wants it */
     int64_t steps;
 } image_of_net;
 
-static status add_tensor(image_of_net *m, const net_param *p, const char *prefix, st_dtype type, const void *data)
+static status add_tensor(image_of_net *m, const net_param *p, const char *prefix, st_dtype type,
+                         const void *data)
 {
     status st = OK;
     st_tensor *t = &m->tensor[m->n];
     TRY(path_format(m->name[m->n], sizeof m->name[0], "%s%s", prefix, p->name));
-    *t = (st_tensor){ .name = m->name[m->n], .type = type, .rank = p->spec.rank, .count = p->count, .data = data };
+    *t = (st_tensor){
+        .name = m->name[m->n], .type = type, .rank = p->spec.rank, .count = p->count, .data = data
+    };
     memcpy(t->shape, p->spec.shape, sizeof p->spec.shape);
     m->n++;
 out:
@@ -327,8 +345,10 @@ static status arch_json(const net *n, char **out)
 {
     status st = OK;
     cJSON *j = cJSON_CreateObject(), *removed = cJSON_AddArrayToObject(j, "removed");
-    bool ok = removed && cJSON_AddStringToObject(j, "arch", n->arch) && cJSON_AddNumberToObject(j, "classes", n->classes);
-    for (unsigned i = 0; ok && i < n->n_removed; i++) ok = cJSON_AddItemToArray(removed, cJSON_CreateString(n->removed[i]));
+    bool ok = removed && cJSON_AddStringToObject(j, "arch", n->arch) &&
+              cJSON_AddNumberToObject(j, "classes", n->classes);
+    for (unsigned i = 0; ok && i < n->n_removed; i++)
+        ok = cJSON_AddItemToArray(removed, cJSON_CreateString(n->removed[i]));
     if (!ok) FAIL(ERR_RUNTIME, "out of memory");
     TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
 out:
@@ -349,9 +369,10 @@ static status state_json(const train_state *s, char **out)
     status st = OK;
     cJSON *j = cJSON_CreateObject();
     bool ok = add_exact(j, "epoch", s->epoch) && add_exact(j, "step", s->step) &&
-              add_exact(j, "train_loss", s->train.loss) && add_exact(j, "train_correct", (double)s->train.correct) &&
-              add_exact(j, "train_rows", (double)s->train.rows) && add_exact(j, "best_accuracy", s->best_accuracy) &&
-              add_exact(j, "best_epoch", s->best_epoch);
+              add_exact(j, "train_loss", s->train.loss) &&
+              add_exact(j, "train_correct", (double)s->train.correct) &&
+              add_exact(j, "train_rows", (double)s->train.rows) &&
+              add_exact(j, "best_accuracy", s->best_accuracy) && add_exact(j, "best_epoch", s->best_epoch);
     if (!ok) FAIL(ERR_RUNTIME, "out of memory");
     TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
 out:

@@ -13,23 +13,25 @@
 
 /* What `state` carries: where a training stands. */
 typedef struct train_state {
-    int epoch, step;          /* next step to do: step < steps of the epoch */
-    loss_stats train;         /* of the steps of this epoch already done */
-    double best_accuracy;     /* test top-1; -1 = none yet */
+    int epoch, step;      /* next step to do: step < steps of the epoch */
+    loss_stats train;     /* of the steps of this epoch already done */
+    double best_accuracy; /* test top-1; -1 = none yet */
     int best_epoch;
 } train_state;
 
 typedef struct checkpoint_info {
-    char *arch;                 /* NULL: a file with weights only */
+    char *arch; /* NULL: a file with weights only */
     int classes;
-    char **removed; unsigned n_removed;
+    char **removed;
+    unsigned n_removed;
     bool has_normalisation;
     float mean[3], std[3];
-    int epoch;                  /* -1 unknown */
-    double accuracy;            /* -1 unknown */
-    char *config;               /* resolved YAML; NULL unknown */
-    char *parent, *cuts;        /* NULL: none */
-    bool has_state; train_state state;
+    int epoch;           /* -1 unknown */
+    double accuracy;     /* -1 unknown */
+    char *config;        /* resolved YAML; NULL unknown */
+    char *parent, *cuts; /* NULL: none */
+    bool has_state;
+    train_state state;
 } checkpoint_info;
 
 /* Reads the metadata only. The caller frees with checkpoint_info_free. */

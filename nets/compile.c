@@ -11,9 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int forward_time(int node) { return node; }
-static int backward_time(const net *n, int node) { return 2 * n->n_nodes - 1 - node; }
-static int max_int(int a, int b) { return a > b ? a : b; }
+static int forward_time(int node)
+{
+    return node;
+}
+static int backward_time(const net *n, int node)
+{
+    return 2 * n->n_nodes - 1 - node;
+}
+static int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
 
 /* ---- plans ---- */
 
@@ -97,7 +106,8 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
         r[v] = value_request(n, c, v);
         c->has_grad[v] = c->which.training && (producer != NONE || c->which.frozen);
         if (c->has_grad[v]) /* the image's gradient is there to the end */
-            r[n->n_values + v] = (arena_request){ .bytes = r[v].bytes, .first = backward_time(n, last[v]),
+            r[n->n_values + v] = (arena_request){ .bytes = r[v].bytes,
+                                                  .first = backward_time(n, last[v]),
                                                   .last = backward_time(n, producer == NONE ? 0 : producer) };
     }
     if (c->which.training) used *= 2;
@@ -122,7 +132,8 @@ static status place_saved(net *n, net_compiled_case *c, size_t *total)
     arena_request *r;
     TRY_ALLOC(r, calloc((size_t)n->n_nodes, sizeof *r));
     for (int i = 0; i < n->n_nodes; i++)
-        r[i] = (arena_request){ .bytes = c->node[i].needs.saved, .first = forward_time(i),
+        r[i] = (arena_request){ .bytes = c->node[i].needs.saved,
+                                .first = forward_time(i),
                                 .last = c->which.training ? backward_time(n, i) : forward_time(i) };
     TRY(arena_plan(r, n->n_nodes, total));
     for (int i = 0; i < n->n_nodes; i++) c->node[i].saved = r[i].offset;
@@ -131,8 +142,14 @@ out:
     return st;
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-static size_t aligned(size_t bytes) { return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN; }
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
 
 static status compile_case(net *n, net_compiled_case *c)
 {
@@ -167,7 +184,10 @@ static bool learns(const net *n)
     return false;
 }
 
-static size_t param_bytes(const net *n) { return (learns(n) ? 3 : 1) * (size_t)n->trainable * sizeof(float); }
+static size_t param_bytes(const net *n)
+{
+    return (learns(n) ? 3 : 1) * (size_t)n->trainable * sizeof(float);
+}
 
 /* PARAM: all values, all gradients, all velocities, at equal offsets: one loop for the optimiser, one block for an
  * all-reduce. Running statistics apart: the optimiser must not see them. */
@@ -242,7 +262,10 @@ out:
     return st;
 }
 
-net_memory net_memory_used(const net *n) { return n->used; }
+net_memory net_memory_used(const net *n)
+{
+    return n->used;
+}
 
 static void release_case(net *n, net_compiled_case *c)
 {

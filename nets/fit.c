@@ -19,14 +19,17 @@ typedef struct trainer {
     const fit_job *job;
     const config *cfg;
     loader *loader;
-    train_state at;     /* what the next checkpoint will say */
-    int steps;          /* of an epoch */
+    train_state at; /* what the next checkpoint will say */
+    int steps;      /* of an epoch */
     double last_accuracy;
     double train_seconds;
     checkpoint_info resumed; /* its parent and cuts go into further checkpoints */
 } trainer;
 
-static int batch_of(const config *cfg, int images) { return cfg->train.batch < images ? cfg->train.batch : images; }
+static int batch_of(const config *cfg, int images)
+{
+    return cfg->train.batch < images ? cfg->train.batch : images;
+}
 
 status fit_compile(const config *cfg, const dataset *train, net *n, backend *b)
 {
@@ -35,7 +38,10 @@ status fit_compile(const config *cfg, const dataset *train, net *n, backend *b)
                          [FIT_CASE_TRAIN] = { size, true },
                          [FIT_CASE_LAST] = { remainder, true } };
     net_set_label_smoothing(n, cfg->train.label_smoothing);
-    return net_compile(n, b, cfg->precision == PRECISION_BF16 ? BF16 : F32, cases, !train ? 1 : remainder ? 3 : 2);
+    return net_compile(n, b, cfg->precision == PRECISION_BF16 ? BF16 : F32, cases,
+                       !train      ? 1
+                       : remainder ? 3
+                                   : 2);
 }
 
 status fit_start_values(const config *cfg, net *n)
@@ -55,8 +61,8 @@ out:
 
 /* ---- evaluation ---- */
 
-status fit_evaluate(net *n, int eval_case, int batch_size, const config_data *data, const dataset *set, loss_stats *out,
-                    float *logits)
+status fit_evaluate(net *n, int eval_case, int batch_size, const config_data *data, const dataset *set,
+                    loss_stats *out, float *logits)
 {
     status st = OK;
     loader *l = NULL;
@@ -107,8 +113,9 @@ static status save(trainer *t, const char *file, bool with_state, double accurac
     TRY(rundir_file(t->job->run, file, path, sizeof path));
     TRY(config_hash(t->cfg, hash));
     TRY(config_yaml(t->cfg, &yaml));
-    TRY(path_format(normalisation, sizeof normalisation, "{\"mean\": [%.9g, %.9g, %.9g], \"std\": [%.9g, %.9g, %.9g]}",
-                    (double)d->mean[0], (double)d->mean[1], (double)d->mean[2], (double)d->std[0], (double)d->std[1],
+    TRY(path_format(normalisation, sizeof normalisation,
+                    "{\"mean\": [%.9g, %.9g, %.9g], \"std\": [%.9g, %.9g, %.9g]}", (double)d->mean[0],
+                    (double)d->mean[1], (double)d->mean[2], (double)d->std[0], (double)d->std[1],
                     (double)d->std[2]));
     TRY(path_format(epoch, sizeof epoch, "%d", t->at.epoch));
     TRY(path_format(top1, sizeof top1, "%.6f", accuracy));
@@ -151,7 +158,8 @@ out:
 static status report_status(trainer *t, const char *state, const char *message)
 {
     double best = t->at.best_accuracy < 0 ? 0 : t->at.best_accuracy;
-    return rundir_status(t->job->run, state, t->at.epoch, t->cfg->train.epochs, best, t->at.best_epoch, message);
+    return rundir_status(t->job->run, state, t->at.epoch, t->cfg->train.epochs, best, t->at.best_epoch,
+                         message);
 }
 
 /* The learning rate of the last step taken: from the schedule, not from memory, so that a resumed run knows it too. */
@@ -166,7 +174,9 @@ static status check_loss(trainer *t)
     status st = OK;
     TRY(net_stats(t->job->net, &t->at.train));
     if (!isfinite(t->at.train.loss))
-        FAIL(ERR_DIVERGED, "the loss is not a number any more at epoch %d, step %d (lr %g); the last good checkpoint is kept",
+        FAIL(ERR_DIVERGED,
+             "the loss is not a number any more at epoch %d, step %d (lr %g); the last good checkpoint is "
+             "kept",
              t->at.epoch + 1, t->at.step, last_lr(t));
 out:
     return st;
@@ -178,8 +188,8 @@ static status stop_here(trainer *t)
     status st = OK;
     TRY(save(t, "last.safetensors", true, t->last_accuracy));
     TRY(report_status(t, "stopped", stop_signal()));
-    FAIL(STOPPED, "stopped by %s at epoch %d, step %d; train --resume goes on from here", stop_signal(), t->at.epoch + 1,
-         t->at.step);
+    FAIL(STOPPED, "stopped by %s at epoch %d, step %d; train --resume goes on from here", stop_signal(),
+         t->at.epoch + 1, t->at.step);
 out:
     return st;
 }
@@ -188,8 +198,11 @@ static step_scalars scalars_of(const trainer *t)
 {
     const config_train *c = &t->cfg->train;
     double lr = schedule_lr(c, t->at.epoch, t->at.step, t->steps);
-    return (step_scalars){ .lr = (float)lr, .momentum = c->momentum, .weight_decay = c->weight_decay,
-                           .nesterov = c->nesterov, .seed = t->cfg->seed,
+    return (step_scalars){ .lr = (float)lr,
+                           .momentum = c->momentum,
+                           .weight_decay = c->weight_decay,
+                           .nesterov = c->nesterov,
+                           .seed = t->cfg->seed,
                            .step = (uint64_t)t->at.epoch * (uint64_t)t->steps + (uint64_t)t->at.step };
 }
 
@@ -210,7 +223,8 @@ static void show(progress *bar, const trainer *t)
 {
     char note[96];
     double rows = t->at.train.rows ? (double)t->at.train.rows : 1;
-    snprintf(note, sizeof note, "loss %.3f  acc %.1f %%", t->at.train.loss / rows, 100 * (double)t->at.train.correct / rows);
+    snprintf(note, sizeof note, "loss %.3f  acc %.1f %%", t->at.train.loss / rows,
+             100 * (double)t->at.train.correct / rows);
     progress_update(bar, t->at.step, note);
 }
 
@@ -242,11 +256,13 @@ static status evaluate_epoch(trainer *t, run_epoch *e)
 {
     status st = OK;
     loss_stats test;
-    st = fit_evaluate(t->job->net, FIT_CASE_EVAL, t->cfg->train.batch, &t->cfg->data, t->job->test, &test, NULL);
+    st = fit_evaluate(t->job->net, FIT_CASE_EVAL, t->cfg->train.batch, &t->cfg->data, t->job->test, &test,
+                      NULL);
     if (st == STOPPED) st = stop_here(t); /* all steps done: the resumed run begins with this evaluation */
     if (st != OK) goto out;
     if (!isfinite(test.loss))
-        FAIL(ERR_DIVERGED, "the test loss is not a number after epoch %d; the last good checkpoint is kept", t->at.epoch + 1);
+        FAIL(ERR_DIVERGED, "the test loss is not a number after epoch %d; the last good checkpoint is kept",
+             t->at.epoch + 1);
     e->test_loss = test.loss / (double)test.rows;
     e->test_accuracy = (double)test.correct / (double)test.rows;
     e->train_loss = t->at.train.loss / (double)t->at.train.rows;
@@ -285,7 +301,8 @@ static status finish_epoch(trainer *t, const run_epoch *e)
     if (t->at.epoch % t->cfg->train.save_every == 0 || t->at.epoch == t->cfg->train.epochs)
         TRY(save(t, "last.safetensors", true, e->test_accuracy));
     TRY(report_status(t, t->at.epoch == t->cfg->train.epochs ? "done" : "running", ""));
-    log_info("epoch %d/%d  lr %.4g  train loss %.4f acc %.2f %%  test loss %.4f acc %.2f %%%s  %.0f images/s  %.1f s",
+    log_info("epoch %d/%d  lr %.4g  train loss %.4f acc %.2f %%  test loss %.4f acc %.2f %%%s  %.0f images/s "
+             " %.1f s",
              e->epoch + 1, t->cfg->train.epochs, e->lr, e->train_loss, 100 * e->train_accuracy, e->test_loss,
              100 * e->test_accuracy, best ? " (best)" : "", e->images_per_s, e->seconds);
 out:
@@ -314,8 +331,12 @@ status fit(const fit_job *job, fit_result *out)
 {
     status st = OK;
     int batch_size = batch_of(job->cfg, job->train->n);
-    trainer t = { .job = job, .cfg = job->cfg, .last_accuracy = -1, .at = { .best_accuracy = -1, .best_epoch = -1 } };
-    loader_options options = { .batch = batch_size, .shuffle = true, .augment = true, .seed = job->cfg->seed };
+    trainer t = {
+        .job = job, .cfg = job->cfg, .last_accuracy = -1, .at = { .best_accuracy = -1, .best_epoch = -1 }
+    };
+    loader_options options = {
+        .batch = batch_size, .shuffle = true, .augment = true, .seed = job->cfg->seed
+    };
     t.steps = (job->train->n + batch_size - 1) / batch_size;
     TRY(resume(&t));
     TRY(rundir_truncate(job->run, t.at.epoch));
@@ -324,8 +345,11 @@ status fit(const fit_job *job, fit_result *out)
     TRY(report_status(&t, "running", ""));
     while (t.at.epoch < job->cfg->train.epochs) TRY(run_epoch_of(&t));
     TRY(report_status(&t, "done", ""));
-    *out = (fit_result){ .best_accuracy = t.at.best_accuracy, .best_epoch = t.at.best_epoch, .epochs = t.at.epoch,
-                         .last_accuracy = t.last_accuracy, .train_seconds = t.train_seconds };
+    *out = (fit_result){ .best_accuracy = t.at.best_accuracy,
+                         .best_epoch = t.at.best_epoch,
+                         .epochs = t.at.epoch,
+                         .last_accuracy = t.last_accuracy,
+                         .train_seconds = t.train_seconds };
 out:
     loader_close(t.loader);
     checkpoint_info_free(&t.resumed);

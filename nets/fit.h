@@ -15,11 +15,12 @@ typedef struct fit_result {
 
 typedef struct fit_job {
     const config *cfg;
-    net *net;                        /* compiled by fit_compile, values loaded or initialised */
+    net *net; /* compiled by fit_compile, values loaded or initialised */
     const dataset *train, *test;
     const rundir *run;
-    const st_pair *meta; int n_meta; /* further metadata for checkpoints (parent, cuts) */
-    bool resume;                     /* go on from RUN/last.safetensors if it is there */
+    const st_pair *meta;
+    int n_meta;  /* further metadata for checkpoints (parent, cuts) */
+    bool resume; /* go on from RUN/last.safetensors if it is there */
     /* Called after the evaluation of every epoch (0-based), before its checkpoint; NULL = none. For analysis.every.
      * If it returns STOPPED, the resumed run evaluates and calls it again. */
     status (*after_epoch)(void *ctx, net *, int epoch);
@@ -39,6 +40,7 @@ status fit(const fit_job *, fit_result *out);
 
 /* Loss and top-1 over a data set in its own order; logits [n, classes] if not NULL. `batch`: of the evaluation
  * case. STOPPED if a signal came. */
-status fit_evaluate(net *, int eval_case, int batch, const config_data *, const dataset *, loss_stats *out, float *logits);
+status fit_evaluate(net *, int eval_case, int batch, const config_data *, const dataset *, loss_stats *out,
+                    float *logits);
 
 #endif

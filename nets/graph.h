@@ -23,16 +23,16 @@ typedef struct net_node {
 typedef struct net_plan {
     plan *plan;
     op_needs needs;
-    size_t saved;   /* offset in the SAVED arena */
+    size_t saved; /* offset in the SAVED arena */
     void *packed;
     bool dx_add, dz_add; /* another node has written this gradient before */
 } net_plan;
 
 typedef struct net_compiled_case {
     net_case which;
-    net_plan *node;        /* [n_nodes] */
-    size_t *value, *grad;  /* [n_values] offsets in the ACT arena; grad only in training */
-    bool *has_grad;        /* the value's gradient exists; that of the image only in a frozen case */
+    net_plan *node;       /* [n_nodes] */
+    size_t *value, *grad; /* [n_values] offsets in the ACT arena; grad only in training */
+    bool *has_grad;       /* the value's gradient exists; that of the image only in a frozen case */
 } net_compiled_case;
 
 typedef struct net_tap_entry {

@@ -14,7 +14,8 @@ static float draw(const param_spec *s, uint64_t seed, uint32_t key, int64_t i)
     switch (s->init) {
     case PARAM_ZERO: return 0;
     case PARAM_ONE: return 1;
-    case PARAM_UNIFORM: return (2 * rng_uniform(seed, RNG_INIT, key, (uint64_t)i) - 1) / sqrtf((float)s->fan_in);
+    case PARAM_UNIFORM:
+        return (2 * rng_uniform(seed, RNG_INIT, key, (uint64_t)i) - 1) / sqrtf((float)s->fan_in);
     case PARAM_NORMAL_IN: return rng_normal(seed, RNG_INIT, key, (uint64_t)i) * sqrtf(2 / (float)s->fan_in);
     case PARAM_NORMAL_OUT: return rng_normal(seed, RNG_INIT, key, (uint64_t)i) * sqrtf(2 / (float)s->fan_out);
     case PARAM_NORMAL_001: return rng_normal(seed, RNG_INIT, key, (uint64_t)i) * 0.01f;
@@ -42,7 +43,10 @@ out:
     return st;
 }
 
-static size_t bytes_of(const net_param *p) { return (size_t)p->count * sizeof(float); }
+static size_t bytes_of(const net_param *p)
+{
+    return (size_t)p->count * sizeof(float);
+}
 
 status net_param_read(const net *n, const net_param *p, float *host)
 {
@@ -57,12 +61,14 @@ status net_param_write(net *n, const net_param *p, const float *host)
 
 status net_velocity_read(const net *n, const net_param *p, float *host)
 {
-    if (!p->velocity) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
+    if (!p->velocity)
+        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
     return n->device->download(n->device, host, p->velocity, bytes_of(p));
 }
 
 status net_velocity_write(net *n, const net_param *p, const float *host)
 {
-    if (!p->velocity) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
+    if (!p->velocity)
+        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
     return n->device->upload(n->device, p->velocity, host, bytes_of(p));
 }

@@ -20,10 +20,22 @@ void net_free(net *n)
     free(n);
 }
 
-const char *net_arch(const net *n) { return n->arch; }
-int net_classes(const net *n) { return n->classes; }
-int64_t net_steps(const net *n) { return n->steps; }
-void net_set_steps(net *n, int64_t steps) { n->steps = steps; }
+const char *net_arch(const net *n)
+{
+    return n->arch;
+}
+int net_classes(const net *n)
+{
+    return n->classes;
+}
+int64_t net_steps(const net *n)
+{
+    return n->steps;
+}
+void net_set_steps(net *n, int64_t steps)
+{
+    n->steps = steps;
+}
 
 char *const *net_removed(const net *n, unsigned *count)
 {
@@ -45,7 +57,9 @@ int net_layer_count(const net *n)
 net_layer net_layer_at(const net *n, int i)
 {
     const net_node *d = &n->node[i];
-    net_layer l = { .name = d->name, .kind = layer_of(d->op.kind)->name, .op = &d->op, .x = d->x, .z = d->z, .y = d->y };
+    net_layer l = {
+        .name = d->name, .kind = layer_of(d->op.kind)->name, .op = &d->op, .x = d->x, .z = d->z, .y = d->y
+    };
     l.macs = layer_of(d->op.kind)->macs(&d->op);
     for (int p = d->param; p < d->param + d->n_params; p++)
         if (n->param[p].spec.trainable) l.params += n->param[p].count;
@@ -94,7 +108,10 @@ out:
     return st;
 }
 
-void net_set_label_smoothing(net *n, float smoothing) { n->node[n->n_nodes - 1].op.loss.smoothing = smoothing; }
+void net_set_label_smoothing(net *n, float smoothing)
+{
+    n->node[n->n_nodes - 1].op.loss.smoothing = smoothing;
+}
 
 status tap_read(const tap_view *v, float *nchw)
 {

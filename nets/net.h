@@ -47,8 +47,8 @@ char *const *net_removed(const net *, unsigned *count);
  * conv1.raw (before BN). */
 typedef struct net_hook {
     char name[64];
-    int64_t dim; /* values per image */
-    int64_t macs; /* multiply-accumulates of an image's forward pass up to here */
+    int64_t dim;   /* values per image */
+    int64_t macs;  /* multiply-accumulates of an image's forward pass up to here */
     unsigned sets; /* bit 1 << hook_set for each set it belongs to */
 } net_hook;
 const net_hook *net_hooks(const net *, int *count);
@@ -58,9 +58,10 @@ typedef struct net_param {
     char name[80];
     param_spec spec;
     int64_t count;
-    float *value, *grad; /* backend memory, after net_compile; grad NULL for buffers, and in a net that no case
+    float *value,
+        *grad;       /* backend memory, after net_compile; grad NULL for buffers, and in a net that no case
                             trains */
-    float *velocity;     /* momentum of SGD; NULL where grad is */
+    float *velocity; /* momentum of SGD; NULL where grad is */
 } net_param;
 const net_param *net_params(const net *, int *count);
 
@@ -112,7 +113,9 @@ status net_compile(net *, backend *b, dtype activations, const net_case *cases, 
 /* Operation `index`, in the order of the forward pass, as that case runs it; false past the last. */
 bool net_op(const net *, int index, net_case which, dtype activations, op *out);
 
-typedef struct net_memory { size_t param, act, saved, scratch, packed; } net_memory; /* bytes */
+typedef struct net_memory {
+    size_t param, act, saved, scratch, packed;
+} net_memory; /* bytes */
 net_memory net_memory_used(const net *);
 
 /* SPEC's initialisation for this architecture, from `seed`; running statistics 0 and 1. */
@@ -127,7 +130,7 @@ status net_velocity_write(net *, const net_param *, const float *host);
  * (all -1). */
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
-status net_forward(net *, int net_case);  /* adds to the statistics; calls the taps in evaluation cases */
+status net_forward(net *, int net_case); /* adds to the statistics; calls the taps in evaluation cases */
 /* net_forward as far as this hook: all that lies before it, and taps, but nothing behind. Evaluation cases. */
 status net_forward_until(net *, int net_case, const char *hook_name);
 /* The same without taps, waiting for the device after each layer: seconds[net_layer_count] of each. */
@@ -138,8 +141,8 @@ status net_backward(net *, int net_case); /* after net_forward of the same train
 status net_image_gradient(net *, int net_case, int rows, float *out);
 status net_step(net *, int net_case, const step_scalars *); /* forward, backward, SGD */
 
-status net_stats(net *, loss_stats *out);  /* since the last clear; waits for the device */
-status net_stats_set(net *, const loss_stats *value); /* zeroed to clear, or restored by a resume */
+status net_stats(net *, loss_stats *out);                     /* since the last clear; waits for the device */
+status net_stats_set(net *, const loss_stats *value);         /* zeroed to clear, or restored by a resume */
 status net_logits(net *, int net_case, int rows, float *out); /* [rows, classes], after net_forward */
 
 /* Training steps this net has seen (PyTorch's num_batches_tracked). */

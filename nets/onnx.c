@@ -11,8 +11,8 @@
 #include "onnx.h"
 
 #include "../core/file.h"
-#include "graph.h"
 #include "core/proto/onnx.pb-c.h"
+#include "graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,10 @@
 /* nets/resnet.c -- residual nets [He16] with a 3x3 stem for 32x32 images.
  *
  *   basic:       x --- conv1 3x3 - bn1 - relu --- conv2 3x3 - bn2 --(+)-- relu ---> y
- *   bottleneck:  x --- conv1 1x1 - bn1 - relu --- conv2 3x3 - bn2 - relu --- conv3 1x1 - bn3 --(+)-- relu
- * ---> y
- *                  \--------------------------- shortcut ------------------------------------/
+ *                  \------------------ shortcut ------------------/
+ *
+ *   bottleneck:  x --- conv1 1x1 - bn1 - relu --- conv2 3x3 - bn2 - relu --- conv3 1x1 - bn3 --(+)-- relu ---> y
+ *                  \------------------------------- shortcut -------------------------------------/
  *
  * resnet20 ... 110 (depth = 6n + 2): widths 16-32-64, basic blocks, parameter-free shortcut (option A).
  * resnet18 ... 152: widths 64-512, 1x1 convolution + BN where the shape changes (option B). From 50 on

@@ -30,8 +30,11 @@ static op_args arguments(const net *n, const net_compiled_case *c, int node)
 {
     const net_node *d = &n->node[node];
     char *act = n->act;
-    op_args a = { .x = act + c->value[d->x], .version = n->version, .scratch = n->scratch,
-                  .saved = (char *)n->saved + c->node[node].saved, .packed = c->node[node].packed };
+    op_args a = { .x = act + c->value[d->x],
+                  .version = n->version,
+                  .scratch = n->scratch,
+                  .saved = (char *)n->saved + c->node[node].saved,
+                  .packed = c->node[node].packed };
     if (d->z != NONE) a.z = act + c->value[d->z];
     if (d->y != NONE) a.y = act + c->value[d->y];
     for (int i = 0; i < d->n_params; i++) {
@@ -51,8 +54,12 @@ static status call_taps(net *n, const net_compiled_case *c, int value)
     for (int i = 0; i < n->n_taps; i++) {
         const net_tap_entry *t = &n->tap[i];
         if (t->value != value) continue;
-        tap_view v = { .name = t->name, .shape = n->value[value].shape, .rows = n->rows, .type = n->type,
-                       .value = (char *)n->act + c->value[value], .device = n->device };
+        tap_view v = { .name = t->name,
+                       .shape = n->value[value].shape,
+                       .rows = n->rows,
+                       .type = n->type,
+                       .value = (char *)n->act + c->value[value],
+                       .device = n->device };
         v.shape.n = c->which.batch;
         TRY(t->fn(t->ctx, &v));
     }
@@ -167,7 +174,10 @@ out:
     return st;
 }
 
-status net_stats(net *n, loss_stats *out) { return n->device->download(n->device, out, n->stats, sizeof *out); }
+status net_stats(net *n, loss_stats *out)
+{
+    return n->device->download(n->device, out, n->stats, sizeof *out);
+}
 
 status net_stats_set(net *n, const loss_stats *value)
 {

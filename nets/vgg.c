@@ -20,7 +20,8 @@ static ref conv_unit(net_builder *b, int module, ref x, int width, int stage)
     bool changes = shape_of(b, x).c != width;
     if (!unit_begin(b, unit.text, stage, changes ? "it changes the number of channels" : NULL)) return x;
     ref y = conv_bn(b, unit.text, name_format("features.%d", module + 1).text, x,
-                    (conv_cfg){ .out = width, .kernel = 3, .bias = true }, ACT_RELU, SET_BLOCK | SET_CONV, SET_LU);
+                    (conv_cfg){ .out = width, .kernel = 3, .bias = true }, ACT_RELU, SET_BLOCK | SET_CONV,
+                    SET_LU);
     unit_end(b);
     return y;
 }

@@ -11,14 +11,22 @@ static const struct {
     void (*build)(net_builder *, ref image, int variant);
     int variant; /* depth; mobilenetv2: torchvision or not */
 } zoo[] = {
-    { "resnet18", build_resnet_imagenet, 18 },   { "resnet34", build_resnet_imagenet, 34 },
-    { "resnet50", build_resnet_imagenet, 50 },   { "resnet101", build_resnet_imagenet, 101 },
-    { "resnet152", build_resnet_imagenet, 152 }, { "resnet20", build_resnet_cifar, 20 },
-    { "resnet32", build_resnet_cifar, 32 },      { "resnet44", build_resnet_cifar, 44 },
-    { "resnet56", build_resnet_cifar, 56 },      { "resnet110", build_resnet_cifar, 110 },
-    { "vgg11_bn", build_vgg, 11 },               { "vgg13_bn", build_vgg, 13 },
-    { "vgg16_bn", build_vgg, 16 },               { "vgg19_bn", build_vgg, 19 },
-    { "mobilenetv2", build_mobilenetv2, false }, { "mobilenetv2_tv", build_mobilenetv2, true },
+    { "resnet18", build_resnet_imagenet, 18 },
+    { "resnet34", build_resnet_imagenet, 34 },
+    { "resnet50", build_resnet_imagenet, 50 },
+    { "resnet101", build_resnet_imagenet, 101 },
+    { "resnet152", build_resnet_imagenet, 152 },
+    { "resnet20", build_resnet_cifar, 20 },
+    { "resnet32", build_resnet_cifar, 32 },
+    { "resnet44", build_resnet_cifar, 44 },
+    { "resnet56", build_resnet_cifar, 56 },
+    { "resnet110", build_resnet_cifar, 110 },
+    { "vgg11_bn", build_vgg, 11 },
+    { "vgg13_bn", build_vgg, 13 },
+    { "vgg16_bn", build_vgg, 16 },
+    { "vgg19_bn", build_vgg, 19 },
+    { "mobilenetv2", build_mobilenetv2, false },
+    { "mobilenetv2_tv", build_mobilenetv2, true },
 };
 enum { N_ARCHS = sizeof zoo / sizeof zoo[0] };
 
@@ -41,7 +49,8 @@ static status unknown_arch(const char *arch)
 {
     char known[512] = "";
     for (int i = 0; i < N_ARCHS; i++) list(known, sizeof known, zoo[i].arch);
-    return status_set(ERR_USAGE, __FILE__, __LINE__, "net.arch: unknown net \"%s\"; known are %s", arch, known);
+    return status_set(ERR_USAGE, __FILE__, __LINE__, "net.arch: unknown net \"%s\"; known are %s", arch,
+                      known);
 }
 
 static status unknown_unit(const net *n, const char *unit)
@@ -49,7 +58,8 @@ static status unknown_unit(const net *n, const char *unit)
     char known[900] = "";
     for (int i = 0; i < n->n_units; i++)
         if (n->unit[i].removable) list(known, sizeof known, n->unit[i].name);
-    return status_set(ERR_USAGE, __FILE__, __LINE__, "net.remove: %s has no unit \"%s\"; removable are %s", n->arch, unit, known);
+    return status_set(ERR_USAGE, __FILE__, __LINE__, "net.remove: %s has no unit \"%s\"; removable are %s",
+                      n->arch, unit, known);
 }
 
 /* The loss is a node like the others, without an output. */
@@ -58,10 +68,12 @@ static status add_loss(net *n)
     status st = OK;
     n->logits = n->n_values - 1;
     TRY(net_grow(&n->node, n->n_nodes, sizeof *n->node));
-    n->node[n->n_nodes++] = (net_node){
-        .op = { .kind = OP_LOSS, .x = n->value[n->logits].shape, .y = n->value[n->logits].shape },
-        .x = n->logits, .z = NONE, .y = NONE, .param = n->n_params
-    };
+    n->node[n->n_nodes++] =
+        (net_node){ .op = { .kind = OP_LOSS, .x = n->value[n->logits].shape, .y = n->value[n->logits].shape },
+                    .x = n->logits,
+                    .z = NONE,
+                    .y = NONE,
+                    .param = n->n_params };
 out:
     return st;
 }
@@ -94,8 +106,11 @@ status net_create(const char *arch, int classes, char *const *remove, unsigned n
 {
     status st = OK;
     net *n = NULL;
-    net_builder b = { .conv_init = PARAM_UNIFORM, .linear_init = PARAM_UNIFORM, .unit = NONE,
-                      .remove = remove, .n_remove = n_remove };
+    net_builder b = { .conv_init = PARAM_UNIFORM,
+                      .linear_init = PARAM_UNIFORM,
+                      .unit = NONE,
+                      .remove = remove,
+                      .n_remove = n_remove };
     int which = 0;
     while (which < N_ARCHS && strcmp(arch, zoo[which].arch)) which++;
     if (which == N_ARCHS) TRY(unknown_arch(arch));

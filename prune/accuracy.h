@@ -7,9 +7,9 @@
 
 typedef struct accuracy {
     int64_t samples, correct;
-    double top1;         /* correct / samples */
-    double loss;         /* mean cross-entropy, label smoothing 0 */
-    double images_per_s; /* loading and augmentation included */
+    double top1;                /* correct / samples */
+    double loss;                /* mean cross-entropy, label smoothing 0 */
+    double images_per_s;        /* loading and augmentation included */
     char device[128], why[256]; /* why: backend_open's line on which device was taken */
 } accuracy;
 

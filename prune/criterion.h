@@ -9,17 +9,17 @@
 
 typedef struct criterion_point {
     const char *name;
-    double value;     /* M or Q after this unit; NaN = no decision possible: never cut, never a reference */
+    double value; /* M or Q after this unit; NaN = no decision possible: never cut, never a reference */
     bool removable;
     int stage;
     const char *fixed; /* why it is not removable */
 } criterion_point;
 
 typedef struct criterion_options {
-    double eps;   /* a gain of at most eps * (max - min) is a plateau; in [0, 1] */
-    double floor; /* below floor * max the curve is left alone; in [0, 1] */
-    int smooth;   /* window of a centred moving average, shorter at the ends; 1 = none; odd */
-    int max_cut;  /* 0 = no limit; else the first ones to go are those with the smallest gain */
+    double eps;              /* a gain of at most eps * (max - min) is a plateau; in [0, 1] */
+    double floor;            /* below floor * max the curve is left alone; in [0, 1] */
+    int smooth;              /* window of a centred moving average, shorter at the ends; 1 = none; odd */
+    int max_cut;             /* 0 = no limit; else the first ones to go are those with the smallest gain */
     bool keep_one_per_stage; /* a stage of which nothing would stay keeps its point with the largest gain */
 } criterion_options;
 

@@ -19,18 +19,21 @@ static const char *analysis_given;
 static const cli_option options[] = {
     { "--dry-run", NULL, "say what would go and what it saves; train nothing", &dry_run, NULL },
     { "--analysis", "DIR", "decide by DIR/analysis.json instead, as it is", NULL, &analysis_given },
-    { "--wait", NULL, "if another process works in the new run, wait until it has finished", &wait_given, NULL },
+    { "--wait", NULL, "if another process works in the new run, wait until it has finished", &wait_given,
+      NULL },
 };
 static const cli_tool tool = {
     .name = "prune",
     .synopsis = "RUN|CKPT [key=value ...] [--dry-run] [--analysis DIR] [--wait]",
-    .about = "Finds the units of a trained net that no longer pull the classes apart (Criterion I of\n"
-             "[Yang23], on the curve of RUN/analysis/analysis.json, which is made if missing), takes them\n"
-             "out, and fine-tunes what is left in a new run OUT/NAME-pruned-HASH-sSEED; the result is its\n"
-             "prune.json. A prune that was stopped goes on when the same command is given again.\n"
-             "net.remove=[...] cuts exactly the units named; prune.count=N cuts N units, those that gain least;\n"
-             "prune.metric=random, last or cka cuts as many as Criterion I would by M, to compare with. Where nothing can be cut there is no new run,\n"
-             "and prune.json goes to the analysis.",
+    .about =
+        "Finds the units of a trained net that no longer pull the classes apart (Criterion I of\n"
+        "[Yang23], on the curve of RUN/analysis/analysis.json, which is made if missing), takes them\n"
+        "out, and fine-tunes what is left in a new run OUT/NAME-pruned-HASH-sSEED; the result is its\n"
+        "prune.json. A prune that was stopped goes on when the same command is given again.\n"
+        "net.remove=[...] cuts exactly the units named; prune.count=N cuts N units, those that gain least;\n"
+        "prune.metric=random, last or cka cuts as many as Criterion I would by M, to compare with. Where "
+        "nothing can be cut there is no new run,\n"
+        "and prune.json goes to the analysis.",
     .examples = "  prune runs/demo-1a2b3c4d-s0 --dry-run\n"
                 "  prune runs/demo-1a2b3c4d-s0 prune.epochs=30\n"
                 "  prune runs/demo-1a2b3c4d-s0 prune.metric=lu prune.max_cut=2\n"
@@ -213,8 +216,8 @@ static status train_pruned(session *s, prune_report *r)
 {
     status st = OK;
     fit_result result;
-    const finetune_job job = { s->pruned, s->subject.checkpoint, &s->choice,  &s->train,
-                               &s->test,  s->args->argc,          s->args->argv };
+    const finetune_job job = { s->pruned, s->subject.checkpoint, &s->choice,   &s->train,
+                               &s->test,  s->args->argc,         s->args->argv };
     TRY(finetune(&job, &s->run, &result));
     if (result.epochs > 0) {
         r->accuracy_after = result.best_accuracy;
@@ -279,4 +282,7 @@ static status work(const cli *args)
     return st;
 }
 
-int main(int argc, char **argv) { return cli_main(&tool, argc, argv, work); }
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, work);
+}

@@ -1,8 +1,8 @@
 /* tools/selftest.c -- selftest: does every layer and every net compute here what it should? */
-#include "check/golden.h"
-#include "check/layercheck.h"
 #include "../core/file.h"
 #include "../core/log.h"
+#include "check/golden.h"
+#include "check/layercheck.h"
 #include "cli.h"
 
 #include <cjson/cJSON.h>

@@ -14,18 +14,23 @@
 
 static bool resume_given, wait_given;
 static const cli_option options[] = {
-    { "--resume", NULL, "go on from the run's last checkpoint, to the same bits as an uninterrupted run", &resume_given, NULL },
-    { "--wait", NULL, "if another process works in the run directory, wait until it has finished", &wait_given, NULL },
+    { "--resume", NULL, "go on from the run's last checkpoint, to the same bits as an uninterrupted run",
+      &resume_given, NULL },
+    { "--wait", NULL, "if another process works in the run directory, wait until it has finished",
+      &wait_given, NULL },
 };
 static const cli_tool tool = {
     .name = "train",
     .synopsis = "CONFIG.yaml [key=value ...] [--resume] [--wait]",
-    .about = "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best and last\n"
+    .about = "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best "
+             "and last\n"
              "checkpoint, metrics and configuration. The same configuration is the same directory.",
     .examples = "  train configs/demo.yaml\n"
                 "  train configs/resnet20.yaml train.epochs=30 seed=1\n"
                 "  train configs/resnet20.yaml --resume\n",
-    .options = options, .n_options = 2, .needs_subject = true,
+    .options = options,
+    .n_options = 2,
+    .needs_subject = true,
 };
 
 typedef struct session { /* everything one training needs, released at once */
@@ -61,12 +66,14 @@ static status look_at_run(const session *s, bool *done, train_state *state)
     if (!file_exists(last)) goto out;
     TRY(st_open(last, &f));
     TRY(checkpoint_info_read(&f, last, &info));
-    if (!info.has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train anew", last);
+    if (!info.has_state)
+        FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train anew", last);
     *state = info.state;
     *done = info.state.epoch >= s->cfg->train.epochs;
     if (!*done && !resume_given)
-        FAIL(ERR_USAGE, "%s holds a training stopped at epoch %d of %d: add --resume, or remove the directory", s->run.path,
-             info.state.epoch, s->cfg->train.epochs);
+        FAIL(ERR_USAGE,
+             "%s holds a training stopped at epoch %d of %d: add --resume, or remove the directory",
+             s->run.path, info.state.epoch, s->cfg->train.epochs);
 out:
     checkpoint_info_free(&info);
     st_close(&f);
@@ -91,9 +98,9 @@ static status prepare(session *s)
     TRY(rundir_file(&s->run, "log.txt", path, sizeof path));
     TRY(log_open(path, true));
     net_memory m = net_memory_used(s->net);
-    log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB", c->net.arch,
-             (long long)net_param_count(s->net), (double)net_macs(s->net) / 1e6, s->train.n, s->test.n,
-             (double)(m.param + m.act + m.saved + m.scratch + m.packed) / (1 << 20));
+    log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB",
+             c->net.arch, (long long)net_param_count(s->net), (double)net_macs(s->net) / 1e6, s->train.n,
+             s->test.n, (double)(m.param + m.act + m.saved + m.scratch + m.packed) / (1 << 20));
     log_info("run directory %s", s->run.path);
 out:
     return st;
@@ -137,8 +144,10 @@ static status print_result(const session *s, const train_state *end)
 {
     status st = OK;
     cJSON *j = cJSON_CreateObject();
-    log_info("best test accuracy %.2f %% at epoch %d; %s", 100 * end->best_accuracy, end->best_epoch + 1, s->run.path);
-    if (!cJSON_AddStringToObject(j, "run", s->run.path) || !cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) ||
+    log_info("best test accuracy %.2f %% at epoch %d; %s", 100 * end->best_accuracy, end->best_epoch + 1,
+             s->run.path);
+    if (!cJSON_AddStringToObject(j, "run", s->run.path) ||
+        !cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) ||
         !cJSON_AddNumberToObject(j, "epochs", end->epoch) ||
         !cJSON_AddNumberToObject(j, "best_accuracy", end->best_accuracy) ||
         !cJSON_AddNumberToObject(j, "best_epoch", end->best_epoch))
@@ -166,10 +175,18 @@ static status train(session *s)
         goto out;
     }
     TRY(prepare(s));
-    fit_job job = { .cfg = s->cfg, .net = s->net, .train = &s->train, .test = &s->test, .run = &s->run, .resume = resume_given,
-                    .after_epoch = s->cfg->analysis.every ? analyse_epoch : NULL, .ctx = s };
+    fit_job job = { .cfg = s->cfg,
+                    .net = s->net,
+                    .train = &s->train,
+                    .test = &s->test,
+                    .run = &s->run,
+                    .resume = resume_given,
+                    .after_epoch = s->cfg->analysis.every ? analyse_epoch : NULL,
+                    .ctx = s };
     TRY(fit(&job, &result));
-    state = (train_state){ .epoch = result.epochs, .best_accuracy = result.best_accuracy, .best_epoch = result.best_epoch };
+    state = (train_state){ .epoch = result.epochs,
+                           .best_accuracy = result.best_accuracy,
+                           .best_epoch = result.best_epoch };
     TRY(print_result(s, &state));
 out:
     return st;
@@ -183,4 +200,7 @@ static status work(const cli *args)
     return st;
 }
 
-int main(int argc, char **argv) { return cli_main(&tool, argc, argv, work); }
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv, work);
+}

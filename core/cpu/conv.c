@@ -181,7 +181,7 @@ static status current_weights(conv_plan *p, packed_weights *w, const op_args *a,
     void *copy = at(a->packed, w->offset);
     if (w->made_at != copy || w->version != a->version) {
         TRY(reorder(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
-                     at(a->scratch, p->scratchpad_at)));
+                    at(a->scratch, p->scratchpad_at)));
         w->made_at = copy;
         w->version = a->version;
     }

@@ -172,14 +172,14 @@ static const char *const conv_problems[] = {
 };
 
 static const char *const grouped_problems[] = {
-    "conv n2c32h8w8_o32k3s1p1g32", "conv n2c24h7w7_o24k3s2p1g24b",
-    "conv n2c96h5w5_o96k3s1p1g96", "conv n2c32h6w6_o64k3s1p1g2",
-    "conv n2c12h6w6_o8k3s1p1g4b",  "conv n2c3h6w6_o3k3s1p1g3",
-    "conv n2c16h6w6_o32k3s1p1g16", "conv n2c32h1w1_o32k3s1p1g32",
-    "conv n2c17h8w8_o17k3s1p1g17", "conv n1c5h9w9_o5k3s2p1g5b",
-    "conv n2c37h7w5_o37k3s2p1g37", "conv n2c33h2w2_o33k3s1p1g33",
+    "conv n2c32h8w8_o32k3s1p1g32",    "conv n2c24h7w7_o24k3s2p1g24b",
+    "conv n2c96h5w5_o96k3s1p1g96",    "conv n2c32h6w6_o64k3s1p1g2",
+    "conv n2c12h6w6_o8k3s1p1g4b",     "conv n2c3h6w6_o3k3s1p1g3",
+    "conv n2c16h6w6_o32k3s1p1g16",    "conv n2c32h1w1_o32k3s1p1g32",
+    "conv n2c17h8w8_o17k3s1p1g17",    "conv n1c5h9w9_o5k3s2p1g5b",
+    "conv n2c37h7w5_o37k3s2p1g37",    "conv n2c33h2w2_o33k3s1p1g33",
     "conv n2c144h4w4_o144k3s2p1g144", "conv n2c1h6w6_o1k3s1p1",
-    "conv n2c2h5w5_o4k1s1p0g2",    NULL,
+    "conv n2c2h5w5_o4k1s1p0g2",       NULL,
 };
 
 static const char *const winograd_problems[] = {

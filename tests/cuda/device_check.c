@@ -1,10 +1,10 @@
 /* tests/cuda/device_check.c -- see device_check.h. */
 #include "device_check.h"
 
-#include "../../tools/check/opcheck.h"
-#include "../../tools/check/problem.h"
 #include "../../core/rng.h"
 #include "../../nets/net.h"
+#include "../../tools/check/opcheck.h"
+#include "../../tools/check/problem.h"
 
 #include <math.h>
 #include <stdarg.h>

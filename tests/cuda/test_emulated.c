@@ -8,11 +8,11 @@
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../tools/check/opcheck.h"
 #include "../../core/cuda/kernels.h"
 #include "../../core/rng.h"
 #include "../../data/augment.h"
 #include "../../data/dataset.h"
+#include "../../tools/check/opcheck.h"
 
 extern const plugin cleave_plugin;
 

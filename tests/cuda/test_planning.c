@@ -7,10 +7,10 @@
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../tools/check/problem.h"
 #include "../../core/cuda/engine.h"
 #include "../../core/file.h"
 #include "../../nets/graph.h"
+#include "../../tools/check/problem.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Whole nets against PyTorch in float64: tools/check/golden.h says of what. */
-#include "../../tools/check/golden.h"
 #include "../../core/file.h"
 #include "../../core/rng.h"
+#include "../../tools/check/golden.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -115,8 +115,7 @@ int main(void)
         cmocka_unit_test(the_comparison_can_fail), GOLDEN("resnet20", "ref", "direct"),
         GOLDEN("resnet20", "cpu", "direct"),       GOLDEN("resnet18", "cpu", "direct"),
         GOLDEN("resnet18", "cpu", "winograd"),     GOLDEN("vgg11_bn", "cpu", "direct"),
-        GOLDEN("resnet50", "cpu", "direct"),
-        GOLDEN("resnet101", "cpu", "direct"),
+        GOLDEN("resnet50", "cpu", "direct"),       GOLDEN("resnet101", "cpu", "direct"),
         GOLDEN("mobilenetv2", "ref", "direct"),    GOLDEN("mobilenetv2", "cpu", "direct"),
         GOLDEN("mobilenetv2_tv", "cpu", "direct"),
     };

@@ -2,11 +2,11 @@
 #include "../../core/file.h"
 #include "../../nets/checkpoint.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,8 +58,10 @@ static void assert_same(const net *a, const net *b)
     const net_param *p = net_params(a, &n), *q = net_params(b, &n);
     for (int i = 0; i < n; i++) {
         assert_string_equal(p[i].name, q[i].name);
-        assert_memory_equal(p[i].value, q[i].value, (size_t)p[i].count * sizeof(float)); /* ref: host memory */
-        if (p[i].velocity) assert_memory_equal(p[i].velocity, q[i].velocity, (size_t)p[i].count * sizeof(float));
+        assert_memory_equal(p[i].value, q[i].value,
+                            (size_t)p[i].count * sizeof(float)); /* ref: host memory */
+        if (p[i].velocity)
+            assert_memory_equal(p[i].velocity, q[i].velocity, (size_t)p[i].count * sizeof(float));
     }
 }
 
@@ -69,8 +71,13 @@ static void round_trip(void **state)
     net *a = compiled("resnet20", 10, "layer2.1", 1), *b = compiled("resnet20", 10, "layer2.1", 2);
     int n;
     const net_param *p = net_params(a, &n);
-    train_state s = { .epoch = 3, .step = 17, .train = { 1234.000000000001, 99, 4352 }, .best_accuracy = 0.1 + 0.2, .best_epoch = 1 };
-    st_pair extra[] = { { (char *)"accuracy", (char *)"0.87" }, { (char *)"parent", (char *)"p.safetensors" } };
+    train_state s = { .epoch = 3,
+                      .step = 17,
+                      .train = { 1234.000000000001, 99, 4352 },
+                      .best_accuracy = 0.1 + 0.2,
+                      .best_epoch = 1 };
+    st_pair extra[] = { { (char *)"accuracy", (char *)"0.87" },
+                        { (char *)"parent", (char *)"p.safetensors" } };
     st_file f = { 0 };
     checkpoint_info info;
     for (int i = 0; i < n; i++)
@@ -88,7 +95,8 @@ static void round_trip(void **state)
     assert_string_equal(info.removed[0], "layer2.1");
     assert_true(info.has_state);
     assert_memory_equal(&info.state.train, &s.train, sizeof s.train);
-    assert_true(info.state.epoch == 3 && info.state.step == 17 && info.state.best_accuracy == s.best_accuracy);
+    assert_true(info.state.epoch == 3 && info.state.step == 17 &&
+                info.state.best_accuracy == s.best_accuracy);
     assert_true(info.accuracy == 0.87);
     assert_string_equal(info.parent, "p.safetensors");
     const st_tensor *counter = st_find(&f, "bn1.num_batches_tracked");

@@ -1,13 +1,13 @@
 /* The graph from outside: names, units, removal, taps; cases of one net share parameters and agree. */
-#include "../../nets/net.h"
 #include "../../core/rng.h"
+#include "../../nets/net.h"
 
+#include <cmocka.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +46,9 @@ static void unknown_arch_lists_the_known_ones(void **state)
 static void removal_is_refused_with_a_reason(void **state)
 {
     (void)state;
-    static const struct { const char *arch, *unit, *why; } cases[] = {
+    static const struct {
+        const char *arch, *unit, *why;
+    } cases[] = {
         { "resnet20", "conv1", "stem" },
         { "resnet20", "layer2.0", "identity" },
         { "resnet18", "layer4.0", "identity" },
@@ -138,9 +140,17 @@ static void hooks_of_mobilenet(void **state)
         int convs;
         const char *conv[5]; /* the first of `hooks: conv` */
     } want[] = {
-        { "mobilenetv2", "layers.16", "conv2", 53, { "conv1", "layers.0.conv1", "layers.0.conv2", "layers.0", "layers.1.conv1" } },
-        { "mobilenetv2_tv", "features.17", "features.18.0", 52,
-          { "features.0.0", "features.1.conv.0.0", "features.1", "features.2.conv.0.0", "features.2.conv.1.0" } },
+        { "mobilenetv2",
+          "layers.16",
+          "conv2",
+          53,
+          { "conv1", "layers.0.conv1", "layers.0.conv2", "layers.0", "layers.1.conv1" } },
+        { "mobilenetv2_tv",
+          "features.17",
+          "features.18.0",
+          52,
+          { "features.0.0", "features.1.conv.0.0", "features.1", "features.2.conv.0.0",
+            "features.2.conv.1.0" } },
     };
     char names[160][64];
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
@@ -155,7 +165,12 @@ static void hooks_of_mobilenet(void **state)
     }
 }
 
-typedef struct seen { int calls; shape4 shape; int rows; double sum; } seen;
+typedef struct seen {
+    int calls;
+    shape4 shape;
+    int rows;
+    double sum;
+} seen;
 
 static status look(void *ctx, const tap_view *v)
 {
@@ -287,13 +302,16 @@ typedef struct init_case {
 
 static void check_spread(const char *arch, const init_case *want, moments m)
 {
-    double sd = want->kind == UNIFORM ? sqrt(1 / (3 * want->fan)) : want->kind == NORMAL ? sqrt(2 / want->fan) : 0;
+    double sd = want->kind == UNIFORM  ? sqrt(1 / (3 * want->fan))
+                : want->kind == NORMAL ? sqrt(2 / want->fan)
+                                       : 0;
     double error = sd / sqrt(m.count); /* standard error of the mean, at least that of the deviation */
     bool shape = want->kind == UNIFORM  ? m.greatest <= sqrt(1 / want->fan) && m.greatest > 1.7 * sd
                  : want->kind == NORMAL ? m.greatest > 2.5 * sd && m.greatest < 6 * sd
                                         : m.greatest == 0;
     if (!shape || fabs(m.sd - sd) > 4 * error || fabs(m.mean) > 4 * error)
-        fail_msg("%s: %s has mean %g, sd %g (expected %g), greatest %g", arch, want->param, m.mean, m.sd, sd, m.greatest);
+        fail_msg("%s: %s has mean %g, sd %g (expected %g), greatest %g", arch, want->param, m.mean, m.sd, sd,
+                 m.greatest);
 }
 
 static void check_init(const char *arch, const init_case *want, int n_want)
@@ -317,8 +335,9 @@ static void check_init(const char *arch, const init_case *want, int n_want)
     assert_int_equal(found, n_want);
     net_free(n);
 }
-#define CHECK_INIT(arch, ...)                                                                                    \
-    check_init(arch, (const init_case[]){ __VA_ARGS__ }, sizeof((const init_case[]){ __VA_ARGS__ }) / sizeof(init_case))
+#define CHECK_INIT(arch, ...)                                                                                \
+    check_init(arch, (const init_case[]){ __VA_ARGS__ },                                                     \
+               sizeof((const init_case[]){ __VA_ARGS__ }) / sizeof(init_case))
 
 static void initialisation_has_the_stated_spread(void **state)
 {
@@ -326,14 +345,16 @@ static void initialisation_has_the_stated_spread(void **state)
     CHECK_INIT("vgg11_bn", { "features.4.weight", NORMAL, 9 * 128 }, { "features.4.bias", ZERO, 0 },
                { "classifier.1.weight", UNIFORM, 512 }, { "classifier.1.bias", UNIFORM, 512 });
     CHECK_INIT("resnet20", { "layer3.0.conv1.weight", NORMAL, 9 * 32 }, { "linear.weight", NORMAL, 64 });
-    CHECK_INIT("resnet50", { "layer4.2.conv1.weight", UNIFORM, 2048 }, { "layer4.2.conv2.weight", UNIFORM, 9 * 512 },
-               { "layer4.2.conv3.weight", UNIFORM, 512 }, { "layer4.0.shortcut.0.weight", UNIFORM, 1024 },
-               { "fc.weight", UNIFORM, 2048 });
-    CHECK_INIT("mobilenetv2", { "layers.15.conv1.weight", UNIFORM, 160 }, { "layers.15.conv2.weight", UNIFORM, 9 },
-               { "layers.15.conv3.weight", UNIFORM, 960 }, { "linear.weight", UNIFORM, 1280 });
+    CHECK_INIT("resnet50", { "layer4.2.conv1.weight", UNIFORM, 2048 },
+               { "layer4.2.conv2.weight", UNIFORM, 9 * 512 }, { "layer4.2.conv3.weight", UNIFORM, 512 },
+               { "layer4.0.shortcut.0.weight", UNIFORM, 1024 }, { "fc.weight", UNIFORM, 2048 });
+    CHECK_INIT("mobilenetv2", { "layers.15.conv1.weight", UNIFORM, 160 },
+               { "layers.15.conv2.weight", UNIFORM, 9 }, { "layers.15.conv3.weight", UNIFORM, 960 },
+               { "linear.weight", UNIFORM, 1280 });
     CHECK_INIT("mobilenetv2_tv", { "features.16.conv.0.0.weight", NORMAL, 960 },
-               { "features.16.conv.1.0.weight", NORMAL, 9 * 960 }, { "features.16.conv.2.weight", NORMAL, 160 },
-               { "classifier.1.weight", NORMAL, 2 / 1e-4 }, { "classifier.1.bias", ZERO, 0 });
+               { "features.16.conv.1.0.weight", NORMAL, 9 * 960 },
+               { "features.16.conv.2.weight", NORMAL, 160 }, { "classifier.1.weight", NORMAL, 2 / 1e-4 },
+               { "classifier.1.bias", ZERO, 0 });
 }
 
 int main(void)

@@ -272,9 +272,14 @@ static void what_a_device_chose_stays_with_the_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(place),       cmocka_unit_test(create),     cmocka_unit_test(metrics),
-        cmocka_unit_test(not_finite),  cmocka_unit_test(half_lines), cmocka_unit_test(full_disk),
-        cmocka_unit_test(status_file), cmocka_unit_test(unwritable),
+        cmocka_unit_test(place),
+        cmocka_unit_test(create),
+        cmocka_unit_test(metrics),
+        cmocka_unit_test(not_finite),
+        cmocka_unit_test(half_lines),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(status_file),
+        cmocka_unit_test(unwritable),
         cmocka_unit_test(what_a_device_chose_stays_with_the_run),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
