@@ -2,7 +2,6 @@
 #include "../../core/file.h"
 #include "../../nets/checkpoint.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static backend *device;
 static char path[64];
