@@ -238,6 +238,11 @@ static status see_rows(run *r, const feature_matrix *m, int first)
     return export_rows(&r->export, m, first);
 }
 
+static gram_rows rows_at(const feature_matrix *m, int first)
+{
+    return (gram_rows){ m->x, m->rows, m->room, first };
+}
+
 /* Rows behind block [begin, end) stream by, one row of tiles at a time. */
 static status sweep_behind(run *r, int l, int end, feature_matrix *stream)
 {
@@ -249,7 +254,7 @@ static status sweep_behind(run *r, int l, int end, feature_matrix *stream)
         int rows = r->n - j < GRAM_TILE ? r->n - j : GRAM_TILE;
         TRY(features_read(r->features, &r->source, r->image + j, rows));
         if (end == m->rows) TRY(see_rows(r, stream, j)); /* behind the first block */
-        TRY(gram_rectangle(&r->gram, m->x, m->rows, end - m->rows, stream->x, rows, j, m->dim));
+        TRY(gram_rectangle(&r->gram, rows_at(m, end - m->rows), rows_at(stream, j), m->dim));
     }
 out:
     tap->into = &r->matrix[l];
@@ -267,7 +272,7 @@ static status sweep_layer(run *r, int l)
     for (int i = 0; i < r->n; i += block) {
         int end = r->n - i < block ? r->n : i + block;
         TRY(i == 0 ? see_rows(r, m, 0) : features_read(r->features, &r->source, r->image + i, end - i));
-        TRY(gram_triangle(&r->gram, m->x, m->rows, m->dim, i));
+        TRY(gram_triangle(&r->gram, rows_at(m, i), m->dim));
         TRY(sweep_behind(r, l, end, &stream));
     }
 out:

@@ -56,45 +56,55 @@ int gram_normalise(float *x, int rows, int64_t dim, double *norm)
     return bad < rows ? bad : -1;
 }
 
-static int tile_size(int rows, int from)
+/* Rows of the tile that begins with row `from` and are shown. */
+static int tile_rows(const gram_rows *m, int from)
 {
-    return rows - from < GRAM_TILE ? rows - from : GRAM_TILE;
+    return m->rows - from < GRAM_TILE ? m->rows - from : GRAM_TILE;
 }
 
-static status show_tile(gram *g, const float *a, const float *b, int64_t dim, gram_tile t)
+/* Rows that are multiplied: GRAM_TILE wherever there are so many, from `from` or, at the end, from before it. */
+static int product_rows(const gram_rows *m)
+{
+    return m->room < GRAM_TILE ? m->room : GRAM_TILE;
+}
+
+static int product_from(const gram_rows *m, int from)
+{
+    int last = m->room - product_rows(m);
+    return from < last ? from : last;
+}
+
+/* The tile of rows of a from i, of b from j. */
+static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim)
 {
     status st = OK;
     backend *d = g->device;
-    TRY(d->gemm_nt(d, t.rows, t.cols, dim, a, dim, b, dim, g->tile, GRAM_TILE));
-    TRY(d->download(d, g->host, g->tile, (size_t)t.rows * GRAM_TILE * sizeof(float)));
-    t.sim = g->host;
-    for (int i = 0; i < g->n_consumers; i++) TRY(g->consumer[i].take(g->consumer[i].ctx, &t));
+    const int row = product_from(a, i), col = product_from(b, j), rows = product_rows(a);
+    gram_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
+    TRY(d->gemm_nt(d, rows, product_rows(b), dim, a->x + row * dim, dim, b->x + col * dim, dim, g->tile,
+                   GRAM_TILE));
+    TRY(d->download(d, g->host, g->tile, (size_t)rows * GRAM_TILE * sizeof(float)));
+    t.sim = g->host + (i - row) * GRAM_TILE + (j - col);
+    for (int k = 0; k < g->n_consumers; k++) TRY(g->consumer[k].take(g->consumer[k].ctx, &t));
 out:
     return st;
 }
 
-status gram_triangle(gram *g, const float *x, int rows, int64_t dim, int first)
+status gram_triangle(gram *g, gram_rows m, int64_t dim)
 {
     status st = OK;
-    for (int i = 0; i < rows; i += GRAM_TILE) {
-        for (int j = i; j < rows; j += GRAM_TILE) {
-            gram_tile t = { first + i, first + j, tile_size(rows, i), tile_size(rows, j), NULL };
-            TRY(show_tile(g, x + i * dim, x + j * dim, dim, t));
-        }
+    for (int i = 0; i < m.rows; i += GRAM_TILE) {
+        for (int j = i; j < m.rows; j += GRAM_TILE) TRY(show_tile(g, &m, i, &m, j, dim));
     }
 out:
     return st;
 }
 
-status gram_rectangle(gram *g, const float *a, int rows_a, int first_a, const float *b, int rows_b,
-                      int first_b, int64_t dim)
+status gram_rectangle(gram *g, gram_rows a, gram_rows b, int64_t dim)
 {
     status st = OK;
-    for (int i = 0; i < rows_a; i += GRAM_TILE) {
-        for (int j = 0; j < rows_b; j += GRAM_TILE) {
-            gram_tile t = { first_a + i, first_b + j, tile_size(rows_a, i), tile_size(rows_b, j), NULL };
-            TRY(show_tile(g, a + i * dim, b + j * dim, dim, t));
-        }
+    for (int i = 0; i < a.rows; i += GRAM_TILE) {
+        for (int j = 0; j < b.rows; j += GRAM_TILE) TRY(show_tile(g, &a, i, &b, j, dim));
     }
 out:
     return st;

@@ -44,11 +44,19 @@ void gram_close(gram *); /* a zeroed gram is harmless */
  * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
 int gram_normalise(float *x, int rows, int64_t dim, double *norm);
 
-/* All pairs among `rows` normalised rows in the device's memory; `first` is the position of row 0. */
-status gram_triangle(gram *, const float *x, int rows, int64_t dim, int first);
+/* Normalised rows [rows, dim] in the device's memory. There is room for `room` >= rows; what lies behind the rows
+ * is computed with and not shown, so that ragged tiles are products of the same shape as the others: products of
+ * another shape round differently, and equal pairs would no longer be ties. */
+typedef struct gram_rows {
+    const float *x;
+    int rows, room;
+    int first; /* position of row 0 */
+} gram_rows;
 
-/* All pairs of a row of a with a row of b; first_a + rows_a <= first_b. */
-status gram_rectangle(gram *, const float *a, int rows_a, int first_a, const float *b, int rows_b,
-                      int first_b, int64_t dim);
+/* All pairs among the rows. */
+status gram_triangle(gram *, gram_rows, int64_t dim);
+
+/* All pairs of a row of a with a row of b; a.first + a.rows <= b.first. */
+status gram_rectangle(gram *, gram_rows a, gram_rows b, int64_t dim);
 
 #endif

@@ -171,7 +171,7 @@ static status measure_gram(bench *b, int round)
     TRY(edge_top_open(&edges, GRAM_EDGES, b->n_features, vertex));
     TRY(gram_open(&g, b->device, consumers, 2));
     const double start = time_now();
-    TRY(gram_triangle(&g, b->features, b->n_features, GRAM_DIM, 0));
+    TRY(gram_triangle(&g, (gram_rows){ b->features, b->n_features, b->n_features, 0 }, GRAM_DIM));
     TRY(edge_top_finish(&edges, &list));
     const double pairs = 0.5 * b->n_features * (b->n_features - 1.0);
     b->sample[GRAM][round] = 2 * pairs * GRAM_DIM / (time_now() - start) / 1e9;

@@ -36,10 +36,13 @@ static inline void sweep(float *x, int rows, int64_t dim, int block, const gram_
     assert_int_equal(gram_normalise(x, rows, dim, NULL), -1);
     for (int i = 0; i < rows; i += block) {
         int end = rows - i < block ? rows : i + block;
-        assert_int_equal(gram_triangle(&g, x + i * dim, end - i, dim, i), OK);
+        const gram_rows held = { x + i * dim, end - i, rows - i,
+                                 i }; /* with what follows as the room behind */
+        assert_int_equal(gram_triangle(&g, held, dim), OK);
         for (int j = end; j < rows; j += GRAM_TILE) {
             int count = rows - j < GRAM_TILE ? rows - j : GRAM_TILE;
-            assert_int_equal(gram_rectangle(&g, x + i * dim, end - i, i, x + j * dim, count, j, dim), OK);
+            const gram_rows behind = { x + j * dim, count, rows - j, j };
+            assert_int_equal(gram_rectangle(&g, held, behind, dim), OK);
         }
     }
     gram_close(&g);

@@ -96,7 +96,7 @@ static void failure_travels(void **state)
     float *x = random_rows(3, 1200, 2, 0);
     assert_int_equal(ref_open(1, &b), OK);
     assert_int_equal(gram_open(&g, b, &c, 1), OK);
-    assert_int_equal(gram_triangle(&g, x, 1200, 2, 0), ERR_DATA);
+    assert_int_equal(gram_triangle(&g, (gram_rows){ x, 1200, 1200, 0 }, 2), ERR_DATA);
     assert_int_equal(calls, 2);
     gram_close(&g);
     backend_close(b);
