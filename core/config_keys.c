@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cyaml_strval_t precisions[] = { { "f32", PRECISION_F32 }, { "bf16", PRECISION_BF16 } };
+static const cyaml_strval_t precisions[] = { { "f32", PRECISION_F32 },
+                                             { "bf16", PRECISION_BF16 },
+                                             { "tf32", PRECISION_TF32 } };
 static const cyaml_strval_t formats[] = { { "cifar10", DATA_CIFAR10 },
                                           { "cifar100", DATA_CIFAR100 },
                                           { "folder", DATA_FOLDER },
@@ -109,7 +111,7 @@ const config_key config_keys[] = {
          "names the run"),
     UINT(seed, "0", AT_LEAST(0), "of initialisation, order, augmentation, sampling"),
     TEXT(device, "auto", is_device, "auto, cpu, ref, cuda or cuda:N", "auto, cpu, ref, cuda or cuda:N"),
-    CHOICE(precision, precisions, "f32", "of activations and weight copies"),
+    CHOICE(precision, precisions, "f32", "of activations and weight copies; tf32 (cuda only): of products"),
     INT(threads, "0", BETWEEN(0, 4096), "of the processor; 0 = all cores"),
     TEXT(out, "runs", is_not_empty, "a folder", "folder that receives the run directories"),
 

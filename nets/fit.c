@@ -1,5 +1,6 @@
 #include "fit.h"
 
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/log.h"
 #include "../core/progress.h"
@@ -38,10 +39,7 @@ status fit_compile(const config *cfg, const dataset *train, net *n, backend *b)
                          [FIT_CASE_TRAIN] = { size, true },
                          [FIT_CASE_LAST] = { remainder, true } };
     net_set_label_smoothing(n, cfg->train.label_smoothing);
-    return net_compile(n, b, cfg->precision == PRECISION_BF16 ? BF16 : F32, cases,
-                       !train      ? 1
-                       : remainder ? 3
-                                   : 2);
+    return net_compile(n, b, config_type(cfg), cases, !train ? 1 : remainder ? 3 : 2);
 }
 
 status fit_start_values(const config *cfg, net *n)

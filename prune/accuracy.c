@@ -1,5 +1,6 @@
 /* prune/accuracy.c -- one evaluation: build, compile, inherit, run over the test images. */
 #include "accuracy.h"
+#include "../core/device.h"
 #include "../core/progress.h"
 #include "../nets/fit.h"
 #include "surgery.h"
@@ -17,7 +18,7 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
 
     TRY(st_open(checkpoint, &f));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
-    TRY(backend_open(cfg->device, cfg->threads, &b, why, sizeof why));
+    TRY(device_open(cfg, &b, why, sizeof why));
     TRY(fit_compile(cfg, NULL, n, b));
     TRY(surgery_inherit(n, &f, checkpoint));
     double start = time_now();

@@ -1,6 +1,7 @@
 /* prune/curve.c -- an analysis takes as long as an evaluation or more, so one that is there is used; but
  * only if it is of these weights and these settings, as far as the file tells. */
 #include "curve.h"
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/lock.h"
 #include "../core/log.h"
@@ -112,11 +113,11 @@ static status analyse(const config *given, const char *checkpoint, const char *d
     TRY(st_open(checkpoint, &f));
     TRY(lock_take(dir, true, &lock));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
-    TRY(backend_open(cfg->device, cfg->threads, &b, NULL, 0));
+    TRY(device_open(cfg, &b, NULL, 0));
     log_info("analysing %s on %s", checkpoint, b->description);
     TRY(analyser_create(n, cfg, &a));
     const net_case evaluation = { .batch = analysis_batch(cfg, test) };
-    TRY(net_compile(n, b, cfg->precision == PRECISION_BF16 ? BF16 : F32, &evaluation, 1));
+    TRY(net_compile(n, b, config_type(cfg), &evaluation, 1));
     TRY(surgery_inherit(n, &f, checkpoint));
     TRY(analysis_run(a, 0, evaluation.batch, test, checkpoint, &result));
     TRY(analysis_write(&result, dir, false));

@@ -1,6 +1,7 @@
 /* prune/finetune.c -- a pruned net is an ordinary run: its config says what to leave out and where the
  * weights come from, its checkpoints say why. */
 #include "finetune.h"
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/log.h"
 #include "surgery.h"
@@ -140,7 +141,7 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     TRY(st_open(job->checkpoint, &parent));
     TRY(cuts_text(&parent, job->choice, &cuts));
     TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &n));
-    TRY(backend_open(job->cfg->device, job->cfg->threads, &b, why, sizeof why));
+    TRY(device_open(job->cfg, &b, why, sizeof why));
     TRY(fit_compile(job->cfg, job->train, n, b));
     TRY(start_values(job, n, &parent));
     TRY(open_run(job, b, run));

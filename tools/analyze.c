@@ -1,4 +1,5 @@
 /* tools/analyze.c -- analyze RUN|CKPT: how far the classes have come apart at each layer. */
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/lock.h"
 #include "../core/log.h"
@@ -69,10 +70,10 @@ static status prepare(session *s)
     TRY(dataset_open(&c->data, c->net.classes, NULL, &s->test));
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
     TRY(analyser_create(s->net, c, &s->analyser));
-    TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
+    TRY(device_open(c, &s->device, why, sizeof why));
     log_info("device %s: %s", s->device->description, why);
     net_case evaluation = { .batch = analysis_batch(c, &s->test), .training = false };
-    TRY(net_compile(s->net, s->device, c->precision == PRECISION_BF16 ? BF16 : F32, &evaluation, 1));
+    TRY(net_compile(s->net, s->device, config_type(c), &evaluation, 1));
     TRY(st_open(s->subject.checkpoint, &file));
     TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
 out:

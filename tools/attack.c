@@ -1,6 +1,7 @@
 /* tools/attack.c -- attack RUN|CKPT: test images moved a little so that the net takes them for something
  * else. */
 #include "../nets/attack.h"
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/log.h"
 #include "../core/rundir.h"
@@ -86,9 +87,9 @@ static status prepare(session *s)
     const net_case cases[] = { [CASE_EVAL] = { .batch = s->batch },
                                [CASE_FROZEN] = { .batch = s->batch, .training = true, .frozen = true } };
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
-    TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
+    TRY(device_open(c, &s->device, why, sizeof why));
     log_info("device %s: %s", s->device->description, why);
-    TRY(net_compile(s->net, s->device, c->precision == PRECISION_BF16 ? BF16 : F32, cases, 2));
+    TRY(net_compile(s->net, s->device, config_type(c), cases, 2));
     TRY(st_open(s->subject.checkpoint, &file));
     TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
 out:

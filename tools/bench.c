@@ -3,6 +3,7 @@
  * Other programs may disturb a measurement, so it goes in rounds: each runs one training step, one inference
  * batch, the convolutions alone, the similarity matrix, and the peer's steps, one after the other. Every
  * figure is the median over the rounds, and every ratio the median of the rounds' ratios. */
+#include "../core/device.h"
 #include "../core/log.h"
 #include "../core/progress.h"
 #include "../core/rng.h"
@@ -251,7 +252,7 @@ out:
 
 static dtype type_of(const bench *b)
 {
-    return b->cfg->precision == PRECISION_BF16 ? BF16 : F32;
+    return config_type(b->cfg);
 }
 
 static status prepare_net(bench *b)
@@ -262,7 +263,7 @@ static status prepare_net(bench *b)
     const net_case cases[] = { [CASE_EVAL] = { b->batch, false }, [CASE_TRAIN] = { b->batch, true } };
     char why[256];
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &b->net));
-    TRY(backend_open(c->device, c->threads, &b->device, why, sizeof why));
+    TRY(device_open(c, &b->device, why, sizeof why));
     log_info("%s: %s", why, b->device->description);
     TRY(net_compile(b->net, b->device, type_of(b), cases, 2));
     TRY(net_init(b->net, c->seed));
@@ -322,10 +323,8 @@ static status start_peers(bench *b)
     snprintf(size, sizeof size, "%d", b->batch);
     snprintf(threads, sizeof threads, "%d", b->device->threads);
     for (; b->n_peers < MODES; b->n_peers++) {
-        char *argv[] = {
-            (char *)peer_program,      b->cfg->net.arch, size, type_of(b) == BF16 ? "bf16" : "f32",
-            (char *)modes[b->n_peers], threads,          NULL
-        };
+        char *argv[] = { (char *)peer_program,      b->cfg->net.arch, size, (char *)config_precision(b->cfg),
+                         (char *)modes[b->n_peers], threads,          NULL };
         TRY(cli_peer_start(&b->peer[b->n_peers], argv));
         TRY(cli_peer_ask(&b->peer[b->n_peers], "memory", &b->peer_peak_bytes[b->n_peers]));
     }
@@ -427,7 +426,7 @@ static status print_json(const bench *b)
     cJSON *j = cJSON_CreateObject();
     if (!cJSON_AddStringToObject(j, "arch", b->cfg->net.arch) ||
         !cJSON_AddStringToObject(j, "device", b->device->name) ||
-        !cJSON_AddStringToObject(j, "precision", type_of(b) == BF16 ? "bf16" : "f32") ||
+        !cJSON_AddStringToObject(j, "precision", config_precision(b->cfg)) ||
         !cJSON_AddNumberToObject(j, "batch", b->batch) ||
         !cJSON_AddNumberToObject(j, "threads", b->device->threads) ||
         !cJSON_AddNumberToObject(j, "train_images_per_s", images_per_s(b, TRAIN)) ||
@@ -460,8 +459,8 @@ static void print_peer(const bench *b)
 static void print_text(const bench *b)
 {
     share shares[SHARES];
-    printf("%s, %s, batch %d, on %s: %s; medians of %d rounds\n", b->cfg->net.arch,
-           type_of(b) == BF16 ? "bf16" : "f32", b->batch, b->device->name, b->device->description, b->rounds);
+    printf("%s, %s, batch %d, on %s: %s; medians of %d rounds\n", b->cfg->net.arch, config_precision(b->cfg),
+           b->batch, b->device->name, b->device->description, b->rounds);
     printf("  %-22s %8.1f images/s   with the loader %.1f\n", "training", images_per_s(b, TRAIN),
            b->loader_train);
     printf("  %-22s %8.1f images/s   with the loader %.1f\n", "inference", images_per_s(b, EVAL),
@@ -484,7 +483,7 @@ static void print_text(const bench *b)
 static void print_row(const bench *b)
 {
     const int train = best_mode(b, PEER_TRAIN), eval = best_mode(b, PEER_EVAL);
-    printf("| %-11s | %-4s | %7.1f | %7.1f | %5.2f |", b->cfg->net.arch, type_of(b) == BF16 ? "bf16" : "f32",
+    printf("| %-11s | %-4s | %7.1f | %7.1f | %5.2f |", b->cfg->net.arch, config_precision(b->cfg),
            images_per_s(b, TRAIN), ceiling_rate(b), b->ceiling ? median(b, SHARE) : 0);
     if (train < 0)
         printf("       - |     - | %7.1f |       - |     - | %5.0f |    - |\n", images_per_s(b, EVAL),

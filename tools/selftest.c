@@ -281,6 +281,8 @@ static status open_session(session *s)
 {
     status st = OK;
     TRY(config_load(NULL, s->args->overrides, s->args->n_overrides, &s->cfg));
+    if (s->cfg->precision == PRECISION_TF32)
+        FAIL(ERR_USAGE, "selftest knows the rounding of f32 and bf16, not of tf32: precision=f32 or bf16");
     TRY(backend_open("ref", s->cfg->threads, &s->ref, NULL, 0));
     TRY_ALLOC(s->result, cJSON_CreateObject());
     TRY_ALLOC(s->devices, cJSON_AddArrayToObject(s->result, "devices"));

@@ -1,4 +1,5 @@
 /* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume]: from images to a run directory. */
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/lock.h"
 #include "../core/log.h"
@@ -86,7 +87,7 @@ static status prepare(session *s)
     const config *c = s->cfg;
     char why[256];
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
-    TRY(backend_open(c->device, c->threads, &s->device, why, sizeof why));
+    TRY(device_open(c, &s->device, why, sizeof why));
     log_info("%s", why);
     TRY(dataset_open(&c->data, c->net.classes, &s->train, &s->test));
     if (c->analysis.every) TRY(analyser_create(s->net, c, &s->analyser));

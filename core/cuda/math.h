@@ -1,5 +1,5 @@
 /* core/cuda/math.h -- the arithmetic of the kernels, one value at a time, for the device and for the host
- * (tests/unit/test_cuda_math.c compares each with core/ref). Compiles as C and as CUDA. */
+ * (tests/cuda/test_emulated.c compares what is made of it with core/ref). Compiles as C and as CUDA. */
 #ifndef CLEAVE_CUDA_MATH_H
 #define CLEAVE_CUDA_MATH_H
 

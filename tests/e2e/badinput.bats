@@ -71,6 +71,8 @@ fails() {
     fails 2 'schedule.*cosine' train train.schedule=cosin
     fails 2 'data\.mean' train 'data.mean=[1,2]'
     fails 2 'device' train device=gpu
+    fails 2 'tf32.*cuda.*precision=f32' train precision=tf32 device=cpu
+    fails 2 'tf32.*cuda.*precision=f32' evaluate "$GOOD" precision=tf32 device=cpu
 }
 
 @test "a config that is not YAML, is missing, is a folder" {

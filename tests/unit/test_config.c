@@ -202,7 +202,7 @@ static void ranges(void **state)
         { "name", "a a.b_c-1 lr=0.1,b", "a/b .. .a -a a:b \"\"" },
         { "seed", "0 18446744073709551615", "-1 1.5 x" },
         { "device", "auto cpu ref cuda cuda:0 cuda:12", "gpu CPU cuda: cuda:x cuda:1x \"\" cuda:-1" },
-        { "precision", "f32 bf16", "f16 fp32" },
+        { "precision", "f32 bf16 tf32", "f16 fp32" },
         { "threads", "0 1 4096", "-1 4097" },
         { "out", "runs /x", "\"\"" },
         { "net.arch", "x", "\"\"" },

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../../core/backend.h"
+#include "../../core/device.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,13 +69,39 @@ static void what_cannot_be_opened_is_an_error(void **state)
     assert_null(b);
 }
 
+static status open_configured(char *device, precision_kind precision, backend **out)
+{
+    const config c = { .device = device, .threads = 1, .precision = precision };
+    return device_open(&c, out, NULL, 0);
+}
+
+/* No device here rounds products to tf32; the line says what would run. */
+static void tf32_is_refused_without_cuda(void **state)
+{
+    (void)state;
+    static char *const devices[] = { "cpu", "ref", "auto" };
+    for (int i = 0; i < 3; i++) {
+        backend *b = NULL;
+        assert_int_equal(open_configured(devices[i], PRECISION_TF32, &b), ERR_USAGE);
+        assert_null(b);
+        assert_non_null(strstr(status_message(), "precision tf32"));
+        assert_non_null(strstr(status_message(), "precision=f32"));
+        assert_null(strchr(status_message(), '\n'));
+        for (precision_kind p = PRECISION_F32; p <= PRECISION_BF16; p++) {
+            assert_int_equal(open_configured(devices[i], p, &b), OK);
+            assert_false(b->tf32);
+            backend_close(b);
+            b = NULL;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_device_opens_by_its_name),
-        cmocka_unit_test(auto_takes_one_and_says_why),
-        cmocka_unit_test(zero_threads_are_all_cores),
-        cmocka_unit_test(what_cannot_be_opened_is_an_error),
+        cmocka_unit_test(each_device_opens_by_its_name), cmocka_unit_test(auto_takes_one_and_says_why),
+        cmocka_unit_test(zero_threads_are_all_cores),    cmocka_unit_test(what_cannot_be_opened_is_an_error),
+        cmocka_unit_test(tf32_is_refused_without_cuda),
     };
     setenv("CLEAVE_PLUGINS", "/nowhere", 1); /* plugins: test_plugin.c */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../core/backend.h"
+#include "../../core/device.h"
 #include "../../core/log.h"
 
 #include <stdio.h>
@@ -62,6 +62,22 @@ static void a_plugin_opens_with_its_device_and_threads(void **state)
     assert_int_equal(backend_open("cuda:7", 1, &b, NULL, 0), OK);
     assert_string_equal(b->description, "device 7");
     backend_close(b);
+}
+
+static void only_precision_tf32_rounds_products(void **state)
+{
+    (void)state;
+    use("works");
+    for (precision_kind p = PRECISION_F32; p <= PRECISION_TF32; p++) {
+        backend *b = NULL;
+        char why[100];
+        const config c = { .device = p == PRECISION_TF32 ? "auto" : "cuda:1", .precision = p };
+        assert_int_equal(device_open(&c, &b, why, sizeof why), OK);
+        assert_int_equal(b->tf32, p == PRECISION_TF32);
+        assert_int_equal(config_type(&c), p == PRECISION_BF16 ? BF16 : F32);
+        assert_true(strlen(why) > 0);
+        backend_close(b);
+    }
 }
 
 static void auto_takes_a_plugin_that_works(void **state)
@@ -145,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plugin_opens_with_its_device_and_threads),
+        cmocka_unit_test(only_precision_tf32_rounds_products),
         cmocka_unit_test(auto_takes_a_plugin_that_works),
         cmocka_unit_test(what_the_device_says_is_passed_on),
         cmocka_unit_test(a_missing_plugin_is_named),

@@ -1,6 +1,7 @@
 /* tools/report/network.c -- a run's net, built and loaded once: what it is made of, what its first filters look
  * like, what the criterion says about its units. */
 #include "network.h"
+#include "../../core/device.h"
 #include "../../nets/checkpoint.h"
 #include "../../prune/choose.h"
 #include "parts.h"
@@ -27,10 +28,9 @@ static status open_network(const report *r, const report_run *run, network *w)
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &w->net));
     if (run->images) TRY(picks_choose(run->images, r->picks, &w->pick, &w->n_picks));
     if (w->n_picks) TRY(activations_open(w, run));
-    TRY(backend_open(c->device, c->threads, &w->device, NULL, 0));
+    TRY(device_open(c, &w->device, NULL, 0));
     const net_case cases[] = { [CASE_TIMING] = { w->batch, false }, [CASE_PICKS] = { w->n_picks, false } };
-    TRY(net_compile(w->net, w->device, c->precision == PRECISION_BF16 ? BF16 : F32, cases,
-                    w->n_picks ? 2 : 1));
+    TRY(net_compile(w->net, w->device, config_type(c), cases, w->n_picks ? 2 : 1));
     TRY(st_open(run->checkpoint, &file));
     TRY(checkpoint_load(w->net, &file, run->checkpoint, false, false));
 out:
