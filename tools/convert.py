@@ -1,19 +1,16 @@
 #!/usr/bin/python3
-"""Weights from PyTorch to Cleave and back.
-
-  convert.py IN.pth OUT.safetensors     a state dict, or a checkpoint that holds one as `state_dict`, `net` or
-                                        `model`; the prefix `module.` of DataParallel goes, num_batches_tracked too
-  convert.py IN.safetensors OUT.pth     a checkpoint of Cleave (or any safetensors file) as a state dict that
-                                        net.load_state_dict(torch.load(OUT), strict=True) takes; momenta are left out
+"""Turns weights of PyTorch into a checkpoint of Cleave, and back.
 
 One of the two names ends in .safetensors; the other may end as it likes (.pth, .pt, .th, .tar, .bin).
 
-  --trust    unpickle everything in IN.pth: whole modules and other objects. This runs code from the file; without
-             it only tensors, numbers, texts and containers of them are read.
-  --help     this text
+  IN.pth OUT.safetensors     a state dict, or a checkpoint that holds one as "state_dict", "net" or "model"; the
+                             prefix "module." of DataParallel goes, num_batches_tracked too
+  IN.safetensors OUT.pth     a checkpoint of Cleave (or any safetensors file) as a state dict that
+                             net.load_state_dict(torch.load(OUT), strict=True) takes; momenta are left out
 
-A file with weights alone is loaded with the net's name: bin/evaluate OUT.safetensors net.arch=resnet20.
-Exit codes: 0 ok, 1 run-time failure, 2 usage, 3 data.
+A file with weights alone is loaded with the net's name: evaluate OUT.safetensors net.arch=resnet20.
+
+Of IN.pth only tensors, numbers, texts and containers of them are read, unless --trust is given.
 """
 import json
 import os
@@ -24,6 +21,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import stfile
+from command import Command
 
 WRAPPERS = ('state_dict', 'net', 'model')
 COUNTER = 'num_batches_tracked'
@@ -192,12 +190,7 @@ def to_pytorch(torch, source, target):
     return f'{len(tensors)} tensors{describe(meta)}'
 
 
-def convert(arguments):
-    trust = '--trust' in arguments
-    names = [a for a in arguments if a != '--trust']
-    if any(a.startswith('-') for a in names) or len(names) != 2:
-        raise Problem(USAGE, 'usage: convert.py [--trust] IN OUT (one of them .safetensors); --help explains')
-    source, target = names
+def convert(source, target, trust):
     out = target.endswith('.safetensors')
     if out == source.endswith('.safetensors'):
         raise Problem(USAGE, f'one of the two names ends in .safetensors, the other is PyTorch\'s: {source} {target}')
@@ -213,11 +206,14 @@ def convert(arguments):
 
 def main(arguments):
     """-> the exit code"""
-    if '--help' in arguments or '-h' in arguments:
-        print(__doc__, end='')
-        return 0
+    command = Command('IN OUT [--trust]', __doc__, {0: 'ok', RUNTIME: 'run-time failure', USAGE: 'usage', DATA: 'data'})
+    command.add_argument('--trust', action='store_true',
+                         help='unpickle everything in IN.pth, whole modules too: this runs code from the file')
+    command.add_argument('source', metavar='IN')
+    command.add_argument('target', metavar='OUT')
+    args = command.parse_args(arguments)
     try:
-        convert(arguments)
+        convert(args.source, args.target, args.trust)
     except Problem as e:
         print(f'convert: {e}', file=sys.stderr)
         return e.code

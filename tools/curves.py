@@ -1,17 +1,15 @@
 #!/usr/bin/python3
-"""curves.py --out PREFIX [LABEL=]ANALYSIS ...     several analyses in one picture: M and Q of each against depth
-curves.py --epochs RUN                          what analysis.every recorded: M and Q while the net trained
+"""Draws M and Q against depth, of several analyses in one picture or of the epochs of a run.
 
 ANALYSIS is a folder with analysis.json, or that file. Analyses of the same layers share an axis with names; of
-different ones (other hooks, other nets) an axis of relative depth. Writes PREFIX.png and PREFIX.svg, for
---epochs RUN/analysis/epochs.png and .svg: on the left the curves of the epochs, later ones darker, on the
-right every layer against the epoch, deeper ones darker.
+different ones (other hooks, other nets) an axis of relative depth. Writes PREFIX.png and PREFIX.svg.
 
-Exit codes: 0 ok, 1 no gnuplot, 2 usage, 3 data.
+Of a run that was trained with analysis.every, --epochs RUN writes RUN/analysis/epochs.png and .svg: on the left the
+curves of the epochs, later ones darker, on the right every layer against the epoch, deeper ones darker.
 """
-import argparse, glob, os, re, sys
+import glob, os, re
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from command import Command
 from plotting import HUES, draw, fail, quoted, read_analysis, shade
 
 METRICS = {'M': ('M (Yang et al.)', lambda l: l['yang']['M']), 'Q': ('Q (Lu et al.)', lambda l: l['lu']['mean'])}
@@ -102,9 +100,10 @@ def epochs(run):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', metavar='PREFIX')
-    parser.add_argument('--epochs', metavar='RUN')
+    parser = Command('--out PREFIX [LABEL=]ANALYSIS ... | --epochs RUN', __doc__,
+                     {0: 'ok', 1: 'no gnuplot', 2: 'usage', 3: 'data'})
+    parser.add_argument('--out', metavar='PREFIX', help='name of the picture, without .png')
+    parser.add_argument('--epochs', metavar='RUN', help='a run directory: its epochs instead of analyses')
     parser.add_argument('analyses', nargs='*', metavar='[LABEL=]ANALYSIS')
     args = parser.parse_args()
     if bool(args.epochs) == bool(args.out) or bool(args.out) != bool(args.analyses):

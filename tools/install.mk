@@ -3,7 +3,8 @@
 #   make install PREFIX=/usr/local DESTDIR=            programs are called cleave-train, cleave-analyze, ...
 #   make install PROGRAM_PREFIX=                       ... without "cleave-"
 #
-# Manual pages and completions come from the programs themselves, so a new tools/NAME.c has them too.
+# Manual pages and completions come from the programs themselves, so a new tools/NAME.c has them too, and a new tools/NAME.py
+# with a Command (tools/command.py).
 # libcleave.a holds every part in one archive; PUBLIC_HEADERS are the interface that a program of your own
 # may use (`pkg-config --cflags --libs cleave`). The other headers may change at any time.
 VERSION        := 0.1.0
@@ -22,9 +23,13 @@ PUBLIC_HEADERS := \
     $(addprefix graph/,analysis.h features.h gram.h histogram.h edges.h modularity.h ring.h plots.h) \
     $(addprefix prune/,accuracy.h criterion.h choose.h cost.h curve.h surgery.h finetune.h report.h)
 
+SCRIPTS        := $(patsubst tools/%.py,%,$(shell grep -l '^from command import' tools/*.py))
+PYTHON_FILES   := $(filter-out tools/test_docs.py,$(wildcard tools/*.py))
+
 .PHONY: install uninstall
 install: build                         ## install programs, manual pages, completions, the library (PREFIX, DESTDIR)
 	@$(MAKE) --no-print-directory $(B)/libcleave.a
+	@tools/deps.sh install
 	@$(INSTALL_ENV) tools/install.sh install $(TOOLS)
 
 uninstall:                             ## remove what `make install` with the same PREFIX and DESTDIR has put there
@@ -32,7 +37,7 @@ uninstall:                             ## remove what `make install` with the sa
 
 INSTALL_ENV = BIN="$(BIN)" B="$(B)" VERSION="$(VERSION)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" \
     LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" PROGRAM_PREFIX="$(PROGRAM_PREFIX)" \
-    PUBLIC_HEADERS="$(PUBLIC_HEADERS)" PKGS="$(PKGS)" LINK_LIBS="$(filter-out $(shell pkg-config --libs $(PKGS)),$(LDLIBS))"
+    PUBLIC_HEADERS="$(PUBLIC_HEADERS)" SCRIPTS="$(SCRIPTS)" PYTHON_FILES="$(PYTHON_FILES)" PKGS="$(PKGS)" LINK_LIBS="$(filter-out $(shell pkg-config --libs $(PKGS)),$(LDLIBS))"
 
 # One archive of all parts. ar's script, since members of different parts have the same names.
 $(B)/libcleave.a: $(LIBS)

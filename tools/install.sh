@@ -5,8 +5,9 @@
 set -euo pipefail
 : "${DESTDIR?}" "${BINDIR:?}" "${LIBDIR:?}" "${INCLUDEDIR:?}" "${DATADIR:?}" "${PROGRAM_PREFIX?}"
 list=$DATADIR/cleave/installed
+scripts=$DATADIR/cleave/scripts
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-export SOURCE_DATE_EPOCH
+export SOURCE_DATE_EPOCH PYTHONDONTWRITEBYTECODE=1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -17,22 +18,32 @@ put() {
     echo "$3" >>"$work/installed"
 }
 
-# say OPTION TOOL: what an installed program would print; it learns its name from argv[0].
-say() {
-    local program=$PROGRAM_PREFIX$2
-    (exec -a "$program" "$BIN/$2" "$1") >"$work/text"
+# say OPTION PROGRAM: what an installed program prints; it learns its name from the path.
+say() { "$DESTDIR$BINDIR/$2" "$1" >"$work/text"; }
+
+# put_texts PROGRAM: its manual page and completions.
+put_texts() {
+    say --man "$1"
+    gzip -9n <"$work/text" >"$work/page"
+    put 644 "$work/page" "$DATADIR/man/man1/$1.1.gz"
+    say --completion-bash "$1"
+    put 644 "$work/text" "$DATADIR/bash-completion/completions/$1"
+    say --completion-zsh "$1"
+    put 644 "$work/text" "$DATADIR/zsh/site-functions/_$1"
 }
 
 put_tool() {
-    local program=$PROGRAM_PREFIX$1
-    put 755 "$BIN/$1" "$BINDIR/$program"
-    say --man "$1"
-    gzip -9n <"$work/text" >"$work/page"
-    put 644 "$work/page" "$DATADIR/man/man1/$program.1.gz"
-    say --completion-bash "$1"
-    put 644 "$work/text" "$DATADIR/bash-completion/completions/$program"
-    say --completion-zsh "$1"
-    put 644 "$work/text" "$DATADIR/zsh/site-functions/_$program"
+    put 755 "$BIN/$1" "$BINDIR/$PROGRAM_PREFIX$1"
+    put_texts "$PROGRAM_PREFIX$1"
+}
+
+# A script finds its modules beside itself, also when it is called by a link.
+put_script() {
+    local link=$BINDIR/$PROGRAM_PREFIX$1
+    chmod 755 "$DESTDIR$scripts/$1.py"
+    ln -sf "$(realpath -m --relative-to="$BINDIR" "$scripts/$1.py")" "$DESTDIR$link"
+    echo "$link" >>"$work/installed"
+    put_texts "$PROGRAM_PREFIX$1"
 }
 
 put_pkg_config() {
@@ -56,6 +67,8 @@ install_all() {
     uninstall_all
     : >"$work/installed"
     for tool in "$@"; do put_tool "$tool"; done
+    for file in $PYTHON_FILES; do put 644 "$file" "$scripts/${file##*/}"; done
+    for tool in $SCRIPTS; do put_script "$tool"; done
     put 644 "$B/libcleave.a" "$LIBDIR/libcleave.a"
     for header in $PUBLIC_HEADERS; do put 644 "$header" "$INCLUDEDIR/cleave/$header"; done
     put_pkg_config
@@ -66,7 +79,7 @@ install_all() {
         find configs docs README.md -type f >"$work/shared"
     while read -r file; do put 644 "$file" "$DATADIR/doc/cleave/$file"; done <"$work/shared"
     put 644 "$work/installed" "$list"
-    echo "install: $# programs, $(wc -l <"$work/installed") files in ${DESTDIR}$PREFIX; make uninstall removes them"
+    echo "install: $(($# + $(wc -w <<<"$SCRIPTS"))) programs, $(wc -l <"$work/installed") files in ${DESTDIR}$PREFIX; make uninstall removes them"
 }
 
 # Removes the files, then the folders of Cleave's own that are empty.
@@ -74,7 +87,7 @@ uninstall_all() {
     local file folder
     [ -e "$DESTDIR$list" ] || return 0
     while read -r file; do rm -f "$DESTDIR$file"; done <"$DESTDIR$list"
-    rm -f "$DESTDIR$list"
+    rm -rf "$DESTDIR$list" "$DESTDIR$scripts/__pycache__"
     for folder in "$INCLUDEDIR/cleave" "$LIBDIR/cleave" "$DATADIR/cleave" "$DATADIR/doc/cleave"; do
         [ ! -d "$DESTDIR$folder" ] || find "$DESTDIR$folder" -depth -type d -empty -delete
     done

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""ledger.py [--format text|markdown|json] RUN|FOLDER ... -- what the papers publish beside what came out here.
+"""Prints what the papers publish beside what came out here.
 
 Reads finished run directories (of a FOLDER, all in it) and prints
   1. a line for every net, schedule and way of pruning, over its seeds: accuracy before and after (best epoch, mean and
@@ -14,9 +14,10 @@ Reads finished run directories (of a FOLDER, all in it) and prints
   of a curve                   where the rank correlation is at least 0.9.
 A run that did not follow the papers' protocol is compared all the same, and a note says what differs.
 """
-import argparse, collections, glob, json, os, statistics, sys
+import collections, glob, json, os, statistics
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from command import Command
+from plotting import fail
 from published import CURVES, PROTOCOL, TABLE_1
 
 POINTS, SAVING, RANK = 0.5, 0.015, 0.9
@@ -32,7 +33,7 @@ def read_json(path):
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as e:
-        sys.exit(f'ledger: {path}: not JSON: {e}')
+        fail('ledger', f'{path}: not JSON: {e}', 3)
 
 
 def read_config(run):
@@ -52,11 +53,11 @@ def find_runs(paths):
     runs = []
     for path in paths:
         if not os.path.isdir(path):
-            sys.exit(f'ledger: {path}: no such run directory or folder of runs')
+            fail('ledger', f'{path}: no such run directory or folder of runs', 3)
         here = [path] if os.path.exists(os.path.join(path, 'config.yaml')) else sorted(
             os.path.dirname(c) for c in glob.glob(os.path.join(path, '*', 'config.yaml')))
         if not here:
-            sys.exit(f'ledger: {path}: neither a run directory nor a folder of runs')
+            fail('ledger', f'{path}: neither a run directory nor a folder of runs', 3)
         runs += [r for r in here if r not in runs]
     return runs
 
@@ -281,8 +282,9 @@ def table(head, rows, markdown):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--format', choices=['text', 'markdown', 'json'], default='text')
+    parser = Command('[--format text|markdown|json] RUN|FOLDER ...', __doc__, {0: 'ok', 2: 'usage', 3: 'data'})
+    parser.add_argument('--format', metavar='FORMAT', choices=['text', 'markdown', 'json'], default='text',
+                        help='text, markdown for a page, json for programs')
     parser.add_argument('runs', nargs='+', metavar='RUN|FOLDER')
     args = parser.parse_args()
     runs = find_runs(args.runs)

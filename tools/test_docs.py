@@ -7,7 +7,8 @@
   ```output                 what the commands before print; "..." stands for any text, alone on a line for any lines
 
 A block without a word after ``` that looks like commands is a mistake. Links to files have to lead somewhere, and names of
-functions behind a link to a file, as in [core/op.h](../core/op.h) `op`, have to stand there. Exit code 1 if anything fails.
+functions behind a link to a file, as in [core/op.h](../core/op.h) `op`, have to stand there: also in a page without commands.
+Exit code 1 if anything fails, 2 for no page.
 """
 import os
 import re
@@ -136,14 +137,15 @@ def check_file(path, folder, tally):
 
 def main():
     if len(sys.argv) < 2:
-        sys.exit(__doc__)
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix='cleave-docs-') as folder:
         make_folder(folder)
         for path in sys.argv[1:]:
             check_file(path, folder, tally)
     print(f'{tally.ran} blocks of commands run, {tally.skipped} skipped, {tally.failed} failed')
-    sys.exit(1 if tally.failed or not tally.ran else 0)
+    sys.exit(1 if tally.failed else 0)
 
 
 if __name__ == '__main__':

@@ -1,16 +1,15 @@
 #!/usr/bin/python3
-"""tsne.py ANALYSIS [--images N] [--perplexity P] [--seed S] -- t-SNE [Maaten08] of each layer, as [Lu22] show it.
+"""Draws t-SNE [Maaten08] of the images in each layer, as [Lu22] show it.
 
-ANALYSIS is a folder that `analyze ... analysis.features=N` wrote (features/LAYER.npy). The map is scikit-learn's,
-of the first 50 principal components; perplexity 30 by default. Writes ANALYSIS/tsne.csv (layer, image, label, x, y) and
-tsne.{png,svg}: a panel a layer, a colour a class.
+ANALYSIS is a folder that "analyze ... analysis.features=N" wrote (features/LAYER.npy). The map is scikit-learn's,
+of the first 50 principal components. Writes ANALYSIS/tsne.csv (layer, image, label, x, y) and tsne.png and .svg: a
+panel a layer, a colour a class.
 
-Needs python3-sklearn and python3-numpy (tools/deps.sh experiments). Exit codes: 0 ok, 1 something is not installed,
-2 usage, 3 data.
+Needs python3-sklearn and python3-numpy (tools/deps.sh experiments).
 """
-import argparse, os, sys
+import os, sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from command import Command
 from plotting import HUES, draw, fail, quoted, read_analysis
 
 
@@ -79,11 +78,12 @@ def legend(classes, names):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command('ANALYSIS [--images N] [--perplexity P] [--seed S]', __doc__,
+                     {0: 'ok', 1: 'something is not installed', 2: 'usage', 3: 'data'})
     parser.add_argument('analysis', metavar='ANALYSIS')
-    parser.add_argument('--images', type=int, default=1000)
-    parser.add_argument('--perplexity', type=float, default=30)
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--images', metavar='N', type=int, default=1000, help='the first so many; default 1000')
+    parser.add_argument('--perplexity', metavar='P', type=float, default=30, help='of the neighbourhoods; default 30')
+    parser.add_argument('--seed', metavar='S', type=int, default=0, help='of the map; default 0')
     args = parser.parse_args()
     analysis = read_analysis('tsne', args.analysis)
     numpy, PCA, TSNE = libraries()

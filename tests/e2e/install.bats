@@ -8,7 +8,8 @@ setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} ROOT=$BATS_FILE_TMPDIR/root
     TOOLS=$(find tools -maxdepth 1 -name '*.c' ! -name 'cli*' -printf '%f\n' | sed 's/\.c$//' | sort)
-    export TOOLS
+    SCRIPTS=$(grep -l '^from command import' tools/*.py | sed 's|tools/||; s/\.py$//')
+    export TOOLS SCRIPTS
     make_quietly install
 }
 
@@ -31,6 +32,33 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
     [ "$(find "$ROOT/usr/bin" -type f | wc -l)" -eq "$(wc -w <<<"$TOOLS")" ]
 }
 
+@test "so are the Python scripts, from a folder elsewhere; their options are those of manual page and completion" {
+    [ "$(echo $SCRIPTS)" = "convert curves ledger tsne" ]
+    [ "$(find "$ROOT/usr/bin" -type l | wc -l)" -eq 4 ]
+    for script in $SCRIPTS; do
+        run --separate-stderr env -C / "$ROOT/usr/bin/cleave-$script" --help
+        [ "$status" -eq 0 ] && [ -z "$stderr" ]
+        [[ $output == "usage: cleave-$script "* ]]
+        options=$(sed -n '/^options:/,/^$/s/^  \(--[a-z-]*\).*/\1/p' <<<"$output")
+        [ "$(wc -w <<<"$options")" -ge 2 ]
+        for word in $options; do
+            man_page "$script" | sed 's/\\-/-/g' | grep -qF "\\fB$word\\fR"
+            for file in "$ROOT"/usr/share/{bash-completion/completions/,zsh/site-functions/_}cleave-"$script"; do
+                grep -qF -- "$word" "$file" || { echo "$file: no $word"; return 1; }
+            done
+        done
+        run --separate-stderr "$ROOT/usr/bin/cleave-$script" --nonsense
+        [ "$status" -eq 2 ] && [ "$(wc -l <<<"$stderr")" -eq 1 ]
+    done
+}
+
+@test "an installed script does its work with the modules beside it" {
+    run env -C "$BATS_TEST_TMPDIR" "$ROOT/usr/bin/cleave-ledger" none
+    [ "$status" -eq 3 ] && [[ $output == "ledger: none: no such run"* ]]
+    run env -C "$BATS_TEST_TMPDIR" "$ROOT/usr/bin/cleave-curves" --epochs .
+    [ "$status" -eq 3 ] && [[ $output == *analysis.every* ]]
+}
+
 @test "--help, the manual page and the completions name the same options and keys" {
     for tool in $TOOLS; do
         help=$("$BIN/$tool" --help)
@@ -49,12 +77,12 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
 
 @test "manual pages render without a warning: groff" {
     needs groff
-    for tool in $TOOLS; do [ -z "$(man_page "$tool" | groff -man -Tutf8 -ww -z 2>&1)" ]; done
+    for tool in $TOOLS $SCRIPTS; do [ -z "$(man_page "$tool" | groff -man -Tutf8 -ww -z 2>&1)" ]; done
 }
 
 @test "manual pages render without a warning: mandoc" {
     needs mandoc
-    for tool in $TOOLS; do man_page "$tool" | mandoc -T lint -W warning; done
+    for tool in $TOOLS $SCRIPTS; do man_page "$tool" | mandoc -T lint -W warning; done
 }
 
 @test "a manual page shows what it should" {
@@ -68,8 +96,8 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
 # complete WORD ...: what bash offers after the words of a command line, the last of which is being typed.
 complete_words() {
     bash -c 'source "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); compopt() { :; }
-             _cleave_train; printf "%s\n" "${COMPREPLY[@]}"' - \
-        "$ROOT/usr/share/bash-completion/completions/cleave-train" "$@"
+             "_${1//-/_}"; printf "%s\n" "${COMPREPLY[@]}"' - \
+        "$ROOT/usr/share/bash-completion/completions/$1" "$@"
 }
 
 @test "bash completes options, keys and values; elsewhere files" {
@@ -80,6 +108,9 @@ complete_words() {
     [[ "$(complete_words cleave-train net.arch = vgg16)" = vgg16_bn ]]
     [ -z "$(complete_words cleave-train data.path = da)" ]
     [ -z "$(complete_words cleave-train "")" ]
+    [ "$(complete_words cleave-curves --ep)" = --epochs ]
+    [ "$(complete_words cleave-ledger --format m)" = markdown ]
+    [ -z "$(complete_words cleave-curves --epochs --)" ] && [ -z "$(complete_words cleave-convert "")" ]
 }
 
 @test "zsh completes options, keys and values" {
@@ -90,6 +121,8 @@ complete_words() {
     [[ $output == *"cleave-train train.momentum="* ]]
     run zsh -f tests/e2e/zsh_complete.zsh "$ROOT/usr/share/zsh/site-functions" "cleave-train train.schedule=cos"
     [[ $output == *"cleave-train train.schedule=cosine"* ]]
+    run zsh -f tests/e2e/zsh_complete.zsh "$ROOT/usr/share/zsh/site-functions" "cleave-tsne --perp"
+    [[ $output == *"cleave-tsne --perplexity"* ]]
 }
 
 @test "each public header stands alone, and a program links with what pkg-config says" {
@@ -121,12 +154,13 @@ EOF
 }
 
 @test "installing twice is the same; uninstall leaves no file and touches no other" {
-    (cd "$ROOT" && find . -type f | sort) >"$BATS_TEST_TMPDIR/before"
+    (cd "$ROOT" && find . ! -type d ! -path '*/__pycache__/*' | sort) >"$BATS_TEST_TMPDIR/before"
     make_quietly install
-    (cd "$ROOT" && find . -type f | sort) | diff "$BATS_TEST_TMPDIR/before" -
+    (cd "$ROOT" && find . ! -type d | sort) | diff "$BATS_TEST_TMPDIR/before" -
     echo mine >"$ROOT/usr/bin/other"
+    python3 -m compileall -q "$ROOT/usr/share/cleave/scripts" # as root's first call of a script does
     make_quietly uninstall
-    [ "$(find "$ROOT" -type f)" = "$ROOT/usr/bin/other" ]
+    [ "$(find "$ROOT" ! -type d)" = "$ROOT/usr/bin/other" ]
     make_quietly uninstall
     grep -q 'nothing of Cleave' "$BATS_FILE_TMPDIR/make"
 }

@@ -69,8 +69,8 @@ assert abs(rank_correlation(a, b) + 29 / 165) < 1e-12 and rank_correlation([1, 1
     run tools/ledger.py --format markdown "$RUNS"
     [[ ${lines[0]} == "| net | cut by |"* && ${lines[1]} == "|---|"* ]]
     run tools/ledger.py "$BATS_TEST_TMPDIR/none"
-    [ "$status" -eq 1 ] && [[ $output == *none* ]]
+    [ "$status" -eq 3 ] && [[ $output == *none* ]]
     mkdir "$BATS_TEST_TMPDIR/empty"
     run tools/ledger.py "$BATS_TEST_TMPDIR/empty"
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 3 ]
 }

@@ -110,7 +110,10 @@ class Bomb:
 def answer(arguments):
     """-> exit code, standard error"""
     with contextlib.redirect_stderr(io.StringIO()) as err, contextlib.redirect_stdout(io.StringIO()):
-        code = convert.main(arguments)
+        try:
+            code = convert.main(arguments)
+        except SystemExit as e:  # usage, --help
+            code = e.code
     return code, err.getvalue()
 
 
