@@ -411,33 +411,48 @@ static void join_removed(const net *n, char *out, size_t bytes)
         used += (size_t)snprintf(out + used, bytes - used, "%s%s", i ? " " : "", n->removed[i]);
 }
 
+/* What the reader of the file cannot know otherwise. */
+enum { N_META = 4 };
+typedef struct metadata {
+    Onnx__StringStringEntryProto entry[N_META], *entries[N_META];
+    char mean[96], std[96], removed[4096];
+} metadata;
+
+static void format_triple(char *out, size_t bytes, const float v[3])
+{
+    snprintf(out, bytes, "[%.9g, %.9g, %.9g]", (double)v[0], (double)v[1], (double)v[2]);
+}
+
+static void describe_net(metadata *m, const net *n, const float mean[3], const float std[3])
+{
+    format_triple(m->mean, sizeof m->mean, mean);
+    format_triple(m->std, sizeof m->std, std);
+    join_removed(n, m->removed, sizeof m->removed);
+    const char *const text[N_META][2] = {
+        { "arch", n->arch }, { "removed", m->removed }, { "mean", m->mean }, { "std", m->std }
+    };
+    for (int i = 0; i < N_META; i++) {
+        onnx__string_string_entry_proto__init(&m->entry[i]);
+        m->entry[i].key = (char *)text[i][0];
+        m->entry[i].value = (char *)text[i][1];
+        m->entries[i] = &m->entry[i];
+    }
+}
+
 status onnx_write(const net *n, const float mean[3], const float std[3], const char *path)
 {
     status st = OK;
     model m = { .net = n };
+    metadata meta;
     value_info image, logits;
-    char mean_text[96], std_text[96], removed[4096];
     const int64_t image_size[3] = { n->value[0].shape.c, n->value[0].shape.h, n->value[0].shape.w };
     const int64_t logits_size[1] = { n->classes };
     if (!n->device) FAIL(ERR_RUNTIME, "%s: an ONNX model needs values: the net is not compiled", path);
     TRY(build(&m));
     describe_value(&image, "image", "RGB, normalised: (pixel / 255 - mean) / std", image_size, 4);
     describe_value(&logits, "logits", "before the softmax", logits_size, 2);
-    snprintf(mean_text, sizeof mean_text, "[%.9g, %.9g, %.9g]", (double)mean[0], (double)mean[1],
-             (double)mean[2]);
-    snprintf(std_text, sizeof std_text, "[%.9g, %.9g, %.9g]", (double)std[0], (double)std[1], (double)std[2]);
-    join_removed(n, removed, sizeof removed);
+    describe_net(&meta, n, mean, std);
 
-    Onnx__StringStringEntryProto meta[4], *metas[4];
-    const char *const entry[4][2] = {
-        { "arch", n->arch }, { "removed", removed }, { "mean", mean_text }, { "std", std_text }
-    };
-    for (int i = 0; i < 4; i++) {
-        onnx__string_string_entry_proto__init(&meta[i]);
-        meta[i].key = (char *)entry[i][0];
-        meta[i].value = (char *)entry[i][1];
-        metas[i] = &meta[i];
-    }
     Onnx__GraphProto graph = ONNX__GRAPH_PROTO__INIT;
     graph.name = (char *)n->arch;
     graph.node = m.nodes;
@@ -456,8 +471,8 @@ status onnx_write(const net *n, const float mean[3], const float std[3], const c
     proto.graph = &graph;
     proto.opset_import = (Onnx__OperatorSetIdProto *[]){ &opset };
     proto.n_opset_import = 1;
-    proto.metadata_props = metas;
-    proto.n_metadata_props = 4;
+    proto.metadata_props = meta.entries;
+    proto.n_metadata_props = N_META;
     TRY(write_model(&proto, path));
 out:
     model_free(&m);
