@@ -70,7 +70,8 @@ struct backend {
     const char *name;      /* "ref", "cpu", "cuda" */
     char description[128]; /* device and library versions, for logs and env.json */
     int threads;
-    bool tf32; /* set by the caller before planning: f32 products may round to tf32; cuda only */
+    bool host_memory; /* what alloc returns can be read here: download would copy for nothing */
+    bool tf32;        /* set by the caller before planning: f32 products may round to tf32; cuda only */
 
     void (*close)(backend *);
 
@@ -112,6 +113,13 @@ struct backend {
      * The tiles of the similarity matrix: [Yang23] eq. 6. */
     status (*gemm_nt)(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
                       int64_t ldb, float *c, int64_t ldc);
+
+    /* A tile of the similarity matrix: c as of gemm_nt, from rows of f32 or bf16 values (then k, lda and ldb are
+     * even), summed in f32. With `upper`, only elements j > i need be computed. The rounding of an element depends
+     * on k and on the values of its two rows alone, not on where they lie nor on m and n: equal pairs are ties.
+     * NULL where there are only products by gemm_nt. */
+    status (*gram_nt)(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b,
+                      int64_t ldb, bool upper, float *c, int64_t ldc);
 
     /* Algorithms that were chosen by timing, in a file: what a run used is loaded before its resumption plans
      * anything, so that it ends with the same bits. A file that is missing or of another device chooses nothing.

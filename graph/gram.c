@@ -19,7 +19,10 @@ status gram_open(gram *g, backend *device, const gram_consumer *consumers, int n
     void *tile;
     TRY(device->alloc(device, TILE_BYTES, &tile));
     g->tile = tile;
-    TRY_ALLOC(g->host, malloc(TILE_BYTES));
+    if (device->host_memory)
+        g->host = g->tile;
+    else
+        TRY_ALLOC(g->host, malloc(TILE_BYTES));
 out:
     if (st != OK) gram_close(g);
     return st;
@@ -27,8 +30,8 @@ out:
 
 void gram_close(gram *g)
 {
+    if (g->host != g->tile) free(g->host);
     if (g->tile) g->device->release(g->device, g->tile, TILE_BYTES);
-    free(g->host);
     *g = (gram){ 0 };
 }
 
@@ -62,6 +65,8 @@ static int tile_rows(const gram_rows *m, int from)
     return m->rows - from < GRAM_TILE ? m->rows - from : GRAM_TILE;
 }
 
+/* ---- products of one shape, by gemm_nt: those of another shape may round otherwise ---- */
+
 /* Rows that are multiplied: GRAM_TILE wherever there are so many, from `from` or, at the end, from before it. */
 static int product_rows(const gram_rows *m)
 {
@@ -74,17 +79,33 @@ static int product_from(const gram_rows *m, int from)
     return from < last ? from : last;
 }
 
+/* *offset: where in g->tile the tile begins, because more is multiplied than shown. */
+static status multiply_whole(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim,
+                             int *offset)
+{
+    const int row = product_from(a, i), col = product_from(b, j);
+    *offset = (i - row) * GRAM_TILE + (j - col);
+    return g->device->gemm_nt(g->device, product_rows(a), product_rows(b), dim, a->x + row * dim, dim,
+                              b->x + col * dim, dim, g->tile, GRAM_TILE);
+}
+
+/* ---- tiles ---- */
+
 /* The tile of rows of a from i, of b from j. */
 static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim)
 {
     status st = OK;
     backend *d = g->device;
-    const int row = product_from(a, i), col = product_from(b, j), rows = product_rows(a);
     gram_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
-    TRY(d->gemm_nt(d, rows, product_rows(b), dim, a->x + row * dim, dim, b->x + col * dim, dim, g->tile,
-                   GRAM_TILE));
-    TRY(d->download(d, g->host, g->tile, (size_t)rows * GRAM_TILE * sizeof(float)));
-    t.sim = g->host + (i - row) * GRAM_TILE + (j - col);
+    int offset = 0;
+    if (d->gram_nt)
+        TRY(d->gram_nt(d, F32, t.rows, t.cols, dim, a->x + i * dim, dim, b->x + j * dim, dim,
+                       t.row0 == t.col0, g->tile, GRAM_TILE));
+    else
+        TRY(multiply_whole(g, a, i, b, j, dim, &offset));
+    if (!d->host_memory)
+        TRY(d->download(d, g->host, g->tile, (size_t)product_rows(a) * GRAM_TILE * sizeof(float)));
+    t.sim = g->host + offset;
     for (int k = 0; k < g->n_consumers; k++) TRY(g->consumer[k].take(g->consumer[k].ctx, &t));
 out:
     return st;

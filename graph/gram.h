@@ -31,7 +31,7 @@ typedef struct gram_consumer {
 typedef struct gram {
     backend *device;
     float *tile; /* of the device */
-    float *host;
+    float *host; /* a copy, or `tile` itself */
     const gram_consumer *consumer;
     int n_consumers;
 } gram;

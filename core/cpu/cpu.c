@@ -182,6 +182,7 @@ static void cpu_close(backend *b)
     cpu *c = (cpu *)b;
     choices_close(c->choices);
     products_close(c->products);
+    free(c->gram_buffer);
     if (c->attr) dnnl_primitive_attr_destroy(c->attr);
     if (c->stream) dnnl_stream_destroy(c->stream);
     if (c->engine) dnnl_engine_destroy(c->engine);
@@ -215,6 +216,7 @@ static const char *isa_name(void)
 
 static const backend table = {
     .name = "cpu",
+    .host_memory = true,
     .close = cpu_close,
     .unsupported = cpu_unsupported,
     .plan = cpu_plan,
@@ -232,6 +234,7 @@ static const backend table = {
     .write_value = cpu_write_value,
     .read_value = cpu_read_value,
     .gemm_nt = cpu_gemm_nt,
+    .gram_nt = cpu_gram_nt,
     .choices_load = cpu_choices_load,
     .choices_save = cpu_choices_save,
     .ceiling_open = cpu_ceiling_open,

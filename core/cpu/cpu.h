@@ -17,6 +17,8 @@ typedef struct cpu {
     backend base;
     choices *choices; /* of convolution algorithms */
     products *products;
+    uint32_t *gram_buffer; /* gram.c: of each thread */
+    int gram_buffers;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* scratchpads are the caller's */
@@ -73,6 +75,8 @@ status products_open(products **out);
 void products_close(products *); /* NULL is harmless */
 status cpu_gemm_nt(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b_rows,
                    int64_t ldb, float *c, int64_t ldc);
+status cpu_gram_nt(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
+                   int64_t ldb, bool upper, float *c, int64_t ldc);
 
 /* --- layout.c --- */
 

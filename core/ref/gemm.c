@@ -2,20 +2,32 @@
  *
  *   c[i,j] = sum over k of a[i,k] * b[j,k]         c = a * b^T
  *
- *   a [m, k]   b [n, k]   c [m, n]; lda, ldb, ldc: from one row to the next, in floats.
- * With normalised rows these are the cosine similarities of [Yang23] eq. 6.
+ *   a [m, k]   b [n, k]   c [m, n]; lda, ldb, ldc: from one row to the next, in values.
+ * With normalised rows these are the cosine similarities of [Yang23] eq. 6; in bf16, of rows whose values were
+ * rounded after they were normalised.
  */
 #include "ref.h"
+
+static double value(dtype type, const void *x, int64_t i)
+{
+    return type == F32 ? ((const float *)x)[i] : bf16_to(((const uint16_t *)x)[i]);
+}
+
+void ref_gram_nt(dtype type, int m, int n, int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
+                 bool upper, float *c, int64_t ldc)
+{
+#pragma omp parallel for
+    for (int i = 0; i < m; i++) {
+        for (int j = upper ? i + 1 : 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t t = 0; t < k; t++) sum += value(type, a, i * lda + t) * value(type, b, j * ldb + t);
+            c[i * ldc + j] = (float)sum;
+        }
+    }
+}
 
 void ref_gemm_nt(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
                  int64_t ldc)
 {
-#pragma omp parallel for
-    for (int i = 0; i < m; i++) {
-        for (int j = 0; j < n; j++) {
-            double sum = 0;
-            for (int64_t t = 0; t < k; t++) sum += (double)a[i * lda + t] * b[j * ldb + t];
-            c[i * ldc + j] = (float)sum;
-        }
-    }
+    ref_gram_nt(F32, m, n, k, a, lda, b, ldb, false, c, ldc);
 }

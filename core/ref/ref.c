@@ -152,6 +152,15 @@ static status ref_gemm(backend *b, int m, int n, int64_t k, const float *a, int6
     return OK;
 }
 
+static status ref_gram(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
+                       const void *bb, int64_t ldb, bool upper, float *c, int64_t ldc)
+{
+    const int before = use_threads(b->threads);
+    ref_gram_nt(type, m, n, k, a, lda, bb, ldb, upper, c, ldc);
+    omp_set_num_threads(before);
+    return OK;
+}
+
 static status ref_alloc(backend *b, size_t bytes, void **out)
 {
     status st = OK;
@@ -215,6 +224,7 @@ status ref_open(int threads, backend **out)
     TRY_ALLOC(r, calloc(1, sizeof *r));
     r->base = (backend){
         .name = "ref",
+        .host_memory = true,
         .threads = threads > 0 ? threads : omp_get_num_procs(),
         .close = ref_close,
         .unsupported = ref_unsupported,
@@ -233,6 +243,7 @@ status ref_open(int threads, backend **out)
         .write_value = ref_write_value,
         .read_value = ref_read_value,
         .gemm_nt = ref_gemm,
+        .gram_nt = ref_gram,
     };
     snprintf(r->base.description, sizeof r->base.description, "plain loops, sums in double, %d thread%s",
              r->base.threads, r->base.threads == 1 ? "" : "s");

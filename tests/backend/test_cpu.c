@@ -214,6 +214,93 @@ static void gemm(void **state)
     }
 }
 
+/* Random rows [n, k]: floats, or bf16 in the same memory. */
+static void *random_rows(dtype type, int64_t n, uint32_t a)
+{
+    float *v = random_floats(n, a);
+    uint16_t *half = (uint16_t *)v;
+    for (int64_t i = 0; type == BF16 && i < n; i++) half[i] = bf16_from(v[i]);
+    return v;
+}
+
+static void *row_at(const void *rows, dtype type, int64_t value)
+{
+    return (char *)rows + value * (int64_t)dtype_bytes(type);
+}
+
+/* Similarity tiles of sizes around the blocks of the loops, whole and above the diagonal. */
+static void gram(void **state)
+{
+    static const struct {
+        int m, n;
+        int64_t k;
+    } sizes[] = { { 1, 1, 2 }, { 5, 7, 6 }, { 33, 65, 1000 }, { 8, 32, 256 }, { 100, 300, 4098 } };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        const dtype type = i % 2 ? BF16 : F32;
+        const int n = sizes[i / 2].n;
+        const int64_t k = sizes[i / 2].k, lda = k + 2, ldb = k + 4, ldc = n + 1;
+        for (int upper = 0; upper < 2; upper++) {
+            const int m = upper ? n : sizes[i / 2].m;
+            void *a = random_rows(type, m * lda, 1), *b = upper ? a : random_rows(type, n * ldb, 2);
+            float *c = random_floats(m * ldc, 3), *want = random_floats(m * ldc, 3),
+                  *before = random_floats(m * ldc, 3);
+            must(cpu->gram_nt(cpu, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, c, ldc));
+            must(ref->gram_nt(ref, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, want, ldc));
+            for (int r = 0; r < m; r++) {
+                assert_true(c[r * ldc + n] == before[r * ldc + n]);
+                for (int j = 0; upper && j <= r; j++) c[r * ldc + j] = want[r * ldc + j]; /* anything */
+            }
+            assert_true(opcheck_error(c, want, m * ldc) < 4e-6); /* as gemm */
+            void *all[] = { a, c, want, before, b };
+            for (int j = 0; j < 5 - upper; j++) cpu->release(cpu, all[j], 0);
+        }
+    }
+}
+
+/* An element has the same bits in a product of any shape, on either side, by any number of threads: equal pairs are
+ * ties. */
+static void gram_rounds_alike_in_every_shape(void **state)
+{
+    enum { N = 300 };
+    static const int part[][4] = {
+        { 0, 1, 0, 1 }, { 7, 40, 30, 33 }, { 100, 200, 0, 300 }, { 290, 10, 3, 64 }, { 64, 128, 200, 100 }
+    };
+    const int64_t k = 1030;
+    (void)state;
+    backend *three;
+    must(cpu_open(3, &three));
+    for (int t = 0; t < 2; t++) {
+        const dtype type = t ? BF16 : F32;
+        void *x = random_rows(type, N * k, 5);
+        float *whole = random_floats(N * N, 6), *c = random_floats(N * N, 6);
+        must(cpu->gram_nt(cpu, type, N, N, k, x, k, x, k, false, whole, N));
+        for (size_t p = 0; p < sizeof part / sizeof *part; p++) {
+            const int i0 = part[p][0], m = part[p][1], j0 = part[p][2], n = part[p][3];
+            must(three->gram_nt(three, type, m, n, k, row_at(x, type, i0 * k), k, row_at(x, type, j0 * k), k,
+                                false, c, n));
+            for (int i = 0; i < m; i++)
+                for (int j = 0; j < n; j++) {
+                    assert_true(c[i * n + j] == whole[(i0 + i) * N + j0 + j]);
+                    assert_true(c[i * n + j] == whole[(j0 + j) * N + i0 + i]);
+                }
+        }
+        must(three->gram_nt(three, type, N, N, k, x, k, x, k, true, c, N));
+        for (int i = 0; i < N; i++)
+            for (int j = i + 1; j < N; j++) assert_true(c[i * N + j] == whole[i * N + j]);
+        void *all[] = { x, whole, c };
+        for (int j = 0; j < 3; j++) cpu->release(cpu, all[j], 0);
+    }
+    backend_close(three);
+}
+
+static void bf16_rows_of_an_odd_length_are_refused(void **state)
+{
+    float memory[64] = { 0 };
+    (void)state;
+    assert_int_equal(cpu->gram_nt(cpu, BF16, 1, 1, 3, memory, 4, memory, 4, false, memory, 1), ERR_RUNTIME);
+}
+
 static void sgd(void **state)
 {
     const int64_t n = 1003;
@@ -286,6 +373,9 @@ int main(void)
         cmocka_unit_test(padding_stays_zero),
         cmocka_unit_test(two_runs_are_bit_identical),
         cmocka_unit_test(gemm),
+        cmocka_unit_test(gram),
+        cmocka_unit_test(gram_rounds_alike_in_every_shape),
+        cmocka_unit_test(bf16_rows_of_an_odd_length_are_refused),
         cmocka_unit_test(sgd),
         cmocka_unit_test(bf16_values_are_rounded_to_nearest_even),
         cmocka_unit_test(opening), /* last: it changes the number of threads */

@@ -166,13 +166,15 @@ static void check_edges(const analysis *a, const layer_analysis *l, const double
         edge e = l->edges.edge[k];
         assert_true(e.i < e.j);
         assert_float_equal(e.sim, all[k].sim, 2e-6);
-        assert_float_equal(e.sim, sim[a->sample[e.i] * n + a->sample[e.j]], 2e-6);
+        /* Which of two pairs that differ by rounding alone comes first is open: from here on, these pairs. */
+        all[k] = (edge){ e.i, e.j, (float)sim[a->sample[e.i] * n + a->sample[e.j]] };
+        assert_float_equal(e.sim, all[k].sim, 2e-6);
     }
     yang_result y;
     edge_list top = { a->edges, all };
     assert_int_equal(yang_modularity(&top, a->samples, a->label, 4, NORM_NEWMAN, &y), OK);
-    assert_float_equal(l->yang.M, y.M, 1e-4);
-    assert_float_equal(l->yang.r, y.r, 2.0 / (double)a->edges);
+    assert_float_equal(l->yang.M, y.M, 1e-5);
+    assert_true(l->yang.r == y.r);
     free(y.class_share);
     free(all);
 }

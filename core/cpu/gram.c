@@ -1,0 +1,222 @@
+/* core/cpu/gram.c -- tiles of the similarity matrix, [Yang23] eq. 6, by own loops.
+ *
+ *   for each unit of the tile (some of its columns), unit by unit to whichever thread is free:
+ *       for each DEPTH of the values of a row:
+ *           copy the unit's columns, transposed: strips of STRIP columns, value after value
+ *           for each strip, for each ROWS rows:
+ *               ROWS x STRIP sums in registers, then added to the tile
+ *
+ * A library cuts the sum over k by the shape of the product, so that equal pairs in products of different
+ * shape differ in the last bit. Here every element is cut alike: a product may have any shape, and what lies
+ * below the diagonal is left out. bf16 goes through the same loops in words of two values. The rows of a are
+ * read where they lie; each word serves a whole strip. */
+#include "cpu.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+enum {
+    STRIP = 2 * LANES,
+    ROWS = LANES == 16 ? 8 : 6, /* sums of ROWS x 2 vectors, two of b and one of a fit the registers */
+    DEPTH = 256,                /* words of a row: a strip is 32 kB, the rows of a tile 512 kB */
+    MOST_COLUMNS = 256,         /* of a unit */
+    BUFFER_WORDS = MOST_COLUMNS * DEPTH
+};
+
+/* A word is one value in f32, two neighbours in bf16; k, lda and ldb count words. */
+typedef struct product {
+    dtype type;
+    int m, n;
+    int64_t k, lda, ldb, ldc;
+    const uint32_t *a, *b;
+    float *c;
+    bool upper;
+} product;
+
+typedef int32_t words __attribute__((vector_size(4 * LANES), may_alias, aligned(4))); /* anywhere in memory */
+typedef float floats __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* sum + x * y, word by word. */
+INLINED vec multiply_add(vec sum, ivec x, ivec y, dtype type)
+{
+    if (type == F32) return sum + (vec)x * (vec)y;
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
+#else
+    const int32_t second = (int32_t)0xffff0000;
+    sum += (vec)(x << 16) * (vec)(y << 16);
+    return sum + (vec)(x & second) * (vec)(y & second);
+#endif
+}
+
+/* ---- columns, transposed ---- */
+
+/* Which lanes of two vectors, the second counted from LANES on, make the lower or upper result of a step. */
+INLINED ivec step_lanes(int distance, bool upper)
+{
+    ivec lanes;
+    for (int l = 0; l < LANES; l++) {
+        const bool second = l & distance;
+        lanes[l] = upper ? (second ? l + LANES : l + distance) : (second ? l - distance + LANES : l);
+    }
+    return lanes;
+}
+
+/* Swaps the blocks off the diagonal, half as large in every step. */
+INLINED void transpose_step(ivec *r, int distance)
+{
+    const ivec lower = step_lanes(distance, false), upper = step_lanes(distance, true);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) {
+        if (i & distance) continue;
+        const ivec x = r[i], y = r[i + distance];
+        r[i] = __builtin_shuffle(x, y, lower);
+        r[i + distance] = __builtin_shuffle(x, y, upper);
+    }
+}
+
+/* LANES words of each of LANES columns: to[w * STRIP + column]. */
+static void transpose(const uint32_t *const *column, int64_t from, uint32_t *to)
+{
+    ivec r[LANES];
+    for (int i = 0; i < LANES; i++) r[i] = *(const words *)(column[i] + from);
+    if (LANES == 16) transpose_step(r, LANES / 2);
+    transpose_step(r, 4);
+    transpose_step(r, 2);
+    transpose_step(r, 1);
+    for (int i = 0; i < LANES; i++) *(ivec *)(to + i * STRIP) = r[i];
+}
+
+/* Words [k0, k0 + depth) of the columns of a strip from j on; behind the last column it is repeated. */
+static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t *to)
+{
+    const uint32_t *column[STRIP];
+    for (int i = 0; i < STRIP; i++) column[i] = p->b + least(j + i, p->n - 1) * p->ldb + k0;
+    const int whole = depth / LANES * LANES;
+    for (int w = 0; w < whole; w += LANES) {
+        transpose(column, w, to + w * STRIP);
+        transpose(column + LANES, w, to + w * STRIP + LANES);
+    }
+    for (int w = whole; w < depth; w++)
+        for (int i = 0; i < STRIP; i++) to[w * STRIP + i] = column[i][w];
+}
+
+/* ---- products ---- */
+
+/* c[i * ldc + j] = or += the sums of `depth` words, ROWS x STRIP. */
+INLINED void multiply(const uint32_t *const *row, const uint32_t *strip, int depth, dtype type, bool add,
+                      float *c, int64_t ldc)
+{
+    vec sum[ROWS][2] = { 0 };
+    for (int w = 0; w < depth; w++) {
+        const ivec *y = (const ivec *)(strip + w * STRIP);
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; i++) {
+            const ivec x = (int32_t)row[i][w] - (ivec){ 0 };
+            sum[i][0] = multiply_add(sum[i][0], x, y[0], type);
+            sum[i][1] = multiply_add(sum[i][1], x, y[1], type);
+        }
+    }
+    for (int i = 0; i < ROWS; i++) {
+        floats *to = (floats *)(c + i * ldc);
+        for (int h = 0; h < 2; h++) {
+            const vec before = add ? (vec)to[h] : (vec){ 0 };
+            to[h] = (floats)(before + sum[i][h]);
+        }
+    }
+}
+
+static void multiply_f32(const uint32_t *const *row, const uint32_t *strip, int depth, bool add, float *c,
+                         int64_t ldc)
+{
+    multiply(row, strip, depth, F32, add, c, ldc);
+}
+
+static void multiply_bf16(const uint32_t *const *row, const uint32_t *strip, int depth, bool add, float *c,
+                          int64_t ldc)
+{
+    multiply(row, strip, depth, BF16, add, c, ldc);
+}
+
+/* Rows from i and columns from j on, some of which may lie outside: these go elsewhere. */
+static void multiply_edge(const product *p, const uint32_t *const *row, const uint32_t *strip, int depth,
+                          bool add, int i, int j)
+{
+    float sum[ROWS * STRIP] __attribute__((aligned(64)));
+    const int rows = least(ROWS, p->m - i), columns = least(STRIP, p->n - j);
+    (p->type == F32 ? multiply_f32 : multiply_bf16)(row, strip, depth, false, sum, STRIP);
+    for (int r = 0; r < rows; r++) {
+        float *c = p->c + (i + r) * p->ldc + j;
+        for (int l = 0; l < columns; l++) c[l] = add ? c[l] + sum[r * STRIP + l] : sum[r * STRIP + l];
+    }
+}
+
+/* All rows that count, times one strip. */
+static void multiply_strip(const product *p, int j, int64_t k0, int depth, const uint32_t *strip)
+{
+    const int last =
+        p->upper ? least(p->m, j + STRIP - 1) : p->m; /* rows below have no column to the right */
+    for (int i = 0; i < last; i += ROWS) {
+        const uint32_t *row[ROWS];
+        for (int r = 0; r < ROWS; r++) row[r] = p->a + least(i + r, p->m - 1) * p->lda + k0;
+        if (i + ROWS > p->m || j + STRIP > p->n)
+            multiply_edge(p, row, strip, depth, k0 > 0, i, j);
+        else
+            (p->type == F32 ? multiply_f32 : multiply_bf16)(row, strip, depth, k0 > 0, p->c + i * p->ldc + j,
+                                                            p->ldc);
+    }
+}
+
+static void run_unit(const product *p, int from, int to, uint32_t *buffer)
+{
+    for (int64_t k0 = 0; k0 < p->k; k0 += DEPTH) {
+        const int depth = p->k - k0 < DEPTH ? (int)(p->k - k0) : DEPTH;
+        for (int j = from; j < to; j += STRIP) copy_strip(p, j, k0, depth, buffer + (j - from) * DEPTH);
+        for (int j = from; j < to; j += STRIP) multiply_strip(p, j, k0, depth, buffer + (j - from) * DEPTH);
+    }
+}
+
+/* Few wide units where there are few threads, but of different size narrow ones. */
+static int unit_columns(const product *p, int threads)
+{
+    const int units = p->upper ? 4 * threads : threads;
+    const int columns = (p->n + units - 1) / units, whole = (columns + STRIP - 1) / STRIP * STRIP;
+    return least(whole, MOST_COLUMNS);
+}
+
+static status reserve(cpu *c, int threads)
+{
+    status st = OK;
+    if (c->gram_buffers >= threads) goto out;
+    free(c->gram_buffer);
+    c->gram_buffers = 0;
+    TRY_ALLOC(c->gram_buffer, aligned_alloc(64, (size_t)threads * BUFFER_WORDS * sizeof *c->gram_buffer));
+    c->gram_buffers = threads;
+out:
+    return st;
+}
+
+status cpu_gram_nt(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
+                   const void *b_rows, int64_t ldb, bool upper, float *c, int64_t ldc)
+{
+    status st = OK;
+    cpu *owner = (cpu *)b;
+    const int per_word = type == BF16 ? 2 : 1, threads = b->threads;
+    if (k % per_word || lda % per_word || ldb % per_word)
+        FAIL(ERR_RUNTIME, "bf16 similarities of rows of %lld values: an even number is wanted", (long long)k);
+    const product p = { type, m, n, k / per_word, lda / per_word, ldb / per_word, ldc, a, b_rows, c, upper };
+    const int columns = unit_columns(&p, threads), units = (n + columns - 1) / columns;
+    TRY(reserve(owner, threads));
+    /* The largest unit above a diagonal is the last. Which thread takes it changes no bit. */
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int u = units - 1; u >= 0; u--)
+        run_unit(&p, u * columns, least(n, (u + 1) * columns),
+                 owner->gram_buffer + (size_t)omp_get_thread_num() * BUFFER_WORDS);
+out:
+    return st;
+}
