@@ -16,6 +16,7 @@
 
 #include "op.h"
 #include "status.h"
+#include "tile.h"
 
 typedef struct backend backend;
 typedef struct plan plan; /* one op, planned for one shape; each backend has its own struct */
@@ -120,6 +121,21 @@ struct backend {
      * NULL where there are only products by gemm_nt. */
     status (*gram_nt)(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b,
                       int64_t ldb, bool upper, float *c, int64_t ldc);
+
+    /* ---- similarities that stay on the device; a backend whose memory is the host's leaves all of it NULL ---- */
+
+    /* Images [0, n) of a value as rows of C*H*W values, in the order of NCHW, each divided by max(|row|, 1e-8), the
+     * norm summed in double: to [n, C*H*W] in the backend's memory. norm [n] and *bad in the host's: |row|, and the
+     * first row with a value that is not finite, else -1. Waits for the device. */
+    status (*rows_normalise)(backend *, const void *value, shape4, dtype, int n, float *to, double *norm,
+                             int *bad);
+    /* count[b] += entries that are >= begins[b], b < bins <= TILE_BINS; count[bins] += all entries. begins is host
+     * memory; count [bins + 1] and what follows is the backend's. */
+    status (*tile_count)(backend *, const device_tile *, const float *begins, int bins, int64_t *count);
+    /* Appends the entries that are >= least and whose row and column are wanted (wanted[position] >= 0), by row and
+     * then column, to list[*n ...], and counts them in *n. The caller sees to the room. */
+    status (*tile_pick)(backend *, const device_tile *, const int32_t *wanted, float least, device_pair *list,
+                        int64_t *n);
 
     /* Algorithms that were chosen by timing, in a file: what a run used is loaded before its resumption plans
      * anything, so that it ends with the same bits. A file that is missing or of another device chooses nothing.

@@ -15,6 +15,7 @@
 #include "gram.h"
 #include "histogram.h"
 #include "plan.h"
+#include "resident.h"
 #include "sample.h"
 
 #include <omp.h>
@@ -92,6 +93,7 @@ typedef struct run {
     nearest nearest;
     cka cka;
     row_export export;
+    resident resident;
     gram_consumer consumer[CONSUMERS];
     gram gram;
 } run;
@@ -307,6 +309,7 @@ static status measure_layer(run *r, int l)
     r->cka.layer = l;
     TRY(export_layer(&r->export, r->features->tap[l].name, r->features->tap[l].dim));
     TRY(sweep_layer(r, l));
+    TRY(resident_finish(&r->resident));
     TRY(export_layer_end(&r->export));
     cka_layer_end(&r->cka);
     memcpy(y->name, r->features->tap[l].name, sizeof y->name);
@@ -347,12 +350,21 @@ out:
 
 static status open_sweep(run *r)
 {
+    status st = OK;
     r->consumer[0] = (gram_consumer){ histogram_take, &r->histogram };
     r->consumer[1] = (gram_consumer){ edge_top_take, &r->top };
-    r->consumer[2] = (gram_consumer){ nearest_take, &r->nearest };
-    r->consumer[3] = (gram_consumer){ cka_take, &r->cka };
-    r->consumer[4] = (gram_consumer){ count_tile, r };
-    return gram_open(&r->gram, r->features->device, r->consumer, CONSUMERS);
+    r->consumer[2] = (gram_consumer){ nearest_take, &r->nearest, .wants = nearest_wants };
+    r->consumer[3] = (gram_consumer){ cka_take, &r->cka, .wants = cka_wants };
+    r->consumer[4] = (gram_consumer){ count_tile, r, .on_device = true }; /* does not look at it */
+    TRY(resident_open(&r->resident, r->features->device, &r->histogram, &r->top, r->n));
+    if (r->resident.device) {
+        r->consumer[0] = (gram_consumer){ resident_take_histogram, &r->resident, .on_device = true,
+                                          .wants = resident_wants_histogram };
+        r->consumer[1] = (gram_consumer){ resident_take_edges, &r->resident, .on_device = true };
+    }
+    TRY(gram_open(&r->gram, r->features->device, r->consumer, CONSUMERS));
+out:
+    return st;
 }
 
 static status plan_run(const config *cfg, run *r, int batch_size, int *n_groups)
@@ -400,6 +412,7 @@ static void close_run(run *r)
     }
     loader_close(r->source.loader);
     gram_close(&r->gram);
+    resident_close(&r->resident);
     edge_top_close(&r->top);
     nearest_close(&r->nearest);
     cka_close(&r->cka);

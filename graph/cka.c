@@ -46,6 +46,12 @@ static float *layer_triangle(const cka *c, int layer)
     return c->k + triangle(c->n) * (size_t)layer;
 }
 
+bool cka_wants(void *ctx, const gram_tile *t)
+{
+    const cka *c = ctx;
+    return t->row0 < c->n && t->col0 < c->n;
+}
+
 /* Similarities for now: the norms of the columns may not be there yet. */
 status cka_take(void *ctx, const gram_tile *t)
 {

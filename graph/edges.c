@@ -5,6 +5,7 @@
  * (similarity, then i, then j), so the outcome does not depend on the order in which the pairs come. */
 #include "edges.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,20 @@ status edge_top_take(void *ctx, const gram_tile *tile)
     }
     t->n = begin[tile->rows];
     return OK;
+}
+
+void edge_top_add(edge_top *t, int row, int col, float sim)
+{
+    const edge e = { t->vertex[row], t->vertex[col], sim };
+    if (e.i < 0 || e.j < 0 || (t->raised && !edge_before(&e, &t->last))) return;
+    if (t->n == t->capacity) top_shrink(t); /* where there is room for every pair, it comes to nothing */
+    t->edge[t->n++] = e;
+}
+
+float edge_top_least(edge_top *t)
+{
+    top_shrink(t);
+    return t->raised ? t->last.sim : -INFINITY;
 }
 
 status edge_top_finish(edge_top *t, edge_list *out)

@@ -44,6 +44,10 @@ typedef struct edge_top {
 status edge_top_open(edge_top *, int64_t want, int vertices, const int32_t *vertex);
 void edge_top_close(edge_top *);                    /* a zeroed one is harmless */
 status edge_top_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is an edge_top */
+/* The same for one pair of positions that counts, row < col. */
+void edge_top_add(edge_top *, int row, int col, float sim);
+/* What a pair must reach to be in the running: forgets all but the first `want` if there are more. */
+float edge_top_least(edge_top *);
 /* The edges, sorted; the caller frees out->edge. The edge_top is empty again, ready for the next layer. */
 status edge_top_finish(edge_top *, edge_list *out);
 
@@ -60,6 +64,7 @@ typedef struct nearest {
 status nearest_open(nearest *, int k, int batch, int batches);
 void nearest_close(nearest *);
 void nearest_clear(nearest *);                     /* ready for the next layer; called by nearest_open */
+bool nearest_wants(void *ctx, const gram_tile *);  /* has the tile a pair within a batch? */
 status nearest_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is a nearest */
 /* The rows of one batch, numbered from 0; valid until clear or close. */
 neighbour_list nearest_batch(const nearest *, int batch);

@@ -44,22 +44,41 @@ out:
     return st;
 }
 
+/* The rows of this batch into the matrix of the layer; *bad as gram_normalise returns it. */
+static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
+{
+    status st = OK;
+    feature_matrix *m = t->into;
+    TRY(reserve_stage(t->owner, shape_count(v->shape)));
+    float *stage = t->owner->stage;
+    TRY(tap_read(v, stage));
+    *bad = gram_normalise(stage, v->rows, t->dim, m->norm + m->rows);
+    size_t bytes = (size_t)v->rows * (size_t)t->dim * sizeof(float);
+    TRY(m->device->upload(m->device, m->x + m->rows * t->dim, stage, bytes));
+out:
+    return st;
+}
+
+/* The same where they are: nothing but the norms leaves the device. */
+static status normalise_there(feature_tap *t, const tap_view *v, int *bad)
+{
+    feature_matrix *m = t->into;
+    return v->device->rows_normalise(v->device, v->value, v->shape, v->type, v->rows, m->x + m->rows * t->dim,
+                                     m->norm + m->rows, bad);
+}
+
 /* A tap_fn. */
 static status take_rows(void *ctx, const tap_view *v)
 {
     status st = OK;
     feature_tap *t = ctx;
     feature_matrix *m = t->into;
+    int bad = -1;
     t->owner->device = v->device;
     if (!m) return OK;
     if (m->rows + v->rows > m->room) FAIL(ERR_RUNTIME, "%s: more than %d rows", t->name, m->room);
-    TRY(reserve_stage(t->owner, shape_count(v->shape)));
-    float *stage = t->owner->stage;
-    TRY(tap_read(v, stage));
-    int bad = gram_normalise(stage, v->rows, t->dim, m->norm + m->rows);
+    TRY(v->device->rows_normalise ? normalise_there(t, v, &bad) : normalise_here(t, v, &bad));
     if (bad >= 0) FAIL(ERR_DIVERGED, "%s: activations of row %d are not finite", t->name, m->rows + bad);
-    size_t bytes = (size_t)v->rows * (size_t)t->dim * sizeof(float);
-    TRY(m->device->upload(m->device, m->x + m->rows * t->dim, stage, bytes));
     m->rows += v->rows;
 out:
     return st;

@@ -91,6 +91,32 @@ static status multiply_whole(gram *g, const gram_rows *a, int i, const gram_rows
 
 /* ---- tiles ---- */
 
+static bool is_wanted(const gram_consumer *k, const gram_tile *t)
+{
+    return !k->wants || k->wants(k->ctx, t);
+}
+
+/* Shows the tile at `offset` of the product. Only what somebody on the host wants to see is brought there. */
+static status show(gram *g, gram_tile *t, int rows_made, int offset)
+{
+    status st = OK;
+    backend *d = g->device;
+    const size_t bytes = (size_t)rows_made * GRAM_TILE * sizeof(float);
+    bool there = d->host_memory;
+    for (int k = 0; k < g->n_consumers; k++) {
+        const gram_consumer *consumer = &g->consumer[k];
+        if (!is_wanted(consumer, t)) continue;
+        if (!consumer->on_device && !there) {
+            TRY(d->download(d, g->host, g->tile, bytes));
+            there = true;
+        }
+        t->sim = (consumer->on_device ? g->tile : g->host) + offset;
+        TRY(consumer->take(consumer->ctx, t));
+    }
+out:
+    return st;
+}
+
 /* The tile of rows of a from i, of b from j. */
 static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim)
 {
@@ -103,10 +129,7 @@ static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, 
                        t.row0 == t.col0, g->tile, GRAM_TILE));
     else
         TRY(multiply_whole(g, a, i, b, j, dim, &offset));
-    if (!d->host_memory)
-        TRY(d->download(d, g->host, g->tile, (size_t)product_rows(a) * GRAM_TILE * sizeof(float)));
-    t.sim = g->host + offset;
-    for (int k = 0; k < g->n_consumers; k++) TRY(g->consumer[k].take(g->consumer[k].ctx, &t));
+    TRY(show(g, &t, product_rows(a), offset));
 out:
     return st;
 }

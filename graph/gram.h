@@ -26,6 +26,9 @@ static inline int gram_tile_from(const gram_tile *t, int r)
 typedef struct gram_consumer {
     status (*take)(void *ctx, const gram_tile *);
     void *ctx;
+    bool on_device; /* take gets a tile whose sim is in the device's memory */
+    /* Is there anything in this tile for take? Else it is not called; sim is not there yet. NULL: always. */
+    bool (*wants)(void *ctx, const gram_tile *);
 } gram_consumer;
 
 typedef struct gram {

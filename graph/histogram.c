@@ -6,7 +6,7 @@
 /* begins[b] is the least float that falls in bin b or above, floor(10 s) >= b: 10 s is exact in double, so
  * counting the floats that are not below it is the same, and a vector of them is compared at once. begins[0]
  * is 0: below it lie the negative ones. */
-static void find_begins(float *begins)
+void histogram_begins(float begins[HISTOGRAM_BINS])
 {
     for (int b = 0; b < HISTOGRAM_BINS; b++) {
         float f = (float)b / HISTOGRAM_BINS;
@@ -24,16 +24,24 @@ static int not_below(const float *sim, int n, float begin)
     return count;
 }
 
+void histogram_add(histogram *h, const int64_t above[HISTOGRAM_BINS], int64_t all)
+{
+    h->negative += all - above[0];
+    h->bin[0] += all - above[1];
+    for (int b = 1; b < HISTOGRAM_BINS; b++)
+        h->bin[b] += above[b] - (b + 1 < HISTOGRAM_BINS ? above[b + 1] : 0);
+}
+
 status histogram_take(void *ctx, const gram_tile *t)
 {
     histogram *h = ctx;
     int rows = h->limit - t->row0 < t->rows ? h->limit - t->row0 : t->rows;
     int cols = h->limit - t->col0 < t->cols ? h->limit - t->col0 : t->cols;
-    int64_t above[HISTOGRAM_BINS + 1] = { 0 }, all = 0;
+    int64_t above[HISTOGRAM_BINS] = { 0 }, all = 0;
     float begins[HISTOGRAM_BINS];
-    find_begins(begins);
+    histogram_begins(begins);
     /* Integer sums: the same for every number of threads. */
-#pragma omp parallel for reduction(+ : above[:HISTOGRAM_BINS + 1], all) schedule(dynamic, 16)
+#pragma omp parallel for reduction(+ : above[:HISTOGRAM_BINS], all) schedule(dynamic, 16)
     for (int r = 0; r < rows; r++) {
         const int from = gram_tile_from(t, r);
         if (from >= cols) continue;
@@ -41,8 +49,6 @@ status histogram_take(void *ctx, const gram_tile *t)
         for (int b = 0; b < HISTOGRAM_BINS; b++) above[b] += not_below(sim, cols - from, begins[b]);
         all += cols - from;
     }
-    h->negative += all - above[0];
-    h->bin[0] += all - above[1];
-    for (int b = 1; b < HISTOGRAM_BINS; b++) h->bin[b] += above[b] - above[b + 1];
+    histogram_add(h, above, all);
     return OK;
 }

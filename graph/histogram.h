@@ -12,6 +12,11 @@ typedef struct histogram {
     int64_t bin[HISTOGRAM_BINS], negative;
 } histogram;
 
+/* The borders: begin[b] is the least value that falls in bin b or above. */
+void histogram_begins(float begin[HISTOGRAM_BINS]);
+/* Adds `all` values, above[b] of which are not below begin[b]. */
+void histogram_add(histogram *, const int64_t above[HISTOGRAM_BINS], int64_t all);
+
 /* A gram_consumer; ctx is a histogram. */
 status histogram_take(void *ctx, const gram_tile *);
 

@@ -53,6 +53,14 @@ static int max_int(int a, int b)
     return a > b ? a : b;
 }
 
+bool nearest_wants(void *ctx, const gram_tile *t)
+{
+    const nearest *n = ctx;
+    const int end = n->batch * n->batches, last_row = min_int(t->row0 + t->rows, end) - 1;
+    /* Columns come after rows: the last row's batch is the one that reaches furthest. */
+    return t->row0 < end && t->col0 < end && t->col0 / n->batch <= last_row / n->batch;
+}
+
 /* A pair serves both its rows. Rows and columns take turns, so that each thread writes only rows of its own.
  */
 status nearest_take(void *ctx, const gram_tile *t)

@@ -137,8 +137,7 @@ static size_t cuda_value_bytes(backend *b, shape4 s, dtype type)
     return (size_t)shape_count(s) * dtype_bytes(type);
 }
 
-/* Room for a value in NCHW f32 on its way in or out; grows to the largest. */
-static status reserve_convert(cuda *c, size_t bytes)
+status cuda_reserve(cuda *c, size_t bytes)
 {
     status st = OK;
     if (bytes <= c->convert_bytes) return OK;
@@ -156,7 +155,7 @@ static status cuda_write_value(backend *b, void *dst, shape4 s, dtype type, cons
     status st = OK;
     cuda *c = (cuda *)b;
     const size_t bytes = (size_t)shape_count(s) * sizeof(float);
-    TRY(reserve_convert(c, bytes));
+    TRY(cuda_reserve(c, bytes));
     TRY(cuda_upload(b, c->convert, nchw, bytes));
     TRY_CUDA(value_from_nchw(c->stream, type, c->convert, dst, s));
 out:
@@ -170,7 +169,7 @@ static status cuda_read_value(backend *b, const void *src, shape4 s, dtype type,
     s.n = n; /* images are outermost */
     const size_t bytes = (size_t)shape_count(s) * sizeof(float);
     if (n < 1) return OK;
-    TRY(reserve_convert(c, bytes));
+    TRY(cuda_reserve(c, bytes));
     TRY_CUDA(value_to_nchw(c->stream, type, src, c->convert, s));
     TRY(cuda_download(b, nchw, c->convert, bytes));
 out:
@@ -283,6 +282,9 @@ static const backend table = {
     .write_value = cuda_write_value,
     .read_value = cuda_read_value,
     .gemm_nt = cuda_gemm_nt,
+    .rows_normalise = cuda_rows_normalise,
+    .tile_count = cuda_tile_count,
+    .tile_pick = cuda_tile_pick,
 };
 
 static status cuda_open_device(int number, int threads, void (*note)(const char *), backend **out)

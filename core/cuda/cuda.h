@@ -39,7 +39,7 @@ typedef struct cuda {
     cuda_scalars *now;
     cuda_stage stage[STAGES];
     int next_stage;
-    void *convert; /* one value in NCHW f32, on its way in or out */
+    void *convert; /* for the length of one call: a value in NCHW f32 on its way in or out, norms, counts */
     size_t convert_bytes;
     engine_choice *choices;                /* engine.c */
     cuda_recording *recordings;            /* step.c */
@@ -116,6 +116,17 @@ static inline void *weights_write(const cuda_weights *w, const op_args *a)
 
 status cuda_gemm_nt(backend *device, int m, int n, int64_t k, const float *a, int64_t lda,
                     const float *rows_b, int64_t ldb, float *c, int64_t ldc);
+
+/* --- similarities: similar.c --- */
+
+status cuda_rows_normalise(backend *, const void *value, shape4, dtype, int n, float *to, double *norm,
+                           int *bad);
+status cuda_tile_count(backend *, const device_tile *, const float *begins, int bins, int64_t *count);
+status cuda_tile_pick(backend *, const device_tile *, const int32_t *wanted, float least, device_pair *list,
+                      int64_t *n);
+
+/* Makes c->convert at least so large. */
+status cuda_reserve(cuda *, size_t bytes);
 
 static inline size_t cuda_aligned(size_t bytes)
 {

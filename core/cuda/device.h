@@ -3,7 +3,7 @@
  * nvcc compiles these files for the device. A C++ compiler can compile the same text against
  * tests/cuda/emulate.h, which runs the threads of a block one after the other on the host: indices, bounds
  * and barriers are tested on machines without a GPU. Kernels therefore use nothing but threadIdx, blockIdx,
- * blockDim, gridDim, __shared__ and __syncthreads. */
+ * blockDim, gridDim, __shared__, __syncthreads and add_count. */
 #ifndef CLEAVE_CUDA_DEVICE_H
 #define CLEAVE_CUDA_DEVICE_H
 
@@ -16,6 +16,12 @@
     ((kernel)<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__), (int)cudaGetLastError())
 /* clang-format on */
 #define LAUNCH_BLOCKS LAUNCH
+
+/* Whole numbers: the sum does not depend on who comes first. */
+__device__ static inline void add_count(int64_t *to, int64_t count)
+{
+    atomicAdd((unsigned long long *)to, (unsigned long long)count);
+}
 #else
 #include "emulate.h"
 #endif

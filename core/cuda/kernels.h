@@ -5,6 +5,7 @@
 #define CLEAVE_CUDA_KERNELS_H
 
 #include "../op.h"
+#include "../tile.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -98,6 +99,21 @@ int weights_unpack(cuda_stream, const weight_copy *table, int n);
 /* The same for one, given by value. */
 int weight_pack(cuda_stream, weight_copy);
 int weight_unpack(cuda_stream, weight_copy);
+
+/* --- tiles.cu: core/backend.h says what they do --- */
+
+/* Rows [n, dim] are divided by their norms, which go to norm [n]; NaN where a value is not finite. */
+int rows_normalise(cuda_stream, float *x, int n, int64_t dim, double *norm);
+
+typedef struct tile_bins {
+    float begin[TILE_BINS]; /* those that are not used: infinity */
+    int n;
+} tile_bins;
+int tile_count(cuda_stream, device_tile, tile_bins, int64_t *count);
+
+/* row_count [rows] is scratch. */
+int tile_pick(cuda_stream, device_tile, const int32_t *wanted, float least, int32_t *row_count,
+              device_pair *list, int64_t *n);
 
 /* --- images.cu: augmentation of a data set that lives on the device --- */
 

@@ -187,6 +187,27 @@ HD int pool_last(int h, int stride, int pad, int outputs)
     return last < outputs ? last : outputs - 1;
 }
 
+/* --- similarities (core/backend.h) --- */
+
+/* What a row is multiplied with: a row of zeros stays one. */
+HD double row_scale(double norm)
+{
+    return 1 / fmax(norm, 1e-8);
+}
+
+/* From a row's sum of squares; NaN if a value is not finite: double cannot overflow otherwise. */
+HD double row_norm(double squares)
+{
+    return squares - squares == 0 ? sqrt(squares) : (double)NAN;
+}
+
+/* First column of row r of a tile whose entry counts. */
+HD int tile_from(int row0, int r, int col0)
+{
+    const int c = row0 + r + 1 - col0;
+    return c > 0 ? c : 0;
+}
+
 /* --- augmentation (data/augment.c says what it means) --- */
 
 /* Column of the input that output column j shows; outside [0, side) is black. */

@@ -5,6 +5,7 @@
 #include "../../nets/net.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "checks.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -17,8 +18,7 @@
 
 static int n_tests, n_wrong;
 
-static void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void wrong(const char *format, ...)
+void wrong(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -29,15 +29,13 @@ static void wrong(const char *format, ...)
     n_wrong++;
 }
 
-/* A status that must be OK; false if it is not. */
-static bool fine(status st, const char *what)
+bool fine(status st, const char *what)
 {
     if (st != OK) wrong("%s: %s (%s)", what, status_message(), status_place());
     return st == OK;
 }
 
-static void close_to(const char *what, const char *which, const float *a, const float *ref, int64_t n,
-                     double limit)
+void close_to(const char *what, const char *which, const float *a, const float *ref, int64_t n, double limit)
 {
     if (!a && !ref) return;
     const double error = opcheck_error(a, ref, n);
@@ -212,7 +210,7 @@ static void check_large_mean(const device_check *d)
 
 /* --- values, products, optimiser --- */
 
-static float *random_floats(int64_t n, uint32_t a)
+float *random_floats(int64_t n, uint32_t a)
 {
     float *v = malloc((size_t)n * sizeof *v);
     for (int64_t i = 0; v && i < n; i++) v[i] = rng_normal(7, RNG_TEST, a, (uint64_t)i);
@@ -558,6 +556,8 @@ int device_check_run(const device_check *d)
         { "loss", check_loss, false },
         { "matrix product", check_gemm, true },
         { "SGD, run, recorded, replayed", check_sgd, false },
+        { "rows to unit length", check_rows, false },
+        { "histogram and edges of tiles on the device", check_resident, true },
         { "nets train and evaluate as on ref", check_nets, true },
         { "two runs and a resumed one: the same bits", check_repeats, true },
         { "uploaded parameters reach recorded steps", check_uploads, true },
@@ -571,6 +571,10 @@ int device_check_run(const device_check *d)
         n_tests++;
         if (d->kernels_only && checks[i].libraries) {
             printf("ok %d %s # skip only our own kernels were asked for\n", n_tests, checks[i].name);
+            continue;
+        }
+        if (d->only && !strstr(checks[i].name, d->only)) {
+            printf("ok %d %s # skip not asked for\n", n_tests, checks[i].name);
             continue;
         }
         checks[i].run(d);

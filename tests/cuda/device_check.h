@@ -18,6 +18,7 @@ typedef struct device_check {
     const checked_net *nets;
     int n_nets, batch;
     bool kernels_only; /* not what cuDNN and cuBLAS do, nor nets */
+    const char *only;  /* checks whose name has this in it; NULL: all */
     double f32_limit;  /* of max |cuda - ref| / max |ref| */
     double bf16_limit;
 } device_check;

@@ -36,6 +36,11 @@ static inline int emulate_launch(dim3 grid, dim3 block, bool barriers, void (*ke
     return 0;
 }
 
+static inline void add_count(int64_t *to, int64_t count)
+{
+    *to += count;
+}
+
 #define LAUNCH(kernel, grid, block, stream, ...)                                                             \
     ((void)(stream), emulate_launch(grid, block, false, kernel, __VA_ARGS__))
 #define LAUNCH_BLOCKS(kernel, grid, block, stream, ...)                                                      \

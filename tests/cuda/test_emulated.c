@@ -3,6 +3,7 @@
  * barriers, buffers that are too small or reused too early, copies of weights that are out of date; not what
  * a real device does beyond that. */
 #include "../../core/plugin.h"
+#include "analysis_check.h"
 #include "device_check.h"
 
 #include <stdio.h>
@@ -74,17 +75,25 @@ static int check_images(backend *b)
     return wrong > 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static char *const blocks[] = { "layer1.1", "layer1.2", "layer2.1", "layer2.2", "layer3.1", "layer3.2" };
     static const checked_net nets[] = { { "resnet20", blocks, 6, true }, { "vgg11_bn", NULL, 0, false } };
     /* ref sums in double, the kernels in float: as in tests/backend/test_backend.c. bf16 has 8 bits. */
-    device_check d = { .nets = nets, .n_nets = 2, .batch = 2, .f32_limit = 4e-6, .bf16_limit = 8e-3 };
+    device_check d = { .nets = nets,
+                       .n_nets = 2,
+                       .batch = 2,
+                       .f32_limit = 4e-6,
+                       .bf16_limit = 8e-3,
+                       .only = argc > 1 ? argv[1] : NULL };
     if (cleave_plugin.open(0, 1, note, &d.cuda) != OK || ref_open(0, &d.ref) != OK) {
         printf("1..1\nnot ok 1 %s\n", status_message());
         return 1;
     }
-    const int code = check_images(d.cuda) | device_check_run(&d);
+    int code = check_images(d.cuda) | device_check_run(&d);
+    const int wrong = analysis_check(d.cuda);
+    printf("1..1\n%sok 1 an analysis on the device, on the host and on cpu\n", wrong ? "not " : "");
+    code |= wrong > 0;
     backend_close(d.cuda);
     backend_close(d.ref);
     return code;
