@@ -9,7 +9,8 @@
  *     large, write_value / read_value convert from and to NCHW f32 in host memory.
  *   - Parameters, their gradients and momenta are plain f32 in PyTorch's order, on every backend: one
  *     block for the optimiser, for checkpoints and for an all-reduce. A plan that wants them otherwise
- *     keeps a packed copy (`needs.packed`), renewed when args.version differs from the last one seen.
+ *     keeps a packed copy (`needs.packed`, `needs.cached`), renewed when args.version differs from the last
+ *     one seen.
  */
 #ifndef CLEAVE_BACKEND_H
 #define CLEAVE_BACKEND_H
@@ -25,7 +26,10 @@ typedef struct op_needs {
     size_t scratch;              /* dead after each call; shared by all plans */
     size_t saved;                /* written by forward, read by backward of the same step */
     size_t packed;               /* lives as long as the plan: parameters in the plan's own layout */
+    size_t cached;               /* the same, but other cases of a net may use the memory in between: they
+                                    change args.version */
     bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
+    bool y_over_z;               /* forward may be given y = z, and is then spared a copy */
 } op_needs;
 
 typedef struct loss_stats {
@@ -42,7 +46,7 @@ typedef struct op_args {
     const void *dy;
     void *dx, *dz;       /* NULL: not wanted */
     bool dx_add, dz_add; /* add to what is there instead of overwriting */
-    void *saved, *scratch, *packed;
+    void *saved, *scratch, *packed, *cached;
     const int32_t *label; /* loss only: [N], -1 = ignore this row */
     loss_stats *stats;    /* loss only: forward adds to it */
 } op_args;

@@ -26,6 +26,7 @@ typedef enum op_kind {
     OP_DROPOUT,
     OP_SHORTCUT,
     OP_LOSS,
+    OP_CONV_BNACT,
     OP_KINDS
 } op_kind;
 typedef enum activation { ACT_NONE, ACT_RELU, ACT_RELU6 } activation;
@@ -84,8 +85,19 @@ typedef struct loss_desc {
     float smoothing;
 } loss_desc;
 
+/* y = act(BN(conv(x)) + z): OP_CONV, then OP_BNACT by the running statistics, in one pass. Evaluation only; z has
+ * the shape of y. A device may multiply by gamma / sqrt(var + eps) before the sum as well as behind it: that of a
+ * channel can be folded into its weights. No net has such a node: compile makes one of two.
+ * Parameters: 0 w, 1 bias if conv.bias, from CONV_BNACT_BN on those of OP_BNACT. */
+typedef struct conv_bnact_desc {
+    conv_desc conv;
+    bnact_desc bnact;
+} conv_bnact_desc;
+enum { CONV_BNACT_BN = 2 };
+
 /* BF16: x, y, z and their gradients are stored as bf16, rounded once (to nearest, ties to even) when stored,
- * and the weights of OP_CONV and OP_LINEAR are rounded to bf16 where they are multiplied. All else is as in
+ * and the weights of convolutions and of OP_LINEAR are rounded to bf16 where they are multiplied (those of
+ * OP_CONV_BNACT before or after folding). All else is as in
  * F32: sums, biases, BN's parameters and statistics, parameter gradients, the loss. Where an activation is active
  * is told from y as stored. */
 typedef struct op {
@@ -101,9 +113,20 @@ typedef struct op {
         dropout_desc dropout;
         shortcut_desc shortcut;
         loss_desc loss;
+        conv_bnact_desc conv_bnact;
     };
 } op;
 
-enum { OP_MAX_PARAMS = 4 };
+/* The convolution, the normalisation in an operation that has one. */
+static inline const conv_desc *op_conv(const op *o)
+{
+    return o->kind == OP_CONV_BNACT ? &o->conv_bnact.conv : &o->conv;
+}
+static inline const bnact_desc *op_bnact(const op *o)
+{
+    return o->kind == OP_CONV_BNACT ? &o->conv_bnact.bnact : &o->bnact;
+}
+
+enum { OP_MAX_PARAMS = 6 };
 
 #endif

@@ -45,12 +45,50 @@ bool net_op(const net *n, int index, net_case which, dtype activations, op *out)
     return true;
 }
 
+/* Does anything see this value but one operation? */
+static bool has_one_reader(const net *n, int value)
+{
+    int readers = 0;
+    for (int i = 0; i < n->n_nodes; i++) readers += (n->node[i].x == value) + (n->node[i].z == value);
+    for (int t = 0; t < n->n_taps; t++) readers += n->tap[t].value == value;
+    return readers == 1;
+}
+
+/* Convolution and BN as one operation; the caller knows that there are these two. */
+static op fused_op(const net *n, const net_compiled_case *c, int conv, int bn)
+{
+    const op first = op_for(&n->node[conv], c->which, n->type),
+             then = op_for(&n->node[bn], c->which, n->type);
+    op o = first;
+    o.kind = OP_CONV_BNACT;
+    o.conv_bnact = (conv_bnact_desc){ first.conv, then.bnact };
+    return o;
+}
+
+/* In evaluation, BN computes the convolution before it along with itself, where the device can and nobody
+ * wants to see what lies between. */
+static void fuse(net *n, net_compiled_case *c)
+{
+    for (int i = 0; i < n->n_nodes; i++) c->node[i].conv = c->node[i].by = NONE;
+    for (int i = 0; i < n->n_nodes && !c->which.training; i++) {
+        const int conv = n->value[n->node[i].x].producer;
+        if (n->node[i].op.kind != OP_BNACT || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
+        const op o = fused_op(n, c, conv, i);
+        if (!has_one_reader(n, n->node[i].x) || n->device->unsupported(n->device, &o)) continue;
+        c->node[i].conv = conv;
+        c->node[conv].by = i;
+    }
+}
+
 static status plan_nodes(net *n, net_compiled_case *c)
 {
     status st = OK;
     TRY_ALLOC(c->node, calloc((size_t)n->n_nodes, sizeof *c->node));
+    fuse(n, c);
     for (int i = 0; i < n->n_nodes; i++) {
-        op o = op_for(&n->node[i], c->which, n->type);
+        if (c->node[i].by != NONE) continue;
+        const int conv = c->node[i].conv;
+        op o = conv == NONE ? op_for(&n->node[i], c->which, n->type) : fused_op(n, c, conv, i);
         const char *why = n->device->unsupported(n->device, &o);
         if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", n->device->name, n->arch, why);
         TRY(n->device->plan(n->device, &o, &c->node[i].plan, &c->node[i].needs));
@@ -71,16 +109,23 @@ static void last_readers(const net *n, int *last)
     }
 }
 
+/* When node i runs forward: with the BN that computes it, if there is one. */
+static int runs_at(const net_compiled_case *c, int node)
+{
+    return forward_time(c->node[node].by == NONE ? node : c->node[node].by);
+}
+
 static arena_request value_request(const net *n, const net_compiled_case *c, int v)
 {
     shape4 s = n->value[v].shape;
     int producer = n->value[v].producer;
     s.n = c->which.batch;
     arena_request r = { .bytes = n->device->value_bytes(n->device, s, n->type) };
-    r.first = r.last = producer == NONE ? 0 : forward_time(producer);
+    r.first = r.last = producer == NONE ? 0 : runs_at(c, producer);
+    if (producer != NONE && c->node[producer].by != NONE) return (arena_request){ 0, r.first, r.last, 0 };
     for (int i = 0; i < n->n_nodes; i++) {
         if (n->node[i].x != v && n->node[i].z != v) continue;
-        r.last = max_int(r.last, forward_time(i));
+        r.last = max_int(r.last, runs_at(c, i));
         if (c->which.training && n->node[i].x == v && c->node[i].needs.backward_x)
             r.last = max_int(r.last, backward_time(n, i));
     }
@@ -89,14 +134,30 @@ static arena_request value_request(const net *n, const net_compiled_case *c, int
     return r;
 }
 
+/* Where a result may lie over what is added to it, and nobody reads that afterwards, it does: over[y] is the
+ * value whose place y takes, or y itself. Only in evaluation: requests are those of values. */
+static void place_over_summands(const net *n, const net_compiled_case *c, arena_request *r, int *over)
+{
+    for (int v = 0; v < n->n_values; v++) over[v] = v;
+    for (int i = 0; i < n->n_nodes && !c->which.training; i++) {
+        const net_node *d = &n->node[i];
+        const int x = c->node[i].conv == NONE ? d->x : n->node[c->node[i].conv].x;
+        if (!c->node[i].needs.y_over_z || d->z == x || r[d->z].last > forward_time(i)) continue;
+        over[d->y] = over[d->z];
+        r[d->y].bytes = 0;
+        r[over[d->y]].last = max_int(r[over[d->y]].last, r[d->y].last);
+    }
+}
+
 /* ACT: values, then gradients. */
 static status place_values(net *n, net_compiled_case *c, size_t *total)
 {
     status st = OK;
     arena_request *r = NULL;
-    int *last = NULL, used = n->n_values;
+    int *last = NULL, *over = NULL, used = n->n_values;
     TRY_ALLOC(r, calloc(2 * (size_t)n->n_values, sizeof *r));
     TRY_ALLOC(last, calloc((size_t)n->n_values, sizeof *last));
+    TRY_ALLOC(over, calloc((size_t)n->n_values, sizeof *over));
     TRY_ALLOC(c->value, calloc((size_t)n->n_values, sizeof *c->value));
     TRY_ALLOC(c->grad, calloc((size_t)n->n_values, sizeof *c->grad));
     TRY_ALLOC(c->has_grad, calloc((size_t)n->n_values, sizeof *c->has_grad));
@@ -111,16 +172,18 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
                                                   .last = backward_time(n, producer == NONE ? 0 : producer) };
     }
     if (c->which.training) used *= 2;
+    place_over_summands(n, c, r, over);
     TRY(arena_plan(r, used, total));
     for (int i = 0; i < n->n_nodes; i++) {
         c->node[i].dx_add = last[n->node[i].x] != i;
         c->node[i].dz_add = n->node[i].z != NONE && last[n->node[i].z] != i;
     }
     for (int v = 0; v < n->n_values; v++) {
-        c->value[v] = r[v].offset;
+        c->value[v] = r[over[v]].offset;
         c->grad[v] = r[n->n_values + v].offset;
     }
 out:
+    free(over);
     free(last);
     free(r);
     return st;
@@ -158,6 +221,10 @@ static status compile_case(net *n, net_compiled_case *c)
     TRY(plan_nodes(n, c));
     TRY(place_values(n, c, &act));
     TRY(place_saved(n, c, &saved));
+    for (int i = 0; i < n->n_nodes; i++) { /* another case may have its values there */
+        c->node[i].cached = act;
+        act += aligned(c->node[i].needs.cached);
+    }
     n->used.act = larger(n->used.act, act);
     n->used.saved = larger(n->used.saved, saved);
     for (int i = 0; i < n->n_nodes; i++) {
@@ -248,6 +315,7 @@ status net_compile(net *n, backend *b, dtype activations, const net_case *cases,
     n->device = b;
     n->type = activations;
     n->version = 1;
+    n->current = NONE;
     TRY_ALLOC(n->compiled, calloc((size_t)n_cases, sizeof *n->compiled));
     n->n_cases = n_cases;
     n->first_key = next_key;

@@ -21,9 +21,11 @@ typedef struct net_node {
 
 /* One node of one case: planned, with its places in the arenas. */
 typedef struct net_plan {
-    plan *plan;
+    plan *plan; /* NULL: `by` */
     op_needs needs;
-    size_t saved; /* offset in the SAVED arena */
+    int conv, by;  /* the convolution that this BN computes on the way; the BN that does it; NONE */
+    size_t saved;  /* offset in the SAVED arena */
+    size_t cached; /* in the ACT arena, behind the values */
     void *packed;
     bool dx_add, dz_add; /* another node has written this gradient before */
 } net_plan;
@@ -62,8 +64,8 @@ struct net {
     backend *device;
     dtype type;
     net_compiled_case *compiled;
-    int n_cases;
-    int first_key; /* of the cases, for the device: no other net has the same */
+    int n_cases, current; /* the case that ran last: the others have lost what they cached */
+    int first_key;        /* of the cases, for the device: no other net has the same */
     void *arena_param, *arena_buffer, *act, *saved, *scratch, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;

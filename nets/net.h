@@ -133,7 +133,8 @@ status net_input(net *, int net_case, const float *nchw, const int32_t *labels, 
 status net_forward(net *, int net_case); /* adds to the statistics; calls the taps in evaluation cases */
 /* net_forward as far as this hook: all that lies before it, and taps, but nothing behind. Evaluation cases. */
 status net_forward_until(net *, int net_case, const char *hook_name);
-/* The same without taps, waiting for the device after each layer: seconds[net_layer_count] of each. */
+/* The same without taps, waiting for the device after each layer: seconds[net_layer_count] of each. A BN that was
+ * computed along with the convolution before it costs nothing; its time is the convolution's. */
 status net_forward_timed(net *, int net_case, double *seconds);
 status net_backward(net *, int net_case); /* after net_forward of the same training case */
 /* After net_backward of a frozen case: d loss / d image, [rows, 3, 32, 32] of the images as they were put in

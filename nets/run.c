@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+/* What the other cases have cached may be overwritten from here on. */
+static void enter(net *n, int net_case_index)
+{
+    if (n->current != net_case_index) n->version++;
+    n->current = net_case_index;
+}
+
 status net_input(net *n, int net_case_index, const float *nchw, const int32_t *labels, int rows)
 {
     status st = OK;
@@ -18,6 +25,7 @@ status net_input(net *n, int net_case_index, const float *nchw, const int32_t *l
         memset(n->image_staging + (size_t)rows * image, 0, (size_t)(s.n - rows) * image * sizeof(float));
         nchw = n->image_staging;
     }
+    enter(n, net_case_index);
     for (int i = 0; i < s.n; i++) n->label_staging[i] = labels && i < rows ? labels[i] : -1;
     n->rows = rows;
     TRY(n->device->upload(n->device, n->label, n->label_staging, (size_t)s.n * sizeof(int32_t)));
@@ -28,18 +36,22 @@ out:
 
 static op_args arguments(const net *n, const net_compiled_case *c, int node)
 {
-    const net_node *d = &n->node[node];
+    const net_node *d = &n->node[node],
+                   *conv = c->node[node].conv == NONE ? NULL : &n->node[c->node[node].conv];
+    const int behind = conv ? CONV_BNACT_BN : 0; /* parameters of the convolution come first */
     char *act = n->act;
-    op_args a = { .x = act + c->value[d->x],
+    op_args a = { .x = act + c->value[conv ? conv->x : d->x],
                   .version = n->version,
                   .scratch = n->scratch,
                   .saved = (char *)n->saved + c->node[node].saved,
-                  .packed = c->node[node].packed };
+                  .packed = c->node[node].packed,
+                  .cached = act + c->node[node].cached };
     if (d->z != NONE) a.z = act + c->value[d->z];
     if (d->y != NONE) a.y = act + c->value[d->y];
+    for (int i = 0; conv && i < conv->n_params; i++) a.param[i] = n->param[conv->param + i].value;
     for (int i = 0; i < d->n_params; i++) {
-        a.param[i] = n->param[d->param + i].value;
-        a.grad[i] = c->which.frozen ? NULL : n->param[d->param + i].grad;
+        a.param[behind + i] = n->param[d->param + i].value;
+        a.grad[behind + i] = c->which.frozen ? NULL : n->param[d->param + i].grad;
     }
     if (d->op.kind == OP_LOSS) {
         a.label = n->label;
@@ -69,14 +81,18 @@ out:
 
 static status forward_node(net *n, const net_compiled_case *c, int i)
 {
+    if (c->node[i].by != NONE) return OK;
     op_args a = arguments(n, c, i);
-    return n->device->forward(c->node[i].plan, &a);
+    status st = n->device->forward(c->node[i].plan, &a);
+    return st == OK || !*n->node[i].name ? st : status_prefix(st, "%s", n->node[i].name);
 }
 
 static status run_nodes(net *n, int net_case_index, int end)
 {
     status st = OK;
     const net_compiled_case *c = &n->compiled[net_case_index];
+    enter(n, net_case_index);
+    if (c->which.training && !c->which.frozen) n->version++; /* running statistics move */
     for (int i = 0; i < end; i++) {
         TRY(forward_node(n, c, i));
         if (!c->which.training && n->n_taps && n->node[i].y != NONE) TRY(call_taps(n, c, n->node[i].y));
@@ -113,12 +129,16 @@ status net_forward_timed(net *n, int net_case_index, double *seconds)
     status st = OK;
     loss_stats waited_for;
     const net_compiled_case *c = &n->compiled[net_case_index];
+    enter(n, net_case_index);
     TRY(net_stats(n, &waited_for));
+    for (int i = 0; i < net_layer_count(n); i++) seconds[i] = 0;
     for (int i = 0; i < n->n_nodes; i++) {
         double start = time_now();
         TRY(forward_node(n, c, i));
         TRY(net_stats(n, &waited_for));
-        if (i < net_layer_count(n)) seconds[i] = time_now() - start;
+        const int layer =
+            c->node[i].conv == NONE ? i : c->node[i].conv; /* of both, it is the convolution's */
+        if (layer < net_layer_count(n)) seconds[layer] += time_now() - start;
     }
 out:
     return st;

@@ -2,15 +2,16 @@
  *
  * Activations are read and written in this backend's layout; where a primitive cannot take it (a plain
  * value that is not an image), the value passes through scratch. The primitives choose the layouts of
- * weights and weight gradients: weights are packed again when their version changes, gradients are
- * reordered to PyTorch's order after every backward. Both are tiny beside the activations. */
+ * weights and weight gradients: packed weights are cached until their version changes, gradients are reordered
+ * to PyTorch's order after every backward. In training, where every step changes the weights, a packed copy
+ * serves once and need not be kept. Both are tiny beside the activations. */
 #include "cpu.h"
 
 /* Weights in the layout that a primitive wants. */
 typedef struct packed_weights {
     bool needed; /* else the plain weights serve */
     prim reorder;
-    size_t offset;       /* in args.packed */
+    size_t offset;       /* in args.cached; in training, in args.scratch */
     const void *made_at; /* the copy made last: where, and of which version */
     uint64_t version;
 } packed_weights;
@@ -20,6 +21,7 @@ typedef struct conv_plan {
     int x_block; /* layout in which the forward and the weight gradient read x */
     prim forward, backward_data, backward_weights;
     packed_weights w_forward, w_data;
+    bool adds; /* forward adds z */
     bool dw_reordered;
     prim dw_reorder;
     size_t x_at, y_at, dw_at, db_at, scratchpad_at; /* in args.scratch */
@@ -69,34 +71,35 @@ static void destroy_mds(conv_mds *m)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) onednn_md_destroy(all[i]);
 }
 
-static status plan_packed(packed_weights *w, cpu *c, onednn_const_md plain, onednn_const_md wanted,
-                          size_t *packed_bytes)
+static status plan_packed(packed_weights *w, const plan *p, onednn_const_md plain, onednn_const_md wanted,
+                          op_needs *needs)
 {
     status st = OK;
     w->needed = !dnnl_memory_desc_equal(plain, wanted);
     if (!w->needed) goto out;
-    w->offset = cpu_reserve(packed_bytes, dnnl_memory_desc_get_size(wanted));
-    TRY(prim_create_reorder(&w->reorder, c, plain, wanted));
+    w->offset =
+        cpu_reserve(p->op.training ? &needs->scratch : &needs->cached, dnnl_memory_desc_get_size(wanted));
+    TRY(prim_create_reorder(&w->reorder, p->cpu, plain, wanted));
 out:
     return st;
 }
 
 /* Winograd's kernels do not take every shape; the direct ones do.
  * *pd serves as the hint of the backward directions; the caller destroys it. */
-static status plan_forward(conv_plan *p, onednn_conv how, const conv_mds *m, dnnl_primitive_desc_t *pd,
-                           op_needs *needs)
+static status plan_forward(conv_plan *p, onednn_conv how, const conv_mds *m, dnnl_primitive_attr_t attr,
+                           dnnl_primitive_desc_t *pd, op_needs *needs)
 {
     status st = OK;
     cpu *c = p->base.cpu;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS };
     TRY(cpu_choose_conv(c, &p->base.op, CONV_FORWARD, &how.algorithm));
-    if (onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, c->attr) != dnnl_success) {
+    if (onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, attr) != dnnl_success) {
         how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, c->attr));
+        TRY_DNNL(onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, attr));
     }
     TRY(prim_create(&p->forward, c, *pd, args, m->bias ? 4 : 3));
-    TRY(plan_packed(&p->w_forward, c, m->w_plain, dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0),
-                    &needs->packed));
+    TRY(plan_packed(&p->w_forward, &p->base, m->w_plain,
+                    dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0), needs));
 out:
     return st;
 }
@@ -116,8 +119,8 @@ static status plan_backward_data(conv_plan *p, onednn_conv how, const conv_mds *
             onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr));
     }
     TRY(prim_create(&p->backward_data, c, pd, args, 3));
-    TRY(plan_packed(&p->w_data, c, m->w_plain, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
-                    &needs->packed));
+    TRY(plan_packed(&p->w_data, &p->base, m->w_plain,
+                    dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), needs));
 out:
     if (pd) dnnl_primitive_desc_destroy(pd);
     return st;
@@ -172,14 +175,15 @@ static status reorder(prim *p, cpu *c, void *const *pointers, void *scratchpad)
     return st;
 }
 
-/* The weights as the primitive wants them, repacked if they changed. */
+/* The weights as the primitive wants them, repacked if they changed or were not kept. */
 static status current_weights(conv_plan *p, packed_weights *w, const op_args *a, const void **out)
 {
     status st = OK;
     *out = a->param[0];
     if (!w->needed) goto out;
-    void *copy = at(a->packed, w->offset);
-    if (w->made_at != copy || w->version != a->version) {
+    const bool kept = !p->base.op.training;
+    void *copy = at(kept ? a->cached : a->scratch, w->offset);
+    if (!kept || w->made_at != copy || w->version != a->version) {
         TRY(reorder(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
                     at(a->scratch, p->scratchpad_at)));
         w->made_at = copy;
@@ -188,6 +192,16 @@ static status current_weights(conv_plan *p, packed_weights *w, const op_args *a,
     *out = copy;
 out:
     return st;
+}
+
+/* z to where the sum is going to be. */
+static void put_summand(const conv_plan *p, const void *z, void *y)
+{
+    const op *o = &p->base.op;
+    if (z == y) return;
+    const work_kind before = cpu_work(p->base.cpu, WORK_ELEMENTWISE);
+    layout_convert(o->y, z, layout_of(o->y, o->type), y, (layout){ LANES, o->type }, false);
+    cpu_work(p->base.cpu, before);
 }
 
 static status conv_forward(plan *base, const op_args *a)
@@ -199,6 +213,7 @@ static status conv_forward(plan *base, const op_args *a)
     TRY(current_weights(p, &p->w_forward, a, &w));
     const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
     void *y = layout_out(&p->base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    if (p->adds) put_summand(p, a->z, y);
     TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
                  at(a->scratch, p->scratchpad_at)));
     layout_finish(&p->base, o->y, y, a->y, LANES, false);
@@ -256,12 +271,13 @@ static void conv_free(plan *base)
     prim_destroy(&p->dw_reorder);
 }
 
-status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_conv_plan_with(cpu *c, const op *o, dnnl_primitive_attr_t attr, plan **out, op_needs *needs)
 {
     status st = OK;
     plan *base = NULL;
     conv_mds m = { 0 };
     dnnl_primitive_desc_t forward = NULL;
+    const_dnnl_post_ops_t post = NULL;
     onednn_conv how = { .prop = o->training ? dnnl_forward_training : dnnl_forward_inference,
                         .strides = { o->conv.stride, o->conv.stride },
                         .pads = { o->conv.pad, o->conv.pad } };
@@ -273,7 +289,9 @@ status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->x_block = kernel_block(o);
 
     TRY(create_mds(o, &m));
-    TRY(plan_forward(p, how, &m, &forward, needs));
+    TRY_DNNL(dnnl_primitive_attr_get_post_ops(attr, &post));
+    p->adds = dnnl_post_ops_len(post) > 0 && dnnl_post_ops_get_kind(post, 0) == dnnl_sum;
+    TRY(plan_forward(p, how, &m, attr, &forward, needs));
     if (o->training) {
         TRY(plan_backward_data(p, how, &m, forward, needs));
         TRY(plan_backward_weights(p, how, &m, forward, needs));
@@ -294,4 +312,9 @@ out:
     if (forward) dnnl_primitive_desc_destroy(forward);
     destroy_mds(&m);
     return st;
+}
+
+status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+{
+    return cpu_conv_plan_with(c, o, c->attr, out, needs);
 }

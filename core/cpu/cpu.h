@@ -43,6 +43,9 @@ status cpu_linear_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_dropout_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_shortcut_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_loss_plan(cpu *, const op *, plan **, op_needs *);
+status cpu_conv_bnact_plan(cpu *, const op *, plan **, op_needs *);
+/* OP_CONV whose forward ends with the post-operations of `attr`. If they add, args.z is what they add. */
+status cpu_conv_plan_with(cpu *, const op *, dnnl_primitive_attr_t attr, plan **, op_needs *);
 
 /* For plans whose struct holds nothing to free: allocates `bytes` zeroed and fills the common part. */
 status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);

@@ -71,6 +71,16 @@ static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *
         pd, engine, c->algorithm, x, dw, dbias, dy, c->strides, dilates, c->pads, c->pads, hint, attr);
 }
 
+static inline dnnl_status_t onednn_post_sum(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+}
+
+static inline dnnl_status_t onednn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float a, float b)
+{
+    return dnnl_post_ops_append_eltwise(ops, kind, a, b);
+}
+
 static inline dnnl_status_t onednn_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, onednn_const_md a,
                                           onednn_const_md b, onednn_const_md y,
                                           const_dnnl_primitive_attr_t attr)
@@ -135,6 +145,17 @@ static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *
     dnnl_status_t s = dnnl_convolution_backward_weights_desc_init(&d, c->algorithm, x, dw, dbias, dy,
                                                                   c->strides, c->pads, c->pads);
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, engine, hint) : s;
+}
+
+/* Adds what is in y already to the result. */
+static inline dnnl_status_t onednn_post_sum(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1);
+}
+
+static inline dnnl_status_t onednn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float a, float b)
+{
+    return dnnl_post_ops_append_eltwise(ops, 1, kind, a, b);
 }
 
 static inline dnnl_status_t onednn_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, onednn_const_md a,

@@ -19,8 +19,9 @@ void ref_from_bf16(const void *from, float *to, int64_t n)
 /* Weights that are multiplied by values; 0 where an operation has none. */
 static int64_t weights(const op *o)
 {
-    if (o->kind == OP_CONV)
-        return (int64_t)o->conv.out * (o->x.c / o->conv.groups) * o->conv.kernel * o->conv.kernel;
+    const conv_desc *c = op_conv(o);
+    if (o->kind == OP_CONV || o->kind == OP_CONV_BNACT)
+        return (int64_t)c->out * (o->x.c / c->groups) * c->kernel * c->kernel;
     if (o->kind == OP_LINEAR) return o->linear.out * shape_image(o->x);
     return 0;
 }
@@ -30,10 +31,10 @@ static int64_t count_y(const op *o)
     return o->kind == OP_LOSS ? 0 : shape_count(o->y);
 }
 
-/* In scratch: x, z, dx, dz, then y, dy, then the weights. */
+/* In scratch: x and dx, what has the shape of y, then the weights. */
 size_t ref_copies_bytes(const op *o)
 {
-    return (size_t)(4 * shape_count(o->x) + 2 * count_y(o) + weights(o)) * sizeof(float);
+    return (size_t)(2 * shape_count(o->x) + 4 * count_y(o) + weights(o)) * sizeof(float);
 }
 
 /* A copy of n values at *next, which moves on; NULL stays NULL. */
@@ -60,9 +61,9 @@ op_args ref_copies(const op *o, const op_args *args)
     float *next = args->scratch;
     const int64_t n_x = shape_count(o->x), n_y = count_y(o), n_w = weights(o);
     a.x = copy(args->x, n_x, &next);
-    a.z = copy(args->z, n_x, &next);
     a.dx = copy(args->dx, n_x, &next);
-    a.dz = copy(args->dz, n_x, &next);
+    a.z = copy(args->z, n_y, &next);
+    a.dz = copy(args->dz, n_y, &next);
     a.y = copy(args->y, n_y, &next);
     a.dy = copy(args->dy, n_y, &next);
     if (n_w) a.param[0] = copy_rounded(args->param[0], n_w, &next);

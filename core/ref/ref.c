@@ -28,6 +28,7 @@ static int use_threads(int threads)
 static const char *ref_unsupported(backend *b, const op *o)
 {
     (void)b;
+    if (o->kind == OP_CONV_BNACT && o->training) return "OP_CONV_BNACT has no backward";
     if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2) {
         return "batch normalisation needs at least two values per channel";
     }
@@ -94,6 +95,7 @@ static status ref_forward(plan *p, const op_args *args)
     case OP_DROPOUT: ref_dropout_forward(o, a, &p->owner->step); break;
     case OP_SHORTCUT: ref_shortcut_forward(o, a); break;
     case OP_LOSS: ref_loss_forward(o, a); break;
+    case OP_CONV_BNACT: ref_conv_bnact_forward(o, a); break;
     case OP_KINDS: break;
     }
     if (o->type == BF16) ref_store_forward(o, a, args);
@@ -114,6 +116,7 @@ static status ref_backward(plan *p, const op_args *args)
     case OP_DROPOUT: ref_dropout_backward(o, a, &p->owner->step); break;
     case OP_SHORTCUT: ref_shortcut_backward(o, a); break;
     case OP_LOSS: ref_loss_backward(o, a); break;
+    case OP_CONV_BNACT: /* evaluation only */
     case OP_KINDS: break;
     }
     if (o->type == BF16) ref_store_backward(o, a, args);

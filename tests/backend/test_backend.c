@@ -26,6 +26,9 @@ static const double WINOGRAD = 1e-5;
  * products round sums of two. */
 static const double BF16_VALUE = 1.2e-2, BF16_GRAD = 4e-6;
 
+/* OP_CONV_BNACT in bf16 has its weights rounded before or after folding: a unit in the last place of each, which
+ * the sum averages. Seen: at most 7.0e-3, inside BF16_VALUE. */
+
 static backend *ref, *cpu;
 
 static int open_backends(void **state)
@@ -63,7 +66,7 @@ static int compare(const char *problem, const char *what, const float *a, const 
 static int compare_all(const char *problem, const op *o, const opcheck_result *a, const opcheck_result *b,
                        double value_limit, double limit)
 {
-    static const char *const grad_names[] = { "grad 0", "grad 1", "grad 2", "grad 3" };
+    static const char *const grad_names[] = { "grad 0", "grad 1" };
     int wrong = 0;
     wrong += compare(problem, "y", a->y, b->y, a->n_y, value_limit);
     wrong += compare(problem, "dx", a->dx, b->dx, a->n_x, value_limit);
@@ -72,8 +75,10 @@ static int compare_all(const char *problem, const op *o, const opcheck_result *a
         assert_int_equal(a->n_param[i], b->n_param[i]);
         wrong += compare(problem, grad_names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
     }
-    wrong += compare(problem, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
-    wrong += compare(problem, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
+    if (o->kind == OP_BNACT) {
+        wrong += compare(problem, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
+        wrong += compare(problem, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
+    }
     if (o->kind == OP_LOSS) {
         assert_int_equal(a->stats.correct, b->stats.correct);
         assert_int_equal(a->stats.rows, b->stats.rows);
@@ -244,6 +249,36 @@ static void bnact(void **state)
     check(bnact_problems, DIRECT);
 }
 
+static const char *const conv_bnact_problems[] = {
+    "conv_bnact n2c3h8w8_o16k3s1p1_relu_eval",
+    "conv_bnact n3c17h7w5_o24k3s2p1b_none_eval",
+    "conv_bnact n4c32h8w8_o32k3s1p1b_relu_add_eval",
+    "conv_bnact n3c48h7w9_o80k3s1p1_relu_eval",
+    "conv_bnact n2c64h9w8_o64k3s1p1_none_add_eval",
+    "conv_bnact n2c17h8w8_o40k3s1p1_relu6_add_eval",
+    "conv_bnact n2c24h8w8_o144k1s1p0_relu6_eval",
+    "conv_bnact n2c144h8w8_o24k1s1p0_none_add_eval",
+    "conv_bnact n2c64h8w8_o128k1s2p0_none_eval",
+    "conv_bnact n2c96h8w8_o96k3s2p1g96_relu6_eval",
+    "conv_bnact n2c40h5w5_o40k3s1p1g40_relu_add_eval",
+    "conv_bnact n2c12h6w6_o8k3s1p1g4b_relu_eval",
+    "conv_bnact n2c24h6w6_o3k3s1p1_relu_add_eval",
+    "conv_bnact n5c24h1w1_o17k1s1p0b_relu_add_eval",
+    "conv_bnact n5c32h1w1_o32k1s1p0_relu6_add_eval",
+    "conv_bnact n1c5h9w9_o7k3s2p1_none_add_eval",
+    NULL,
+};
+
+static void conv_bnact(void **state)
+{
+    (void)state;
+    setenv("CLEAVE_CONV", "direct", 1);
+    check(conv_bnact_problems, DIRECT);
+    setenv("CLEAVE_CONV", "winograd", 1);
+    check(conv_bnact_problems, WINOGRAD);
+    unsetenv("CLEAVE_CONV");
+}
+
 static const char *const pool_problems[] = {
     "pool n2c16h8w8_max_k2s2p0",
     "pool n2c17h7w9_max_k2s2p0",
@@ -347,6 +382,7 @@ BF16_TEST(conv)
 BF16_TEST(grouped)
 BF16_TEST(winograd)
 BF16_TEST(bnact)
+BF16_TEST(conv_bnact)
 BF16_TEST(pool)
 BF16_TEST(linear)
 BF16_TEST(dropout)
@@ -356,24 +392,16 @@ BF16_TEST(loss)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_direct),
-        cmocka_unit_test(conv_winograd),
-        cmocka_unit_test(conv_auto),
-        cmocka_unit_test(bnact),
-        cmocka_unit_test(bnact_of_a_large_mean),
-        cmocka_unit_test(pool),
-        cmocka_unit_test(linear),
-        cmocka_unit_test(dropout),
-        cmocka_unit_test(shortcut),
-        cmocka_unit_test(loss),
-        cmocka_unit_test(conv_bf16),
-        cmocka_unit_test(grouped_bf16),
-        cmocka_unit_test(winograd_bf16),
-        cmocka_unit_test(bnact_bf16),
-        cmocka_unit_test(pool_bf16),
-        cmocka_unit_test(linear_bf16),
-        cmocka_unit_test(dropout_bf16),
-        cmocka_unit_test(shortcut_bf16),
+        cmocka_unit_test(conv_direct),  cmocka_unit_test(conv_winograd),
+        cmocka_unit_test(conv_auto),    cmocka_unit_test(bnact),
+        cmocka_unit_test(conv_bnact),   cmocka_unit_test(bnact_of_a_large_mean),
+        cmocka_unit_test(pool),         cmocka_unit_test(linear),
+        cmocka_unit_test(dropout),      cmocka_unit_test(shortcut),
+        cmocka_unit_test(loss),         cmocka_unit_test(conv_bf16),
+        cmocka_unit_test(grouped_bf16), cmocka_unit_test(winograd_bf16),
+        cmocka_unit_test(bnact_bf16),   cmocka_unit_test(conv_bnact_bf16),
+        cmocka_unit_test(pool_bf16),    cmocka_unit_test(linear_bf16),
+        cmocka_unit_test(dropout_bf16), cmocka_unit_test(shortcut_bf16),
         cmocka_unit_test(loss_bf16),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);

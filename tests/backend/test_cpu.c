@@ -96,6 +96,7 @@ static outputs run_raw(const op *o, const opcheck_result *in)
                     .grad_bytes = (size_t)in->n_param[0] * sizeof(float) };
     void *x = new_memory(out.dx_bytes), *z = new_memory(out.dx_bytes), *dy = new_memory(out.y_bytes);
     void *dz = new_memory(out.dx_bytes), *saved = new_memory(needs.saved), *packed = new_memory(needs.packed);
+    void *cached = new_memory(needs.cached);
     void *scratch = new_memory(needs.scratch);
     float *grads[OP_MAX_PARAMS];
     out.y = new_memory(out.y_bytes);
@@ -112,11 +113,11 @@ static outputs run_raw(const op *o, const opcheck_result *in)
     must(cpu->write_value(cpu, dy, o->y, o->type, in->dy));
     if (in->z) must(cpu->write_value(cpu, z, o->x, o->type, in->z));
     a.x = x, a.z = in->z ? z : NULL, a.y = out.y, a.dy = dy, a.dx = out.dx, a.dz = in->z ? dz : NULL;
-    a.saved = saved, a.scratch = scratch, a.packed = packed;
+    a.saved = saved, a.scratch = scratch, a.packed = packed, a.cached = cached;
     must(cpu->forward(p, &a));
     must(cpu->backward(p, &a));
     out.grad = grads[0];
-    void *others[] = { x, z, dy, dz, saved, packed, scratch, grads[1], grads[2], grads[3] };
+    void *others[] = { x, z, dy, dz, saved, packed, cached, scratch, grads[1], grads[2], grads[3] };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
     cpu->plan_free(p);
     return out;
@@ -155,6 +156,52 @@ static void padding_stays_zero(void **state)
             assert_canonical(*p, out.y, o.y, type);
             assert_canonical(*p, out.dx, o.x, type);
             free_outputs(&out);
+            opcheck_free(&in);
+        }
+}
+
+/* y, computed apart from z or over it. */
+static void *run_sum(const op *o, const opcheck_result *in, bool over)
+{
+    op_needs needs;
+    plan *p;
+    op_args a = { .version = 1 };
+    must(cpu->plan(cpu, o, &p, &needs));
+    assert_true(needs.y_over_z);
+    void *x = new_memory(cpu->value_bytes(cpu, o->x, o->type)), *cached = new_memory(needs.cached);
+    void *z = new_memory(cpu->value_bytes(cpu, o->y, o->type)), *scratch = new_memory(needs.scratch);
+    void *y = over ? z : new_memory(cpu->value_bytes(cpu, o->y, o->type));
+    for (int i = 0; i < OP_MAX_PARAMS; i++) a.param[i] = in->param[i];
+    must(cpu->write_value(cpu, x, o->x, o->type, in->x));
+    must(cpu->write_value(cpu, z, o->y, o->type, in->z));
+    a.x = x, a.z = z, a.y = y, a.scratch = scratch, a.cached = cached;
+    must(cpu->forward(p, &a));
+    void *others[] = { x, scratch, cached, over ? NULL : z };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
+    cpu->plan_free(p);
+    return y;
+}
+
+static void a_sum_may_lie_over_its_summand(void **state)
+{
+    static const char *const problems[] = { "conv_bnact n2c24h8w8_o40k3s1p1_relu_add_eval",
+                                            "conv_bnact n4c32h8w8_o32k3s1p1b_none_add_eval",
+                                            "conv_bnact n2c24h6w6_o17k1s1p0_relu6_add_eval", NULL };
+    const opcheck_options opt = { .seed = 5 };
+    (void)state;
+    for (const char *const *p = problems; *p; p++)
+        for (dtype type = F32; type <= BF16; type++) {
+            op o;
+            opcheck_result in = { 0 };
+            must(problem_parse(*p, &o));
+            o.type = type;
+            if (cpu->unsupported(cpu, &o)) continue;
+            must(opcheck_prepare(&o, &opt, &in));
+            void *apart = run_sum(&o, &in, false), *over = run_sum(&o, &in, true);
+            assert_memory_equal(apart, over, cpu->value_bytes(cpu, o.y, type));
+            assert_canonical(*p, over, o.y, type);
+            cpu->release(cpu, apart, 0);
+            cpu->release(cpu, over, 0);
             opcheck_free(&in);
         }
 }
@@ -371,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_survive_a_round_trip),
         cmocka_unit_test(padding_stays_zero),
+        cmocka_unit_test(a_sum_may_lie_over_its_summand),
         cmocka_unit_test(two_runs_are_bit_identical),
         cmocka_unit_test(gemm),
         cmocka_unit_test(gram),

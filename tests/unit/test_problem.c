@@ -45,6 +45,13 @@ static void every_field_arrives(void **state)
     assert_true(o.bnact.eps == 1e-5f && o.bnact.momentum == 0.1f);
     assert_shape(o.y, 2, 17, 5, 5);
 
+    o = parsed("conv_bnact n2c6h5w7_o4k3s2p1g2b_relu_add_eval");
+    assert_true(o.kind == OP_CONV_BNACT && !o.training);
+    assert_shape(o.y, 2, 4, 3, 4);
+    assert_true(o.conv_bnact.conv.groups == 2 && o.conv_bnact.conv.bias && o.conv_bnact.conv.stride == 2);
+    assert_true(o.conv_bnact.bnact.act == ACT_RELU && o.conv_bnact.bnact.add && !o.conv_bnact.bnact.frozen);
+    assert_true(o.conv_bnact.bnact.eps == 1e-5f);
+
     o = parsed("pool n2c3h7w6_max_k3s2p1");
     assert_true(o.kind == OP_POOL && o.pool.kind == POOL_MAX);
     assert_true(o.pool.kernel == 3 && o.pool.stride == 2 && o.pool.pad == 1);
@@ -75,10 +82,19 @@ static void what_is_printed_is_read_back(void **state)
 {
     (void)state;
     static const char *const problems[] = {
-        "conv n2c6h5w7_o4k3s2p1g2b", "conv n1c1h1w1_o1k1s1p0",          "bnact n2c17h5w5_relu_add",
-        "bnact n2c17h5w5_none_eval", "bnact n2c17h5w5_relu_add_frozen", "pool n2c3h6w6_max_k2s2p0",
-        "pool n2c3h6w6_avg_bf16",    "linear n3c24h1w1_o10_relu6",      "dropout n2c24h1w1_p0.5",
-        "shortcut n2c16h6w6_o32s2",  "loss n5c10_s0.125_eval",
+        "conv n2c6h5w7_o4k3s2p1g2b",
+        "conv n1c1h1w1_o1k1s1p0",
+        "bnact n2c17h5w5_relu_add",
+        "bnact n2c17h5w5_none_eval",
+        "bnact n2c17h5w5_relu_add_frozen",
+        "pool n2c3h6w6_max_k2s2p0",
+        "pool n2c3h6w6_avg_bf16",
+        "linear n3c24h1w1_o10_relu6",
+        "dropout n2c24h1w1_p0.5",
+        "shortcut n2c16h6w6_o32s2",
+        "loss n5c10_s0.125_eval",
+        "conv_bnact n2c6h5w7_o4k3s2p1g2b_relu6_add_eval_bf16",
+        "conv_bnact n2c6h5w7_o4k3s2p1_none_eval",
     };
     for (size_t i = 0; i < N_OF(problems); i++) {
         const op o = parsed(problems[i]);
@@ -99,28 +115,29 @@ static void anything_else_is_refused(void **state)
         "",
         "conv",
         "convolution n2c3h5w5_o4k3s1p1",
-        "conv n2c3h5w5_o4k3s1",         /* no pad */
-        "conv n2c3h5w5_o4k3s1p1x",      /* too much */
-        "conv n2c3h5w5_o4k3s1p1bg3",    /* wrong order */
-        "conv n2c3h5w5_o4k3s1p1 ",      /* a blank */
-        "conv n0c3h5w5_o4k3s1p1",       /* no images */
-        "conv n2c3h5w5_o4k3s0p1",       /* no stride */
-        "conv n2c-3h5w5_o4k3s1p1",      /* a sign */
-        "conv n2c3h5w5_o4k3s1p1g2",     /* 3 channels in 2 groups */
-        "conv n2c3h2w5_o4k3s1p0",       /* the kernel does not fit */
-        "conv n2c3h5w9999999_o4k3s1p1", /* too many digits */
-        "bnact n2c3h5w5",               /* no activation */
-        "bnact n2c3h5w5_relu7",         /* */
-        "bnact n1c3h1w1_relu",          /* the variance of one value */
-        "pool n2c3h6w6_max_k2s2p2",     /* windows in the padding only */
-        "pool n2c3h6w6_min_k2s2p0",     /* */
-        "linear n3c24h1w1_relu",        /* no width */
-        "dropout n2c24h1w1_p1",         /* everything dropped */
-        "dropout n2c24h1w1_p0x1p-1",    /* hexadecimal */
-        "dropout n2c24h1w1_p",          /* */
-        "shortcut n2c16h6w6_o8s2",      /* fewer channels */
-        "loss n5c10h1w1_s0.1",          /* a loss has rows, not images */
-        "loss n5c10_s0.1_bf16_eval",    /* wrong order */
+        "conv n2c3h5w5_o4k3s1",              /* no pad */
+        "conv n2c3h5w5_o4k3s1p1x",           /* too much */
+        "conv n2c3h5w5_o4k3s1p1bg3",         /* wrong order */
+        "conv n2c3h5w5_o4k3s1p1 ",           /* a blank */
+        "conv n0c3h5w5_o4k3s1p1",            /* no images */
+        "conv n2c3h5w5_o4k3s0p1",            /* no stride */
+        "conv n2c-3h5w5_o4k3s1p1",           /* a sign */
+        "conv n2c3h5w5_o4k3s1p1g2",          /* 3 channels in 2 groups */
+        "conv n2c3h2w5_o4k3s1p0",            /* the kernel does not fit */
+        "conv n2c3h5w9999999_o4k3s1p1",      /* too many digits */
+        "bnact n2c3h5w5",                    /* no activation */
+        "bnact n2c3h5w5_relu7",              /* */
+        "bnact n1c3h1w1_relu",               /* the variance of one value */
+        "conv_bnact n2c3h5w5_o4k3s1p1_relu", /* it has no backward */
+        "pool n2c3h6w6_max_k2s2p2",          /* windows in the padding only */
+        "pool n2c3h6w6_min_k2s2p0",          /* */
+        "linear n3c24h1w1_relu",             /* no width */
+        "dropout n2c24h1w1_p1",              /* everything dropped */
+        "dropout n2c24h1w1_p0x1p-1",         /* hexadecimal */
+        "dropout n2c24h1w1_p",               /* */
+        "shortcut n2c16h6w6_o8s2",           /* fewer channels */
+        "loss n5c10h1w1_s0.1",               /* a loss has rows, not images */
+        "loss n5c10_s0.1_bf16_eval",         /* wrong order */
     };
     for (size_t i = 0; i < N_OF(wrong); i++) {
         op o = { .training = true, .x = { 7, 7, 7, 7 } };

@@ -20,7 +20,7 @@ typedef struct device {
     plan *plan;
     op_needs needs;
     block x, z, y, dy, dx, dz, param[OP_MAX_PARAMS], grad[OP_MAX_PARAMS];
-    block saved, scratch, packed, label, stats;
+    block saved, scratch, packed, cached, label, stats;
     op_args args;
 } device;
 
@@ -109,8 +109,8 @@ out:
 
 static void give_back(device *d)
 {
-    block *const all[] = { &d->x,     &d->z,       &d->y,      &d->dy,    &d->dx,   &d->dz,
-                           &d->saved, &d->scratch, &d->packed, &d->label, &d->stats };
+    block *const all[] = { &d->x,     &d->z,       &d->y,      &d->dy,     &d->dx,    &d->dz,
+                           &d->saved, &d->scratch, &d->packed, &d->cached, &d->label, &d->stats };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->at) d->b->release(d->b, all[i]->at, all[i]->bytes);
     }
@@ -128,7 +128,7 @@ static status put_inputs(device *d, const opcheck_result *r)
     const size_t labels = (size_t)d->o->x.n * sizeof *r->label;
 
     TRY(put_value(d, &d->x, d->o->x, r->x));
-    TRY(put_value(d, &d->z, d->o->x, r->z));
+    TRY(put_value(d, &d->z, d->o->y, r->z));
     for (int i = 0; i < OP_MAX_PARAMS; i++) {
         TRY(put_bytes(d, &d->param[i], r->param[i], (size_t)r->n_param[i] * sizeof(float)));
     }
@@ -152,6 +152,7 @@ static status put_outputs(device *d, const opcheck_options *opt, const opcheck_r
     TRY(put_nan(d, &d->saved, d->needs.saved));
     TRY(put_nan(d, &d->scratch, d->needs.scratch));
     TRY(put_nan(d, &d->packed, d->needs.packed));
+    TRY(put_nan(d, &d->cached, d->needs.cached));
     if (!opt->backward) return OK;
 
     TRY(put_value(d, &d->dy, d->o->y, r->dy));
@@ -183,6 +184,7 @@ static void set_args(device *d, const opcheck_options *opt)
         .saved = d->saved.at,
         .scratch = d->scratch.at,
         .packed = d->packed.at,
+        .cached = d->cached.at,
         .label = d->label.at,
         .stats = d->stats.at,
     };
@@ -197,8 +199,10 @@ static status forward_older_version(device *d, const opcheck_result *r)
 {
     status st = OK;
     void *zeros = NULL;
-    for (int i = 0; i < r->n_grads; i++) {
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        if (!r->param[i]) continue;
         free(zeros);
+        zeros = NULL;
         TRY_ALLOC(zeros, calloc(1, d->param[i].bytes));
         TRY(d->b->upload(d->b, d->param[i].at, zeros, d->param[i].bytes));
     }
@@ -220,7 +224,7 @@ static status poison_dead_values(device *d)
 {
     status st = OK;
     TRY(poison(d, d->scratch));
-    TRY(poison_value(d, d->z, d->o->x));
+    TRY(poison_value(d, d->z, d->o->y));
     if (!d->needs.backward_x) TRY(poison_value(d, d->x, d->o->x));
     if (!d->needs.backward_y) TRY(poison_value(d, d->y, d->o->y));
 out:
@@ -234,7 +238,7 @@ static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
     const step_scalars step = { .lr = 0.1f, .momentum = 0.9f, .seed = opt->seed + 17, .step = 5 };
 
     TRY(d->b->step_begin(d->b, 0, &step, &replayed));
-    if (d->needs.packed && r->n_grads) TRY(forward_older_version(d, r));
+    if (d->needs.packed || d->needs.cached) TRY(forward_older_version(d, r));
     TRY(d->b->forward(d->plan, &d->args));
     TRY(get_value(d, d->y, d->o->y, &r->y));
     if (opt->backward) {

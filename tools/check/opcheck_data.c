@@ -73,11 +73,39 @@ static double off_kink(activation act, double margin, double v)
 static status prepare_conv(const op *o, const opcheck_options *opt, opcheck_result *r)
 {
     status st = OK;
-    const conv_desc d = o->conv;
+    const conv_desc d = *op_conv(o);
     TRY(fill(opt, DATA_X, r->n_x, -1, 1, &r->x));
     TRY(fill_weight(o, opt, (int64_t)o->x.c / d.groups * d.kernel * d.kernel, 1, r));
     if (d.bias) TRY(fill_param(opt, 1, d.out, -1, 1, r));
     r->n_grads = d.bias ? 2 : 1;
+out:
+    return st;
+}
+
+/* Gamma and beta, mean and variance of C channels: parameters first .. first + 3. */
+static status fill_normalisation(const opcheck_options *opt, activation act, int C, int first,
+                                 opcheck_result *r)
+{
+    status st = OK;
+    const bool six = act == ACT_RELU6; /* values below 0, inside, and above 6 */
+    TRY(fill_param(opt, first, C, six ? 2 : 0.5, six ? 5 : 1.5, r));
+    TRY(fill_param(opt, first + 1, C, six ? 1 : -0.5, six ? 4 : 0.5, r));
+    TRY(fill_param(opt, first + 2, C, -1, 1, r));
+    TRY(fill_param(opt, first + 3, C, 0.5, 1.5, r));
+    for (int c = 1; c < C; c += 3) r->param[first][c] = -r->param[first][c]; /* gamma of both signs */
+out:
+    return st;
+}
+
+/* Continuous, and without a backward: its values may be on kinks. */
+static status prepare_conv_bnact(const op *o, const opcheck_options *opt, opcheck_result *r)
+{
+    status st = OK;
+    const bnact_desc *d = &o->conv_bnact.bnact;
+    TRY(prepare_conv(o, opt, r));
+    if (d->add) TRY(fill(opt, DATA_Z, r->n_y, -2, 2, &r->z));
+    TRY(fill_normalisation(opt, d->act, o->y.c, CONV_BNACT_BN, r));
+    r->n_grads = 0;
 out:
     return st;
 }
@@ -125,7 +153,6 @@ static status prepare_bnact(const op *o, const opcheck_options *opt, opcheck_res
     status st = OK;
     const int C = o->x.c;
     const int64_t HW = (int64_t)o->x.h * o->x.w;
-    const bool six = o->bnact.act == ACT_RELU6; /* values below 0, inside, and above 6 */
 
     TRY(fill(opt, DATA_X, r->n_x, -1, 1, &r->x));
     for (int64_t i = 0; i < r->n_x; i++) { /* each channel has a mean and a scale of its own */
@@ -134,11 +161,7 @@ static status prepare_bnact(const op *o, const opcheck_options *opt, opcheck_res
                                          r->x[i] * uniform(opt, DATA_CHANNEL, 2 * c + 1, 0.5, 2));
     }
     if (o->bnact.add) TRY(fill(opt, DATA_Z, r->n_x, -2, 2, &r->z));
-    TRY(fill_param(opt, 0, C, six ? 2 : 0.5, six ? 5 : 1.5, r));
-    TRY(fill_param(opt, 1, C, six ? 1 : -0.5, six ? 4 : 0.5, r));
-    TRY(fill_param(opt, 2, C, -1, 1, r));
-    TRY(fill_param(opt, 3, C, 0.5, 1.5, r));
-    for (int c = 1; c < C; c += 3) r->param[0][c] = -r->param[0][c]; /* gamma of both signs */
+    TRY(fill_normalisation(opt, o->bnact.act, C, 0, r));
     r->n_grads = 2;
 
     for (int c = 0; o->training && c < C; c++) {
@@ -248,9 +271,9 @@ out:
 status opcheck_prepare(const op *o, const opcheck_options *options, opcheck_result *out)
 {
     static status (*const prepare[OP_KINDS])(const op *, const opcheck_options *, opcheck_result *) = {
-        [OP_CONV] = prepare_conv,     [OP_BNACT] = prepare_bnact,   [OP_POOL] = prepare_pool,
-        [OP_LINEAR] = prepare_linear, [OP_DROPOUT] = prepare_plain, [OP_SHORTCUT] = prepare_plain,
-        [OP_LOSS] = prepare_loss,
+        [OP_CONV] = prepare_conv,     [OP_BNACT] = prepare_bnact,           [OP_POOL] = prepare_pool,
+        [OP_LINEAR] = prepare_linear, [OP_DROPOUT] = prepare_plain,         [OP_SHORTCUT] = prepare_plain,
+        [OP_LOSS] = prepare_loss,     [OP_CONV_BNACT] = prepare_conv_bnact,
     };
     status st = OK;
     opcheck_options opt = *options;

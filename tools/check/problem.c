@@ -67,9 +67,8 @@ static int windows(int size, int kernel, int stride, int pad)
     return room < 0 ? 0 : room / stride + 1;
 }
 
-static bool take_conv(const char **at, op *o)
+static bool take_filters(const char **at, op *o, conv_desc *d)
 {
-    conv_desc *d = &o->conv;
     d->groups = 1;
     if (!take_shape(at, &o->x) || !take_number(at, "_o", 1, &d->out) ||
         !take_number(at, "k", 1, &d->kernel) || !take_number(at, "s", 1, &d->stride) ||
@@ -84,12 +83,28 @@ static bool take_conv(const char **at, op *o)
     return o->y.h > 0 && o->y.w > 0;
 }
 
+static bool take_conv(const char **at, op *o)
+{
+    return take_filters(at, o, &o->conv);
+}
+
+static bool take_normalisation(const char **at, bnact_desc *d)
+{
+    d->eps = 1e-5f;
+    d->momentum = 0.1f;
+    if (!take_activation(at, &d->act)) return false;
+    d->add = take(at, "_add");
+    return true;
+}
+
+static bool take_conv_bnact(const char **at, op *o)
+{
+    return take_filters(at, o, &o->conv_bnact.conv) && take_normalisation(at, &o->conv_bnact.bnact);
+}
+
 static bool take_bnact(const char **at, op *o)
 {
-    o->bnact.eps = 1e-5f;
-    o->bnact.momentum = 0.1f;
-    if (!take_shape(at, &o->x) || !take_activation(at, &o->bnact.act)) return false;
-    o->bnact.add = take(at, "_add");
+    if (!take_shape(at, &o->x) || !take_normalisation(at, &o->bnact)) return false;
     o->bnact.frozen = take(at, "_frozen");
     o->y = o->x;
     return true;
@@ -154,7 +169,7 @@ static const struct {
     [OP_CONV] = { "conv ", take_conv },          [OP_BNACT] = { "bnact ", take_bnact },
     [OP_POOL] = { "pool ", take_pool },          [OP_LINEAR] = { "linear ", take_linear },
     [OP_DROPOUT] = { "dropout ", take_dropout }, [OP_SHORTCUT] = { "shortcut ", take_shortcut },
-    [OP_LOSS] = { "loss ", take_loss },
+    [OP_LOSS] = { "loss ", take_loss },          [OP_CONV_BNACT] = { "conv_bnact ", take_conv_bnact },
 };
 
 status problem_parse(const char *text, op *o)
@@ -174,6 +189,8 @@ status problem_parse(const char *text, op *o)
     if (kind == OP_BNACT && read.training && shape_count(read.x) == read.x.c) {
         FAIL(ERR_USAGE, "problem '%s': the variance of one value", text);
     }
+    if (kind == OP_CONV_BNACT && read.training)
+        FAIL(ERR_USAGE, "problem '%s': without _eval; it has no backward", text);
     *o = read;
 out:
     return st;
@@ -185,14 +202,22 @@ static const char *act_name(activation act)
 }
 
 /* What follows the shape. */
-static void print_attributes(const op *o, char *out, size_t bytes)
+static void print_filters(const conv_desc *d, char *out, size_t bytes)
 {
     char groups[16] = "";
+    if (d->groups != 1) snprintf(groups, sizeof groups, "g%d", d->groups);
+    snprintf(out, bytes, "_o%dk%ds%dp%d%s%s", d->out, d->kernel, d->stride, d->pad, groups,
+             d->bias ? "b" : "");
+}
+
+static void print_attributes(const op *o, char *out, size_t bytes)
+{
     switch (o->kind) {
-    case OP_CONV:
-        if (o->conv.groups != 1) snprintf(groups, sizeof groups, "g%d", o->conv.groups);
-        snprintf(out, bytes, "_o%dk%ds%dp%d%s%s", o->conv.out, o->conv.kernel, o->conv.stride, o->conv.pad,
-                 groups, o->conv.bias ? "b" : "");
+    case OP_CONV: print_filters(&o->conv, out, bytes); break;
+    case OP_CONV_BNACT:
+        print_filters(&o->conv_bnact.conv, out, bytes);
+        snprintf(out + strlen(out), bytes - strlen(out), "%s%s", act_name(o->conv_bnact.bnact.act),
+                 o->conv_bnact.bnact.add ? "_add" : "");
         break;
     case OP_BNACT:
         snprintf(out, bytes, "%s%s%s", act_name(o->bnact.act), o->bnact.add ? "_add" : "",
@@ -215,7 +240,7 @@ static void print_attributes(const op *o, char *out, size_t bytes)
 
 void problem_print(const op *o, char out[PROBLEM_BYTES])
 {
-    char shape[48], attributes[48] = "";
+    char shape[48], attributes[64] = "";
     if (o->kind == OP_LOSS) {
         snprintf(shape, sizeof shape, "n%dc%d", o->x.n, o->x.c);
     } else {

@@ -1,0 +1,137 @@
+/* core/cpu/conv_bnact.c -- convolution, BN by the running statistics, addition and activation in one pass over
+ * memory: [op.h] OP_CONV_BNACT.
+ *
+ *   y = act(sum w' x + b' + z)     w'[k] = s[k] w[k]     b'[k] = s[k] (bias[k] - mean[k]) + beta[k]
+ *                                  s = gamma / sqrt(var + eps)
+ *
+ * The folded weights are made when args.version changes, and cached as the convolution's kernel wants them; the
+ * addition and the activation are oneDNN's post-operations, done while a result is still in a register. Adding
+ * takes z from where y goes.
+ *
+ * oneDNN's max(NaN, 0) is 0: behind this operation nobody would notice weights that are not finite. So folding
+ * looks for them. */
+#include "cpu.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct conv_bnact_plan {
+    plan base;
+    plan *conv;        /* of w' and b' */
+    size_t w_at, b_at; /* w' as PyTorch orders it; b' in args.cached */
+    bool w_kept;       /* the kernel reads w' itself: it is in args.cached, else in args.scratch */
+    size_t conv_scratch_at, conv_cached_at;
+    const void *made_at; /* what was folded last: where, and of which version */
+    uint64_t version;
+} conv_bnact_plan;
+
+/* The weights of a filter. */
+static int64_t filter_size(const op *o)
+{
+    const conv_desc *c = &o->conv_bnact.conv;
+    return (int64_t)(o->x.c / c->groups) * c->kernel * c->kernel;
+}
+
+/* False if a value of this filter is not finite. */
+static bool fold_filter(const op *o, const op_args *a, int k, float *w, float *b)
+{
+    const int64_t n = filter_size(o);
+    const float *const *bn = a->param + CONV_BNACT_BN;
+    const float *from = a->param[0] + k * n;
+    const double s = bn[0][k] / sqrt((double)bn[3][k] + o->conv_bnact.bnact.eps);
+    const double bias = o->conv_bnact.conv.bias ? a->param[1][k] : 0;
+    float sum = 0; /* of zeros, or NaN */
+    for (int64_t i = 0; i < n; i++) {
+        w[k * n + i] = (float)(s * from[i]);
+        sum += 0 * w[k * n + i];
+    }
+    b[k] = (float)(s * (bias - bn[2][k]) + bn[1][k]);
+    return isfinite(sum) && isfinite(b[k]);
+}
+
+static status fold(conv_bnact_plan *p, const op_args *a, float *w, float *b)
+{
+    status st = OK;
+    const op *o = &p->base.op;
+    int wrong = 0;
+    if (p->made_at == b && p->version == a->version) goto out;
+#pragma omp parallel for schedule(static) reduction(+ : wrong)
+    for (int k = 0; k < o->y.c; k++) wrong += !fold_filter(o, a, k, w, b);
+    p->made_at = NULL;
+    if (wrong) FAIL(ERR_DIVERGED, "%d filters have weights or statistics that are not finite", wrong);
+    p->made_at = b;
+    p->version = a->version;
+out:
+    return st;
+}
+
+static status conv_bnact_forward(plan *base, const op_args *a)
+{
+    status st = OK;
+    conv_bnact_plan *p = (conv_bnact_plan *)base;
+    float *w = at(p->w_kept ? a->cached : a->scratch, p->w_at), *b = at(a->cached, p->b_at);
+    op_args inner = *a;
+    TRY(fold(p, a, w, b));
+    inner.param[0] = w;
+    inner.param[1] = b;
+    inner.scratch = at(a->scratch, p->conv_scratch_at);
+    inner.cached = at(a->cached, p->conv_cached_at);
+    TRY(p->conv->forward(p->conv, &inner));
+out:
+    return st;
+}
+
+static void conv_bnact_free(plan *base)
+{
+    plan *conv = ((conv_bnact_plan *)base)->conv;
+    if (!conv) return;
+    conv->free(conv);
+    free(conv);
+}
+
+static status create_attr(const bnact_desc *d, dnnl_primitive_attr_t *out)
+{
+    status st = OK;
+    dnnl_post_ops_t post = NULL;
+    TRY_DNNL(dnnl_primitive_attr_create(out));
+    TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user));
+    TRY_DNNL(dnnl_post_ops_create(&post));
+    if (d->add) TRY_DNNL(onednn_post_sum(post));
+    if (d->act == ACT_RELU) TRY_DNNL(onednn_post_eltwise(post, dnnl_eltwise_relu, 0, 0));
+    if (d->act == ACT_RELU6) TRY_DNNL(onednn_post_eltwise(post, dnnl_eltwise_clip, 0, 6));
+    TRY_DNNL(dnnl_primitive_attr_set_post_ops(*out, post));
+out:
+    if (post) dnnl_post_ops_destroy(post);
+    return st;
+}
+
+status cpu_conv_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    plan *base = NULL;
+    dnnl_primitive_attr_t attr = NULL;
+    op_needs inner = { 0 };
+    op conv = { .kind = OP_CONV, .type = o->type, .x = o->x, .y = o->y, .conv = o->conv_bnact.conv };
+    conv.conv.bias = true;
+    TRY(create_attr(&o->conv_bnact.bnact, &attr));
+    TRY(cpu_plan_new(c, o, sizeof(conv_bnact_plan), &base));
+    conv_bnact_plan *p = (conv_bnact_plan *)base;
+    base->forward = conv_bnact_forward;
+    base->free = conv_bnact_free;
+    TRY(cpu_conv_plan_with(c, &conv, attr, &p->conv, &inner));
+    p->w_kept = inner.cached == 0;
+    p->w_at = cpu_reserve(p->w_kept ? &needs->cached : &needs->scratch,
+                          sizeof(float) * (size_t)(filter_size(o) * o->y.c));
+    p->b_at = cpu_reserve(&needs->cached, sizeof(float) * (size_t)o->y.c);
+    p->conv_cached_at = cpu_reserve(&needs->cached, inner.cached);
+    p->conv_scratch_at = cpu_reserve(&needs->scratch, inner.scratch);
+    needs->y_over_z = o->conv_bnact.bnact.add && layout_block(o->y) == LANES;
+    *out = base;
+out:
+    if (st != OK && base) {
+        conv_bnact_free(base);
+        free(base);
+    }
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    return st;
+}

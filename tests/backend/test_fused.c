@@ -1,0 +1,191 @@
+/* Evaluation with BN folded into the convolutions against the same net with a tap before every BN, which keeps
+ * the two apart: the same logits to rounding, and never those of older weights or statistics. */
+#include "../../core/rng.h"
+#include "../../nets/net.h"
+#include "../../tools/check/opcheck.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BATCH = 4, CLASSES = 10, LOGITS = BATCH * CLASSES, CASE_EVAL = 0, CASE_TRAIN = 1, CASE_HALF = 2 };
+
+/* Folding rounds each weight once more, Winograd's error is that of tests/backend/test_backend.c, and a deep net
+ * hands both on: seen up to 1.0e-6 of the largest logit. */
+static const double TOLERANCE = 1e-5;
+
+static backend *cpu;
+
+static int open_cpu(void **state)
+{
+    (void)state;
+    return backend_open("cpu", 1, &cpu, NULL, 0) != OK;
+}
+
+static int close_cpu(void **state)
+{
+    (void)state;
+    backend_close(cpu);
+    return 0;
+}
+
+static void must(status st)
+{
+    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
+}
+
+static status ignore(void *ctx, const tap_view *v)
+{
+    (void)v;
+    ++*(int *)ctx;
+    return OK;
+}
+
+static net *create(const char *arch, bool apart, int *taps)
+{
+    const net_case cases[] = { { BATCH, false }, { BATCH, true }, { BATCH / 2, false } };
+    net *n;
+    int n_hooks;
+    must(net_create(arch, CLASSES, NULL, 0, &n));
+    const net_hook *hook = net_hooks(n, &n_hooks);
+    for (int h = 0; apart && h < n_hooks; h++)
+        if (strstr(hook[h].name, ".raw")) must(net_tap(n, hook[h].name, ignore, taps));
+    must(net_compile(n, cpu, F32, cases, 3));
+    must(net_init(n, 5));
+    return n;
+}
+
+static float *random_images(uint32_t array)
+{
+    float *x = malloc(sizeof *x * BATCH * 3072);
+    assert_non_null(x);
+    for (int i = 0; i < BATCH * 3072; i++) x[i] = rng_normal(7, RNG_TEST, array, (uint64_t)i);
+    return x;
+}
+
+static void evaluate(net *n, const float *x, float *logits)
+{
+    must(net_input(n, CASE_EVAL, x, NULL, BATCH));
+    must(net_forward(n, CASE_EVAL));
+    must(net_logits(n, CASE_EVAL, BATCH, logits));
+}
+
+static void assert_same(const char *arch, const char *when, net *n, net *apart, const float *x, float *logits)
+{
+    float want[LOGITS];
+    evaluate(n, x, logits);
+    evaluate(apart, x, want);
+    const double error = opcheck_error(logits, want, LOGITS);
+    if (getenv("CLEAVE_TEST_VERBOSE")) print_message("%-16s %-24s %.1e\n", arch, when, error);
+    if (!(error <= TOLERANCE)) fail_msg("%s, %s: off by %.1e", arch, when, error);
+}
+
+/* How many BNs took no time of their own. */
+static int fused(net *n)
+{
+    int count = 0;
+    double *seconds = malloc(sizeof *seconds * (size_t)net_layer_count(n));
+    must(net_forward_timed(n, CASE_EVAL, seconds));
+    for (int i = 0; i < net_layer_count(n); i++)
+        count += !strcmp(net_layer_at(n, i).kind, "bnact") && seconds[i] == 0;
+    free(seconds);
+    return count;
+}
+
+static void learn(net *n, const float *x, bool step)
+{
+    const int32_t label[BATCH] = { 1, 2, 3, 4 };
+    const step_scalars s = { .lr = 0.01f };
+    must(net_input(n, CASE_TRAIN, x, label, BATCH));
+    must(step ? net_step(n, CASE_TRAIN, &s) : net_forward(n, CASE_TRAIN));
+}
+
+static void folded_nets_agree(void **state)
+{
+    static const struct {
+        const char *arch;
+        int bns, apart; /* fused without and with the taps; a shortcut's BN cannot be tapped */
+    } nets[] = { { "resnet20", 19, 0 }, { "vgg11_bn", 8, 0 }, { "mobilenetv2", 57, 4 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        int taps = 0;
+        const char *arch = nets[i].arch;
+        net *n = create(arch, false, NULL), *apart = create(arch, true, &taps);
+        float *x = random_images(1), *other = random_images(2), first[LOGITS], then[LOGITS];
+        float half[LOGITS / 2];
+        net *both[] = { n, apart };
+        assert_same(arch, "at first", n, apart, x, first);
+        assert_true(taps > 0);
+        assert_int_equal(fused(n), nets[i].bns);
+        assert_int_equal(fused(apart), nets[i].apart);
+        for (int k = 0; k < 2; k++) learn(both[k], other, false);
+        assert_same(arch, "new statistics", n, apart, x, then);
+        assert_true(opcheck_error(first, then, LOGITS) > 10 * TOLERANCE);
+        for (int k = 0; k < 2; k++) learn(both[k], other, true);
+        assert_same(arch, "new weights", n, apart, x, first);
+        assert_true(opcheck_error(first, then, LOGITS) > 10 * TOLERANCE);
+        /* Another case of the net may overwrite what this one has folded. */
+        must(net_input(n, CASE_HALF, x, NULL, BATCH / 2));
+        must(net_forward(n, CASE_HALF));
+        must(net_logits(n, CASE_HALF, BATCH / 2, half));
+        assert_true(opcheck_error(half, first, LOGITS / 2) <= TOLERANCE);
+        assert_same(arch, "after another case", n, apart, x, then);
+        assert_memory_equal(first, then, sizeof first);
+        free(x);
+        free(other);
+        net_free(n);
+        net_free(apart);
+    }
+}
+
+static void write_first(net *n, const char *name, float value)
+{
+    int n_params;
+    const net_param *p = net_params(n, &n_params);
+    for (int i = 0; i < n_params; i++) {
+        if (strcmp(p[i].name, name)) continue;
+        float *v = malloc((size_t)p[i].count * sizeof *v);
+        must(net_param_read(n, &p[i], v));
+        v[0] = value;
+        must(net_param_write(n, &p[i], v));
+        free(v);
+    }
+}
+
+/* oneDNN's ReLU makes 0 of NaN: it has to be found before. */
+static void what_is_not_finite_is_noticed(void **state)
+{
+    static const char *const names[] = { "layer1.0.conv1.weight", "layer1.0.bn1.running_var",
+                                         "layer1.0.bn1.bias" };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        net *n = create("resnet20", false, NULL);
+        float *x = random_images(1), logits[LOGITS];
+        evaluate(n, x, logits);
+        write_first(n, names[i], i ? NAN : INFINITY);
+        must(net_input(n, CASE_EVAL, x, NULL, BATCH));
+        assert_int_equal(net_forward(n, CASE_EVAL), ERR_DIVERGED);
+        assert_non_null(strstr(status_message(), "layer1.0.bn1: "));
+        write_first(n, names[i], 1);
+        evaluate(n, x, logits);
+        assert_true(isfinite(logits[0]));
+        free(x);
+        net_free(n);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(folded_nets_agree),
+        cmocka_unit_test(what_is_not_finite_is_noticed),
+    };
+    return cmocka_run_group_tests(tests, open_cpu, close_cpu);
+}
