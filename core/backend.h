@@ -15,6 +15,7 @@
 #ifndef CLEAVE_BACKEND_H
 #define CLEAVE_BACKEND_H
 
+#include "image.h"
 #include "op.h"
 #include "status.h"
 #include "tile.h"
@@ -140,6 +141,12 @@ struct backend {
      * then column, to list[*n ...], and counts them in *n. The caller sees to the room. */
     status (*tile_pick)(backend *, const device_tile *, const int32_t *wanted, float least, device_pair *list,
                         int64_t *n);
+
+    /* Images that stay in the backend's memory as uint8, [.][3][32][32], become a value of shape s = [n, 3, 32, 32]: row
+     * i shows image draw[i].index as draw[i] says, normalised, with the bits of data/augment.c (core/image.h). images
+     * and draw [n] are the backend's memory. May be part of a step. NULL: there is no such thing. */
+    status (*show_images)(backend *, const uint8_t *images, const image_draw *draw, const image_norm *,
+                          shape4 s, dtype, void *to);
 
     /* Algorithms that were chosen by timing, in a file: what a run used is loaded before its resumption plans
      * anything, so that it ends with the same bits. A file that is missing or of another device chooses nothing.

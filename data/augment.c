@@ -2,7 +2,6 @@
 #include "augment.h"
 
 #include "../core/rng.h"
-#include "dataset.h"
 
 #include <math.h>
 
@@ -19,84 +18,62 @@ augment_choice augment_choose(const config_data *cfg, uint64_t seed, int epoch, 
     };
 }
 
-/* Only 256 values are possible for a channel: a table makes the divisions free and their rounding exact. */
-static void fill_table(const config_data *cfg, float table[3][256])
+image_draw augment_draw(const augment_choice *choice, int index)
+{
+    const float angle = choice->degrees * (float)M_PI / 180;
+    return (image_draw){ .index = index,
+                         .dx = choice->dx,
+                         .dy = choice->dy,
+                         .flip = choice->flip,
+                         .rotated = choice->degrees != 0,
+                         .cosine = cosf(angle),
+                         .sine = sinf(angle) };
+}
+
+image_norm augment_norm(const config_data *cfg)
+{
+    image_norm norm;
+    for (int c = 0; c < 3; c++) norm.mean[c] = cfg->mean[c], norm.std[c] = cfg->std[c];
+    return norm;
+}
+
+/* Only 256 values are possible for a channel where nothing is rotated: a table makes the divisions free. */
+static void fill_table(const image_norm *norm, float table[3][256])
 {
     for (int c = 0; c < 3; c++)
-        for (int v = 0; v < 256; v++) table[c][v] = ((float)v / 255 - cfg->mean[c]) / cfg->std[c];
+        for (int v = 0; v < 256; v++) table[c][v] = image_normalised((float)v, norm, c);
 }
 
-/* Column of the input for every column of the output, or -1: black. */
-static void map_columns(const augment_choice *choice, int column[IMAGE_SIDE])
-{
-    for (int j = 0; j < IMAGE_SIDE; j++) {
-        const int x = (choice->flip ? IMAGE_SIDE - 1 - j : j) + choice->dx;
-        column[j] = x >= 0 && x < IMAGE_SIDE ? x : -1;
-    }
-}
-
-static void apply_shift(const uint8_t *image, const config_data *cfg, const augment_choice *choice,
-                        float *out)
+static void apply_shift(const uint8_t *image, const image_norm *norm, const image_draw *draw, float *out)
 {
     float table[3][256];
     int column[IMAGE_SIDE];
-    fill_table(cfg, table);
-    map_columns(choice, column);
+    fill_table(norm, table);
+    for (int j = 0; j < IMAGE_SIDE; j++) column[j] = image_column(draw, j);
     for (int c = 0; c < 3; c++)
         for (int i = 0; i < IMAGE_SIDE; i++, out += IMAGE_SIDE) {
-            const int y = i + choice->dy;
-            const bool inside = y >= 0 && y < IMAGE_SIDE;
-            const uint8_t *row = inside ? image + (c * IMAGE_SIDE + y) * IMAGE_SIDE : NULL;
+            const int y = i + draw->dy;
+            const uint8_t *row = image + (c * IMAGE_SIDE + y) * IMAGE_SIDE;
             for (int j = 0; j < IMAGE_SIDE; j++)
-                out[j] = table[c][row && column[j] >= 0 ? row[column[j]] : 0];
+                out[j] = table[c][image_inside(y, column[j]) ? row[column[j]] : 0];
         }
 }
 
-/* Bilinear; pixels outside are black. */
-static float sample(const uint8_t *plane, float y, float x)
+static void apply_rotation(const uint8_t *image, const image_norm *norm, const image_draw *draw, float *out)
 {
-    const int top = (int)floorf(y), left = (int)floorf(x);
-    const float fy = y - (float)top, fx = x - (float)left;
-    float sum = 0;
-    for (int b = 0; b < 2; b++)
-        for (int a = 0; a < 2; a++) {
-            const int i = top + b, j = left + a;
-            if (i < 0 || i >= IMAGE_SIDE || j < 0 || j >= IMAGE_SIDE) continue;
-            sum += (b ? fy : 1 - fy) * (a ? fx : 1 - fx) * (float)plane[i * IMAGE_SIDE + j];
-        }
-    return sum;
-}
-
-/* The rotated image is 32 x 32 again, and black outside. Output pixel p (relative to the centre, y down)
- * shows the input at R p; the picture turns counter-clockwise for positive angles, as in PyTorch. */
-static void apply_rotation(const uint8_t *image, const config_data *cfg, const augment_choice *choice,
-                           float *out)
-{
-    const float angle = choice->degrees * (float)M_PI / 180, cosine = cosf(angle), sine = sinf(angle);
-    const float centre = (IMAGE_SIDE - 1) / 2.0f;
-    int column[IMAGE_SIDE];
-    map_columns(choice, column);
-    for (int i = 0; i < IMAGE_SIDE; i++)
-        for (int j = 0; j < IMAGE_SIDE; j++, out++) {
-            const int y = i + choice->dy;
-            const bool inside = y >= 0 && y < IMAGE_SIDE && column[j] >= 0;
-            const float v = (float)y - centre, u = (float)column[j] - centre;
-            for (int c = 0; c < 3; c++) {
-                float pixel = 0;
-                if (inside)
-                    pixel = sample(image + c * IMAGE_PIXELS, centre + u * sine + v * cosine,
-                                   centre + u * cosine - v * sine);
-                out[c * IMAGE_PIXELS] = (pixel / 255 - cfg->mean[c]) / cfg->std[c];
-            }
-        }
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < IMAGE_SIDE; i++)
+            for (int j = 0; j < IMAGE_SIDE; j++)
+                *out++ = image_normalised(image_pixel(image + c * IMAGE_PIXELS, draw, i, j), norm, c);
 }
 
 void augment_apply(const uint8_t *image, const config_data *cfg, const augment_choice *choice, float *out)
 {
     const augment_choice none = { 0 };
-    if (!choice) choice = &none;
-    if (choice->degrees != 0)
-        apply_rotation(image, cfg, choice, out);
+    const image_draw draw = augment_draw(choice ? choice : &none, 0);
+    const image_norm norm = augment_norm(cfg);
+    if (draw.rotated)
+        apply_rotation(image, &norm, &draw, out);
     else
-        apply_shift(image, cfg, choice, out);
+        apply_shift(image, &norm, &draw, out);
 }

@@ -4,6 +4,7 @@
 #define CLEAVE_AUGMENT_H
 
 #include "../core/config.h"
+#include "../core/image.h"
 
 typedef struct augment_choice {
     int dx, dy;    /* crop: output (i, j) reads input (i + dy, j + dx); outside is black */
@@ -13,6 +14,10 @@ typedef struct augment_choice {
 
 /* dx, dy uniform in [-crop_pad, crop_pad], flip with p = .5, degrees uniform in [-rotate, rotate]. */
 augment_choice augment_choose(const config_data *, uint64_t seed, int epoch, int index);
+
+/* The same as core/image.h wants it, for image `index`. */
+image_draw augment_draw(const augment_choice *, int index);
+image_norm augment_norm(const config_data *);
 
 /* image [3,32,32] uint8 -> out [3,32,32] f32 = (pixel / 255 - mean) / std. choice NULL: as it is. */
 void augment_apply(const uint8_t *image, const config_data *, const augment_choice *choice, float *out);

@@ -3,9 +3,8 @@
 #define CLEAVE_DATASET_H
 
 #include "../core/config.h"
+#include "../core/image.h"
 #include "../core/status.h"
-
-enum { IMAGE_SIDE = 32, IMAGE_PIXELS = 32 * 32, IMAGE_VALUES = 3 * 32 * 32 };
 
 typedef struct dataset {
     int n, classes;

@@ -19,8 +19,7 @@ typedef struct slot {
     batch b;
     float *x;
     int32_t *label;
-    int *index;
-    augment_choice *choice;
+    image_draw *draw;
 } slot;
 
 struct loader {
@@ -48,17 +47,15 @@ static void fill_slot(const loader *l, int number, slot *s)
     const int n = l->n_order - first < l->options.batch ? l->n_order - first : l->options.batch;
     for (int i = 0; i < n; i++) {
         const int index = l->order[first + i];
-        const augment_choice *choice = NULL;
-        if (s->choice) {
-            s->choice[i] = augment_choose(l->cfg, l->options.seed, l->epoch, index);
-            choice = &s->choice[i];
-        }
-        augment_apply(l->data->image + (size_t)index * IMAGE_VALUES, l->cfg, choice,
-                      s->x + (size_t)i * IMAGE_VALUES);
+        augment_choice choice = { 0 };
+        if (l->options.augment) choice = augment_choose(l->cfg, l->options.seed, l->epoch, index);
+        s->draw[i] = augment_draw(&choice, index);
+        if (s->x)
+            augment_apply(l->data->image + (size_t)index * IMAGE_VALUES, l->cfg, &choice,
+                          s->x + (size_t)i * IMAGE_VALUES);
         s->label[i] = l->data->label[index];
-        s->index[i] = index;
     }
-    s->b = (batch){ .n = n, .x = s->x, .label = s->label, .index = s->index, .choice = s->choice };
+    s->b = (batch){ .n = n, .x = s->x, .label = s->label, .draw = s->draw };
 }
 
 static void *work(void *argument)
@@ -83,14 +80,13 @@ static void *work(void *argument)
     return NULL;
 }
 
-static status alloc_slot(slot *s, int images, bool augment)
+static status alloc_slot(slot *s, int images, bool pixels)
 {
     status st = OK;
     const size_t n = (size_t)images;
-    TRY_ALLOC(s->x, malloc(n * IMAGE_VALUES * sizeof *s->x));
+    if (pixels) TRY_ALLOC(s->x, malloc(n * IMAGE_VALUES * sizeof *s->x));
     TRY_ALLOC(s->label, malloc(n * sizeof *s->label));
-    TRY_ALLOC(s->index, malloc(n * sizeof *s->index));
-    if (augment) TRY_ALLOC(s->choice, malloc(n * sizeof *s->choice));
+    TRY_ALLOC(s->draw, malloc(n * sizeof *s->draw));
 out:
     return st;
 }
@@ -99,8 +95,7 @@ static void free_slot(slot *s)
 {
     free(s->x);
     free(s->label);
-    free(s->index);
-    free(s->choice);
+    free(s->draw);
 }
 
 /* An order may repeat images and so be longer than the data set: then the first epoch grows the array. */
@@ -128,7 +123,7 @@ status loader_open(const dataset *data, const config_data *cfg, const loader_opt
     l->options = *options;
     pthread_mutex_init(&l->mutex, NULL); /* these two cannot fail with default attributes on Linux */
     pthread_cond_init(&l->changed, NULL);
-    for (int i = 0; i < SLOTS; i++) TRY(alloc_slot(&l->slots[i], options->batch, options->augment));
+    for (int i = 0; i < SLOTS; i++) TRY(alloc_slot(&l->slots[i], options->batch, !options->draws_only));
     TRY(reserve_order(l, data->n));
     const int error = pthread_create(&l->worker, NULL, work, l);
     if (error) FAIL(ERR_RUNTIME, "cannot start the data loader's thread: %s", strerror(error));

@@ -8,16 +8,18 @@
 typedef struct loader loader;
 
 typedef struct batch {
-    int n;                        /* images in it: the last one of an epoch may be smaller */
-    const float *x;               /* [n, 3, 32, 32], normalised */
-    const int32_t *label;         /* [n] */
-    const int *index;             /* [n], positions in the data set */
-    const augment_choice *choice; /* [n]; NULL if not augmented: what a device needs to do it itself */
+    int n;                /* images in it: the last one of an epoch may be smaller */
+    const float *x;       /* [n, 3, 32, 32], normalised; NULL with draws_only */
+    const int32_t *label; /* [n] */
+    const image_draw
+        *draw; /* [n] positions in the data set, and how each is shown: what a device needs to do it
+                               itself */
 } batch;
 
 typedef struct loader_options {
     int batch;
     bool shuffle, augment;
+    bool draws_only; /* no pixels: a device that has the images puts the batches together */
     uint64_t seed;
 } loader_options;
 

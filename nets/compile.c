@@ -319,7 +319,7 @@ status net_compile(net *n, backend *b, dtype activations, const net_case *cases,
     TRY_ALLOC(n->compiled, calloc((size_t)n_cases, sizeof *n->compiled));
     n->n_cases = n_cases;
     n->first_key = next_key;
-    next_key += n_cases;
+    next_key += 2 * n_cases;
     for (int i = 0; i < n_cases; i++) {
         n->compiled[i].which = cases[i];
         TRY(compile_case(n, &n->compiled[i]));
@@ -354,6 +354,7 @@ void net_release(net *n)
 {
     size_t batch = 0;
     if (!n->device) return;
+    net_forget_images(n);
     for (int i = 0; i < n->n_cases; i++) {
         batch = larger(batch, (size_t)n->compiled[i].which.batch);
         release_case(n, &n->compiled[i]);

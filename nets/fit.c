@@ -210,7 +210,7 @@ static status train_batch(trainer *t, const batch *b)
     net *n = t->job->net;
     int which = b->n == batch_of(t->cfg, t->job->train->n) ? FIT_CASE_TRAIN : FIT_CASE_LAST;
     step_scalars scalars = scalars_of(t);
-    TRY(net_input(n, which, b->x, b->label, b->n));
+    TRY(b->x ? net_input(n, which, b->x, b->label, b->n) : net_input_kept(n, which, b->draw, b->label, b->n));
     TRY(net_step(n, which, &scalars));
     t->at.step++;
 out:
@@ -336,7 +336,9 @@ status fit(const fit_job *job, fit_result *out)
         .batch = batch_size, .shuffle = true, .augment = true, .seed = job->cfg->seed
     };
     t.steps = (job->train->n + batch_size - 1) / batch_size;
+    const image_norm norm = augment_norm(&job->cfg->data);
     TRY(resume(&t));
+    TRY(net_keep_images(job->net, job->train->image, job->train->n, &norm, &options.draws_only));
     TRY(rundir_truncate(job->run, t.at.epoch));
     TRY(fit_events_truncate(job->run, t.at.epoch));
     TRY(loader_open(job->train, &job->cfg->data, &options, &t.loader));

@@ -44,6 +44,17 @@ typedef struct net_tap_entry {
     void *ctx;
 } net_tap_entry;
 
+/* net_keep_images. */
+typedef struct net_images {
+    void *pixel;         /* device */
+    image_draw *draw;    /* device: of the batch */
+    image_draw *staging; /* host */
+    size_t bytes;        /* of pixel */
+    int count;
+    image_norm norm;
+    bool chosen; /* the batch was put in by net_input_kept */
+} net_images;
+
 struct net {
     char arch[32];
     int classes;
@@ -65,20 +76,27 @@ struct net {
     dtype type;
     net_compiled_case *compiled;
     int n_cases, current; /* the case that ran last: the others have lost what they cached */
-    int first_key;        /* of the cases, for the device: no other net has the same */
+    int first_key; /* of the cases, for the device: no other net has the same; two for each (net_key) */
     void *arena_param, *arena_buffer, *act, *saved, *scratch, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;
     int32_t *label_staging, *label; /* host; device */
     float *image_staging;           /* host, one batch, for padded batches */
     loss_stats *stats;              /* device */
-    int rows;                       /* of the last net_input */
-    uint64_t version;               /* of the parameter values */
+    net_images images;
+    int rows;         /* of the last net_input */
+    uint64_t version; /* of the parameter values */
     int64_t steps;
 };
 
 /* Grows *array (of elements of `size`) to hold n + 1 elements, zeroed. */
 status net_grow(void *array, int n, size_t size);
+
+/* What net_input does but for the pixels. */
+status net_input_labels(net *, int net_case, const int32_t *labels, int rows);
+
+void net_forget_images(net *);                            /* what net_keep_images allocated */
+status net_show_images(net *, const net_compiled_case *); /* the chosen ones become the image */
 
 void net_release(net *); /* what net_compile allocated */
 

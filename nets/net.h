@@ -130,6 +130,13 @@ status net_velocity_write(net *, const net_param *, const float *host);
  * (all -1). */
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
+/* Images that stay on the device: [count][3][32][32] bytes. *kept: they do, until other ones come or the net is freed;
+ * else it cannot, or has no room for them, and net_input is the way. After net_compile. */
+status net_keep_images(net *, const uint8_t *images, int count, const image_norm *, bool *kept);
+/* net_input of kept images, which are shown as `draw` [rows] says. The batch is put together where the next step or pass
+ * begins, as part of what the device records. */
+status net_input_kept(net *, int net_case, const image_draw *draw, const int32_t *labels, int rows);
+
 status net_forward(net *, int net_case); /* adds to the statistics; calls the taps in evaluation cases */
 /* net_forward as far as this hook: all that lies before it, and taps, but nothing behind. Evaluation cases. */
 status net_forward_until(net *, int net_case, const char *hook_name);

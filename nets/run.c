@@ -11,6 +11,21 @@ static void enter(net *n, int net_case_index)
     n->current = net_case_index;
 }
 
+status net_input_labels(net *n, int net_case_index, const int32_t *labels, int rows)
+{
+    status st = OK;
+    const net_compiled_case *c = &n->compiled[net_case_index];
+    const int batch = c->which.batch;
+    if (rows < 1 || rows > batch || (c->which.training && !c->which.frozen && rows != batch))
+        FAIL(ERR_RUNTIME, "a batch of %d images does not fit the case of %d", rows, batch);
+    enter(n, net_case_index);
+    for (int i = 0; i < batch; i++) n->label_staging[i] = labels && i < rows ? labels[i] : -1;
+    n->rows = rows;
+    TRY(n->device->upload(n->device, n->label, n->label_staging, (size_t)batch * sizeof(int32_t)));
+out:
+    return st;
+}
+
 status net_input(net *n, int net_case_index, const float *nchw, const int32_t *labels, int rows)
 {
     status st = OK;
@@ -18,17 +33,13 @@ status net_input(net *n, int net_case_index, const float *nchw, const int32_t *l
     shape4 s = n->value[0].shape;
     size_t image = (size_t)shape_image(s);
     s.n = c->which.batch;
-    if (rows < 1 || rows > s.n || (c->which.training && !c->which.frozen && rows != s.n))
-        FAIL(ERR_RUNTIME, "a batch of %d images does not fit the case of %d", rows, s.n);
+    TRY(net_input_labels(n, net_case_index, labels, rows));
     if (rows < s.n) {
         memcpy(n->image_staging, nchw, (size_t)rows * image * sizeof(float));
         memset(n->image_staging + (size_t)rows * image, 0, (size_t)(s.n - rows) * image * sizeof(float));
         nchw = n->image_staging;
     }
-    enter(n, net_case_index);
-    for (int i = 0; i < s.n; i++) n->label_staging[i] = labels && i < rows ? labels[i] : -1;
-    n->rows = rows;
-    TRY(n->device->upload(n->device, n->label, n->label_staging, (size_t)s.n * sizeof(int32_t)));
+    n->images.chosen = false;
     TRY(n->device->write_value(n->device, (char *)n->act + c->value[0], s, n->type, nchw));
 out:
     return st;
@@ -93,6 +104,7 @@ static status run_nodes(net *n, int net_case_index, int end)
     const net_compiled_case *c = &n->compiled[net_case_index];
     enter(n, net_case_index);
     if (c->which.training && !c->which.frozen) n->version++; /* running statistics move */
+    if (n->images.chosen) TRY(net_show_images(n, c));
     for (int i = 0; i < end; i++) {
         TRY(forward_node(n, c, i));
         if (!c->which.training && n->n_taps && n->node[i].y != NONE) TRY(call_taps(n, c, n->node[i].y));
@@ -101,12 +113,18 @@ out:
     return st;
 }
 
+/* What a device records for a case depends on how its images come. */
+static int net_key(const net *n, int net_case_index)
+{
+    return n->first_key + 2 * net_case_index + n->images.chosen;
+}
+
 status net_forward(net *n, int net_case_index)
 {
     status st = OK;
     const bool whole = !n->compiled[net_case_index].which.training && !n->n_taps && n->device->eval_begin;
     bool replayed = false;
-    if (whole) TRY(n->device->eval_begin(n->device, n->first_key + net_case_index, &replayed));
+    if (whole) TRY(n->device->eval_begin(n->device, net_key(n, net_case_index), &replayed));
     if (!replayed) TRY(run_nodes(n, net_case_index, n->n_nodes));
     if (whole) TRY(n->device->eval_end(n->device));
 out:
@@ -130,6 +148,7 @@ status net_forward_timed(net *n, int net_case_index, double *seconds)
     loss_stats waited_for;
     const net_compiled_case *c = &n->compiled[net_case_index];
     enter(n, net_case_index);
+    if (n->images.chosen) TRY(net_show_images(n, c));
     TRY(net_stats(n, &waited_for));
     for (int i = 0; i < net_layer_count(n); i++) seconds[i] = 0;
     for (int i = 0; i < n->n_nodes; i++) {
@@ -181,7 +200,7 @@ status net_step(net *n, int net_case_index, const step_scalars *scalars)
     bool replayed = false;
     if (n->compiled[net_case_index].which.frozen) FAIL(ERR_RUNTIME, "a step of a frozen case");
     float *value = n->arena_param, *grad = value + n->trainable, *velocity = grad + n->trainable;
-    TRY(n->device->step_begin(n->device, n->first_key + net_case_index, scalars, &replayed));
+    TRY(n->device->step_begin(n->device, net_key(n, net_case_index), scalars, &replayed));
     if (!replayed) {
         TRY(net_forward(n, net_case_index));
         TRY(net_backward(n, net_case_index));

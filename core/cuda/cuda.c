@@ -177,6 +177,15 @@ out:
     return st;
 }
 
+static status cuda_show_images(backend *b, const uint8_t *images, const image_draw *draw,
+                               const image_norm *norm, shape4 s, dtype type, void *to)
+{
+    status st = OK;
+    TRY_CUDA(images_augment(((cuda *)b)->stream, type, images, draw, *norm, s.n, to));
+out:
+    return st;
+}
+
 /* --- opening --- */
 
 static void cuda_close(backend *b)
@@ -286,6 +295,7 @@ static const backend table = {
     .rows_normalise = cuda_rows_normalise,
     .tile_count = cuda_tile_count,
     .tile_pick = cuda_tile_pick,
+    .show_images = cuda_show_images,
 };
 
 static status cuda_open_device(int number, int threads, void (*note)(const char *), backend **out)

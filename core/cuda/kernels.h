@@ -4,6 +4,7 @@
 #ifndef CLEAVE_CUDA_KERNELS_H
 #define CLEAVE_CUDA_KERNELS_H
 
+#include "../image.h"
 #include "../op.h"
 #include "../tile.h"
 
@@ -117,16 +118,9 @@ int tile_pick(cuda_stream, device_tile, const int32_t *wanted, float least, int3
 
 /* --- images.cu: augmentation of a data set that lives on the device --- */
 
-typedef struct image_choice { /* augment_choice (data/augment.h) and the position in the data set */
-    int32_t index, dx, dy, flip;
-    float degrees;
-} image_choice;
-typedef struct image_norm {
-    float mean[3], std[3];
-} image_norm;
-/* images [.][3][32][32] uint8 -> to [n][3 channels], normalised; rows from `rows` up become zero. */
-int images_augment(cuda_stream, dtype, const uint8_t *images, const image_choice *, image_norm, int rows,
-                   int n, void *to);
+/* images [.][3][32][32] uint8 -> to [n], as draws [n] say; the arithmetic is core/image.h. */
+int images_augment(cuda_stream, dtype, const uint8_t *images, const image_draw *, image_norm, int n,
+                   void *to);
 
 #ifdef __cplusplus
 }

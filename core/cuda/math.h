@@ -208,12 +208,4 @@ HD int tile_from(int row0, int r, int col0)
     return c > 0 ? c : 0;
 }
 
-/* --- augmentation (data/augment.c says what it means) --- */
-
-/* Column of the input that output column j shows; outside [0, side) is black. */
-HD int augment_column(int j, int side, bool flip, int dx)
-{
-    return (flip ? side - 1 - j : j) + dx;
-}
-
 #endif

@@ -2,6 +2,7 @@
 #ifndef CLEAVE_TESTS_CUDA_CHECKS_H
 #define CLEAVE_TESTS_CUDA_CHECKS_H
 
+#include "../../nets/net.h"
 #include "device_check.h"
 
 /* The check that is running has failed. */
@@ -12,6 +13,19 @@ bool fine(status st, const char *what);
 void close_to(const char *what, const char *which, const float *a, const float *ref, int64_t n, double limit);
 /* From N(0, 1); `a` numbers the stream. The caller frees. */
 float *random_floats(int64_t n, uint32_t a);
+
+/* A net with an evaluation and a training case of d->batch images, initialised. */
+enum { CASE_EVAL, CASE_TRAIN };
+status open_net(const device_check *d, backend *, const checked_net *, dtype, net **out);
+
+typedef struct state state; /* values and velocities of all parameters */
+status save(net *, state **out);
+bool same_bits(const net *, const state *, const state *);
+void free_state(const net *, state *);
+
+/* image_check.c */
+void check_images(const device_check *);
+void check_kept(const device_check *);
 
 /* similar_check.c */
 void check_rows(const device_check *);

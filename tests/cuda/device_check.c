@@ -309,9 +309,9 @@ static void check_sgd(const device_check *d)
 
 /* --- whole nets --- */
 
-enum { CASE_EVAL, CASE_TRAIN, STEPS = 4 };
+enum { STEPS = 4 };
 
-static status open_net(const device_check *d, backend *b, const checked_net *which, dtype type, net **out)
+status open_net(const device_check *d, backend *b, const checked_net *which, dtype type, net **out)
 {
     status st = OK;
     const net_case cases[] = { { d->batch, false, false }, { d->batch, true, false } };
@@ -353,11 +353,11 @@ out:
 }
 
 /* What is kept of a parameter between two nets. */
-typedef struct state {
+struct state {
     float *value, *velocity;
-} state;
+};
 
-static status save(net *n, state **out)
+status save(net *n, state **out)
 {
     status st = OK;
     int count;
@@ -387,7 +387,7 @@ out:
     return st;
 }
 
-static void free_state(const net *n, state *s)
+void free_state(const net *n, state *s)
 {
     int count = 0;
     if (n) net_params(n, &count);
@@ -409,7 +409,7 @@ static double state_distance(const net *n, const state *a, const state *b, const
     return sqrt(difference / change);
 }
 
-static bool same_bits(const net *n, const state *a, const state *b)
+bool same_bits(const net *n, const state *a, const state *b)
 {
     int count;
     const net_param *p = net_params(n, &count);
@@ -556,11 +556,13 @@ int device_check_run(const device_check *d)
         { "loss", check_loss, false },
         { "matrix product", check_gemm, true },
         { "SGD, run, recorded, replayed", check_sgd, false },
+        { "images of the device as the loader's", check_images, false },
         { "rows to unit length", check_rows, false },
         { "histogram and edges of tiles on the device", check_resident, true },
         { "nets train and evaluate as on ref", check_nets, true },
         { "two runs and a resumed one: the same bits", check_repeats, true },
         { "uploaded parameters reach recorded steps", check_uploads, true },
+        { "training on images of the device", check_kept, true },
     };
     const int n = sizeof checks / sizeof *checks;
     int failed = 0;

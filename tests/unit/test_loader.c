@@ -53,16 +53,13 @@ static void assert_batch(const batch *b, const int *index, int n, bool augment, 
     float x[IMAGE_VALUES];
     assert_non_null(b);
     assert_int_equal(b->n, n);
-    assert_true(augment == (b->choice != NULL));
     for (int i = 0; i < n; i++) {
         const augment_choice choice = augment_choose(&cfg, seed, epoch, index[i]);
-        assert_int_equal(b->index[i], index[i]);
+        assert_int_equal(b->draw[i].index, index[i]);
         assert_int_equal(b->label[i], (index[i] * 7) % 10);
-        if (augment) {
-            assert_int_equal(b->choice[i].dx, choice.dx);
-            assert_int_equal(b->choice[i].dy, choice.dy);
-            assert_int_equal(b->choice[i].flip, choice.flip);
-        }
+        assert_int_equal(b->draw[i].dx, augment ? choice.dx : 0);
+        assert_int_equal(b->draw[i].dy, augment ? choice.dy : 0);
+        assert_int_equal(b->draw[i].flip, augment && choice.flip);
         augment_apply(data.image + index[i] * IMAGE_VALUES, &cfg, augment ? &choice : NULL, x);
         assert_memory_equal(b->x + (size_t)i * IMAGE_VALUES, x, sizeof x);
     }
@@ -106,8 +103,35 @@ static void read_order(loader *l, int epoch, int *out)
 {
     int n = 0;
     assert_int_equal(loader_start(l, epoch, 0, NULL, 0), OK);
-    for (const batch *b; (b = next(l)); n += b->n) memcpy(out + n, b->index, (size_t)b->n * sizeof *out);
+    for (const batch *b; (b = next(l)); n += b->n)
+        for (int i = 0; i < b->n; i++) out[n + i] = b->draw[i].index;
     assert_int_equal(n, IMAGES);
+}
+
+static void without_pixels_the_draws_are_the_same(void **state)
+{
+    (void)state;
+    loader *whole, *draws;
+    loader_options o = { .batch = BATCH, .shuffle = true, .augment = true, .seed = 6 };
+    assert_int_equal(loader_open(&data, &cfg, &o, &whole), OK);
+    o.draws_only = true;
+    assert_int_equal(loader_open(&data, &cfg, &o, &draws), OK);
+    assert_int_equal(loader_start(whole, 1, 0, NULL, 0), OK);
+    assert_int_equal(loader_start(draws, 1, 0, NULL, 0), OK);
+    for (const batch *b; (b = next(whole));) {
+        const batch *d = next(draws);
+        assert_non_null(d);
+        assert_null(d->x);
+        assert_int_equal(d->n, b->n);
+        assert_memory_equal(d->label, b->label, (size_t)b->n * sizeof *b->label);
+        for (int i = 0; i < b->n; i++) {
+            assert_int_equal(d->draw[i].index, b->draw[i].index);
+            assert_int_equal(d->draw[i].dx, b->draw[i].dx);
+            assert_true(d->draw[i].sine == b->draw[i].sine);
+        }
+    }
+    loader_close(whole);
+    loader_close(draws);
 }
 
 static void epochs_are_different_permutations(void **state)
@@ -206,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order_with_a_smaller_last_batch),
         cmocka_unit_test(shuffled_and_augmented_from_any_batch),
+        cmocka_unit_test(without_pixels_the_draws_are_the_same),
         cmocka_unit_test(epochs_are_different_permutations),
         cmocka_unit_test(takes_a_given_order),
         cmocka_unit_test(an_epoch_can_be_left),
