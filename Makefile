@@ -41,7 +41,7 @@ TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
 include tools/cuda.mk
 
-.PHONY: all deps deps-test build demo bench test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
+.PHONY: all deps deps-test build demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
 all: build
@@ -59,6 +59,9 @@ demo: build                            ## the main job on generated images: trai
 
 bench: build                           ## images/s of the nets beside the convolutions alone, and beside PyTorch
 	@BIN=$(BIN) tools/bench.sh
+
+bench-analyze: build                   ## analyze of resnet18 with 10,000 images beside PyTorch (an hour; ARGS="--images 1000": less)
+	@BIN=$(BIN) tests/peer/bench_analyze.py $(ARGS)
 
 test: deps-test                        ## build and run every test
 	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(PLUGINS) $(TESTS)

@@ -61,7 +61,8 @@ typedef struct config_analysis {
     int histogram_samples;
     norm_kind norm;
     int k, lu_batches, lu_batch;
-    char *memory; /* "8G"; bytes by config_bytes */
+    char *memory;             /* "8G"; bytes by config_bytes */
+    precision_kind precision; /* of the similarities: f32 or bf16 */
     int every;
     int cka;      /* images in the CKA matrix of the layers; 0 = none */
     int features; /* images whose activations are written to files; 0 = none */

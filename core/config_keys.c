@@ -13,6 +13,8 @@
 static const cyaml_strval_t precisions[] = { { "f32", PRECISION_F32 },
                                              { "bf16", PRECISION_BF16 },
                                              { "tf32", PRECISION_TF32 } };
+static const cyaml_strval_t similarity_precisions[] = { { "f32", PRECISION_F32 },
+                                                        { "bf16", PRECISION_BF16 } };
 static const cyaml_strval_t formats[] = { { "cifar10", DATA_CIFAR10 },
                                           { "cifar100", DATA_CIFAR100 },
                                           { "folder", DATA_FOLDER },
@@ -155,6 +157,7 @@ const config_key config_keys[] = {
     INT(analysis.lu_batches, "5", AT_LEAST(1), "Lu's Q: batches"),
     INT(analysis.lu_batch, "500", AT_LEAST(2), "Lu's Q: images a batch"),
     TEXT(analysis.memory, "8G", is_bytes, "a size such as 512M or 8G", "for the activations that are kept"),
+    CHOICE(analysis.precision, similarity_precisions, "f32", "of the similarities; bf16 (cpu): twice as fast, r, M, Q to about 1e-3"),
     INT(analysis.every, "0", AT_LEAST(0), "n = also during training, every n epochs; 0 = not"),
     INT(analysis.cka, "0", BETWEEN(0, 20000), "first so many test images in the CKA of the layers; 0 = none"),
     INT(analysis.features, "0", AT_LEAST(0),

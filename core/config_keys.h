@@ -20,7 +20,7 @@ typedef struct config_key {
     const char *help;
 } config_key;
 
-enum { CONFIG_KEYS = 60 };
+enum { CONFIG_KEYS = 61 };
 extern const config_key config_keys[]; /* CONFIG_KEYS of them */
 
 /* Index of a key by its full name; -1 if unknown. */

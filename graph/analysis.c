@@ -87,6 +87,7 @@ typedef struct run {
     layer_plan *plan;        /* [layers] */
     feature_matrix *matrix;  /* [layers], open while its group is at work */
     progress bar;
+    dtype type;        /* of their values */
     int64_t pair_cost; /* multiply-accumulates: the layer's dim */
     histogram histogram;
     edge_top top;
@@ -183,7 +184,7 @@ static status memory_left(const config *cfg, const run *r, int batch_size, int64
     int64_t total, stage = 0;
     TRY(config_bytes(cfg->analysis.memory, &total));
     for (int l = 0; l < r->features->n; l++) {
-        int64_t bytes = r->features->tap[l].dim * batch_size * (int64_t)sizeof(float);
+        int64_t bytes = r->features->tap[l].dim * batch_size * (r->type == BF16 ? 6 : 4); /* features.c */
         if (bytes > stage) stage = bytes;
     }
     int64_t edges = (int64_t)edge_top_bytes(r->out->edges, r->out->samples);
@@ -242,7 +243,7 @@ static status see_rows(run *r, const feature_matrix *m, int first)
 
 static gram_rows rows_at(const feature_matrix *m, int first)
 {
-    return (gram_rows){ m->x, m->rows, m->room, first };
+    return (gram_rows){ m->x, m->rows, m->room, first, m->type };
 }
 
 /* Rows behind block [begin, end) stream by, one row of tiles at a time. */
@@ -270,7 +271,7 @@ static status sweep_layer(run *r, int l)
     feature_matrix *m = &r->matrix[l], stream = { 0 };
     int block = r->plan[l].block;
     r->pair_cost = m->dim;
-    if (block < r->n) TRY(feature_matrix_open(&stream, m->device, GRAM_TILE, m->dim));
+    if (block < r->n) TRY(feature_matrix_open(&stream, m->device, m->type, GRAM_TILE, m->dim));
     for (int i = 0; i < r->n; i += block) {
         int end = r->n - i < block ? r->n : i + block;
         TRY(i == 0 ? see_rows(r, m, 0) : features_read(r->features, &r->source, r->image + i, end - i));
@@ -332,7 +333,7 @@ static status measure_group(run *r, int group)
     for (int l = 0; l < f->n; l++) {
         if (r->plan[l].group != group) continue;
         block = r->plan[l].block;
-        TRY(feature_matrix_open(&r->matrix[l], f->device, block, f->tap[l].dim));
+        TRY(feature_matrix_open(&r->matrix[l], f->device, r->type, block, f->tap[l].dim));
         f->tap[l].into = &r->matrix[l];
     }
     TRY(features_read(f, &r->source, r->image, block));
@@ -376,7 +377,7 @@ static status plan_run(const config *cfg, run *r, int batch_size, int *n_groups)
     TRY_ALLOC(dim, malloc((size_t)r->features->n * sizeof *dim));
     for (int l = 0; l < r->features->n; l++) dim[l] = r->features->tap[l].dim;
     TRY(memory_left(cfg, r, batch_size, &left));
-    TRY(plan_layers(dim, r->features->n, r->n, left, r->plan, n_groups));
+    TRY(plan_layers(dim, r->features->n, r->n, dtype_bytes(r->type), left, r->plan, n_groups));
     log_debug("analysis: %d layers in %d groups, %lld MB for activations", r->features->n, *n_groups,
               (long long)(left / 1000000));
 out:
@@ -391,6 +392,9 @@ static status measure_all(const config *cfg, run *r, int batch_size)
     /* One batch brings the device and makes the memory of the passes resident. */
     progress_start(&r->bar, "analysis", 1);
     TRY(features_read(r->features, &r->source, r->image, r->n < batch_size ? r->n : batch_size));
+    if (r->type == BF16 && !r->features->device->gram_nt)
+        FAIL(ERR_USAGE, "analysis.precision: bf16: device %s has similarities in f32 only",
+             r->features->device->name);
     TRY(plan_run(cfg, r, batch_size, &groups));
     TRY(open_sweep(r));
     progress_end(&r->bar);
@@ -429,14 +433,16 @@ status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *t
     status st = OK;
     const loader_options order = { .batch = batch_size };
     const int threads_before = omp_get_max_threads();
+    const config_analysis *c = &a->cfg->analysis;
     run r = { .features = a->features,
+              .type = c->precision == PRECISION_BF16 ? BF16 : F32,
               .out = out,
               .lu_label = test->label,
               .source = { .eval_case = eval_case, .bar = &r.bar } };
-    const config_analysis *c = &a->cfg->analysis;
     *out = (analysis){ .norm = c->norm,
                        .k = c->k,
                        .hooks = c->hooks,
+                       .precision = c->precision,
                        .balanced = c->balanced,
                        .seed = a->cfg->seed,
                        .n_layers = a->features->n };

@@ -26,6 +26,7 @@ typedef struct analysis {
     norm_kind norm;
     int k, lu_batches, lu_batch; /* the last two: what there are images for */
     hook_set hooks;
+    precision_kind precision; /* of the similarities */
     bool balanced;
     uint64_t seed; /* of the sample */
     int classes;
@@ -71,6 +72,7 @@ struct cJSON *analysis_json(const analysis *);
 /* As the configuration and analysis.json spell them. */
 const char *analysis_norm_name(norm_kind);
 const char *analysis_hooks_name(hook_set);
+const char *analysis_precision_name(precision_kind);
 
 /* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
  * rings and plots into `dir` (made if missing); with CKA also cka.csv and difference.{png,svg}. An edge is

@@ -92,13 +92,19 @@ const char *analysis_hooks_name(hook_set hooks)
     return hooks == HOOKS_BLOCK ? "block" : hooks == HOOKS_CONV ? "conv" : "lu2022";
 }
 
+const char *analysis_precision_name(precision_kind precision)
+{
+    return precision == PRECISION_BF16 ? "bf16" : "f32";
+}
+
 /* What else the numbers depend on, so that a reader can tell whether they are the ones it wants. */
 static bool add_settings(cJSON *o, const analysis *a)
 {
     return add(o, "k", number(a->k)) && add(o, "lu_batches", number(a->lu_batches)) &&
            add(o, "lu_batch", number(a->lu_batch)) &&
            add(o, "hooks", cJSON_CreateString(analysis_hooks_name(a->hooks))) &&
-           add(o, "balanced", cJSON_CreateBool(a->balanced)) && add(o, "seed", number((double)a->seed));
+           add(o, "balanced", cJSON_CreateBool(a->balanced)) && add(o, "seed", number((double)a->seed)) &&
+           add(o, "precision", cJSON_CreateString(analysis_precision_name(a->precision)));
 }
 
 /* {samples, matrix: [[..]]}, rows in the order of `layers`; null for a layer without differences. */

@@ -1,8 +1,8 @@
 /* graph/edges.c -- the |E| most similar pairs, exactly, in memory for about 2 |E|.
  *
- * Candidates collect in a buffer. When more than 2 |E| are there, quickselect moves the first |E| to the
- * front, and the last of these becomes the threshold that later candidates must beat. The order is total
- * (similarity, then i, then j), so the outcome does not depend on the order in which the pairs come. */
+ * Candidates collect in a buffer. When more than 2 |E| are there, or a tile does not fit, quickselect moves the
+ * first |E| to the front, and the last of these becomes the threshold that later candidates must beat. The order
+ * is total (similarity, then i, then j), so the outcome does not depend on the order in which the pairs come. */
 #include "edges.h"
 
 #include <math.h>
@@ -143,17 +143,29 @@ static int scan_row(const edge_top *t, const gram_tile *tile, const tile_columns
     return n;
 }
 
+/* begin[r]: where the candidates of row r go, behind those that are there. */
+static void place_rows(const edge_top *t, const gram_tile *tile, const tile_columns *columns, int64_t *begin)
+{
+    begin[0] = t->n;
+#pragma omp parallel for schedule(dynamic, 16)
+    for (int r = 0; r < tile->rows; r++) begin[r + 1] = scan_row(t, tile, columns, r, NULL);
+    for (int r = 0; r < tile->rows; r++) begin[r + 1] += begin[r];
+}
+
 status edge_top_take(void *ctx, const gram_tile *tile)
 {
     edge_top *t = ctx;
-    /* Room for the whole tile. Where the buffer has room for every pair there is, it cannot run over. */
-    if (t->n + (int64_t)tile->rows * tile->cols > t->capacity) top_shrink(t);
     tile_columns columns;
+    int64_t begin[GRAM_TILE + 1];
+    /* Neither for every tile, which would mean to sort out the same ones again and again, nor so late that many
+     * come in that have no chance. */
+    if (t->n > 2 * t->want) top_shrink(t);
     find_columns(t, tile, &columns);
-    int64_t begin[GRAM_TILE + 1] = { t->n };
-#pragma omp parallel for schedule(dynamic, 16)
-    for (int r = 0; r < tile->rows; r++) begin[r + 1] = scan_row(t, tile, &columns, r, NULL);
-    for (int r = 0; r < tile->rows; r++) begin[r + 1] += begin[r];
+    place_rows(t, tile, &columns, begin);
+    if (begin[tile->rows] > t->capacity) { /* never where there is room for every pair */
+        top_shrink(t);
+        place_rows(t, tile, &columns, begin);
+    }
 #pragma omp parallel for schedule(dynamic, 16)
     for (int r = 0; r < tile->rows; r++) {
         if (begin[r + 1] > begin[r]) scan_row(t, tile, &columns, r, t->edge + begin[r]);

@@ -55,13 +55,24 @@ out:
     return st;
 }
 
+/* In place, from the back: what is still to be read lies before it. */
+static void widen(float *row, int64_t n)
+{
+    uint16_t half;
+    for (int64_t k = n - 1; k >= 0; k--) {
+        memcpy(&half, (const char *)row + k * 2, sizeof half);
+        row[k] = bf16_to(half);
+    }
+}
+
 status export_rows(row_export *e, const feature_matrix *m, int first)
 {
     status st = OK;
-    const size_t bytes = (size_t)m->dim * sizeof(float);
+    const size_t bytes = (size_t)m->dim * sizeof(float), held = (size_t)m->dim * dtype_bytes(m->type);
     if (!e->dir) goto out;
     for (int r = 0; r < m->rows && first + r < e->images; r++) {
-        TRY(m->device->download(m->device, e->row, m->x + r * m->dim, bytes));
+        TRY(m->device->download(m->device, e->row, feature_row(m, r), held));
+        if (m->type == BF16) widen(e->row, m->dim);
         for (int64_t k = 0; k < m->dim; k++) e->row[k] = (float)(e->row[k] * m->norm[r]);
         TRY(file_put(&e->file, e->row, bytes));
     }

@@ -9,14 +9,14 @@
 
 static size_t matrix_bytes(const feature_matrix *m)
 {
-    return (size_t)m->room * (size_t)m->dim * sizeof(float);
+    return (size_t)m->room * (size_t)m->dim * dtype_bytes(m->type);
 }
 
-status feature_matrix_open(feature_matrix *m, backend *device, int room, int64_t dim)
+status feature_matrix_open(feature_matrix *m, backend *device, dtype type, int room, int64_t dim)
 {
     status st = OK;
     void *x;
-    *m = (feature_matrix){ .device = device, .room = room, .dim = dim };
+    *m = (feature_matrix){ .device = device, .room = room, .dim = dim, .type = type };
     TRY(device->alloc(device, matrix_bytes(m), &x));
     m->x = x;
     TRY_ALLOC(m->norm, calloc((size_t)room + 1, sizeof *m->norm));
@@ -30,6 +30,17 @@ void feature_matrix_close(feature_matrix *m)
     if (m->x) m->device->release(m->device, m->x, matrix_bytes(m));
     free(m->norm);
     *m = (feature_matrix){ 0 };
+}
+
+void *feature_row(const feature_matrix *m, int row)
+{
+    return (char *)m->x + (size_t)row * (size_t)m->dim * dtype_bytes(m->type);
+}
+
+static void round_values(const float *x, int64_t n, uint16_t *out)
+{
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++) out[i] = bf16_from(x[i]);
 }
 
 static status reserve_stage(features *f, int64_t values)
@@ -49,12 +60,22 @@ static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
 {
     status st = OK;
     feature_matrix *m = t->into;
-    TRY(reserve_stage(t->owner, shape_count(v->shape)));
-    float *stage = t->owner->stage;
-    TRY(tap_read(v, stage));
-    *bad = gram_normalise(stage, v->rows, t->dim, m->norm + m->rows);
-    size_t bytes = (size_t)v->rows * (size_t)t->dim * sizeof(float);
-    TRY(m->device->upload(m->device, m->x + m->rows * t->dim, stage, bytes));
+    const int64_t values = v->rows * t->dim, most = shape_count(v->shape);
+    const bool in_place = m->device->host_memory && m->type == F32;
+    float *rows = feature_row(m, m->rows);
+    if (!in_place) {
+        TRY(reserve_stage(t->owner, m->type == BF16 ? most + (most + 1) / 2 : most));
+        rows = t->owner->stage;
+    }
+    TRY(tap_read(v, rows));
+    *bad = gram_normalise(rows, v->rows, t->dim, m->norm + m->rows);
+    if (in_place) goto out;
+    if (m->type == BF16) {
+        uint16_t *half = (uint16_t *)(rows + values);
+        round_values(rows, values, half);
+        rows = (float *)half;
+    }
+    TRY(m->device->upload(m->device, feature_row(m, m->rows), rows, (size_t)values * dtype_bytes(m->type)));
 out:
     return st;
 }
@@ -63,7 +84,7 @@ out:
 static status normalise_there(feature_tap *t, const tap_view *v, int *bad)
 {
     feature_matrix *m = t->into;
-    return v->device->rows_normalise(v->device, v->value, v->shape, v->type, v->rows, m->x + m->rows * t->dim,
+    return v->device->rows_normalise(v->device, v->value, v->shape, v->type, v->rows, feature_row(m, m->rows),
                                      m->norm + m->rows, bad);
 }
 

@@ -7,17 +7,19 @@
 #include "../data/loader.h"
 #include "../nets/net.h"
 
-/* Rows of one layer, normalised (gram_normalise), in the device's memory. */
+/* Rows of one layer, normalised (gram_normalise), in the device's memory; in bf16 they are rounded then. */
 typedef struct feature_matrix {
     backend *device;
     int room, rows; /* images it can hold, and holds */
     int64_t dim;
-    float *x;     /* [room, dim] */
+    dtype type;
+    void *x;      /* [room, dim] of type */
     double *norm; /* [room] what the rows were divided by; host memory */
 } feature_matrix;
 
-status feature_matrix_open(feature_matrix *, backend *, int room, int64_t dim);
+status feature_matrix_open(feature_matrix *, backend *, dtype, int room, int64_t dim);
 void feature_matrix_close(feature_matrix *); /* a zeroed one is harmless */
+void *feature_row(const feature_matrix *, int row);
 
 typedef struct features features;
 
@@ -33,7 +35,7 @@ struct features {
     backend *device; /* known after the first pass */
     int n;
     feature_tap *tap; /* [n], every hook of the set, in order of depth */
-    float *stage;     /* one batch of one layer, host memory */
+    float *stage;     /* one batch of one layer and its copy in bf16, host memory */
     int64_t stage_room;
 };
 

@@ -65,6 +65,11 @@ static int tile_rows(const gram_rows *m, int from)
     return m->rows - from < GRAM_TILE ? m->rows - from : GRAM_TILE;
 }
 
+static const void *row_of(const gram_rows *m, int row, int64_t dim)
+{
+    return (const char *)m->x + row * dim * (int64_t)dtype_bytes(m->type);
+}
+
 /* ---- products of one shape, by gemm_nt: those of another shape may round otherwise ---- */
 
 /* Rows that are multiplied: GRAM_TILE wherever there are so many, from `from` or, at the end, from before it. */
@@ -85,8 +90,8 @@ static status multiply_whole(gram *g, const gram_rows *a, int i, const gram_rows
 {
     const int row = product_from(a, i), col = product_from(b, j);
     *offset = (i - row) * GRAM_TILE + (j - col);
-    return g->device->gemm_nt(g->device, product_rows(a), product_rows(b), dim, a->x + row * dim, dim,
-                              b->x + col * dim, dim, g->tile, GRAM_TILE);
+    return g->device->gemm_nt(g->device, product_rows(a), product_rows(b), dim, row_of(a, row, dim), dim,
+                              row_of(b, col, dim), dim, g->tile, GRAM_TILE);
 }
 
 /* ---- tiles ---- */
@@ -125,7 +130,7 @@ static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, 
     gram_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
     int offset = 0;
     if (d->gram_nt)
-        TRY(d->gram_nt(d, F32, t.rows, t.cols, dim, a->x + i * dim, dim, b->x + j * dim, dim,
+        TRY(d->gram_nt(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,
                        t.row0 == t.col0, g->tile, GRAM_TILE));
     else
         TRY(multiply_whole(g, a, i, b, j, dim, &offset));

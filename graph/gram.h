@@ -47,13 +47,14 @@ void gram_close(gram *); /* a zeroed gram is harmless */
  * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
 int gram_normalise(float *x, int rows, int64_t dim, double *norm);
 
-/* Normalised rows [rows, dim] in the device's memory. There is room for `room` >= rows; what lies behind the rows
- * is computed with and not shown, so that ragged tiles are products of the same shape as the others: products of
+/* Normalised rows [rows, dim] of type in the device's memory. There is room for `room` >= rows; what lies behind the rows
+ * may be computed with and is not shown, so that, without gram_nt, ragged tiles are products of the same shape as the others: products of
  * another shape round differently, and equal pairs would no longer be ties. */
 typedef struct gram_rows {
-    const float *x;
+    const void *x;
     int rows, room;
-    int first; /* position of row 0 */
+    int first;  /* position of row 0 */
+    dtype type; /* BF16 needs the device's gram_nt */
 } gram_rows;
 
 /* All pairs among the rows. */

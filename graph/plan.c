@@ -12,14 +12,15 @@ static int64_t block_rows(int64_t row_bytes, int64_t bytes)
     return fit / GRAM_TILE * GRAM_TILE;
 }
 
-status plan_layers(const int64_t *dim, int n, int rows, int64_t bytes, layer_plan *out, int *n_groups)
+status plan_layers(const int64_t *dim, int n, int rows, size_t value_bytes, int64_t bytes, layer_plan *out,
+                   int *n_groups)
 {
     status st = OK;
     int64_t *room; /* bytes left in each group; -1: closed */
     int groups = 0;
     TRY_ALLOC(room, malloc(((size_t)n + 1) * sizeof *room));
     for (int l = 0; l < n; l++) {
-        int64_t row_bytes = dim[l] * (int64_t)sizeof(float), need = row_bytes * rows;
+        int64_t row_bytes = dim[l] * (int64_t)value_bytes, need = row_bytes * rows;
         int g = 0;
         while (g < groups && room[g] < need) g++;
         if (g == groups) room[groups++] = bytes;

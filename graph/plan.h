@@ -4,6 +4,7 @@
 #define CLEAVE_GRAPH_PLAN_H
 
 #include "../core/status.h"
+#include <stddef.h>
 #include <stdint.h>
 
 /* Layers of one group share a pass over the images and hold all rows at the same time. A layer too large
@@ -14,7 +15,8 @@ typedef struct layer_plan {
     int block; /* rows held at a time: all of them in the normal case */
 } layer_plan;
 
-/* rows > 0. out: [n]. ERR_USAGE if not even two tiles of a layer fit in `bytes`. */
-status plan_layers(const int64_t *dim, int n, int rows, int64_t bytes, layer_plan *out, int *n_groups);
+/* A value takes `value_bytes`. rows > 0. out: [n]. ERR_USAGE if not even two tiles of a layer fit in `bytes`. */
+status plan_layers(const int64_t *dim, int n, int rows, size_t value_bytes, int64_t bytes, layer_plan *out,
+                   int *n_groups);
 
 #endif

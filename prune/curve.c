@@ -40,6 +40,13 @@ static bool is_bool(const cJSON *a, const char *key, bool want)
     return want ? cJSON_IsTrue(item) : cJSON_IsFalse(item);
 }
 
+/* Analyses from before there was a choice do not say. */
+static bool is_precision(const cJSON *a, precision_kind want)
+{
+    return cJSON_GetObjectItem(a, "precision") ? is_text(a, "precision", analysis_precision_name(want))
+                                               : want == PRECISION_F32;
+}
+
 static bool has_units(const cJSON *a, const net *n, metric_kind metric)
 {
     int count;
@@ -56,9 +63,12 @@ static status expected(const config *cfg, const dataset *test, analysis *out)
     status st = OK;
     const config_analysis *c = &cfg->analysis;
     int *drawn = NULL;
-    *out = (analysis){
-        .norm = c->norm, .k = c->k, .hooks = c->hooks, .balanced = c->balanced, .seed = cfg->seed
-    };
+    *out = (analysis){ .norm = c->norm,
+                       .k = c->k,
+                       .hooks = c->hooks,
+                       .precision = c->precision,
+                       .balanced = c->balanced,
+                       .seed = cfg->seed };
     if (test->n < 1) goto out;
     analysis_lu_shape(c, test->n, &out->lu_batch, &out->lu_batches);
     TRY_ALLOC(drawn, malloc((size_t)test->n * sizeof *drawn));
@@ -80,7 +90,7 @@ static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, cons
            is_number(a, "edges", want->edges) && is_number(a, "k", want->k) &&
            is_number(a, "lu_batch", want->lu_batch) && is_number(a, "lu_batches", want->lu_batches) &&
            is_number(a, "seed", (int64_t)want->seed) && is_bool(a, "balanced", want->balanced) &&
-           has_units(a, n, cfg->prune.metric);
+           is_precision(a, want->precision) && has_units(a, n, cfg->prune.metric);
 }
 
 static status read_json(const char *path, cJSON **out)

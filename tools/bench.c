@@ -76,7 +76,7 @@ typedef struct bench {
     double peak_bytes, peer_peak_bytes[MODES];
     double loader_train, loader_eval; /* images/s */
     double work[WORK_KINDS], data_seconds, loader_seconds;
-    float *features; /* of the device */
+    void *features; /* of the device, in the net's precision */
     int n_features;
 } bench;
 
@@ -157,6 +157,16 @@ out:
     return st;
 }
 
+static dtype type_of(const bench *b)
+{
+    return config_type(b->cfg);
+}
+
+static dtype similarity_type(const bench *b)
+{
+    return type_of(b) == BF16 && b->device->gram_nt ? BF16 : F32;
+}
+
 /* All pairs of the features, with the histogram and the edges that analyze wants of them. */
 static status measure_gram(bench *b, int round)
 {
@@ -172,7 +182,8 @@ static status measure_gram(bench *b, int round)
     TRY(edge_top_open(&edges, GRAM_EDGES, b->n_features, vertex));
     TRY(gram_open(&g, b->device, consumers, 2));
     const double start = time_now();
-    TRY(gram_triangle(&g, (gram_rows){ b->features, b->n_features, b->n_features, 0 }, GRAM_DIM));
+    TRY(gram_triangle(&g, (gram_rows){ b->features, b->n_features, b->n_features, 0, similarity_type(b) },
+                      GRAM_DIM));
     TRY(edge_top_finish(&edges, &list));
     const double pairs = 0.5 * b->n_features * (b->n_features - 1.0);
     b->sample[GRAM][round] = 2 * pairs * GRAM_DIM / (time_now() - start) / 1e9;
@@ -250,11 +261,6 @@ out:
 
 /* ---- preparing ---- */
 
-static dtype type_of(const bench *b)
-{
-    return config_type(b->cfg);
-}
-
 static status prepare_net(bench *b)
 {
     status st = OK;
@@ -302,13 +308,17 @@ static status prepare_features(bench *b)
     float *host = NULL;
     void *memory;
     const size_t count = (size_t)b->cfg->analysis.samples * GRAM_DIM;
+    const dtype type = similarity_type(b);
     b->n_features = b->cfg->analysis.samples;
-    TRY_ALLOC(host, malloc(count * sizeof *host));
+    TRY_ALLOC(host, malloc(2 * count * sizeof *host)); /* and what is rounded */
     for (size_t i = 0; i < count; i++) host[i] = rng_uniform(b->cfg->seed, RNG_TEST, 1, i);
     gram_normalise(host, b->n_features, GRAM_DIM, NULL);
-    TRY(b->device->alloc(b->device, count * sizeof *host, &memory));
+    TRY(b->device->alloc(b->device, count * dtype_bytes(type), &memory));
     b->features = memory;
-    TRY(b->device->upload(b->device, b->features, host, count * sizeof *host));
+    uint16_t *half = (uint16_t *)(host + count);
+    for (size_t i = 0; type == BF16 && i < count; i++) half[i] = bf16_from(host[i]);
+    TRY(b->device->upload(b->device, b->features, type == BF16 ? (void *)half : host,
+                          count * dtype_bytes(type)));
 out:
     free(host);
     return st;
@@ -543,7 +553,8 @@ static void bench_close(bench *b)
     for (int i = 0; i < b->n_peers; i++) cli_peer_stop(&b->peer[i]);
     if (b->ceiling) b->device->ceiling_close(b->ceiling);
     if (b->features)
-        b->device->release(b->device, b->features, (size_t)b->n_features * GRAM_DIM * sizeof *b->features);
+        b->device->release(b->device, b->features,
+                           (size_t)b->n_features * GRAM_DIM * dtype_bytes(similarity_type(b)));
     free(b->images);
     free(b->labels);
     net_free(b->net);

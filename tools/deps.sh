@@ -3,7 +3,7 @@
 #   build  what the tools need        test  what `make test` needs besides
 #   install  what `make install` needs besides: Python, which the scripts among the tools are run by
 #   page   Node.js to bundle the page of `report` (without: still pictures), Chromium to test it
-#   peer   PyTorch, networkx: the independent oracles (tests that want them are skipped without)
+#   peer   PyTorch (and the BLAS it is fast with), networkx: the independent oracles (tests that want them are skipped without)
 #   experiments   scikit-learn for t-SNE (tools/tsne.py)
 set -euo pipefail
 
@@ -12,7 +12,7 @@ declare -A packages=(
     [install]="python3"
     [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler slurm-wlm munge"
     [page]="nodejs npm chromium"
-    [peer]="python3-torch python3-networkx python3-onnx"
+    [peer]="python3-torch libopenblas0-pthread python3-networkx python3-onnx"
     [experiments]="python3-numpy python3-sklearn gnuplot-nox"
 )
 

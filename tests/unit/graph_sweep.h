@@ -36,12 +36,12 @@ static inline void sweep(float *x, int rows, int64_t dim, int block, const gram_
     assert_int_equal(gram_normalise(x, rows, dim, NULL), -1);
     for (int i = 0; i < rows; i += block) {
         int end = rows - i < block ? rows : i + block;
-        const gram_rows held = { x + i * dim, end - i, rows - i,
-                                 i }; /* with what follows as the room behind */
+        const gram_rows held = { x + i * dim, end - i, rows - i, i,
+                                 F32 }; /* with what follows as the room behind */
         assert_int_equal(gram_triangle(&g, held, dim), OK);
         for (int j = end; j < rows; j += GRAM_TILE) {
             int count = rows - j < GRAM_TILE ? rows - j : GRAM_TILE;
-            const gram_rows behind = { x + j * dim, count, rows - j, j };
+            const gram_rows behind = { x + j * dim, count, rows - j, j, F32 };
             assert_int_equal(gram_rectangle(&g, held, behind, dim), OK);
         }
     }

@@ -76,6 +76,17 @@ static analysis analyse(const config *cfg, const dataset *test)
     return a;
 }
 
+/* analysis.precision: bf16: rows of unit length, then rounded. */
+static void round_unit_rows(float *x, int rows, int64_t dim)
+{
+    for (int i = 0; i < rows; i++) {
+        double sum = 0;
+        for (int64_t k = 0; k < dim; k++) sum += (double)x[i * dim + k] * x[i * dim + k];
+        for (int64_t k = 0; k < dim; k++)
+            x[i * dim + k] = bf16_to(bf16_from((float)(x[i * dim + k] / sqrt(sum))));
+    }
+}
+
 /* ---- the definitions, in double, on features from the test's own tap ---- */
 
 typedef struct recorder {
@@ -115,6 +126,8 @@ static double *similarities(const config *cfg, const dataset *test, const char *
         assert_int_equal(net_forward(n, 0), OK);
     }
     assert_int_equal(r.rows, test->n);
+    const bool rounded = cfg->analysis.precision == PRECISION_BF16;
+    if (rounded) round_unit_rows(r.x, test->n, dim);
     for (int i = 0; i < test->n; i++) {
         for (int j = 0; j <= i; j++) {
             double dot = 0;
@@ -124,7 +137,8 @@ static double *similarities(const config *cfg, const dataset *test, const char *
     }
     for (int i = 0; i < test->n; i++) {
         for (int j = 0; j < test->n; j++) {
-            if (i != j) sim[i * test->n + j] /= sqrt(sim[i * test->n + i]) * sqrt(sim[j * test->n + j]);
+            if (i != j && !rounded)
+                sim[i * test->n + j] /= sqrt(sim[i * test->n + i]) * sqrt(sim[j * test->n + j]);
         }
     }
     free(r.x);
@@ -214,14 +228,16 @@ static double lu_by_matrix(const double *sim, int n, const int32_t *label, int f
     return Q;
 }
 
-static void agrees_with_the_definitions(void **state)
+static void check_against_the_definitions(const char *precision)
 {
-    (void)state;
-    const char *settings[] = {
-        "analysis.samples=90",  "analysis.edges=300",    "analysis.histogram_samples=130",
-        "analysis.lu_batch=50", "analysis.lu_batches=5", "analysis.k=4"
-    };
-    config *cfg = configure(settings, 6);
+    const char *settings[] = { "analysis.samples=90",
+                               "analysis.edges=300",
+                               "analysis.histogram_samples=130",
+                               "analysis.lu_batch=50",
+                               "analysis.lu_batches=5",
+                               "analysis.k=4",
+                               precision };
+    config *cfg = configure(settings, 7);
     dataset test = invent_images(170);
     analysis a = analyse(cfg, &test);
     assert_string_equal(a.arch, "resnet20");
@@ -246,6 +262,18 @@ static void agrees_with_the_definitions(void **state)
     analysis_free(&a);
     dataset_free(&test);
     config_free(cfg);
+}
+
+static void agrees_with_the_definitions(void **state)
+{
+    (void)state;
+    check_against_the_definitions("analysis.precision=f32");
+}
+
+static void agrees_with_the_definitions_in_bf16(void **state)
+{
+    (void)state;
+    check_against_the_definitions("analysis.precision=bf16");
 }
 
 /* ---- memory ---- */
@@ -493,9 +521,9 @@ static void files_hold_the_result(void **state)
     assert_string_equal(cJSON_GetObjectItem(o, "norm")->valuestring, "literal");
     const char *keys[] = { "arch",     "checkpoint", "samples",    "edges",    "histogram_samples",
                            "norm",     "k",          "lu_batches", "lu_batch", "hooks",
-                           "balanced", "seed",       "layers" };
+                           "balanced", "seed",       "precision",  "layers" };
     const cJSON *item = o->child;
-    for (int k = 0; k < 13; k++, item = item->next) assert_string_equal(item->string, keys[k]);
+    for (int k = 0; k < 14; k++, item = item->next) assert_string_equal(item->string, keys[k]);
     assert_null(item);
     const cJSON *layer = cJSON_GetArrayItem(cJSON_GetObjectItem(o, "layers"), 9);
     assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "M")->valuedouble ==
@@ -521,6 +549,7 @@ int main(int argc, char **argv)
     threads_sleep_when_waiting(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_definitions),
+        cmocka_unit_test(agrees_with_the_definitions_in_bf16),
         cmocka_unit_test(less_memory_same_bits),
         cmocka_unit_test(fewer_images_than_asked_for),
         cmocka_unit_test(identical_images),

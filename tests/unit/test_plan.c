@@ -47,9 +47,9 @@ static void fits_whatever_the_sizes(void **state)
         }
         int64_t least = 2 * GRAM_TILE * largest * (int64_t)sizeof(float);
         int64_t bytes = least + (int64_t)(least * (double)rng_uniform(1, RNG_TEST, round, 100) * 8);
-        assert_int_equal(plan_layers(dim, n, rows, bytes, planned, &groups), OK);
+        assert_int_equal(plan_layers(dim, n, rows, sizeof(float), bytes, planned, &groups), OK);
         assert_plan(dim, n, rows, bytes, planned, groups);
-        assert_int_equal(plan_layers(dim, n, rows, INT64_MAX / 2, planned, &groups), OK);
+        assert_int_equal(plan_layers(dim, n, rows, sizeof(float), INT64_MAX / 2, planned, &groups), OK);
         assert_int_equal(groups, 1); /* one pass where there is room for all */
     }
 }
@@ -67,7 +67,7 @@ static void resnet101_in_six_gigabytes(void **state)
     while (n < 8) dim[n++] = 131072;
     while (n < 31) dim[n++] = 65536;
     while (n < 34) dim[n++] = 32768;
-    assert_int_equal(plan_layers(dim, n, 10000, 5400000000, planned, &groups), OK);
+    assert_int_equal(plan_layers(dim, n, 10000, sizeof(float), 5400000000, planned, &groups), OK);
     assert_plan(dim, n, 10000, 5400000000, planned, groups);
     for (int l = 1; l < 4; l++) assert_int_equal(planned[l].block, 4608);
     assert_int_equal(groups, 20);
@@ -79,9 +79,10 @@ static void too_little(void **state)
     const int64_t dim[] = { 10, 100000 };
     layer_plan planned[2];
     int groups;
-    assert_int_equal(plan_layers(dim, 2, 5000, 400000000, planned, &groups), ERR_USAGE);
+    assert_int_equal(plan_layers(dim, 2, 5000, sizeof(float), 400000000, planned, &groups), ERR_USAGE);
     assert_non_null(strstr(status_message(), "analysis.memory: a layer of 100000 values"));
-    assert_int_equal(plan_layers(dim, 2, 100, 400000000, planned, &groups), OK); /* fewer rows fit */
+    assert_int_equal(plan_layers(dim, 2, 100, sizeof(float), 400000000, planned, &groups),
+                     OK); /* fewer rows fit */
 }
 
 int main(void)

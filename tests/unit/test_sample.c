@@ -91,16 +91,16 @@ static void layers_share_passes_where_they_fit(void **state)
     layer_plan p[5];
     int groups;
     /* All at once. */
-    assert_int_equal(plan_layers(dim, 5, rows, 660 * row * rows, p, &groups), OK);
+    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), 660 * row * rows, p, &groups), OK);
     assert_int_equal(groups, 1);
     for (int l = 0; l < 5; l++) assert_true(p[l].group == 0 && p[l].block == rows);
     /* Just not: first fit. */
-    assert_int_equal(plan_layers(dim, 5, rows, 650 * row * rows, p, &groups), OK);
+    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), 650 * row * rows, p, &groups), OK);
     assert_int_equal(groups, 2);
     assert_int_equal(p[4].group, 1);
     /* Layer 2 alone does not fit: a block and a row of tiles that streams by. */
     int64_t bytes = 300 * row * rows;
-    assert_int_equal(plan_layers(dim, 5, rows, bytes, p, &groups), OK);
+    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
     assert_int_equal(groups, 2);
     assert_int_equal(p[2].group, 1);
     assert_int_equal(p[2].block % GRAM_TILE, 0);
@@ -109,10 +109,10 @@ static void layers_share_passes_where_they_fit(void **state)
     for (int l = 0; l < 5; l++) assert_true(l == 2 || (p[l].group == 0 && p[l].block == rows));
     /* The least there can be, and one byte less. */
     bytes = 2 * GRAM_TILE * 400 * row;
-    assert_int_equal(plan_layers(dim, 5, rows, bytes, p, &groups), OK);
+    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
     assert_int_equal(p[2].block, GRAM_TILE);
-    assert_int_equal(plan_layers(dim, 5, rows, bytes - 1, p, &groups), ERR_USAGE);
-    assert_int_equal(plan_layers(dim, 5, rows, -5000000, p, &groups), ERR_USAGE);
+    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), bytes - 1, p, &groups), ERR_USAGE);
+    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), -5000000, p, &groups), ERR_USAGE);
     assert_true(strstr(status_message(), "analysis.memory") != NULL);
 }
 
