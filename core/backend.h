@@ -24,13 +24,14 @@ typedef struct backend backend;
 typedef struct plan plan; /* one op, planned for one shape; each backend has its own struct */
 
 typedef struct op_needs {
-    size_t scratch;              /* dead after each call; shared by all plans */
-    size_t saved;                /* written by forward, read by backward of the same step */
-    size_t packed;               /* lives as long as the plan: parameters in the plan's own layout */
-    size_t cached;               /* the same, but other cases of a net may use the memory in between: they
+    size_t scratch; /* dead after each call; forward and backward may find it in different places */
+    size_t saved;   /* written by forward, read by backward of the same step */
+    size_t packed;  /* lives as long as the plan: parameters in the plan's own layout */
+    size_t cached;  /* the same, but other cases of a net may use the memory in between: they
                                     change args.version */
     bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
     bool y_over_z;               /* forward may be given y = z, and is then spared a copy */
+    bool again;                  /* y need not be kept for backward: see `again` */
 } op_needs;
 
 typedef struct loss_stats {
@@ -89,6 +90,9 @@ struct backend {
     void (*plan_free)(plan *);
     status (*forward)(plan *, const op_args *);
     status (*backward)(plan *, const op_args *); /* only for ops planned with training = true */
+    /* y once more, the same bits, from x, z and `saved` of the forward pass of this step; only for plans whose needs
+     * say so, and NULL where none does. Cheaper than keeping what only backward reads. */
+    status (*again)(plan *, const op_args *);
 
     /* Called before and after the operations of one training step. `key` names the compiled case, and no
      * other as long as the backend is open. A device that recorded this case before may replay the whole step

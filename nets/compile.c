@@ -1,9 +1,10 @@
 /* nets/compile.c -- from graph to something that runs: plan every node for every case, lay values out in memory
  * by liveness, allocate once.
  *
- * Time, for T nodes: forward of node i at i, its backward at 2T - 1 - i. A value lives from its producer to its
- * last reader (backward reads some values again: op_needs); a gradient from its first writer to its producer's
- * backward; `saved` from forward to backward of the node. */
+ * Time, for T nodes: forward of node i at i, its backward at 2T - 1 - i. A value lives from its producer to its last
+ * reader; where backward reads it again (op_needs), it is kept, or it is made again from what is kept, which costs
+ * a pass over memory and spares most of what BN leaves behind. A gradient lives from its first writer to its
+ * producer's backward, `saved` from forward to backward of the node, scratch for one call. */
 #include "graph.h"
 
 #include "../core/arena.h"
@@ -22,6 +23,15 @@ static int backward_time(const net *n, int node)
 static int max_int(int a, int b)
 {
     return a > b ? a : b;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
 }
 
 /* ---- plans ---- */
@@ -115,23 +125,54 @@ static int runs_at(const net_compiled_case *c, int node)
     return forward_time(c->node[node].by == NONE ? node : c->node[node].by);
 }
 
-static arena_request value_request(const net *n, const net_compiled_case *c, int v)
+/* Is value v where it was when the backward of `node` begins? again: as far as it is known for what comes before. */
+static bool is_kept(const net *n, const net_compiled_case *c, const int *again, int v, int node)
+{
+    bool wanted = false; /* by a later backward, one of an earlier node */
+    for (int i = 0; i < node; i++) wanted |= n->node[i].x == v && c->node[i].needs.backward_x;
+    return wanted && again[v] == NONE;
+}
+
+/* For each value the node whose backward has it made again; NONE: it is kept, or nobody wants it then. What it is
+ * made from must be kept for others anyway. */
+static void find_again(const net *n, net_compiled_case *c, int *again)
+{
+    for (int v = 0; v < n->n_values; v++) again[v] = NONE;
+    for (int i = 0; i < n->n_nodes && c->which.training; i++) {
+        const int x = n->node[i].x, producer = n->value[x].producer;
+        if (!c->node[i].needs.backward_x || producer == NONE || !c->node[producer].needs.again) continue;
+        const net_node *p = &n->node[producer];
+        if (!is_kept(n, c, again, p->x, i)) continue;
+        if (p->z == NONE || is_kept(n, c, again, p->z, i)) again[x] = i; /* the last of them */
+    }
+    for (int v = 0; v < n->n_values; v++)
+        if (again[v] != NONE) c->node[again[v]].x_again = true;
+}
+
+/* The value from its producer to its last reader; *later: from where backward has it made again. */
+static void value_requests(const net *n, const net_compiled_case *c, int v, int again, arena_request *r,
+                           arena_request *later)
 {
     shape4 s = n->value[v].shape;
-    int producer = n->value[v].producer;
+    const int producer = n->value[v].producer;
+    int last = NONE; /* in backward */
     s.n = c->which.batch;
-    arena_request r = { .bytes = n->device->value_bytes(n->device, s, n->type) };
-    r.first = r.last = producer == NONE ? 0 : runs_at(c, producer);
-    if (producer != NONE && c->node[producer].by != NONE) return (arena_request){ 0, r.first, r.last, 0 };
+    *r = (arena_request){ .bytes = n->device->value_bytes(n->device, s, n->type) };
+    r->first = r->last = producer == NONE ? 0 : runs_at(c, producer);
+    if (producer != NONE && c->node[producer].by != NONE) r->bytes = 0;
     for (int i = 0; i < n->n_nodes; i++) {
         if (n->node[i].x != v && n->node[i].z != v) continue;
-        r.last = max_int(r.last, runs_at(c, i));
+        r->last = max_int(r->last, runs_at(c, i));
         if (c->which.training && n->node[i].x == v && c->node[i].needs.backward_x)
-            r.last = max_int(r.last, backward_time(n, i));
+            last = max_int(last, backward_time(n, i));
     }
     if (c->which.training && producer != NONE && c->node[producer].needs.backward_y)
-        r.last = max_int(r.last, backward_time(n, producer));
-    return r;
+        last = max_int(last, backward_time(n, producer));
+    *later = (arena_request){ 0 };
+    if (again == NONE)
+        r->last = max_int(r->last, last);
+    else
+        *later = (arena_request){ .bytes = r->bytes, .first = backward_time(n, again), .last = last };
 }
 
 /* Where a result may lie over what is added to it, and nobody reads that afterwards, it does: over[y] is the
@@ -149,42 +190,78 @@ static void place_over_summands(const net *n, const net_compiled_case *c, arena_
     }
 }
 
-/* ACT: values, then gradients. */
+/* Scratch of node i; its backward may have x made again first. */
+static void scratch_requests(const net *n, const net_compiled_case *c, int i, arena_request *forward,
+                             arena_request *backward)
+{
+    const net_plan *p = &c->node[i];
+    *forward = (arena_request){ p->needs.scratch, runs_at(c, i), runs_at(c, i), 0 };
+    *backward = (arena_request){ 0, backward_time(n, i), backward_time(n, i), 0 };
+    if (!c->which.training) return;
+    backward->bytes = p->needs.scratch;
+    if (p->x_again)
+        backward->bytes = larger(backward->bytes, c->node[n->value[n->node[i].x].producer].needs.scratch);
+}
+
+static arena_request grad_request(const net *n, const net_compiled_case *c, int v, size_t bytes,
+                                  int first_writer)
+{
+    const int producer = n->value[v].producer;
+    if (!c->has_grad[v]) return (arena_request){ 0 };
+    return (arena_request){ .bytes = bytes,
+                            .first = backward_time(n, first_writer),
+                            .last = backward_time(
+                                n, producer == NONE ? 0 : producer) }; /* the image's: to the end */
+}
+
+/* What lies in ACT: for each value three requests, for each node two. */
+enum { REQUEST_VALUE, REQUEST_LATER, REQUEST_GRAD, PER_VALUE };
+enum { REQUEST_FORWARD, REQUEST_BACKWARD, PER_NODE };
+
+static void act_requests(const net *n, net_compiled_case *c, arena_request *r, int *last, int *again,
+                         int *over)
+{
+    arena_request *of_nodes = r + PER_VALUE * n->n_values;
+    last_readers(n, last);
+    find_again(n, c, again);
+    for (int v = 0; v < n->n_values; v++) {
+        value_requests(n, c, v, again[v], &r[v], &r[REQUEST_LATER * n->n_values + v]);
+        c->has_grad[v] = c->which.training && (n->value[v].producer != NONE || c->which.frozen);
+        r[REQUEST_GRAD * n->n_values + v] = grad_request(n, c, v, r[v].bytes, last[v]);
+    }
+    for (int i = 0; i < n->n_nodes; i++)
+        scratch_requests(n, c, i, &of_nodes[i], &of_nodes[REQUEST_BACKWARD * n->n_nodes + i]);
+    place_over_summands(n, c, r, over);
+}
+
 static status place_values(net *n, net_compiled_case *c, size_t *total)
 {
     status st = OK;
     arena_request *r = NULL;
-    int *last = NULL, *over = NULL, used = n->n_values;
-    TRY_ALLOC(r, calloc(2 * (size_t)n->n_values, sizeof *r));
-    TRY_ALLOC(last, calloc((size_t)n->n_values, sizeof *last));
-    TRY_ALLOC(over, calloc((size_t)n->n_values, sizeof *over));
-    TRY_ALLOC(c->value, calloc((size_t)n->n_values, sizeof *c->value));
-    TRY_ALLOC(c->grad, calloc((size_t)n->n_values, sizeof *c->grad));
-    TRY_ALLOC(c->has_grad, calloc((size_t)n->n_values, sizeof *c->has_grad));
-    last_readers(n, last);
-    for (int v = 0; v < n->n_values; v++) {
-        int producer = n->value[v].producer;
-        r[v] = value_request(n, c, v);
-        c->has_grad[v] = c->which.training && (producer != NONE || c->which.frozen);
-        if (c->has_grad[v]) /* the image's gradient is there to the end */
-            r[n->n_values + v] = (arena_request){ .bytes = r[v].bytes,
-                                                  .first = backward_time(n, last[v]),
-                                                  .last = backward_time(n, producer == NONE ? 0 : producer) };
+    int *work = NULL;
+    const int V = n->n_values, N = n->n_nodes;
+    TRY_ALLOC(r, calloc((size_t)(PER_VALUE * V + PER_NODE * N), sizeof *r));
+    TRY_ALLOC(work, calloc(3 * (size_t)V, sizeof *work));
+    TRY_ALLOC(c->value, calloc((size_t)V, sizeof *c->value));
+    TRY_ALLOC(c->later, calloc((size_t)V, sizeof *c->later));
+    TRY_ALLOC(c->grad, calloc((size_t)V, sizeof *c->grad));
+    TRY_ALLOC(c->has_grad, calloc((size_t)V, sizeof *c->has_grad));
+    int *last = work, *again = work + V, *over = work + 2 * V;
+    act_requests(n, c, r, last, again, over);
+    TRY(arena_plan(r, PER_VALUE * V + PER_NODE * N, total));
+    for (int v = 0; v < V; v++) {
+        c->value[v] = r[over[v]].offset;
+        c->later[v] = again[v] == NONE ? c->value[v] : r[REQUEST_LATER * V + v].offset;
+        c->grad[v] = r[REQUEST_GRAD * V + v].offset;
     }
-    if (c->which.training) used *= 2;
-    place_over_summands(n, c, r, over);
-    TRY(arena_plan(r, used, total));
-    for (int i = 0; i < n->n_nodes; i++) {
+    for (int i = 0; i < N; i++) {
+        c->node[i].scratch[0] = r[PER_VALUE * V + i].offset;
+        c->node[i].scratch[1] = r[PER_VALUE * V + REQUEST_BACKWARD * N + i].offset;
         c->node[i].dx_add = last[n->node[i].x] != i;
         c->node[i].dz_add = n->node[i].z != NONE && last[n->node[i].z] != i;
     }
-    for (int v = 0; v < n->n_values; v++) {
-        c->value[v] = r[over[v]].offset;
-        c->grad[v] = r[n->n_values + v].offset;
-    }
 out:
-    free(over);
-    free(last);
+    free(work);
     free(r);
     return st;
 }
@@ -205,15 +282,6 @@ out:
     return st;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-static size_t aligned(size_t bytes)
-{
-    return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-}
-
 static status compile_case(net *n, net_compiled_case *c)
 {
     status st = OK;
@@ -227,10 +295,7 @@ static status compile_case(net *n, net_compiled_case *c)
     }
     n->used.act = larger(n->used.act, act);
     n->used.saved = larger(n->used.saved, saved);
-    for (int i = 0; i < n->n_nodes; i++) {
-        n->used.scratch = larger(n->used.scratch, c->node[i].needs.scratch);
-        n->used.packed += aligned(c->node[i].needs.packed);
-    }
+    for (int i = 0; i < n->n_nodes; i++) n->used.packed += aligned(c->node[i].needs.packed);
 out:
     return st;
 }
@@ -290,7 +355,6 @@ static status allocate_rest(net *n)
     for (int i = 0; i < n->n_cases; i++) batch = larger(batch, (size_t)n->compiled[i].which.batch);
     TRY(n->device->alloc(n->device, n->used.act, &n->act));
     TRY(n->device->alloc(n->device, n->used.saved, &n->saved));
-    TRY(n->device->alloc(n->device, n->used.scratch, &n->scratch));
     TRY(n->device->alloc(n->device, n->used.packed, &n->packed));
     TRY(n->device->alloc(n->device, batch * sizeof(int32_t), (void **)&n->label));
     TRY(n->device->alloc(n->device, sizeof(loss_stats), (void **)&n->stats));
@@ -341,6 +405,7 @@ static void release_case(net *n, net_compiled_case *c)
         if (c->node[i].plan) n->device->plan_free(c->node[i].plan);
     free(c->node);
     free(c->value);
+    free(c->later);
     free(c->grad);
     free(c->has_grad);
 }
@@ -364,7 +429,6 @@ void net_release(net *n)
     release_memory(n, n->arena_buffer, (size_t)n->buffers * sizeof(float));
     release_memory(n, n->act, n->used.act);
     release_memory(n, n->saved, n->used.saved);
-    release_memory(n, n->scratch, n->used.scratch);
     release_memory(n, n->packed, n->used.packed);
     release_memory(n, n->label, batch * sizeof(int32_t));
     release_memory(n, n->stats, sizeof(loss_stats));

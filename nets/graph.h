@@ -23,17 +23,20 @@ typedef struct net_node {
 typedef struct net_plan {
     plan *plan; /* NULL: `by` */
     op_needs needs;
-    int conv, by;  /* the convolution that this BN computes on the way; the BN that does it; NONE */
-    size_t saved;  /* offset in the SAVED arena */
-    size_t cached; /* in the ACT arena, behind the values */
+    int conv, by;      /* the convolution that this BN computes on the way; the BN that does it; NONE */
+    size_t saved;      /* offset in the SAVED arena */
+    size_t scratch[2]; /* in the ACT arena: forward's, backward's */
+    size_t cached;     /* in the ACT arena, behind the values */
     void *packed;
     bool dx_add, dz_add; /* another node has written this gradient before */
+    bool x_again;        /* backward is the first to want x, which was not kept */
 } net_plan;
 
 typedef struct net_compiled_case {
     net_case which;
     net_plan *node;       /* [n_nodes] */
     size_t *value, *grad; /* [n_values] offsets in the ACT arena; grad only in training */
+    size_t *later;        /* where backward finds the value: it may be made again */
     bool *has_grad;       /* the value's gradient exists; that of the image only in a frozen case */
 } net_compiled_case;
 
@@ -77,7 +80,7 @@ struct net {
     net_compiled_case *compiled;
     int n_cases, current; /* the case that ran last: the others have lost what they cached */
     int first_key; /* of the cases, for the device: no other net has the same; two for each (net_key) */
-    void *arena_param, *arena_buffer, *act, *saved, *scratch, *packed;
+    void *arena_param, *arena_buffer, *act, *saved, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;
     int32_t *label_staging, *label; /* host; device */

@@ -114,7 +114,7 @@ status net_compile(net *, backend *b, dtype activations, const net_case *cases, 
 bool net_op(const net *, int index, net_case which, dtype activations, op *out);
 
 typedef struct net_memory {
-    size_t param, act, saved, scratch, packed;
+    size_t param, act, saved, packed;
 } net_memory; /* bytes */
 net_memory net_memory_used(const net *);
 

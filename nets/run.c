@@ -45,20 +45,21 @@ out:
     return st;
 }
 
-static op_args arguments(const net *n, const net_compiled_case *c, int node)
+static op_args arguments(const net *n, const net_compiled_case *c, int node, bool backward)
 {
     const net_node *d = &n->node[node],
                    *conv = c->node[node].conv == NONE ? NULL : &n->node[c->node[node].conv];
     const int behind = conv ? CONV_BNACT_BN : 0; /* parameters of the convolution come first */
+    const size_t *value = backward ? c->later : c->value;
     char *act = n->act;
-    op_args a = { .x = act + c->value[conv ? conv->x : d->x],
+    op_args a = { .x = act + value[conv ? conv->x : d->x],
                   .version = n->version,
-                  .scratch = n->scratch,
+                  .scratch = act + c->node[node].scratch[backward],
                   .saved = (char *)n->saved + c->node[node].saved,
                   .packed = c->node[node].packed,
                   .cached = act + c->node[node].cached };
-    if (d->z != NONE) a.z = act + c->value[d->z];
-    if (d->y != NONE) a.y = act + c->value[d->y];
+    if (d->z != NONE) a.z = act + value[d->z];
+    if (d->y != NONE) a.y = act + value[d->y];
     for (int i = 0; conv && i < conv->n_params; i++) a.param[i] = n->param[conv->param + i].value;
     for (int i = 0; i < d->n_params; i++) {
         a.param[behind + i] = n->param[d->param + i].value;
@@ -93,7 +94,7 @@ out:
 static status forward_node(net *n, const net_compiled_case *c, int i)
 {
     if (c->node[i].by != NONE) return OK;
-    op_args a = arguments(n, c, i);
+    op_args a = arguments(n, c, i, false);
     status st = n->device->forward(c->node[i].plan, &a);
     return st == OK || !*n->node[i].name ? st : status_prefix(st, "%s", n->node[i].name);
 }
@@ -163,6 +164,15 @@ out:
     return st;
 }
 
+/* A value that was not kept, for backward. */
+static status make_again(const net *n, const net_compiled_case *c, int value, void *scratch)
+{
+    const int producer = n->value[value].producer;
+    op_args a = arguments(n, c, producer, true);
+    a.scratch = scratch;
+    return n->device->again(c->node[producer].plan, &a);
+}
+
 status net_backward(net *n, int net_case_index)
 {
     status st = OK;
@@ -170,7 +180,8 @@ status net_backward(net *n, int net_case_index)
     if (!c->which.training) FAIL(ERR_RUNTIME, "backward of an evaluation case");
     for (int i = n->n_nodes - 1; i >= 0; i--) {
         const net_node *d = &n->node[i];
-        op_args a = arguments(n, c, i);
+        op_args a = arguments(n, c, i, true);
+        if (c->node[i].x_again) TRY(make_again(n, c, d->x, a.scratch));
         if (d->y != NONE) a.dy = (char *)n->act + c->grad[d->y];
         if (c->has_grad[d->x]) a.dx = (char *)n->act + c->grad[d->x];
         if (d->z != NONE && c->has_grad[d->z]) a.dz = (char *)n->act + c->grad[d->z];

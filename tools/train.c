@@ -101,7 +101,7 @@ static status prepare(session *s)
     net_memory m = net_memory_used(s->net);
     log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB",
              c->net.arch, (long long)net_param_count(s->net), (double)net_macs(s->net) / 1e6, s->train.n,
-             s->test.n, (double)(m.param + m.act + m.saved + m.scratch + m.packed) / (1 << 20));
+             s->test.n, (double)(m.param + m.act + m.saved + m.packed) / (1 << 20));
     log_info("run directory %s", s->run.path);
 out:
     return st;

@@ -2,7 +2,8 @@
  *
  * The cost is memory traffic, so the passes over the tensors are counted: forward in training reads x
  * twice (statistics, then normalise) and z once, writes y once; backward reads x and dy twice and writes
- * dx (and dz) once. The sign of the activation is kept as one bit per value.
+ * dx (and dz) once. The sign of the activation is kept as one bit per value. y can be made again from x: that
+ * reads x and writes y once more, and spares keeping y from forward to backward.
  *
  * Statistics. Over the m = N*H*W values of a channel, each run of RUN pixels is summed in float relative
  * to its own first pixel k: e = sum (x - k), q = sum (x - k)^2; the runs are put together in double:
@@ -152,15 +153,16 @@ static void channel_from_running(const bnact_plan *p, const op_args *a, int chan
     s.invstd[channel] = (float)(1 / sqrt((double)a->param[3][channel] + p->base.op.bnact.eps));
 }
 
-/* y = (x - mean) * a + b: a and b of each channel; 0 in the padding, so that it stays 0. */
-static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_stats s)
+/* y = (x - mean) * a + b: a and b of each channel; 0 in the padding, so that it stays 0. again: by the statistics
+ * that are there. */
+static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_stats s, bool again)
 {
     const op *o = &p->base.op;
     float *scale = at(a->scratch, p->a_at), *shift = at(a->scratch, p->b_at);
     for (int c = 0; c < o->x.c; c++) {
-        if (by_batch(o))
+        if (!again && by_batch(o))
             channel_from_batch(p, a, c, s);
-        else
+        else if (!again)
             channel_from_running(p, a, c, s);
         scale[c] = a->param[0][c] * s.invstd[c];
         shift[c] = a->param[1][c] - s.mean_rest[c] * scale[c];
@@ -237,7 +239,7 @@ static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, valu
         normalise_as(BF16, p, a, plane, v, s);
 }
 
-static status bnact_forward(plan *base, const op_args *a)
+static void compute_y(plan *base, const op_args *a, bool again)
 {
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
@@ -249,16 +251,27 @@ static status bnact_forward(plan *base, const op_args *a)
 
 #pragma omp parallel
     {
-        if (by_batch(o)) {
+        if (!again && by_batch(o)) {
 #pragma omp for schedule(static)
             for (int g = 0; g < p->groups; g++) batch_moments(p, a, v.x, g);
         }
 #pragma omp single
-        affine_coefficients(p, a, s);
+        affine_coefficients(p, a, s, again);
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < planes; i++) normalise(p, a, i, v, s);
     }
     layout_finish(base, o->y, v.y, a->y, LANES, false);
+}
+
+static status bnact_forward(plan *base, const op_args *a)
+{
+    compute_y(base, a, false);
+    return OK;
+}
+
+static status bnact_again(plan *base, const op_args *a)
+{
+    compute_y(base, a, true);
     return OK;
 }
 
@@ -410,6 +423,7 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     bnact_plan *p = (bnact_plan *)*out;
     p->base.forward = bnact_forward;
     p->base.backward = bnact_backward;
+    p->base.again = bnact_again;
     p->blocks = layout_blocks(o->x.c);
     p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
     p->pixels = (int64_t)o->x.h * o->x.w;
@@ -426,6 +440,7 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
         p->sums_at =
             cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
         needs->backward_x = true;
+        needs->again = true;
     }
     p->a_at = cpu_reserve(&needs->scratch, per_channel);
     p->b_at = cpu_reserve(&needs->scratch, per_channel);

@@ -11,7 +11,6 @@
 typedef struct packed_weights {
     bool needed; /* else the plain weights serve */
     prim reorder;
-    size_t offset;       /* in args.cached; in training, in args.scratch */
     const void *made_at; /* the copy made last: where, and of which version */
     uint64_t version;
 } packed_weights;
@@ -24,7 +23,10 @@ typedef struct conv_plan {
     bool adds; /* forward adds z */
     bool dw_reordered;
     prim dw_reorder;
-    size_t x_at, y_at, dw_at, db_at, scratchpad_at; /* in args.scratch */
+    /* One place for packed weights, or those of a gradient: of all directions only one is at work. In args.scratch,
+     * in evaluation in args.cached. */
+    size_t weights_at, weights_bytes;
+    size_t x_at, y_at, db_at, scratchpad_at; /* in args.scratch */
 } conv_plan;
 
 /* The memory descriptors that all three directions share. */
@@ -71,15 +73,20 @@ static void destroy_mds(conv_mds *m)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) onednn_md_destroy(all[i]);
 }
 
-static status plan_packed(packed_weights *w, const plan *p, onednn_const_md plain, onednn_const_md wanted,
-                          op_needs *needs)
+/* Room for weights in this layout where those of this plan are. */
+static void make_room(conv_plan *p, onednn_const_md weights)
+{
+    const size_t bytes = dnnl_memory_desc_get_size(weights);
+    if (bytes > p->weights_bytes) p->weights_bytes = bytes;
+}
+
+static status plan_packed(conv_plan *p, packed_weights *w, onednn_const_md plain, onednn_const_md wanted)
 {
     status st = OK;
     w->needed = !dnnl_memory_desc_equal(plain, wanted);
     if (!w->needed) goto out;
-    w->offset =
-        cpu_reserve(p->op.training ? &needs->scratch : &needs->cached, dnnl_memory_desc_get_size(wanted));
-    TRY(prim_create_reorder(&w->reorder, p->cpu, plain, wanted));
+    make_room(p, wanted);
+    TRY(prim_create_reorder(&w->reorder, p->base.cpu, plain, wanted));
 out:
     return st;
 }
@@ -87,7 +94,7 @@ out:
 /* Winograd's kernels do not take every shape; the direct ones do.
  * *pd serves as the hint of the backward directions; the caller destroys it. */
 static status plan_forward(conv_plan *p, onednn_conv how, const conv_mds *m, dnnl_primitive_attr_t attr,
-                           dnnl_primitive_desc_t *pd, op_needs *needs)
+                           dnnl_primitive_desc_t *pd)
 {
     status st = OK;
     cpu *c = p->base.cpu;
@@ -98,14 +105,14 @@ static status plan_forward(conv_plan *p, onednn_conv how, const conv_mds *m, dnn
         TRY_DNNL(onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, attr));
     }
     TRY(prim_create(&p->forward, c, *pd, args, m->bias ? 4 : 3));
-    TRY(plan_packed(&p->w_forward, &p->base, m->w_plain,
-                    dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0), needs));
+    TRY(plan_packed(p, &p->w_forward, m->w_plain,
+                    dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0)));
 out:
     return st;
 }
 
 static status plan_backward_data(conv_plan *p, onednn_conv how, const conv_mds *m,
-                                 const_dnnl_primitive_desc_t hint, op_needs *needs)
+                                 const_dnnl_primitive_desc_t hint)
 {
     status st = OK;
     cpu *c = p->base.cpu;
@@ -119,8 +126,7 @@ static status plan_backward_data(conv_plan *p, onednn_conv how, const conv_mds *
             onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr));
     }
     TRY(prim_create(&p->backward_data, c, pd, args, 3));
-    TRY(plan_packed(&p->w_data, &p->base, m->w_plain,
-                    dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), needs));
+    TRY(plan_packed(p, &p->w_data, m->w_plain, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
 out:
     if (pd) dnnl_primitive_desc_destroy(pd);
     return st;
@@ -145,7 +151,7 @@ static status plan_backward_weights(conv_plan *p, onednn_conv how, const conv_md
     p->dw_reordered = !dnnl_memory_desc_equal(dw, m->w_plain);
     if (p->dw_reordered) {
         TRY(prim_create_reorder(&p->dw_reorder, c, dw, m->w_plain));
-        p->dw_at = cpu_reserve(&needs->scratch, dnnl_memory_desc_get_size(dw));
+        make_room(p, dw);
     }
     if (m->bias) p->db_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)p->base.op.conv.out);
 out:
@@ -182,7 +188,7 @@ static status current_weights(conv_plan *p, packed_weights *w, const op_args *a,
     *out = a->param[0];
     if (!w->needed) goto out;
     const bool kept = !p->base.op.training;
-    void *copy = at(kept ? a->cached : a->scratch, w->offset);
+    void *copy = at(kept ? a->cached : a->scratch, p->weights_at);
     if (!kept || w->made_at != copy || w->version != a->version) {
         TRY(reorder(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
                     at(a->scratch, p->scratchpad_at)));
@@ -227,7 +233,7 @@ static status run_backward_weights(conv_plan *p, const op_args *a, const void *d
     const op *o = &p->base.op;
     void *scratchpad = at(a->scratch, p->scratchpad_at);
     const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
-    void *dw = p->dw_reordered ? at(a->scratch, p->dw_at) : a->grad[0];
+    void *dw = p->dw_reordered ? at(a->scratch, p->weights_at) : a->grad[0];
     void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
     TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
     if (p->dw_reordered) TRY(reorder(&p->dw_reorder, p->base.cpu, (void *[]){ dw, a->grad[0] }, scratchpad));
@@ -291,9 +297,9 @@ status cpu_conv_plan_with(cpu *c, const op *o, dnnl_primitive_attr_t attr, plan 
     TRY(create_mds(o, &m));
     TRY_DNNL(dnnl_primitive_attr_get_post_ops(attr, &post));
     p->adds = dnnl_post_ops_len(post) > 0 && dnnl_post_ops_get_kind(post, 0) == dnnl_sum;
-    TRY(plan_forward(p, how, &m, attr, &forward, needs));
+    TRY(plan_forward(p, how, &m, attr, &forward));
     if (o->training) {
-        TRY(plan_backward_data(p, how, &m, forward, needs));
+        TRY(plan_backward_data(p, how, &m, forward));
         TRY(plan_backward_weights(p, how, &m, forward, needs));
         needs->backward_x = true;
     }
@@ -302,6 +308,7 @@ status cpu_conv_plan_with(cpu *c, const op *o, dnnl_primitive_attr_t attr, plan 
         p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
     if (layout_block(o->y) != LANES)
         p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
+    p->weights_at = cpu_reserve(o->training ? &needs->scratch : &needs->cached, p->weights_bytes);
     p->scratchpad_at = cpu_reserve(&needs->scratch, largest_scratchpad(p));
     *out = base;
 out:

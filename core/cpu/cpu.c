@@ -105,6 +105,11 @@ static status cpu_backward(plan *p, const op_args *a)
     return run_as(kind_of(p), p->backward, p, a);
 }
 
+static status cpu_again(plan *p, const op_args *a)
+{
+    return run_as(kind_of(p), p->again, p, a);
+}
+
 static status cpu_step_begin(backend *b, int key, const step_scalars *now, bool *replayed)
 {
     (void)key;
@@ -226,6 +231,7 @@ static const backend table = {
     .plan_free = cpu_plan_free,
     .forward = cpu_forward,
     .backward = cpu_backward,
+    .again = cpu_again,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,
     .sgd = cpu_sgd,

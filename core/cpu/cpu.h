@@ -33,6 +33,7 @@ struct plan {
     cpu *cpu;
     status (*forward)(plan *, const op_args *);
     status (*backward)(plan *, const op_args *);
+    status (*again)(plan *, const op_args *);
     void (*free)(plan *);
 };
 

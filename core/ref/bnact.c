@@ -55,19 +55,31 @@ static channel_stats batch_stats(const op *o, const op_args *a, int c)
     return (channel_stats){ mean, 1 / sqrt(var + d.eps) };
 }
 
-void ref_bnact_forward(const op *o, const op_args *a)
+/* y of one channel. */
+static void normalise(const op *o, const op_args *a, int c, channel_stats stats)
 {
     const bnact_desc d = o->bnact;
     const shape4 X = o->x;
     const int HW = X.h * X.w;
-    const float *x = a->x, *z = d.add ? a->z : NULL;
-    const float *gamma = a->param[0], *beta = a->param[1];
-    const float *running_mean = a->param[2], *running_var = a->param[3];
-    channel_stats *saved = a->saved;
+    const float *x = a->x, *z = d.add ? a->z : NULL, *gamma = a->param[0], *beta = a->param[1];
     float *y = a->y;
 
+    for (int n = 0; n < X.n; n++) {
+        for (int64_t i = plane(X, n, c); i < plane(X, n, c) + HW; i++) {
+            const double xh = (x[i] - stats.mean) * stats.inv;
+            y[i] = (float)act_forward(d.act, gamma[c] * xh + beta[c] + (z ? z[i] : 0));
+        }
+    }
+}
+
+void ref_bnact_forward(const op *o, const op_args *a)
+{
+    const bnact_desc d = o->bnact;
+    const float *running_mean = a->param[2], *running_var = a->param[3];
+    channel_stats *saved = a->saved;
+
 #pragma omp parallel for
-    for (int c = 0; c < X.c; c++) {
+    for (int c = 0; c < o->x.c; c++) {
         channel_stats stats;
         if (o->training && !d.frozen) {
             stats = batch_stats(o, a, c);
@@ -75,13 +87,16 @@ void ref_bnact_forward(const op *o, const op_args *a)
             stats = (channel_stats){ running_mean[c], 1 / sqrt((double)running_var[c] + d.eps) };
         }
         if (o->training) saved[c] = stats;
-        for (int n = 0; n < X.n; n++) {
-            for (int64_t i = plane(X, n, c); i < plane(X, n, c) + HW; i++) {
-                const double xh = (x[i] - stats.mean) * stats.inv;
-                y[i] = (float)act_forward(d.act, gamma[c] * xh + beta[c] + (z ? z[i] : 0));
-            }
-        }
+        normalise(o, a, c, stats);
     }
+}
+
+/* The statistics are those that forward has left. */
+void ref_bnact_again(const op *o, const op_args *a)
+{
+    const channel_stats *saved = a->saved;
+#pragma omp parallel for
+    for (int c = 0; c < o->x.c; c++) normalise(o, a, c, saved[c]);
 }
 
 /* y = act(v), v = gamma * xh + beta + z. With g = dv = dy * act'(v):

@@ -45,6 +45,7 @@ static op_needs needs_of(const op *o)
             .saved = (size_t)o->x.c * 2 * sizeof(double), /* mean and 1/sqrt(var + eps) */
             .backward_x = true,
             .backward_y = o->bnact.act != ACT_NONE,
+            .again = o->training,
         };
     case OP_POOL: return (op_needs){ .backward_x = o->pool.kind == POOL_MAX };
     case OP_LINEAR: return (op_needs){ .backward_x = true, .backward_y = o->linear.act != ACT_NONE };
@@ -99,6 +100,17 @@ static status ref_forward(plan *p, const op_args *args)
     case OP_KINDS: break;
     }
     if (o->type == BF16) ref_store_forward(o, a, args);
+    omp_set_num_threads(before);
+    return OK;
+}
+
+static status ref_again(plan *p, const op_args *args)
+{
+    const op *o = &p->op; /* a normalisation: the only operation whose needs say so */
+    const op_args copies = o->type == BF16 ? ref_copies(o, args) : *args;
+    const int before = use_threads(p->owner->base.threads);
+    ref_bnact_again(o, &copies);
+    if (o->type == BF16) ref_store_forward(o, &copies, args);
     omp_set_num_threads(before);
     return OK;
 }
@@ -235,6 +247,7 @@ status ref_open(int threads, backend **out)
         .plan_free = ref_plan_free,
         .forward = ref_forward,
         .backward = ref_backward,
+        .again = ref_again,
         .step_begin = ref_step_begin,
         .step_end = ref_step_end,
         .sgd = ref_sgd_step,

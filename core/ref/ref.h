@@ -14,6 +14,7 @@
 void ref_conv_forward(const op *, const op_args *);
 void ref_conv_backward(const op *, const op_args *);
 void ref_bnact_forward(const op *, const op_args *);
+void ref_bnact_again(const op *, const op_args *);
 void ref_bnact_backward(const op *, const op_args *);
 void ref_conv_bnact_forward(const op *, const op_args *);
 void ref_pool_forward(const op *, const op_args *);

@@ -219,6 +219,22 @@ out:
     return st;
 }
 
+/* y once more, to the bit. */
+static status check_again(device *d, const opcheck_result *r)
+{
+    status st = OK;
+    float *y = NULL;
+    if (!d->needs.again) return OK;
+    TRY(poison(d, d->scratch));
+    TRY(poison_value(d, d->y, d->o->y));
+    TRY(d->b->again(d->plan, &d->args));
+    TRY(get_value(d, d->y, d->o->y, &y));
+    if (memcmp(y, r->y, (size_t)r->n_y * sizeof *y)) FAIL(ERR_RUNTIME, "opcheck: y made again is another");
+out:
+    free(y);
+    return st;
+}
+
 /* What a later operation of a step may have written by the time of backward. */
 static status poison_dead_values(device *d)
 {
@@ -242,6 +258,7 @@ static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
     TRY(d->b->forward(d->plan, &d->args));
     TRY(get_value(d, d->y, d->o->y, &r->y));
     if (opt->backward) {
+        TRY(check_again(d, r));
         TRY(poison_dead_values(d));
         TRY(d->b->backward(d->plan, &d->args));
         TRY(get_value(d, d->dx, d->o->x, &r->dx));
