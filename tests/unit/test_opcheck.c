@@ -125,6 +125,35 @@ static void a_plan_that_understates_its_needs_is_caught(void **state)
     backend_close(liar);
 }
 
+/* As if y made again missed the shortcut. */
+static status again_without_z(plan *p, const op_args *a)
+{
+    op_args less = *a;
+    less.z = a->x;
+    return honest->again(p, &less);
+}
+
+static void a_y_made_again_otherwise_is_caught(void **state)
+{
+    (void)state;
+    const opcheck_options opt = { .seed = 1, .backward = true };
+    backend *b, table;
+    op o;
+    opcheck_result r;
+    must(ref_open(1, &b));
+    table = *b;
+    honest = &table;
+    must(problem_parse("bnact n2c5h5w5_relu_add", &o));
+    must(opcheck_run(b, &o, &opt, &r));
+    assert_true(opcheck_error(r.y, r.y, r.n_y) == 0);
+    opcheck_free(&r);
+    b->again = again_without_z;
+    must(opcheck_run(b, &o, &opt, &r));
+    assert_true(isinf(opcheck_error(r.y, r.y, r.n_y)));
+    opcheck_free(&r);
+    backend_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +161,7 @@ int main(void)
         cmocka_unit_test(data_keep_their_margin),
         cmocka_unit_test(bf16_data_are_bf16),
         cmocka_unit_test(a_plan_that_understates_its_needs_is_caught),
+        cmocka_unit_test(a_y_made_again_otherwise_is_caught),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

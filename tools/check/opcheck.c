@@ -219,8 +219,8 @@ out:
     return st;
 }
 
-/* y once more, to the bit. */
-static status check_again(device *d, const opcheck_result *r)
+/* y once more, to the bit: if it is another, y becomes NaN, for whoever compares it. */
+static status check_again(device *d, opcheck_result *r)
 {
     status st = OK;
     float *y = NULL;
@@ -229,7 +229,7 @@ static status check_again(device *d, const opcheck_result *r)
     TRY(poison_value(d, d->y, d->o->y));
     TRY(d->b->again(d->plan, &d->args));
     TRY(get_value(d, d->y, d->o->y, &y));
-    if (memcmp(y, r->y, (size_t)r->n_y * sizeof *y)) FAIL(ERR_RUNTIME, "opcheck: y made again is another");
+    if (memcmp(y, r->y, (size_t)r->n_y * sizeof *y)) r->y[0] = NAN;
 out:
     free(y);
     return st;

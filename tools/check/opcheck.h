@@ -1,7 +1,8 @@
 /* tools/check/opcheck.h -- runs one operation on one backend, from NCHW arrays to NCHW arrays.
  *
  * The data are a function of the operation and options.seed alone, so two backends see the same. Before
- * an operation runs, all that it must write, and all that its op_needs allow it not to read, is NaN.
+ * an operation runs, all that it must write, and all that its op_needs allow it not to read, is NaN. So is a y that
+ * the backend cannot make again (backend.again) with the same bits.
  *
  * Typical use:
  *     TRY(problem_parse("conv n2c3h5w5_o4k3s1p1", &o));
