@@ -70,12 +70,12 @@ static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
     TRY(tap_read(v, rows));
     *bad = gram_normalise(rows, v->rows, t->dim, m->norm + m->rows);
     if (in_place) goto out;
+    void *from = rows;
     if (m->type == BF16) {
-        uint16_t *half = (uint16_t *)(rows + values);
-        round_values(rows, values, half);
-        rows = (float *)half;
+        from = rows + values;
+        round_values(rows, values, from);
     }
-    TRY(m->device->upload(m->device, feature_row(m, m->rows), rows, (size_t)values * dtype_bytes(m->type)));
+    TRY(m->device->upload(m->device, feature_row(m, m->rows), from, (size_t)values * dtype_bytes(m->type)));
 out:
     return st;
 }

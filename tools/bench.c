@@ -315,10 +315,9 @@ static status prepare_features(bench *b)
     gram_normalise(host, b->n_features, GRAM_DIM, NULL);
     TRY(b->device->alloc(b->device, count * dtype_bytes(type), &memory));
     b->features = memory;
-    uint16_t *half = (uint16_t *)(host + count);
-    for (size_t i = 0; type == BF16 && i < count; i++) half[i] = bf16_from(host[i]);
-    TRY(b->device->upload(b->device, b->features, type == BF16 ? (void *)half : host,
-                          count * dtype_bytes(type)));
+    void *half = host + count;
+    for (size_t i = 0; type == BF16 && i < count; i++) ((uint16_t *)half)[i] = bf16_from(host[i]);
+    TRY(b->device->upload(b->device, b->features, type == BF16 ? half : host, count * dtype_bytes(type)));
 out:
     free(host);
     return st;

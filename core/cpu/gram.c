@@ -59,7 +59,7 @@ INLINED vec multiply_add(vec sum, ivec x, ivec y, dtype type)
 /* Which lanes of two vectors, the second counted from LANES on, make the lower or upper result of a step. */
 INLINED ivec step_lanes(int distance, bool upper)
 {
-    ivec lanes;
+    ivec lanes = { 0 };
     for (int l = 0; l < LANES; l++) {
         const bool second = l & distance;
         lanes[l] = upper ? (second ? l + LANES : l + distance) : (second ? l - distance + LANES : l);
@@ -147,7 +147,7 @@ static void multiply_bf16(const uint32_t *const *row, const uint32_t *strip, int
 static void multiply_edge(const product *p, const uint32_t *const *row, const uint32_t *strip, int depth,
                           bool add, int i, int j)
 {
-    float sum[ROWS * STRIP] __attribute__((aligned(64)));
+    float sum[ROWS * STRIP] __attribute__((aligned(64))) = { 0 };
     const int rows = least(ROWS, p->m - i), columns = least(STRIP, p->n - j);
     (p->type == F32 ? multiply_f32 : multiply_bf16)(row, strip, depth, false, sum, STRIP);
     for (int r = 0; r < rows; r++) {
