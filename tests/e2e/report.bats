@@ -51,6 +51,7 @@ in_browser() {
 
 @test "opens from disk, offline, without a complaint" { in_browser "opens from disk, offline, without a complaint"; }
 @test "the layer slider moves ring, histogram, curve and net" { in_browser "the layer slider moves ring, histogram, curve and net"; }
+@test "the whole net at once, and back" { in_browser "the whole net at once, and back"; }
 @test "the epoch slider shows other graphs" { in_browser "the epoch slider shows other graphs"; }
 @test "pointing at an edge shows its two images" { in_browser "pointing at an edge shows its two images and their similarity"; }
 @test "the first edge of the keyboard is the most similar pair" { in_browser "the first edge of the keyboard is the most similar pair"; }

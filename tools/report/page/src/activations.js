@@ -76,7 +76,7 @@ function evenly(count, fit) {
 /** Tiles are about as large in every layer, whatever their resolution. */
 function layerRow(layer, width) {
     const [, count, h, w] = layer.data.shape;
-    const tile = width < 560 ? 40 : 52;
+    const tile = width < 560 ? 36 : 52;
     const across = evenly(count, Math.max(1, Math.floor((width + 1) / (tile + 2))));
     const canvas = el('canvas', { class: 'maps', role: 'img', 'aria-label': `${count} of ${layer.total} channels of ${layer.name}` });
     canvas.style.width = `${across * (tile + 2)}px`;
@@ -92,7 +92,7 @@ function layerRow(layer, width) {
         const values = await unpack(layer.data);
         paint(canvas, values, state.pick * count * h * w, count, h, w, across);
     };
-    return { draw, node: el('div', { class: 'layer-row', 'data-layer': layer.name },
+    return { draw, width: across * (tile + 2), node: el('div', { class: 'layer-row', 'data-layer': layer.name },
         el('h4', {}, layer.name, el('small', {}, ` ${h} × ${w}, ${count < layer.total ? `${count} of ${layer.total}` : count} channels`)), canvas) };
 }
 
@@ -112,6 +112,7 @@ function column(run) {
     const closes = [watch(['pick'], draw), watch(['depth'], mark)];
     const ready = () => {
         rows = layers.map((layer) => layerRow(layer, body.clientWidth - 16));
+        body.style.gridTemplateColumns = `repeat(auto-fill, minmax(min(100%, ${Math.max(...rows.map((row) => row.width)) + 19}px), 1fr))`;
         body.replaceChildren(...rows.map((row) => row.node));
         draw();
         mark();

@@ -64,29 +64,40 @@ class Bars {
     }
 }
 
-/** All layers small, in a row; the selected one framed. */
-function small(layers, most, now) {
+const MANY = 30; // layers: a row that scrolls
+
+/** All layers small, in a row. */
+function small(layers, most) {
     const w = 54, h = 40;
-    return el('div', { class: 'smalls' }, layers.map((layer, i) => {
-        const button = el('button', { type: 'button', class: 'small-multiple', 'aria-pressed': i === now, onclick: () => goToName(layer.name) },
+    return el('div', { class: `smalls${layers.length > MANY ? ' many' : ''}` }, layers.map((layer) =>
+        el('button', { type: 'button', class: 'small-multiple', onclick: () => goToName(layer.name) },
             svg('svg', { width: w, height: h, 'aria-hidden': true }, shares(layer).map((v, b) =>
                 svg('rect', { class: 'bar', x: b * w / 10, width: w / 10 - 0.8, y: h - h * v / most, height: h * v / most }))),
-            el('span', {}, layer.name));
-        return button;
-    }));
+            el('span', {}, layer.name))));
+}
+
+/** Frames the selected one, and scrolls the row, never the page, until it is seen. */
+function frame(row, now) {
+    [...row.children].forEach((button, i) => button.setAttribute('aria-pressed', i === now));
+    const { offsetLeft: left, offsetWidth: width } = row.children[now], from = row.scrollLeft + row.offsetLeft;
+    if (left < from || left + width > from + row.clientWidth) row.scrollLeft = left - row.offsetLeft - row.clientWidth / 3;
 }
 
 function column(run) {
     const holder = el('div', { class: 'plot' }), caption = el('p', { class: 'note' }), smalls = el('div', {});
     const most = Math.max(...run.graphs.flatMap((graph) => graph.layers.flatMap(shares)));
-    let bars = null;
+    let bars = null, graph = null;
     const draw = () => {
-        const { layers } = graphAt(run, state.epoch), now = layerIndex(layers.map((l) => l.name)), layer = layers[now];
+        if (graph !== graphAt(run, state.epoch)) {
+            graph = graphAt(run, state.epoch);
+            smalls.replaceChildren(small(graph.layers, most));
+        }
+        const { layers } = graph, now = layerIndex(layers.map((l) => l.name)), layer = layers[now];
         bars?.outline(shares(layers[0]));
         bars?.moveTo(shares(layer));
         const pairs = layer.histogram.reduce((a, b) => a + b, 0);
         caption.replaceChildren(el('b', {}, layer.name), `: ${integer(pairs)} pairs of images${layer.negative ? `, ${integer(layer.negative)} of them below 0` : ''}. Outline: ${layers[0].name}.`);
-        smalls.replaceChildren(small(layers, most, now));
+        frame(smalls.firstChild, now);
     };
     onWidth(holder, (width) => {
         bars = new Bars(width, most);

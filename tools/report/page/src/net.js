@@ -3,7 +3,7 @@
 // multiplications, its measured time, as a heat map.
 import { heat } from './colours.js';
 import { data, decisionsOf } from './data.js';
-import { el, svg } from './dom.js';
+import { el, onWidth, svg } from './dom.js';
 import { duration, integer, percent, shape, short } from './format.js';
 import { section } from './section.js';
 import { explain } from './tooltip.js';
@@ -190,11 +190,26 @@ function strip(run) {
     };
     const close = watch(['depth'], mark);
     mark();
-    return { node: scroller, close };
+    return { node: scroller, whole: wholeButton(scroller, picture), close };
+}
+
+/** Of a net that is wider than the page: all of it at once, its layers thin and without names. */
+function wholeButton(scroller, picture) {
+    const width = picture.getAttribute('width');
+    picture.setAttribute('preserveAspectRatio', 'none');
+    const press = () => {
+        const whole = scroller.classList.toggle('whole');
+        picture.setAttribute('width', whole ? '100%' : width);
+        button.setAttribute('aria-pressed', whole);
+    };
+    const button = el('button', { type: 'button', class: 'chip', 'aria-pressed': false, hidden: true, onclick: press }, 'whole net at once');
+    onWidth(scroller, (room) => { button.hidden = !scroller.classList.contains('whole') && width <= room; });
+    return button;
 }
 
 /** Scrolls the strip, never the page, until the unit can be seen. */
 function follow(scroller, unit) {
+    if (scroller.classList.contains('whole')) return;
     const box = unit.getBBox();
     if (box.x < scroller.scrollLeft || box.x + box.width > scroller.scrollLeft + scroller.clientWidth)
         scroller.scrollLeft = box.x - scroller.clientWidth / 3;
@@ -203,10 +218,10 @@ function follow(scroller, unit) {
 function one(run) {
     const titles = el('div', { class: 'row-titles', 'aria-hidden': true },
         rows.map((row, r) => el('span', { style: { top: `${TOP + TALL + NAMES + r * (CELL + GAP)}px`, height: `${CELL}px` } }, row.title)));
-    const { node: scroller, close } = strip(run);
+    const { node: scroller, whole, close } = strip(run);
     const node = el('div', { class: 'net' },
         data.runs.length > 1 && el('h3', { class: 'run' }, run.name, el('small', {}, ` ${run.net.arch}`)),
-        el('div', { class: 'net-frame' }, titles, scroller), legend(run.net),
+        el('div', { class: 'net-frame' }, titles, scroller), el('div', { class: 'net-legend' }, legend(run.net), whole),
         el('p', { class: 'note' }, `${integer(run.net.params)} parameters, ${short(run.net.macs)} multiplications an image. Times: median of several passes of a batch of ${run.net.batch}, an image’s share, on ${run.net.device}.`),
         table(run));
     return { node, close };

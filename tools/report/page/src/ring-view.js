@@ -93,7 +93,7 @@ export class RingView {
     decorate() {
         const { place, shares, classNames } = this.scene, c = this.size / 2, r = this.radius;
         this.marker = svg('g', { class: 'marker', visibility: 'hidden' });
-        const small = place.from.length > 24, width = Math.max(4, r / 36);
+        const small = place.from.length > 24 && Math.min(10, Math.max(8, 2 * Math.PI * r / place.from.length * 0.65)), width = Math.max(4, r / 36);
         this.over.setAttribute('viewBox', `0 0 ${this.size} ${this.size}`);
         this.over.replaceChildren(...classNames.flatMap((name, k) => (place.count[k] ? [
             svg('path', { class: 'rim', d: arc(c, r + width / 2 + 1, place.from[k], place.to[k]), stroke: classColour(k), 'stroke-width': width,
@@ -146,10 +146,11 @@ function arc(c, r, from, to) {
     return `M${p(from)}A${r},${r} 0 ${to - from > Math.PI ? 1 : 0} 1 ${p(to)}`;
 }
 
+/** small: with many classes the size of names that stand along the radius; else false. */
 function label(name, share, angle, c, r, small) {
     const x = c + r * Math.cos(angle), y = c + r * Math.sin(angle), left = Math.cos(angle) < 0;
     if (small)
-        return svg('text', { class: 'class-name tiny', transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
+        return svg('text', { class: 'class-name tiny', style: { 'font-size': `${small}px` }, transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
                              'text-anchor': left ? 'end' : 'start', dy: 3 }, name);
     const anchor = Math.cos(angle) > 0.3 ? 'start' : Math.cos(angle) < -0.3 ? 'end' : 'middle';
     const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -12 : 0;

@@ -11,6 +11,7 @@ import { columns, section } from './section.js';
 import { change, goTo, layerIndex, state, watch } from './state.js';
 
 const LARGEST = 620;
+const MANY = 24; // classes: the filter is folded
 const kinds = {
     both: [['correct and wrong edges', { correct: true, wrong: true }]],
     apart: [['correct edges', { correct: true }], ['wrong edges', { wrong: true }]],
@@ -53,13 +54,16 @@ function classFilter() {
     const buttons = classNames.map((name, c) => el('button', { type: 'button', class: 'chip', onclick: () => toggle(c) },
         el('span', { class: 'swatch', style: { background: classColour(c) } }), name));
     const all = el('button', { type: 'button', class: 'chip all', onclick: () => change({ classes: null }) }, 'all classes');
+    const summary = el('summary', {});
     const mark = () => {
         buttons.forEach((button, c) => button.setAttribute('aria-pressed', Boolean(state.classes?.has(c))));
         all.setAttribute('aria-pressed', !state.classes);
+        summary.textContent = `Classes: ${state.classes ? [...state.classes].map((c) => classNames[c]).join(', ') : `all ${classNames.length}`}`;
     };
     watch(['classes'], mark);
     mark();
-    return el('div', { class: 'chips', role: 'group', 'aria-label': 'Only edges that touch these classes' }, all, buttons);
+    const chips = el('div', { class: 'chips', role: 'group', 'aria-label': 'Only edges that touch these classes' }, all, buttons);
+    return buttons.length > MANY ? el('details', { class: 'class-filter' }, summary, chips) : chips;
 }
 
 /* ---- a run's panel ---- */

@@ -15,7 +15,9 @@ const HEIGHT = 320;
 
 const baseName = (name) => name.replace(/\.raw$/, '');
 const kindOf = (unit) => (!unit ? 'none' : unit.cut ? 'cut' : unit.removable ? 'stays' : 'fixed');
-const mark = { cut: symbol(symbolTimes, 110), stays: symbol(symbolCircle, 64), fixed: symbol(symbolSquare, 60), none: symbol(symbolCircle, 64) };
+const marks = { cut: [symbolTimes, 110], stays: [symbolCircle, 64], fixed: [symbolSquare, 60], none: [symbolCircle, 64] };
+const CROWDED = 14; // pixels from layer to layer: marks shrink below
+const mark = (kind, room = CROWDED) => symbol(marks[kind][0], marks[kind][1] * Math.max(0.12, Math.min(1, room / CROWDED) ** 2))();
 const words = { cut: 'cut', stays: 'stays', fixed: 'cannot go', none: '' };
 
 const finite = (values) => values.filter((v) => v !== null && Number.isFinite(v));
@@ -29,6 +31,9 @@ function scales(run, width) {
     return { x: scalePoint(names, [M.left, width - M.right]).padding(0.4),
              y: scaleLinear([Math.min(0, ...values), Math.max(0.01, ...values)], [HEIGHT - M.bottom, M.top]).nice(5) };
 }
+
+/** Within the frame. */
+const within = (scale, v) => { const [low, high] = scale.y.domain(); return scale.y(Math.min(high, Math.max(low, v))); };
 
 const curve = (scale, value) => line().defined((l) => value(l) !== null && scale.x(l.name) !== undefined)
     .x((l) => scale.x(l.name)).y((l) => scale.y(value(l)));
@@ -51,12 +56,12 @@ function floorLine(scale, decisions, layers, width) {
 
 /** The mark stands on the curve that decided. */
 function point(scale, layer, unit, metric) {
-    const kind = kindOf(unit);
+    const kind = kindOf(unit), room = scale.x.step();
     const m = metric === 'lu' ? layer.lu.mean : layer.yang.M;
-    const node = svg('g', { class: `point ${kind}`, transform: `translate(${scale.x(layer.name)},${scale.y(m ?? 0)})`,
+    const node = svg('g', { class: `point ${kind}${room < CROWDED ? ' crowded' : ''}`, transform: `translate(${scale.x(layer.name)},${scale.y(m ?? 0)})`,
                             onclick: () => goToName(layer.name) },
-        svg('rect', { class: 'catch', x: -12, y: -scale.y(m ?? 0), width: 24, height: HEIGHT }),
-        m !== null && svg('path', { d: mark[kind]() }));
+        svg('rect', { class: 'catch', x: -Math.min(12, room / 2), y: -scale.y(m ?? 0), width: Math.min(24, room), height: HEIGHT }),
+        m !== null && svg('path', { d: mark(kind, room) }));
     explain(node, () => [layer.name, `M ${fixed(layer.yang.M)}  (share of correct edges ${fixed(layer.yang.r, 3)})`,
         layer.lu.mean !== null && `Q ${fixed(layer.lu.mean)} ± ${fixed(layer.lu.sd)}`,
         `${layer.yang.isolated} images without an edge`,
@@ -69,7 +74,7 @@ function picture(run, width) {
     const units = new Map((decisions?.units ?? []).map((unit) => [unit.name, unit]));
     const m = (l) => l.yang.M, q = (l) => l.lu.mean;
     const band = area().defined((l) => q(l) !== null).x((l) => scale.x(l.name))
-        .y0((l) => scale.y(q(l) - l.lu.sd)).y1((l) => scale.y(q(l) + l.lu.sd));
+        .y0((l) => within(scale, q(l) - l.lu.sd)).y1((l) => within(scale, q(l) + l.lu.sd));
     const now = graph.layers[layerIndex(graph.layers.map((l) => l.name))];
     return svg('svg', { width, height: HEIGHT, role: 'img', 'aria-label': 'M and Q against depth; the numbers are in the table below' },
         axes(scale, width),
@@ -84,7 +89,7 @@ function picture(run, width) {
 
 function legend(run) {
     const key = (kind, text) => el('span', {}, svg('svg', { class: 'key-mark', width: 14, height: 14, viewBox: '-7 -7 14 14' },
-        svg('g', { class: `point ${kind}` }, svg('path', { d: mark[kind]() }))), text);
+        svg('g', { class: `point ${kind}` }, svg('path', { d: mark(kind) }))), text);
     const sample = (cls, text) => el('span', {}, svg('svg', { class: 'key-line', width: 24, height: 10 }, svg('path', { class: cls, d: 'M0,5H24' })), text);
     return el('p', { class: 'legend' }, sample('m', 'M [Yang 2023]'), sample('q', 'Q [Lu 2022], ± sd'), key('stays', 'stays'),
               key('cut', 'cut'), key('fixed', 'cannot go'), run.epochs.length > 0 && sample('m other', 'M at other epochs'));

@@ -114,6 +114,17 @@ const cases = {
         assert.equal(await page.locator('.unit.now').first().getAttribute('data-unit'), last);
         assert.deepEqual(page.said, []);
     },
+    'the whole net at once, and back': async () => {
+        const page = await usual(), strip = page.locator('.strip').first(), button = page.getByRole('button', { name: 'whole net at once' }).first();
+        const hidden = () => strip.evaluate((node) => node.scrollWidth - node.clientWidth);
+        assert.ok(await hidden() > 100, 'the net fits already');
+        await button.click();
+        assert.equal(await hidden(), 0);
+        await layerSlider(page).fill('3');
+        assert.equal(await page.locator('.unit.now').first().getAttribute('data-unit'), (await layerNames(page))[3]);
+        await button.click();
+        assert.ok(await hidden() > 100);
+    },
     'the epoch slider shows other graphs': async () => {
         const page = await usual();
         const slider = page.getByRole('slider', { name: 'Epoch' }), before = await page.locator('.ring-panel .note').first().innerText();
