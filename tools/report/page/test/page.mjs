@@ -115,7 +115,7 @@ const cases = {
         assert.deepEqual(page.said, []);
     },
     'the whole net at once, and back': async () => {
-        const page = await usual(), strip = page.locator('.strip').first(), button = page.getByRole('button', { name: 'whole net at once' }).first();
+        const page = await open({ width: 400 }), strip = page.locator('.strip').first(), button = page.getByRole('button', { name: 'whole net at once' }).first();
         const hidden = () => strip.evaluate((node) => node.scrollWidth - node.clientWidth);
         assert.ok(await hidden() > 100, 'the net fits already');
         await button.click();
