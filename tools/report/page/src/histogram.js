@@ -79,6 +79,7 @@ function small(layers, most) {
 /** Frames the selected one, and scrolls the row, never the page, until it is seen. */
 function frame(row, now) {
     [...row.children].forEach((button, i) => button.setAttribute('aria-pressed', i === now));
+    if (!row.classList.contains('many')) return; // nothing to scroll; what follows makes the browser lay out the page
     const { offsetLeft: left, offsetWidth: width } = row.children[now], from = row.scrollLeft + row.offsetLeft;
     if (left < from || left + width > from + row.clientWidth) row.scrollLeft = left - row.offsetLeft - row.clientWidth / 3;
 }
