@@ -49,6 +49,7 @@ typedef struct op_args {
     void *dx, *dz;       /* NULL: not wanted */
     bool dx_add, dz_add; /* add to what is there instead of overwriting */
     void *saved, *scratch, *packed, *cached;
+    const float *shift;   /* BN only, and only where the backend is bias_free; may be NULL */
     const int32_t *label; /* loss only: [N], -1 = ignore this row */
     loss_stats *stats;    /* loss only: forward adds to it */
 } op_args;
@@ -77,6 +78,7 @@ struct backend {
     const char *name;      /* "ref", "cpu", "cuda" */
     char description[128]; /* device and library versions, for logs and env.json */
     int threads;
+    bool bias_free;   /* BN knows op_args.shift: in training, a bias before it is left out */
     bool host_memory; /* what alloc returns can be read here: download would copy for nothing */
     bool tf32;        /* set by the caller before planning: f32 products may round to tf32; cuda only */
 

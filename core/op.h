@@ -44,6 +44,7 @@ typedef struct conv_desc {
 /* y = act(gamma * (x - mean) / sqrt(var + eps) + beta + z): [IS15] Alg. 1 and, with z, [He16] eq. 1.
  * training: mean, var of this batch over N, H, W; else running_mean, running_var. frozen, in training: the
  * running ones, too, which stay as they are and do not depend on x: evaluation's function, with a backward.
+ * With op_args.shift [C], in training and not frozen, x stands for x + shift[c]: only running_mean can tell.
  * Parameters: 0 gamma [C], 1 beta [C], 2 running_mean [C], 3 running_var [C] (2 and 3 have no gradient). */
 typedef struct bnact_desc {
     bool add;    /* z present: same shape as x */
@@ -95,6 +96,9 @@ typedef struct conv_bnact_desc {
 } conv_bnact_desc;
 enum { CONV_BNACT_BN = 2 };
 
+/* What backward will be asked for: anything; no dx; dx to overwrite; dx to add to. */
+typedef enum dx_use { DX_ANY, DX_NONE, DX_SET, DX_ADD } dx_use;
+
 /* BF16: x, y, z and their gradients are stored as bf16, rounded once (to nearest, ties to even) when stored,
  * and the weights of convolutions and of OP_LINEAR are rounded to bf16 where they are multiplied (those of
  * OP_CONV_BNACT before or after folding). All else is as in
@@ -115,6 +119,7 @@ typedef struct op {
         loss_desc loss;
         conv_bnact_desc conv_bnact;
     };
+    dx_use dx; /* of backward: a plan need not prepare for the rest */
 } op;
 
 /* The convolution, the normalisation in an operation that has one. */

@@ -90,15 +90,50 @@ static void fuse(net *n, net_compiled_case *c)
     }
 }
 
+/* In training, BN takes away again what a bias adds: it need not be added, nor has it a gradient but rounding. */
+static void leave_out_biases(const net *n, net_compiled_case *c)
+{
+    for (int i = 0; i < n->n_nodes; i++) {
+        const net_node *d = &n->node[i];
+        const int conv = n->value[d->x].producer;
+        c->node[i].bias = NONE;
+        if (!n->device->bias_free || !c->which.training || c->which.frozen || d->op.kind != OP_BNACT)
+            continue;
+        if (conv == NONE || n->node[conv].op.kind != OP_CONV || !has_one_reader(n, d->x)) continue;
+        if (n->node[conv].op.conv.bias) c->node[i].bias = conv;
+    }
+}
+
+static bool is_left_out(const net *n, const net_compiled_case *c, int conv)
+{
+    for (int i = conv + 1; i < n->n_nodes; i++)
+        if (c->node[i].bias == conv) return true;
+    return false;
+}
+
+/* The last reader in forward order is the first to write the gradient. */
+static dx_use dx_of(const net *n, const net_compiled_case *c, int node)
+{
+    const int v = n->node[node].x;
+    if (!c->which.training) return DX_ANY;
+    if (n->value[v].producer == NONE && !c->which.frozen) return DX_NONE;
+    for (int i = node + 1; i < n->n_nodes; i++)
+        if (n->node[i].x == v || n->node[i].z == v) return DX_ADD;
+    return DX_SET;
+}
+
 static status plan_nodes(net *n, net_compiled_case *c)
 {
     status st = OK;
     TRY_ALLOC(c->node, calloc((size_t)n->n_nodes, sizeof *c->node));
     fuse(n, c);
+    leave_out_biases(n, c);
     for (int i = 0; i < n->n_nodes; i++) {
         if (c->node[i].by != NONE) continue;
         const int conv = c->node[i].conv;
         op o = conv == NONE ? op_for(&n->node[i], c->which, n->type) : fused_op(n, c, conv, i);
+        o.dx = dx_of(n, c, i);
+        if (o.kind == OP_CONV && is_left_out(n, c, i)) o.conv.bias = false;
         const char *why = n->device->unsupported(n->device, &o);
         if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", n->device->name, n->arch, why);
         TRY(n->device->plan(n->device, &o, &c->node[i].plan, &c->node[i].needs));

@@ -23,6 +23,7 @@ typedef struct net_node {
 typedef struct net_plan {
     plan *plan; /* NULL: `by` */
     op_needs needs;
+    int bias;          /* in BN: the convolution that left out its bias; NONE */
     int conv, by;      /* the convolution that this BN computes on the way; the BN that does it; NONE */
     size_t saved;      /* offset in the SAVED arena */
     size_t scratch[2]; /* in the ACT arena: forward's, backward's */

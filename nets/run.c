@@ -65,6 +65,7 @@ static op_args arguments(const net *n, const net_compiled_case *c, int node, boo
         a.param[behind + i] = n->param[d->param + i].value;
         a.grad[behind + i] = c->which.frozen ? NULL : n->param[d->param + i].grad;
     }
+    if (c->node[node].bias != NONE) a.shift = n->param[n->node[c->node[node].bias].param + 1].value;
     if (d->op.kind == OP_LOSS) {
         a.label = n->label;
         a.stats = n->stats;

@@ -38,9 +38,10 @@ gpu:
 $(B)/gpu/libparts.a: $(GPU_PARTS:%.c=$(B)/gpu/%.o) tools/cuda.mk
 	@rm -f $@; ar rcs $@ $(filter %.o,$^)
 
-$(B)/gpu/gpu: $(B)/gpu/tests/cuda/gpu.o $(B)/gpu/libparts.a
+$(B)/gpu/tests/cuda/kernel_time.o: PLAIN_CFLAGS += $(CUPTI_FLAGS)
+$(B)/gpu/gpu: $(addprefix $(B)/gpu/tests/cuda/,gpu.o kernel_time.o) $(B)/gpu/libparts.a
 	@echo "  LINK $@"
-	$(Q)$(CC) $(PLAIN_CFLAGS) $^ -o $@ -rdynamic -lpthread -ldl -lm
+	$(Q)$(CC) $(PLAIN_CFLAGS) $^ -o $@ -rdynamic $(CUPTI_LIBS) -lpthread -ldl -lm
 
 $(B)/gpu/%.o: %.c
 	@mkdir -p $(@D); echo "  CC   $<"

@@ -4,6 +4,7 @@
 #   nvcc     $CUDA_HOME, $PATH, /usr/local/cuda, the newest /usr/local/cuda-*
 #   cuDNN    $CUDNN_HOME, the toolkit's folder, /usr, the wheels of python3 (nvidia-cudnn)
 #   cuBLAS   the toolkit's folder, /usr, the wheels
+#   CUPTI    the same and the toolkit's extras/; may be missing
 # CUDA_FOUND says in one line what was found, or what is missing.
 set -u
 
@@ -83,4 +84,12 @@ echo "NVCC := $nvcc"
 echo "CUDA_ARCHS ?= $archs"
 echo "CUDA_INCLUDES := $(for i in $includes; do echo "-isystem $i"; done | sort -u | tr '\n' ' ')"
 echo "CUDA_LIBS := $cudnn $cublas $cudart $(for l in "$cudnn" "$cublas"; do echo "-Wl,-rpath,$(dirname "$(readlink -f "$l")")"; done | sort -u | tr '\n' ' ')-lrt"
+# Optional, for the benchmark: how long kernels take.
+folders+=("$home/extras/CUPTI")
+cupti_header=$(find_in include/cupti.h)
+cupti=$(find_in $(libraries cupti))
+if [ -n "$cupti_header" ] && [ -n "$cupti" ]; then
+    echo "CUPTI_FLAGS := -DCLEAVE_CUPTI -isystem $(dirname "$cupti_header")"
+    echo "CUPTI_LIBS := $cupti -Wl,-rpath,$(dirname "$(readlink -f "$cupti")")"
+fi
 echo "CUDA_FOUND := CUDA backend: nvcc $toolkit, cuDNN $version in $(dirname "$(dirname "$header")"), for sm_$(echo $archs | sed 's/ /, sm_/g')"

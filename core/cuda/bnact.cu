@@ -62,6 +62,7 @@ template <typename W> __global__ void bn_statistics(columns k, bnact_args a)
     if (c < 0) return;
     const float shift = to_float(((const typename W::element *)a.x)[c]);
     ((bn_channel *)a.saved)[c] = bn_from_sums(sum, squares, shift, (double)k.m, a.eps, &mean, &var);
+    if (a.shift) mean += a.shift[c];
     a.running_mean[c] = bn_running(a.running_mean[c], mean, a.momentum);
     a.running_var[c] = bn_running(a.running_var[c], var * (double)k.m / (double)(k.m - 1), a.momentum);
 }

@@ -43,6 +43,8 @@ static status conv_backward(plan *base, const op_args *a)
     conv_plan *p = (conv_plan *)base;
     const op *o = &base->op;
     weights_place(&p->weights, a->packed);
+    if (a->dx && !(a->dx_add ? p->data_add : p->data))
+        FAIL(ERR_RUNTIME, "a convolution was planned without this gradient of x");
     if (a->dx)
         TRY(engine_run(a->dx_add ? p->data_add : p->data, base->cuda, a->dx, weights_read(&p->weights, a),
                        a->dy, a->scratch));
@@ -76,8 +78,8 @@ static status open_engines(conv_plan *p)
     const op *o = &p->base.op;
     TRY(open_engine(p, CONV_FORWARD, false, &p->forward));
     if (!o->training) goto out;
-    TRY(open_engine(p, CONV_DATA, false, &p->data));
-    TRY(open_engine(p, CONV_DATA, true, &p->data_add));
+    if (o->dx == DX_ANY || o->dx == DX_SET) TRY(open_engine(p, CONV_DATA, false, &p->data));
+    if (o->dx == DX_ANY || o->dx == DX_ADD) TRY(open_engine(p, CONV_DATA, true, &p->data_add));
     TRY(open_engine(p, CONV_FILTER, false, &p->filter));
     if (o->conv.bias) {
         const size_t sums = column_sums_bytes(o->type, (int64_t)o->y.n * o->y.h * o->y.w, o->y.c);

@@ -273,6 +273,7 @@ out:
 
 static const backend table = {
     .name = "cuda",
+    .bias_free = true,
     .close = cuda_close,
     .unsupported = cuda_unsupported,
     .plan = cuda_plan,

@@ -33,6 +33,7 @@ typedef struct bnact_args {
     float eps, momentum;
     const float *gamma, *beta;
     float *running_mean, *running_var;
+    const float *shift;       /* op_args; may be NULL */
     void *saved;              /* bn_saved_bytes: the statistics of the batch; unused in evaluation */
     void *scratch;            /* bn_scratch_bytes */
     const void *x, *z, *dy;   /* z: NULL if absent */

@@ -19,6 +19,7 @@ static bnact_args bnact_arguments(plan *p, const op_args *a)
         .beta = a->param[1],
         .running_mean = (float *)a->param[2], /* the only parameters that an operation writes */
         .running_var = (float *)a->param[3],
+        .shift = a->shift,
         .saved = a->saved,
         .scratch = a->scratch,
         .x = a->x,

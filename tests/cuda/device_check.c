@@ -311,6 +311,27 @@ static void check_sgd(const device_check *d)
 
 enum { STEPS = 4 };
 
+/* Biases begin at zero, where much that is forgotten does not show. */
+static status set_biases(net *n)
+{
+    status st = OK;
+    int count;
+    float *v = NULL;
+    const net_param *p = net_params(n, &count);
+    for (int i = 0; i < count; i++) {
+        if (p[i].spec.init != PARAM_ZERO) continue;
+        v = random_floats(p[i].count, 200 + (uint32_t)i);
+        for (int64_t k = 0; v && k < p[i].count; k++) v[k] *= 0.1f;
+        TRY_ALLOC(v, v);
+        TRY(net_param_write(n, &p[i], v));
+        free(v);
+        v = NULL;
+    }
+out:
+    free(v);
+    return st;
+}
+
 status open_net(const device_check *d, backend *b, const checked_net *which, dtype type, net **out)
 {
     status st = OK;
@@ -318,6 +339,7 @@ status open_net(const device_check *d, backend *b, const checked_net *which, dty
     TRY(net_create(which->arch, 10, which->remove, which->n_remove, out));
     TRY(net_compile(*out, b, type, cases, 2));
     TRY(net_init(*out, 1));
+    TRY(set_biases(*out));
 out:
     return st;
 }

@@ -8,6 +8,7 @@
 #include "../../core/rng.h"
 #include "../../nets/net.h"
 #include "device_check.h"
+#include "kernel_time.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static int test(const char *what)
 
 /* --- bench --- */
 
-enum { EVAL, TRAIN, WARM_UP = 10, ROUNDS = 5 };
+enum { EVAL, TRAIN, WARM_UP = 10, ROUNDS = 4, TRACED = 20 };
 
 static double seconds(void)
 {
@@ -109,24 +110,75 @@ out:
     return st;
 }
 
+static status open_bench(backend *b, const char *arch, const char *precision, int batch, net **out)
+{
+    status st = OK;
+    const net_case cases[] = { { batch, false, false }, { batch, true, false } };
+    TRY(net_create(arch, 10, NULL, 0, out));
+    TRY(net_compile(*out, b, strcmp(precision, "bf16") == 0 ? BF16 : F32, cases, 2));
+    TRY(net_init(*out, 1));
+out:
+    return st;
+}
+
+/* Seconds inside kernels of one step or pass: of a net that is compiled now, so that its recorded steps are traced. */
+static status kernel_seconds(net *n, int which, int batch, double *out)
+{
+    status st = OK;
+    loss_stats stats;
+    int64_t kernels;
+    TRY(random_batch(n, which, batch));
+    for (int i = 0; i < WARM_UP; i++) TRY(run_once(n, which, i));
+    TRY(net_stats(n, &stats));
+    TRY(kernel_time_read(out, &kernels)); /* forgets the warm-up */
+    for (int i = 0; i < TRACED; i++) TRY(run_once(n, which, WARM_UP + i));
+    TRY(net_stats(n, &stats));
+    TRY(kernel_time_read(out, &kernels));
+    *out /= TRACED;
+out:
+    return st;
+}
+
+/* share[which] of the time on the clock, at the measured rates. */
+static status kernel_shares(backend *b, const char *arch, const char *precision, int batch,
+                            const double *rates, double *share)
+{
+    status st = OK;
+    net *n = NULL;
+    TRY(kernel_time_start());
+    TRY(open_bench(b, arch, precision, batch, &n));
+    for (int which = EVAL; which <= TRAIN; which++) {
+        TRY(kernel_seconds(n, which, batch, &share[which]));
+        share[which] *= rates[which] / batch;
+    }
+out:
+    net_free(n);
+    return st;
+}
+
 static status bench(const char *arch, const char *precision, int batch)
 {
     status st = OK;
     backend *b = NULL;
     net *n = NULL;
-    const net_case cases[] = { { batch, false, false }, { batch, true, false } };
-    double train, eval;
+    double rates[2], share[2];
     TRY(plugin_open("cuda", 0, 0, &b));
     b->tf32 = strcmp(precision, "tf32") == 0;
-    TRY(net_create(arch, 10, NULL, 0, &n));
     const double start = seconds();
-    TRY(net_compile(n, b, strcmp(precision, "bf16") == 0 ? BF16 : F32, cases, 2));
-    TRY(net_init(n, 1));
+    TRY(open_bench(b, arch, precision, batch, &n));
     const double compiled = seconds() - start;
-    TRY(rate(n, TRAIN, batch, &train));
-    TRY(rate(n, EVAL, batch, &eval));
-    printf("%s %s %s batch %d: train %.1f eval %.1f images/s (compiled in %.1f s)\n", arch, b->description,
-           precision, batch, train, eval, compiled);
+    TRY(rate(n, TRAIN, batch, &rates[TRAIN]));
+    TRY(rate(n, EVAL, batch, &rates[EVAL]));
+    net_free(n);
+    n = NULL;
+    printf("%s %s %s batch %d: train %.1f inference %.1f images/s (compiled in %.1f s)\n", arch,
+           b->description, precision, batch, rates[TRAIN], rates[EVAL], compiled);
+    fflush(stdout);
+    if (kernel_shares(b, arch, precision, batch, rates, share) == OK)
+        printf("%s %s: inside kernels (CUPTI) %.1f %% of the time of training, %.1f %% of inference\n", arch,
+               precision, 100 * share[TRAIN], 100 * share[EVAL]);
+    else
+        printf("# %s: share inside kernels not measured: %s\n", arch, status_message());
 out:
     net_free(n);
     backend_close(b);
