@@ -47,7 +47,7 @@ status net_keep_images(net *n, const uint8_t *pixel, int count, const image_norm
 {
     status st = OK;
     *kept = false;
-    net_forget_images(n);
+    if (n->images.pixel) FAIL(ERR_RUNTIME, "the device keeps images of this net already");
     if (!n->device->show_images) goto out;
     n->images = (net_images){ .bytes = (size_t)count * IMAGE_VALUES, .count = count, .norm = *norm };
     if (alloc_images(n) != OK) {

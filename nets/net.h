@@ -130,8 +130,8 @@ status net_velocity_write(net *, const net_param *, const float *host);
  * (all -1). */
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
-/* Images that stay on the device: [count][3][32][32] bytes. *kept: they do, until other ones come or the net is freed;
- * else it cannot, or has no room for them, and net_input is the way. After net_compile. */
+/* Images that stay on the device as long as the net: [count][3][32][32] bytes. *kept: they do; else it cannot, or has no
+ * room for them, and net_input is the way. After net_compile; once, for what is recorded knows where they lie. */
 status net_keep_images(net *, const uint8_t *images, int count, const image_norm *, bool *kept);
 /* net_input of kept images, which are shown as `draw` [rows] says. The batch is put together where the next step or pass
  * begins, as part of what the device records. */

@@ -139,6 +139,9 @@ static status train_both(const device_check *d, dtype type, bool mixed)
         TRY(open_net(d, d->cuda, &d->nets[0], type, &n[i]));
         if (kept) TRY(net_keep_images(n[i], images, IMAGES, &norm, &kept));
         if (kept != (i == 1)) FAIL(ERR_RUNTIME, "the device does not keep images");
+        bool again;
+        if (kept && net_keep_images(n[i], images, IMAGES, &norm, &again) == OK)
+            wrong("other images were taken");
         TRY(net_stats_set(n[i], &(loss_stats){ 0 }));
         TRY(train(n[i], images, d->batch, kept, mixed));
         TRY(net_stats(n[i], &stats[i]));
