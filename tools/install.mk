@@ -16,7 +16,7 @@ DATADIR        ?= $(PREFIX)/share
 PROGRAM_PREFIX ?= cleave-
 
 PUBLIC_HEADERS := \
-    $(addprefix core/,status.h log.h progress.h stop.h file.h philox.h rng.h config.h safetensors.h tensor.h op.h backend.h rundir.h) \
+    $(addprefix core/,status.h log.h progress.h stop.h file.h philox.h rng.h config.h safetensors.h tensor.h op.h image.h tile.h backend.h rundir.h) \
     layers/layer.h \
     $(addprefix nets/,net.h checkpoint.h fit.h) \
     $(addprefix data/,dataset.h augment.h loader.h) \
