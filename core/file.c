@@ -1,8 +1,10 @@
 /* core/file.c -- reading whole files, replacing files atomically. */
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +157,29 @@ status file_replace(const char *path, const void *data, size_t bytes)
 out:
     if (st != OK) file_abandon(&w);
     return st;
+}
+
+/* The number in NAME.tmp-NUMBER; 0: it is no such name. */
+static long writer_of(const char *name)
+{
+    static const char mark[] = ".tmp-";
+    const char *last = NULL;
+    char *end;
+    for (const char *at = name; (at = strstr(at, mark)); at++) last = at;
+    if (!last) return 0;
+    long pid = strtol(last + strlen(mark), &end, 10);
+    return *end || pid < 1 ? 0 : pid;
+}
+
+void file_remove_leftovers(const char *folder)
+{
+    DIR *d = opendir(folder);
+    if (!d) return;
+    for (struct dirent *e; (e = readdir(d));) {
+        long pid = writer_of(e->d_name);
+        if (pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlinkat(dirfd(d), e->d_name, 0);
+    }
+    closedir(d);
 }
 
 static bool write_all(int fd, const char *data, size_t left)

@@ -27,6 +27,9 @@ status file_put(file_writer *, const void *data, size_t bytes);
 status file_commit(file_writer *); /* flush, fsync, rename, fsync of the folder; abandons on failure */
 void file_abandon(file_writer *);  /* after a failure, or never begun: harmless */
 status file_replace(const char *path, const void *data, size_t bytes); /* begin, put, commit */
+/* Removes the temporary files in this folder whose writers were killed: no process of this machine has their
+ * number. For whoever holds the folder's lock. */
+void file_remove_leftovers(const char *folder);
 
 /* Adds bytes to the end of a file, flushed to the disk: all of them or, on failure (disk full), none. `head`
  * goes before them if the file is new or empty. ERR_RUNTIME names the path and the reason. */

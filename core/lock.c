@@ -99,6 +99,7 @@ status lock_try(const char *dir, dir_lock *out, bool *taken)
         close(fd);
     }
     sign(fd);
+    file_remove_leftovers(dir);
     out->fd = fd + 1;
     fd = -1;
     *taken = true;

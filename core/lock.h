@@ -2,7 +2,7 @@
  *
  * A lock of the kernel on DIR/lock (an "open file description" lock: works over NFS too). It goes with the
  * process, however that ends: a crash leaves no stale lock, only a file that is free. The file says who holds
- * it: process, host, time. */
+ * it: process, host, time. Whoever gets the lock removes the half-written files of those that were killed. */
 #ifndef CLEAVE_LOCK_H
 #define CLEAVE_LOCK_H
 

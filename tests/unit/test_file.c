@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,6 +91,35 @@ static void old_until_commit(void **state)
     memset(&w, 0, sizeof w);
     file_abandon(&w); /* never begun is harmless */
     assert_int_equal(unlink(path), 0);
+}
+
+/* What a killed writer left goes; what a living one is at, and what only looks like it, stays. */
+static void leftovers_of_the_killed(void **state)
+{
+    (void)state;
+    char path[512];
+    file_writer w;
+    const int before = files_in_folder();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        file_begin(&w, in_folder("killed.tmp-file"));
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(files_in_folder(), before + 1);
+    static const char *const others[] = { "a.tmp-", "a.tmp-12x", "a.tmp--7", "tmp-99999999" };
+    for (int i = 0; i < 4; i++) assert_int_equal(file_replace(in_folder(others[i]), "x", 1), OK);
+    assert_int_equal(file_begin(&w, in_folder("living")), OK);
+    assert_int_equal(files_in_folder(), before + 6);
+    file_remove_leftovers(folder);
+    file_remove_leftovers(in_folder("no such folder"));
+    assert_int_equal(files_in_folder(), before + 5);
+    snprintf(path, sizeof path, "killed.tmp-file.tmp-%ld", (long)pid);
+    assert_false(file_exists(in_folder(path)));
+    assert_int_equal(file_commit(&w), OK);
+    for (int i = 0; i < 4; i++) assert_int_equal(unlink(in_folder(others[i])), 0);
+    assert_int_equal(unlink(in_folder("living")), 0);
 }
 
 static void large_file(void **state)
@@ -213,7 +243,7 @@ int main(void)
         cmocka_unit_test(large_file),    cmocka_unit_test(full_disk),
         cmocka_unit_test(no_space),      cmocka_unit_test(errors_name_the_path),
         cmocka_unit_test(folders),       cmocka_unit_test(hash),
-        cmocka_unit_test(formats_paths),
+        cmocka_unit_test(formats_paths), cmocka_unit_test(leftovers_of_the_killed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
