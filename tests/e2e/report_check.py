@@ -46,7 +46,9 @@ def check_net(network):
     net = network["net"]
     assert sum(layer["params"] for layer in net["layers"]) == net["params"]
     assert sum(layer["macs"] for layer in net["layers"]) == net["macs"]
-    assert all(0 < layer["us"] < 1e6 for layer in net["layers"])
+    # null: batch normalisation that is computed along with the convolution before it
+    assert all(layer["kind"] == "bnact" if layer["us"] is None else 0 < layer["us"] < 1e6 for layer in net["layers"])
+    assert all(layer["us"] for layer in net["layers"] if layer["kind"] in ("conv", "linear"))
     for layer in net["layers"]:  # a convolution's cost from its shapes
         if layer["kind"] == "conv":
             (c, _, _), (k, p, q) = layer["in"], layer["out"]

@@ -4,6 +4,7 @@
 #include "../../core/rng.h"
 #include "network.h"
 #include "parts.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +116,8 @@ static status layer_json(const net_layer *l, double us, cJSON **out)
     TRY(put(o, "out", shape_json(l->op->y)));
     TRY(put_number(o, "params", (double)l->params));
     TRY(put_number(o, "macs", (double)l->macs));
-    TRY(put_number(o, "us", us));
+    /* null: computed along with the convolution before it. */
+    TRY(put_number(o, "us", us > 0 ? us : NAN));
     TRY(put_details(o, l->op));
     *out = o;
     o = NULL;

@@ -64,7 +64,8 @@ function place(net) {
 
 function lines(net, layer, totals) {
     return [layer.name || describe(layer), describe(layer), `${shape(layer.in)} → ${shape(layer.out)}`,
-            ...rows.map((row) => `${row.format(layer[row.key])} ${row.key === 'us' ? 'an image' : row.title}` +
+            ...rows.map((row) => (layer[row.key] === null ? 'time: with the convolution before it'
+                : `${row.format(layer[row.key])} ${row.key === 'us' ? 'an image' : row.title}`) +
                                  (totals[row.key] && layer[row.key] ? ` (${percent(layer[row.key] / totals[row.key], 1)})` : ''))];
 }
 
