@@ -121,25 +121,22 @@ struct backend {
     /* Reads images [0, n) of the value; n <= shape.n. */
     status (*read_value)(backend *, const void *src, shape4, dtype, int n, float *nchw);
 
-    /* c[i*ldc + j] = sum_k a[i*lda + k] * b[j*ldb + k], i < m, j < n; f32 in the backend's memory.
-     * The tiles of the similarity matrix: [Yang23] eq. 6. */
-    status (*gemm_nt)(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b,
-                      int64_t ldb, float *c, int64_t ldc);
-
-    /* A tile of the similarity matrix: c as of gemm_nt, from rows of f32 or bf16 values (then k, lda and ldb are
-     * even), summed in f32. With `upper`, only elements j > i need be computed. The rounding of an element depends
-     * on k and on the values of its two rows alone, not on where they lie nor on m and n: equal pairs are ties.
-     * NULL where there are only products by gemm_nt. */
+    /* A tile of the similarity matrix [Yang23 eq. 6]: c[i*ldc + j] = sum_k a[i*lda + k] * b[j*ldb + k], i < m,
+     * j < n, all in the backend's memory; rows of f32 or bf16 values (then k, lda and ldb are even), summed in f32.
+     * With `upper`, only elements j > i need be computed. The rounding of an element depends on k and on the values
+     * of its two rows alone, not on where they lie: equal pairs are ties. With gram_one_shape that holds only among
+     * products of the same m and n. */
+    bool gram_one_shape;
     status (*gram_nt)(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b,
                       int64_t ldb, bool upper, float *c, int64_t ldc);
 
     /* ---- similarities that stay on the device; a backend whose memory is the host's leaves all of it NULL ---- */
 
     /* Images [0, n) of a value as rows of C*H*W values, in the order of NCHW, each divided by max(|row|, 1e-8), the
-     * norm summed in double: to [n, C*H*W] in the backend's memory. norm [n] and *bad in the host's: |row|, and the
-     * first row with a value that is not finite, else -1. Waits for the device. */
-    status (*rows_normalise)(backend *, const void *value, shape4, dtype, int n, float *to, double *norm,
-                             int *bad);
+     * norm summed in double: to [n, C*H*W] of to_type in the backend's memory. norm [n] and *bad in the host's: |row|,
+     * and the first row with a value that is not finite, else -1. Waits for the device. */
+    status (*rows_normalise)(backend *, const void *value, shape4, dtype, int n, dtype to_type, void *to,
+                             double *norm, int *bad);
     /* count[b] += entries that are >= begins[b], b < bins <= TILE_BINS; count[bins] += all entries. begins is host
      * memory; count [bins + 1] and what follows is the backend's. */
     status (*tile_count)(backend *, const device_tile *, const float *begins, int bins, int64_t *count);

@@ -392,9 +392,6 @@ static status measure_all(const config *cfg, run *r, int batch_size)
     /* One batch brings the device and makes the memory of the passes resident. */
     progress_start(&r->bar, "analysis", 1);
     TRY(features_read(r->features, &r->source, r->image, r->n < batch_size ? r->n : batch_size));
-    if (r->type == BF16 && !r->features->device->gram_nt)
-        FAIL(ERR_USAGE, "analysis.precision: bf16: device %s has similarities in f32 only",
-             r->features->device->name);
     TRY(plan_run(cfg, r, batch_size, &groups));
     TRY(open_sweep(r));
     progress_end(&r->bar);

@@ -84,8 +84,8 @@ out:
 static status normalise_there(feature_tap *t, const tap_view *v, int *bad)
 {
     feature_matrix *m = t->into;
-    return v->device->rows_normalise(v->device, v->value, v->shape, v->type, v->rows, feature_row(m, m->rows),
-                                     m->norm + m->rows, bad);
+    return v->device->rows_normalise(v->device, v->value, v->shape, v->type, v->rows, m->type,
+                                     feature_row(m, m->rows), m->norm + m->rows, bad);
 }
 
 /* A tap_fn. */

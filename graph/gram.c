@@ -70,7 +70,7 @@ static const void *row_of(const gram_rows *m, int row, int64_t dim)
     return (const char *)m->x + row * dim * (int64_t)dtype_bytes(m->type);
 }
 
-/* ---- products of one shape, by gemm_nt: those of another shape may round otherwise ---- */
+/* ---- products of one shape, where those of another may round otherwise ---- */
 
 /* Rows that are multiplied: GRAM_TILE wherever there are so many, from `from` or, at the end, from before it. */
 static int product_rows(const gram_rows *m)
@@ -90,8 +90,8 @@ static status multiply_whole(gram *g, const gram_rows *a, int i, const gram_rows
 {
     const int row = product_from(a, i), col = product_from(b, j);
     *offset = (i - row) * GRAM_TILE + (j - col);
-    return g->device->gemm_nt(g->device, product_rows(a), product_rows(b), dim, row_of(a, row, dim), dim,
-                              row_of(b, col, dim), dim, g->tile, GRAM_TILE);
+    return g->device->gram_nt(g->device, a->type, product_rows(a), product_rows(b), dim, row_of(a, row, dim),
+                              dim, row_of(b, col, dim), dim, false, g->tile, GRAM_TILE);
 }
 
 /* ---- tiles ---- */
@@ -129,11 +129,11 @@ static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, 
     backend *d = g->device;
     gram_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
     int offset = 0;
-    if (d->gram_nt)
+    if (d->gram_one_shape)
+        TRY(multiply_whole(g, a, i, b, j, dim, &offset));
+    else
         TRY(d->gram_nt(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,
                        t.row0 == t.col0, g->tile, GRAM_TILE));
-    else
-        TRY(multiply_whole(g, a, i, b, j, dim, &offset));
     TRY(show(g, &t, product_rows(a), offset));
 out:
     return st;

@@ -47,14 +47,14 @@ void gram_close(gram *); /* a zeroed gram is harmless */
  * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
 int gram_normalise(float *x, int rows, int64_t dim, double *norm);
 
-/* Normalised rows [rows, dim] of type in the device's memory. There is room for `room` >= rows; what lies behind the rows
- * may be computed with and is not shown, so that, without gram_nt, ragged tiles are products of the same shape as the others: products of
- * another shape round differently, and equal pairs would no longer be ties. */
+/* Normalised rows [rows, dim] of type in the device's memory. There is room for `room` >= rows; what lies behind the
+ * rows may be computed with and is not shown, so that, where the device wants products of one shape
+ * (gram_one_shape), ragged tiles are products of the same shape as the others. */
 typedef struct gram_rows {
     const void *x;
     int rows, room;
-    int first;  /* position of row 0 */
-    dtype type; /* BF16 needs the device's gram_nt */
+    int first; /* position of row 0 */
+    dtype type;
 } gram_rows;
 
 /* All pairs among the rows. */

@@ -162,11 +162,6 @@ static dtype type_of(const bench *b)
     return config_type(b->cfg);
 }
 
-static dtype similarity_type(const bench *b)
-{
-    return type_of(b) == BF16 && b->device->gram_nt ? BF16 : F32;
-}
-
 /* All pairs of the features, with the histogram and the edges that analyze wants of them. */
 static status measure_gram(bench *b, int round)
 {
@@ -182,8 +177,7 @@ static status measure_gram(bench *b, int round)
     TRY(edge_top_open(&edges, GRAM_EDGES, b->n_features, vertex));
     TRY(gram_open(&g, b->device, consumers, 2));
     const double start = time_now();
-    TRY(gram_triangle(&g, (gram_rows){ b->features, b->n_features, b->n_features, 0, similarity_type(b) },
-                      GRAM_DIM));
+    TRY(gram_triangle(&g, (gram_rows){ b->features, b->n_features, b->n_features, 0, type_of(b) }, GRAM_DIM));
     TRY(edge_top_finish(&edges, &list));
     const double pairs = 0.5 * b->n_features * (b->n_features - 1.0);
     b->sample[GRAM][round] = 2 * pairs * GRAM_DIM / (time_now() - start) / 1e9;
@@ -308,7 +302,7 @@ static status prepare_features(bench *b)
     float *host = NULL;
     void *memory;
     const size_t count = (size_t)b->cfg->analysis.samples * GRAM_DIM;
-    const dtype type = similarity_type(b);
+    const dtype type = type_of(b);
     b->n_features = b->cfg->analysis.samples;
     TRY_ALLOC(host, malloc(2 * count * sizeof *host)); /* and what is rounded */
     for (size_t i = 0; i < count; i++) host[i] = rng_uniform(b->cfg->seed, RNG_TEST, 1, i);
@@ -553,7 +547,7 @@ static void bench_close(bench *b)
     if (b->ceiling) b->device->ceiling_close(b->ceiling);
     if (b->features)
         b->device->release(b->device, b->features,
-                           (size_t)b->n_features * GRAM_DIM * dtype_bytes(similarity_type(b)));
+                           (size_t)b->n_features * GRAM_DIM * dtype_bytes(type_of(b)));
     free(b->images);
     free(b->labels);
     net_free(b->net);

@@ -189,7 +189,6 @@ static void cpu_close(backend *b)
 {
     cpu *c = (cpu *)b;
     choices_close(c->choices);
-    products_close(c->products);
     free(c->gram_buffer);
     if (c->attr) dnnl_primitive_attr_destroy(c->attr);
     if (c->stream) dnnl_stream_destroy(c->stream);
@@ -242,7 +241,6 @@ static const backend table = {
     .value_bytes = cpu_value_bytes,
     .write_value = cpu_write_value,
     .read_value = cpu_read_value,
-    .gemm_nt = cpu_gemm_nt,
     .gram_nt = cpu_gram_nt,
     .choices_load = cpu_choices_load,
     .choices_save = cpu_choices_save,
@@ -269,7 +267,6 @@ status cpu_open(int threads, backend **out)
     snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d threads", v->major,
              v->minor, v->patch, isa_name(), c->base.threads);
     TRY(choices_open(c, &c->choices));
-    TRY(products_open(&c->products));
     *out = &c->base;
     c = NULL;
 out:

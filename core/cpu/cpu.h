@@ -10,13 +10,11 @@
 #include "onednn.h"
 #include "vec.h"
 
-typedef struct choices choices;   /* choose.c */
-typedef struct products products; /* gemm.c */
+typedef struct choices choices; /* choose.c */
 
 typedef struct cpu {
     backend base;
-    choices *choices; /* of convolution algorithms */
-    products *products;
+    choices *choices;      /* of convolution algorithms */
     uint32_t *gram_buffer; /* gram.c: of each thread */
     int gram_buffers;
     dnnl_engine_t engine;
@@ -75,10 +73,6 @@ status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
 void cpu_ceiling_close(ceiling *);
 
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
-status products_open(products **out);
-void products_close(products *); /* NULL is harmless */
-status cpu_gemm_nt(backend *, int m, int n, int64_t k, const float *a, int64_t lda, const float *b_rows,
-                   int64_t ldb, float *c, int64_t ldc);
 status cpu_gram_nt(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
                    int64_t ldb, bool upper, float *c, int64_t ldc);
 

@@ -114,13 +114,13 @@ static inline void *weights_write(const cuda_weights *w, const op_args *a)
 
 /* --- products: linear.c --- */
 
-status cuda_gemm_nt(backend *device, int m, int n, int64_t k, const float *a, int64_t lda,
-                    const float *rows_b, int64_t ldb, float *c, int64_t ldc);
+status cuda_gram_nt(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *rows_b,
+                    int64_t ldb, bool upper, float *c, int64_t ldc);
 
 /* --- similarities: similar.c --- */
 
-status cuda_rows_normalise(backend *, const void *value, shape4, dtype, int n, float *to, double *norm,
-                           int *bad);
+status cuda_rows_normalise(backend *, const void *value, shape4, dtype, int n, dtype to_type, void *to,
+                           double *norm, int *bad);
 status cuda_tile_count(backend *, const device_tile *, const float *begins, int bins, int64_t *count);
 status cuda_tile_pick(backend *, const device_tile *, const int32_t *wanted, float least, device_pair *list,
                       int64_t *n);

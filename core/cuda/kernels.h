@@ -104,8 +104,9 @@ int weight_unpack(cuda_stream, weight_copy);
 
 /* --- tiles.cu: core/backend.h says what they do --- */
 
-/* Rows [n, dim] are divided by their norms, which go to norm [n]; NaN where a value is not finite. */
-int rows_normalise(cuda_stream, float *x, int n, int64_t dim, double *norm);
+/* Rows x [n, dim] are divided by their norms and stored as `to_type` in `to`, which may be x. Norms go to norm [n];
+ * NaN where a value is not finite. */
+int rows_normalise(cuda_stream, dtype to_type, const float *x, void *to, int n, int64_t dim, double *norm);
 
 typedef struct tile_bins {
     float begin[TILE_BINS]; /* those that are not used: infinity */

@@ -1,4 +1,4 @@
-/* core/cuda/linear.c -- [op.h] OP_LINEAR and the backend's matrix product, by cuBLAS.
+/* core/cuda/linear.c -- [op.h] OP_LINEAR and the tiles of similarities, by cuBLAS.
  *
  * cuBLAS counts columns first, we count rows first: our row-major [r, c] is its [c, r], leading dimension c.
  * So c = a b^T is asked for as c^T = b a^T, and so on: the operands change places. */
@@ -45,10 +45,12 @@ out:
     return st;
 }
 
-status cuda_gemm_nt(backend *device, int m, int n, int64_t k, const float *a, int64_t lda,
-                    const float *rows_b, int64_t ldb, float *c, int64_t ldc)
+/* cuBLAS computes what lies below a diagonal, too. */
+status cuda_gram_nt(backend *device, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
+                    const void *rows_b, int64_t ldb, bool upper, float *c, int64_t ldc)
 {
-    const operand left = { rows_b, CUBLAS_OP_T, ldb, F32 }, right = { a, CUBLAS_OP_N, lda, F32 };
+    const operand left = { rows_b, CUBLAS_OP_T, ldb, type }, right = { a, CUBLAS_OP_N, lda, type };
+    (void)upper;
     return multiply((cuda *)device, n, m, k, left, right, 0, c, ldc, F32);
 }
 

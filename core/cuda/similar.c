@@ -3,17 +3,22 @@
 
 #include <math.h>
 
-status cuda_rows_normalise(backend *b, const void *value, shape4 s, dtype type, int n, float *to,
-                           double *norm, int *bad)
+/* c->convert holds the norms and, of rows that are to be rounded, what they are rounded from. */
+status cuda_rows_normalise(backend *b, const void *value, shape4 s, dtype type, int n, dtype to_type,
+                           void *to, double *norm, int *bad)
 {
     status st = OK;
     cuda *c = (cuda *)b;
+    const int64_t dim = shape_image(s);
+    const size_t norms = cuda_aligned((size_t)n * sizeof *norm);
+    const size_t rows = to_type == F32 ? 0 : (size_t)n * (size_t)dim * sizeof(float);
     *bad = -1;
     s.n = n; /* images are outermost */
     if (n < 1) goto out;
-    TRY(cuda_reserve(c, (size_t)n * sizeof *norm));
-    TRY_CUDA(value_to_nchw(c->stream, type, value, to, s));
-    TRY_CUDA(rows_normalise(c->stream, to, n, shape_image(s), c->convert));
+    TRY(cuda_reserve(c, norms + rows));
+    void *whole = to_type == F32 ? to : (char *)c->convert + norms;
+    TRY_CUDA(value_to_nchw(c->stream, type, value, whole, s));
+    TRY_CUDA(rows_normalise(c->stream, to_type, whole, to, n, dim, c->convert));
     TRY(b->download(b, norm, c->convert, (size_t)n * sizeof *norm));
     for (int i = n - 1; i >= 0; i--)
         if (!isfinite(norm[i])) *bad = i;

@@ -19,20 +19,24 @@ template <typename T> __device__ static inline T block_sum(T *sum, T mine)
 }
 
 /* A block a row. */
-__global__ void normalise_kernel(float *x, int64_t dim, double *norm)
+template <typename T> __global__ void normalise_kernel(const float *x, T *to, int64_t dim, double *norm)
 {
     __shared__ double sum[THREADS];
-    float *row = x + (int64_t)blockIdx.x * dim;
+    const float *row = x + (int64_t)blockIdx.x * dim;
+    T *out = to + (int64_t)blockIdx.x * dim;
     double mine = 0;
     for (int64_t k = threadIdx.x; k < dim; k += THREADS) mine += (double)row[k] * row[k];
     const double own = row_norm(block_sum(sum, mine)), scale = row_scale(own);
-    for (int64_t k = threadIdx.x; k < dim; k += THREADS) row[k] = (float)(row[k] * scale);
+    for (int64_t k = threadIdx.x; k < dim; k += THREADS) from_float(&out[k], (float)(row[k] * scale));
     if (threadIdx.x == 0) norm[blockIdx.x] = own;
 }
 
-int rows_normalise(cuda_stream stream, float *x, int n, int64_t dim, double *norm)
+int rows_normalise(cuda_stream stream, dtype to_type, const float *x, void *to, int n, int64_t dim,
+                   double *norm)
 {
-    return LAUNCH_BLOCKS(normalise_kernel, (unsigned)n, THREADS, stream, x, dim, norm);
+#define NORMALISE(T) LAUNCH_BLOCKS(normalise_kernel<T>, (unsigned)n, THREADS, stream, x, (T *)to, dim, norm)
+    return BY_TYPE(to_type, NORMALISE);
+#undef NORMALISE
 }
 
 enum { COUNT_ROWS = 4 }; /* of a block */

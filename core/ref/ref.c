@@ -158,15 +158,6 @@ static status ref_sgd_step(backend *b, float *value, const float *grad, float *v
     return OK;
 }
 
-static status ref_gemm(backend *b, int m, int n, int64_t k, const float *a, int64_t lda, const float *bb,
-                       int64_t ldb, float *c, int64_t ldc)
-{
-    const int before = use_threads(b->threads);
-    ref_gemm_nt(m, n, k, a, lda, bb, ldb, c, ldc);
-    omp_set_num_threads(before);
-    return OK;
-}
-
 static status ref_gram(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
                        const void *bb, int64_t ldb, bool upper, float *c, int64_t ldc)
 {
@@ -258,7 +249,6 @@ status ref_open(int threads, backend **out)
         .value_bytes = ref_value_bytes,
         .write_value = ref_write_value,
         .read_value = ref_read_value,
-        .gemm_nt = ref_gemm,
         .gram_nt = ref_gram,
     };
     snprintf(r->base.description, sizeof r->base.description, "plain loops, sums in double, %d thread%s",

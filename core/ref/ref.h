@@ -29,8 +29,6 @@ void ref_loss_forward(const op *, const op_args *);
 void ref_loss_backward(const op *, const op_args *);
 
 void ref_sgd(const step_scalars *, float *value, const float *grad, float *velocity, int64_t count);
-void ref_gemm_nt(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
-                 int64_t ldc);
 void ref_gram_nt(dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  bool upper, float *c, int64_t ldc);
 

@@ -237,30 +237,6 @@ static float *random_floats(int64_t n, uint32_t a)
     return v;
 }
 
-/* Leading dimensions larger than the rows; what lies between the rows of c is not touched. */
-static void gemm(void **state)
-{
-    static const struct {
-        int m, n;
-        int64_t k;
-    } sizes[] = { { 1, 1, 1 }, { 5, 7, 3 }, { 33, 65, 1000 }, { 100, 64, 4099 } };
-    (void)state;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const int m = sizes[i].m, n = sizes[i].n;
-        const int64_t k = sizes[i].k, lda = k + 3, ldb = k + 5, ldc = n + 2, count = m * ldc;
-        float *a = random_floats(m * lda, 1), *b = random_floats(n * ldb, 2);
-        float *c = random_floats(count, 3), *want = random_floats(count, 3),
-              *before = random_floats(count, 3);
-        must(cpu->gemm_nt(cpu, m, n, k, a, lda, b, ldb, c, ldc));
-        must(ref->gemm_nt(ref, m, n, k, a, lda, b, ldb, want, ldc));
-        assert_true(opcheck_error(c, want, count) < 4e-6); /* as in test_backend.c */
-        for (int r = 0; r < m; r++)
-            for (int64_t j = n; j < ldc; j++) assert_true(c[r * ldc + j] == before[r * ldc + j]);
-        float *all[] = { a, b, c, want, before };
-        for (int j = 0; j < 5; j++) cpu->release(cpu, all[j], 0);
-    }
-}
-
 /* Random rows [n, k]: floats, or bf16 in the same memory. */
 static void *random_rows(dtype type, int64_t n, uint32_t a)
 {
@@ -275,18 +251,21 @@ static void *row_at(const void *rows, dtype type, int64_t value)
     return (char *)rows + value * (int64_t)dtype_bytes(type);
 }
 
-/* Similarity tiles of sizes around the blocks of the loops, whole and above the diagonal. */
+/* Similarity tiles of sizes around the blocks of the loops, whole and above the diagonal. Leading dimensions larger than
+ * the rows; what lies between the rows of c is not touched. */
 static void gram(void **state)
 {
     static const struct {
         int m, n;
         int64_t k;
-    } sizes[] = { { 1, 1, 2 }, { 5, 7, 6 }, { 33, 65, 1000 }, { 8, 32, 256 }, { 100, 300, 4098 } };
+    } sizes[] = { { 1, 1, 2 },    { 5, 7, 6 },        { 33, 65, 1000 },
+                  { 8, 32, 256 }, { 100, 300, 4098 }, { 12, 40, 4099 } };
     (void)state;
     for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
         const dtype type = i % 2 ? BF16 : F32;
         const int n = sizes[i / 2].n;
         const int64_t k = sizes[i / 2].k, lda = k + 2, ldb = k + 4, ldc = n + 1;
+        if (type == BF16 && k % 2) continue;
         for (int upper = 0; upper < 2; upper++) {
             const int m = upper ? n : sizes[i / 2].m;
             void *a = random_rows(type, m * lda, 1), *b = upper ? a : random_rows(type, n * ldb, 2);
@@ -298,7 +277,7 @@ static void gram(void **state)
                 assert_true(c[r * ldc + n] == before[r * ldc + n]);
                 for (int j = 0; upper && j <= r; j++) c[r * ldc + j] = want[r * ldc + j]; /* anything */
             }
-            assert_true(opcheck_error(c, want, m * ldc) < 4e-6); /* as gemm */
+            assert_true(opcheck_error(c, want, m * ldc) < 4e-6); /* as in test_backend.c */
             void *all[] = { a, c, want, before, b };
             for (int j = 0; j < 5 - upper; j++) cpu->release(cpu, all[j], 0);
         }
@@ -420,7 +399,6 @@ int main(void)
         cmocka_unit_test(padding_stays_zero),
         cmocka_unit_test(a_sum_may_lie_over_its_summand),
         cmocka_unit_test(two_runs_are_bit_identical),
-        cmocka_unit_test(gemm),
         cmocka_unit_test(gram),
         cmocka_unit_test(gram_rounds_alike_in_every_shape),
         cmocka_unit_test(bf16_rows_of_an_odd_length_are_refused),

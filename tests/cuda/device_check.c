@@ -243,30 +243,38 @@ static void check_round_trip(const device_check *d)
         }
 }
 
-static void check_gemm(const device_check *d)
+/* Random rows of m, n of k values. */
+static void gram_against_ref(const device_check *d, dtype type, int m, int n, int64_t k)
+{
+    backend *b = d->cuda;
+    const int64_t lda = k + 2, ldb = k + 4, ldc = n + 2, counts[3] = { m * lda, n * ldb, m * ldc };
+    float *host[3], *got = malloc((size_t)counts[2] * sizeof *got);
+    void *dev[3];
+    for (int j = 0; j < 3; j++) {
+        host[j] = random_floats(counts[j], (uint32_t)j);
+        uint16_t *half = (uint16_t *)host[j];
+        for (int64_t i = 0; type == BF16 && j < 2 && i < counts[j]; i++) half[i] = bf16_from(host[j][i]);
+        fine(b->alloc(b, (size_t)counts[j] * 4, &dev[j]), "alloc");
+        fine(b->upload(b, dev[j], host[j], (size_t)counts[j] * 4), "upload");
+    }
+    if (fine(b->gram_nt(b, type, m, n, k, dev[0], lda, dev[1], ldb, false, dev[2], ldc), "gram") &&
+        fine(b->download(b, got, dev[2], (size_t)counts[2] * 4), "download") &&
+        fine(d->ref->gram_nt(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc), "gram"))
+        close_to("similarities", type == F32 ? "f32" : "bf16", got, host[2], counts[2],
+                 d->f32_limit); /* also between the rows */
+    for (int j = 0; j < 3; j++) b->release(b, dev[j], 0), free(host[j]);
+    free(got);
+}
+
+static void check_gram(const device_check *d)
 {
     static const struct {
         int m, n;
         int64_t k;
-    } sizes[] = { { 1, 1, 1 }, { 5, 7, 3 }, { 33, 65, 1000 }, { 100, 64, 4099 } };
-    backend *b = d->cuda;
+    } sizes[] = { { 1, 1, 2 }, { 5, 7, 6 }, { 33, 65, 1000 }, { 100, 64, 4098 } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const int m = sizes[i].m, n = sizes[i].n;
-        const int64_t k = sizes[i].k, lda = k + 3, ldb = k + 5, ldc = n + 2,
-                      counts[3] = { m * lda, n * ldb, m * ldc };
-        float *host[3], *got = malloc((size_t)counts[2] * sizeof *got);
-        void *dev[3];
-        for (int j = 0; j < 3; j++) {
-            host[j] = random_floats(counts[j], (uint32_t)j);
-            fine(b->alloc(b, (size_t)counts[j] * 4, &dev[j]), "alloc");
-            fine(b->upload(b, dev[j], host[j], (size_t)counts[j] * 4), "upload");
-        }
-        if (fine(b->gemm_nt(b, m, n, k, dev[0], lda, dev[1], ldb, dev[2], ldc), "gemm") &&
-            fine(b->download(b, got, dev[2], (size_t)counts[2] * 4), "download") &&
-            fine(d->ref->gemm_nt(d->ref, m, n, k, host[0], lda, host[1], ldb, host[2], ldc), "gemm"))
-            close_to("gemm", "c", got, host[2], counts[2], d->f32_limit); /* also between the rows */
-        for (int j = 0; j < 3; j++) b->release(b, dev[j], 0), free(host[j]);
-        free(got);
+        gram_against_ref(d, F32, sizes[i].m, sizes[i].n, sizes[i].k);
+        gram_against_ref(d, BF16, sizes[i].m, sizes[i].n, sizes[i].k);
     }
 }
 
@@ -576,7 +584,7 @@ int device_check_run(const device_check *d)
         { "pooling, dropout, shortcut", check_rest, false },
         { "linear", check_linear, true },
         { "loss", check_loss, false },
-        { "matrix product", check_gemm, true },
+        { "similarities of rows", check_gram, true },
         { "SGD, run, recorded, replayed", check_sgd, false },
         { "images of the device as the loader's", check_images, false },
         { "rows to unit length", check_rows, false },

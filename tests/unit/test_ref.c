@@ -294,12 +294,12 @@ static void sgd_follows_pytorch(void **state)
     }
 }
 
-static void gemm_nt_respects_leading_dimensions(void **state)
+static void gram_nt_respects_leading_dimensions(void **state)
 {
     (void)state;
     const float a[] = { 1, 2, 3, 99, 4, 5, 6, 99 }, b[] = { 1, 0, 1, 0, 2, 0 };
     float c[] = { -1, -1, -1, -1, -1, -1 };
-    must(ref->gemm_nt(ref, 2, 2, 3, a, 4, b, 3, c, 3));
+    must(ref->gram_nt(ref, F32, 2, 2, 3, a, 4, b, 3, false, c, 3));
     assert_close(c, FLOATS(4, 4, -1, 10, 10, -1), 6);
 }
 
@@ -439,7 +439,7 @@ int main(void)
         cmocka_unit_test(loss_counts_labelled_rows),
         cmocka_unit_test(loss_survives_large_logits_and_no_rows),
         cmocka_unit_test(sgd_follows_pytorch),
-        cmocka_unit_test(gemm_nt_respects_leading_dimensions),
+        cmocka_unit_test(gram_nt_respects_leading_dimensions),
         cmocka_unit_test(threads_do_not_change_a_bit),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(bf16_is_f32_rounded_once),

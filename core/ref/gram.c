@@ -1,4 +1,4 @@
-/* core/ref/gemm.c -- all inner products of the rows of two matrices.
+/* core/ref/gram.c -- all inner products of the rows of two matrices.
  *
  *   c[i,j] = sum over k of a[i,k] * b[j,k]         c = a * b^T
  *
@@ -24,10 +24,4 @@ void ref_gram_nt(dtype type, int m, int n, int64_t k, const void *a, int64_t lda
             c[i * ldc + j] = (float)sum;
         }
     }
-}
-
-void ref_gemm_nt(int m, int n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
-                 int64_t ldc)
-{
-    ref_gram_nt(F32, m, n, k, a, lda, b, ldb, false, c, ldc);
 }
