@@ -117,7 +117,7 @@ int main(void)
         GOLDEN("resnet18", "cpu", "winograd"),     GOLDEN("vgg11_bn", "cpu", "direct"),
         GOLDEN("resnet50", "cpu", "direct"),       GOLDEN("resnet101", "cpu", "direct"),
         GOLDEN("mobilenetv2", "ref", "direct"),    GOLDEN("mobilenetv2", "cpu", "direct"),
-        GOLDEN("mobilenetv2_tv", "cpu", "direct"),
+        GOLDEN("mobilenetv2_tv", "cpu", "direct"), GOLDEN("resnet152", "cpu", "direct"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
