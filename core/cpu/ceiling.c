@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { FORWARD = CONV_FORWARD, DATA = CONV_DATA, WEIGHTS = CONV_WEIGHTS, DIRECTIONS };
+enum { FORWARD = CONV_FORWARD, DATA = CONV_DATA, WEIGHTS = CONV_WEIGHTS, DIRECTIONS = CONV_DIRECTIONS };
 enum { BUFFERS = 4, RUNS = 2, GEMM_SIZE = 2048 };
 
 typedef struct candidate {
@@ -253,60 +253,6 @@ static status time_gemm(ceiling *c, double *gflops)
     }
     *gflops = 2.0 * n * n * n / fmin(seconds, by_sgemm) / 1e9;
 out:
-    return st;
-}
-
-/* --- two algorithms in this backend's layout, for choose.c --- */
-
-enum { RACE_RUNS = 5 };
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static status create_racer(ceiling *c, const op *o, int direction, dnnl_alg_kind_t algorithm, prim *out)
-{
-    status st = OK;
-    conv_mds m = { 0 };
-    dnnl_primitive_desc_t hint = NULL;
-    const dnnl_format_tag_t tag = LANES == 16 ? dnnl_nChw16c : dnnl_nChw8c;
-    const onednn_conv how = conv_of(o, algorithm);
-    TRY(create_mds(o, tag, tag, &m));
-    if (onednn_conv_forward(&hint, c->cpu->engine, &how, m.x, m.w, NULL, m.y, c->cpu->attr) == dnnl_success)
-        TRY(create_candidate(c->cpu, direction, &how, &m, hint, out));
-    if (out->primitive) TRY(ensure(c, 0, out->scratchpad));
-out:
-    if (hint) dnnl_primitive_desc_destroy(hint);
-    destroy_mds(&m);
-    return st;
-}
-
-status cpu_conv_race(cpu *owner, const op *o, int direction, double *direct, double *winograd)
-{
-    static const dnnl_alg_kind_t algorithms[] = { dnnl_convolution_direct, dnnl_convolution_winograd };
-    status st = OK;
-    ceiling *c = NULL;
-    prim racer[2] = { { 0 } };
-    double seconds[2][RACE_RUNS];
-    TRY_ALLOC(c, calloc(1, sizeof *c));
-    c->cpu = owner;
-    TRY(ensure(c, largest_argument(o), 0));
-    for (int i = 0; i < 2; i++) TRY(create_racer(c, o, direction, algorithms[i], &racer[i]));
-    for (int r = -1; r < RACE_RUNS; r++) /* the first brings data and code near */
-        for (int i = 0; i < 2; i++) {
-            const double start = time_now();
-            if (racer[i].primitive) TRY(run(c, direction, &racer[i]));
-            if (r >= 0) seconds[i][r] = racer[i].primitive ? time_now() - start : INFINITY;
-        }
-    for (int i = 0; i < 2; i++) qsort(seconds[i], RACE_RUNS, sizeof **seconds, ascending);
-    *direct = seconds[0][RACE_RUNS / 2];
-    *winograd = seconds[1][RACE_RUNS / 2];
-out:
-    prim_destroy(&racer[0]);
-    prim_destroy(&racer[1]);
-    cpu_ceiling_close(c);
     return st;
 }
 

@@ -19,39 +19,39 @@
 #include "../log.h"
 #include "../progress.h"
 #include "cpu.h"
+#include "winograd.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char *const direction_names[] = { "forward", "data", "weights" };
-static const char *const algorithm_names[] = { "direct", "winograd" };
-enum { N_DIRECTIONS = 3, N_ALGORITHMS = 2, DIRECT = 0, WINOGRAD = 1 };
+static const char *const algorithm_names[] = { [CONV_DIRECT] = "direct", [CONV_WINOGRAD] = "winograd" };
 
 /* --- the rule --- */
 
-/* Winograd F(4x4, 3x3) multiplies 36 times for a tile of 16 outputs where the direct method multiplies
- * 144 times; the tiles cover the image with waste at its edge, and transforming the weights costs as much
- * as some 16 tiles save. Milliseconds, f32, batch 256, 2 cores of Zen 4, forward / data / weights:
+/* Winograd's method multiplies 36 times for a tile of 16 outputs where the direct method multiplies 144 times, and 16
+ * times for one of 4 where that multiplies 36 times; the tiles cover the image with waste at its edge, and transforming
+ * the weights costs as much as some 16 tiles save. Milliseconds, batch 256, 2 cores of Zen 4, forward / data / weights:
  *
- *      channels, image     direct              Winograd
- *       16 -> 16   32x32    7.2  5.4  6.2       6.5  6.6  5.6
- *       32 -> 32   16x16    4.9  5.1  5.5       2.9  2.8  3.5
- *       64 -> 64     8x8    4.5  4.7  5.2       2.1  2.1  2.9
- *       64 -> 64   32x32     84   83  100        35   34   51
- *      128 -> 128  16x16     78   78   87        32   32   34
- *      512 -> 512    4x4     59   62   88        29   29   29
- *      512 -> 512    2x2     16   16   27        29   29   28
- *        3 -> 64   32x32    4.3    -  4.6        17    -   16
+ *      channels, image     f32 direct          bf16 direct         Winograd
+ *       16 -> 16   32x32    7.0  5.4  6.1       2.8  2.8  3.5       2.8  3.0  3.6
+ *       32 -> 32   16x16    4.8  4.9  5.4       2.4  2.4  3.1       2.1  2.1  2.2
+ *       64 -> 64     8x8    4.4  4.4  5.1       2.3  2.3  3.6       1.7  1.7  1.8
+ *       64 -> 64   32x32     81   81   98        40   41   50        28   28   33
+ *      128 -> 128  16x16     77   77   86        38   39   42        26   26   30
+ *      256 -> 256    8x8     70   71   81        38   38   41        24   24   30
+ *      512 -> 512    4x4     59   62   87        29   30   45        28   28   32
+ *      512 -> 512    2x2     16   16   28       7.9  7.7   25        12   12   13
  *
- * so: from 32 channels on both sides, where tiles at least halve the multiplications. The directions
- * agree. The rule depends on nothing but the shape: two runs never choose differently. */
+ * so: from 16 channels on both sides, where tiles at least halve the multiplications. The rule depends on nothing but
+ * the shape: two runs never choose differently. */
 static int by_rule(const op *o)
 {
-    int64_t tiles = (int64_t)((o->y.h + 3) / 4) * ((o->y.w + 3) / 4);
-    bool pays = o->x.c >= 32 && o->y.c >= 32 && tiles * 36 * 2 <= (int64_t)o->y.h * o->y.w * 9 &&
-                o->y.n * tiles >= 32;
-    return pays ? WINOGRAD : DIRECT;
+    const int64_t products = winograd_products(o->y.h, o->y.w);
+    const bool pays = o->x.c >= 16 && o->y.c >= 16 && products * 2 <= (int64_t)o->y.h * o->y.w * 9 &&
+                      o->y.n * products >= 32 * 16;
+    return pays ? CONV_WINOGRAD : CONV_DIRECT;
 }
 
 /* --- what is known --- */
@@ -100,7 +100,7 @@ static void machine_text(const cpu *c, char *out, size_t bytes)
         break;
     }
     if (f) fclose(f);
-    snprintf(out, bytes, "cleave convolutions 1: %s, %s", c->base.description, model);
+    snprintf(out, bytes, "cleave convolutions 2: %s, %s", c->base.description, model);
 }
 
 /* Where the cache is; "" if there is no place for one, or none is wanted. */
@@ -146,9 +146,9 @@ static bool read_choice(char *line, choice *out)
     char shape[32], direction[16], algorithm[16], end;
     if (sscanf(line, "%31s %15s %15s %c", shape, direction, algorithm, &end) != 3) return false;
     bool known = false;
-    for (int d = 0; d < N_DIRECTIONS; d++) known |= !strcmp(direction, direction_names[d]);
+    for (int d = 0; d < CONV_DIRECTIONS; d++) known |= !strcmp(direction, direction_names[d]);
     out->algorithm = -1;
-    for (int a = 0; a < N_ALGORITHMS; a++)
+    for (int a = 0; a < CONV_ALGORITHMS; a++)
         if (!strcmp(algorithm, algorithm_names[a])) out->algorithm = a;
     snprintf(out->name, sizeof out->name, "%s %s", shape, direction);
     return known && shape[0] == 'n' && out->algorithm >= 0;
@@ -235,13 +235,13 @@ static status race(cpu *c, const op *o, int direction, int *algorithm)
 {
     status st = OK;
     static const double CLEARLY = 1.05;
-    double seconds[N_ALGORITHMS];
+    double seconds[CONV_ALGORITHMS];
     const int rule = by_rule(o);
-    TRY(cpu_conv_race(c, o, direction, &seconds[DIRECT], &seconds[WINOGRAD]));
+    TRY(cpu_conv_race(c, o, direction, seconds));
     *algorithm = seconds[!rule] * CLEARLY < seconds[rule] ? !rule : rule;
     log_debug("convolution %d -> %d of %dx%d, %s: direct %.2f ms, winograd %.2f ms: %s", o->x.c, o->y.c,
-              o->x.h, o->x.w, direction_names[direction], 1e3 * seconds[DIRECT], 1e3 * seconds[WINOGRAD],
-              algorithm_names[*algorithm]);
+              o->x.h, o->x.w, direction_names[direction], 1e3 * seconds[CONV_DIRECT],
+              1e3 * seconds[CONV_WINOGRAD], algorithm_names[*algorithm]);
 out:
     return st;
 }
@@ -272,24 +272,22 @@ out:
 static bool worth_timing(const op *o)
 {
     static const double FLOPS = 1e9;
-    return o->type == F32 && o->x.c >= 8 && o->y.c >= 8 &&
-           dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core &&
-           2.0 * 9 * o->x.c * (double)shape_count(o->y) >= FLOPS;
+    return 2.0 * 9 * o->x.c * (double)shape_count(o->y) >= FLOPS;
 }
 
-status cpu_choose_conv(cpu *c, const op *o, int direction, dnnl_alg_kind_t *out)
+status cpu_choose_conv(cpu *c, const op *o, int direction, int *out)
 {
     status st = OK;
-    const conv_desc *d = &o->conv;
     const char *forced = getenv("CLEAVE_CONV");
-    int algorithm = DIRECT;
+    int algorithm = CONV_DIRECT;
     char name[64];
-    if (d->kernel != 3 || d->stride != 1 || d->pad != 1 || d->groups != 1) goto out;
+    if (c->forced >= 0) algorithm = c->forced;
+    if (c->forced >= 0 || !winograd_can(o)) goto out;
     if (!forced || !strcmp(forced, "auto")) {
         algorithm = by_rule(o);
         if (!worth_timing(o)) goto out;
-        snprintf(name, sizeof name, "n%dc%dh%dw%d_o%d %s", o->x.n, o->x.c, o->x.h, o->x.w, o->y.c,
-                 direction_names[direction]);
+        snprintf(name, sizeof name, "n%dc%dh%dw%d_o%d%s %s", o->x.n, o->x.c, o->x.h, o->x.w, o->y.c,
+                 o->type == BF16 ? "_bf16" : "", direction_names[direction]);
         algorithm = find(c->choices, name);
         if (algorithm < 0 && !c->choices->read && *c->choices->file)
             TRY(read_file(c->choices, c->choices->file, "choosing anew"));
@@ -297,13 +295,13 @@ status cpu_choose_conv(cpu *c, const op *o, int direction, dnnl_alg_kind_t *out)
         if (algorithm < 0) algorithm = find(c->choices, name);
         if (algorithm < 0) TRY(choose_now(c, o, direction, name, &algorithm));
     } else if (!strcmp(forced, "winograd")) {
-        algorithm = WINOGRAD;
+        algorithm = CONV_WINOGRAD;
     } else if (!strcmp(forced, "rule")) {
         algorithm = by_rule(o);
     } else if (strcmp(forced, "direct")) {
         FAIL(ERR_USAGE, "CLEAVE_CONV=%s: auto, rule, direct or winograd is wanted", forced);
     }
 out:
-    *out = algorithm == WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct;
+    *out = algorithm;
     return st;
 }

@@ -1,4 +1,5 @@
-/* core/cpu/conv.c -- convolution by oneDNN, [op.h] OP_CONV.
+/* core/cpu/conv.c -- [op.h] OP_CONV: each direction by oneDNN's direct method or by Winograd's (winograd.c), as choose.c
+ * says.
  *
  * Activations are read and written in this backend's layout; where a primitive cannot take it (a plain
  * value that is not an image), the value passes through scratch. The primitives choose the layouts of
@@ -6,27 +7,37 @@
  * to PyTorch's order after every backward. In training, where every step changes the weights, a packed copy
  * serves once and need not be kept. Both are tiny beside the activations. */
 #include "cpu.h"
+#include "winograd.h"
 
 /* Weights in the layout that a primitive wants. */
 typedef struct packed_weights {
-    bool needed; /* else the plain weights serve */
+    bool needed;   /* else the plain weights serve */
+    bool winograd; /* packed for `shape`; else by `reorder` */
+    winograd shape;
     prim reorder;
     const void *made_at; /* the copy made last: where, and of which version */
     uint64_t version;
 } packed_weights;
+
+/* Bytes that one direction needs. */
+typedef struct room {
+    size_t weights; /* packed weights, or those of a gradient */
+    size_t scratchpad, scratchpad_at;
+} room;
 
 typedef struct conv_plan {
     plan base;
     int x_block; /* layout in which the forward and the weight gradient read x */
     prim forward, backward_data, backward_weights;
     packed_weights w_forward, w_data;
-    bool adds; /* forward adds z */
+    bool winograd[CONV_DIRECTIONS]; /* by Winograd's method, else by the primitive */
+    bool adds;                      /* forward adds z, */
+    activation act;                 /* and activates: what Winograd's is told */
     bool dw_reordered;
     prim dw_reorder;
-    /* One place for packed weights, or those of a gradient: of all directions only one is at work. In args.scratch,
-     * in evaluation in args.cached. */
-    size_t weights_at, weights_bytes;
-    size_t x_at, y_at, db_at, scratchpad_at; /* in args.scratch */
+    room room[CONV_DIRECTIONS];
+    size_t weights_at;        /* of whichever direction is at work */
+    size_t x_at, y_at, db_at; /* in args.scratch */
 } conv_plan;
 
 /* The memory descriptors that all three directions share. */
@@ -73,101 +84,139 @@ static void destroy_mds(conv_mds *m)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) onednn_md_destroy(all[i]);
 }
 
-/* Room for weights in this layout where those of this plan are. */
-static void make_room(conv_plan *p, onednn_const_md weights)
+static void make_room(conv_plan *p, int direction, size_t weights, size_t scratchpad)
 {
-    const size_t bytes = dnnl_memory_desc_get_size(weights);
-    if (bytes > p->weights_bytes) p->weights_bytes = bytes;
+    room *r = &p->room[direction];
+    if (weights > r->weights) r->weights = weights;
+    if (scratchpad > r->scratchpad) r->scratchpad = scratchpad;
 }
 
-static status plan_packed(conv_plan *p, packed_weights *w, onednn_const_md plain, onednn_const_md wanted)
+/* Of all directions only one is at work: they share one place in args.scratch, each has its packed weights there and its
+ * scratchpad behind them. In evaluation the packed weights are kept, in args.cached. */
+static void place_rooms(conv_plan *p, bool training, op_needs *needs)
+{
+    size_t most = 0;
+    if (!training) p->weights_at = cpu_reserve(&needs->cached, p->room[CONV_FORWARD].weights);
+    for (int d = 0; d < CONV_DIRECTIONS; d++) {
+        room *r = &p->room[d];
+        size_t bytes = 0;
+        if (training) cpu_reserve(&bytes, r->weights);
+        r->scratchpad_at = cpu_reserve(&bytes, r->scratchpad);
+        if (bytes > most) most = bytes;
+    }
+    const size_t begin = cpu_reserve(&needs->scratch, most);
+    if (training) p->weights_at = begin;
+    for (int d = 0; d < CONV_DIRECTIONS; d++) p->room[d].scratchpad_at += begin;
+}
+
+static status plan_packed(conv_plan *p, int direction, packed_weights *w, onednn_const_md plain,
+                          onednn_const_md wanted)
 {
     status st = OK;
     w->needed = !dnnl_memory_desc_equal(plain, wanted);
     if (!w->needed) goto out;
-    make_room(p, wanted);
     TRY(prim_create_reorder(&w->reorder, p->base.cpu, plain, wanted));
+    make_room(p, direction, dnnl_memory_desc_get_size(wanted), w->reorder.scratchpad);
 out:
     return st;
 }
 
-/* Winograd's kernels do not take every shape; the direct ones do.
- * *pd serves as the hint of the backward directions; the caller destroys it. */
-static status plan_forward(conv_plan *p, onednn_conv how, const conv_mds *m, dnnl_primitive_attr_t attr,
-                           dnnl_primitive_desc_t *pd)
+/* Does Winograd's method do this direction? */
+static status choose_winograd(conv_plan *p, int direction)
+{
+    status st = OK;
+    int algorithm;
+    TRY(cpu_choose_conv(p->base.cpu, &p->base.op, direction, &algorithm));
+    p->winograd[direction] = algorithm == CONV_WINOGRAD;
+out:
+    return st;
+}
+
+/* The convolution of x or, `rotated`, of dy. */
+static winograd winograd_of(const conv_plan *p, bool rotated)
+{
+    const op *o = &p->base.op;
+    const int c = rotated ? o->y.c : o->x.c, k = rotated ? o->x.c : o->y.c;
+    return (winograd){ o->x.n, c, k, o->x.h, o->x.w, o->type, p->base.cpu->base.threads };
+}
+
+static void plan_winograd(conv_plan *p, int direction, packed_weights *w)
+{
+    w->needed = w->winograd = true;
+    w->shape = winograd_of(p, direction == CONV_DATA);
+    make_room(p, direction, winograd_packed_bytes(&w->shape), winograd_scratch_bytes(&w->shape));
+}
+
+/* *pd serves as the hint of the backward directions; the caller destroys it. */
+static status plan_forward(conv_plan *p, const onednn_conv *how, const conv_mds *m,
+                           dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *pd)
 {
     status st = OK;
     cpu *c = p->base.cpu;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS };
-    TRY(cpu_choose_conv(c, &p->base.op, CONV_FORWARD, &how.algorithm));
-    if (onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, attr) != dnnl_success) {
-        how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(onednn_conv_forward(pd, c->engine, &how, m->x, m->w_any, m->bias, m->y, attr));
+    TRY_DNNL(onednn_conv_forward(pd, c->engine, how, m->x, m->w_any, m->bias, m->y, attr));
+    TRY(choose_winograd(p, CONV_FORWARD));
+    if (p->winograd[CONV_FORWARD]) {
+        plan_winograd(p, CONV_FORWARD, &p->w_forward);
+        goto out;
     }
     TRY(prim_create(&p->forward, c, *pd, args, m->bias ? 4 : 3));
-    TRY(plan_packed(p, &p->w_forward, m->w_plain,
+    make_room(p, CONV_FORWARD, 0, p->forward.scratchpad);
+    TRY(plan_packed(p, CONV_FORWARD, &p->w_forward, m->w_plain,
                     dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0)));
 out:
     return st;
 }
 
-static status plan_backward_data(conv_plan *p, onednn_conv how, const conv_mds *m,
+static status plan_backward_data(conv_plan *p, const onednn_conv *how, const conv_mds *m,
                                  const_dnnl_primitive_desc_t hint)
 {
     status st = OK;
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC };
-    TRY(cpu_choose_conv(c, &p->base.op, CONV_DATA, &how.algorithm));
-    if (onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr) !=
-        dnnl_success) {
-        how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(
-            onednn_conv_backward_data(&pd, c->engine, &how, m->x_blocked, m->w_any, m->y, hint, c->attr));
+    TRY(choose_winograd(p, CONV_DATA));
+    if (p->winograd[CONV_DATA]) {
+        plan_winograd(p, CONV_DATA, &p->w_data);
+        goto out;
     }
+    TRY_DNNL(onednn_conv_backward_data(&pd, c->engine, how, m->x_blocked, m->w_any, m->y, hint, c->attr));
     TRY(prim_create(&p->backward_data, c, pd, args, 3));
-    TRY(plan_packed(p, &p->w_data, m->w_plain, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
+    make_room(p, CONV_DATA, 0, p->backward_data.scratchpad);
+    TRY(plan_packed(p, CONV_DATA, &p->w_data, m->w_plain,
+                    dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
 out:
     if (pd) dnnl_primitive_desc_destroy(pd);
     return st;
 }
 
-static status plan_backward_weights(conv_plan *p, onednn_conv how, const conv_mds *m,
+static status plan_backward_weights(conv_plan *p, const onednn_conv *how, const conv_mds *m,
                                     const_dnnl_primitive_desc_t hint, op_needs *needs)
 {
     status st = OK;
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS };
-    TRY(cpu_choose_conv(c, &p->base.op, CONV_WEIGHTS, &how.algorithm));
-    if (onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->dw_any, m->bias, m->y, hint, c->attr) !=
-        dnnl_success) {
-        how.algorithm = dnnl_convolution_direct;
-        TRY_DNNL(onednn_conv_backward_weights(&pd, c->engine, &how, m->x, m->dw_any, m->bias, m->y, hint,
-                                              c->attr));
+    TRY(choose_winograd(p, CONV_WEIGHTS));
+    if (p->winograd[CONV_WEIGHTS]) {
+        const winograd shape = winograd_of(p, false);
+        make_room(p, CONV_WEIGHTS, 0, winograd_gradient_scratch_bytes(&shape));
+        goto out;
     }
+    TRY_DNNL(
+        onednn_conv_backward_weights(&pd, c->engine, how, m->x, m->dw_any, m->bias, m->y, hint, c->attr));
     TRY(prim_create(&p->backward_weights, c, pd, args, m->bias ? 4 : 3));
+    make_room(p, CONV_WEIGHTS, 0, p->backward_weights.scratchpad);
     onednn_const_md dw = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
     p->dw_reordered = !dnnl_memory_desc_equal(dw, m->w_plain);
     if (p->dw_reordered) {
         TRY(prim_create_reorder(&p->dw_reorder, c, dw, m->w_plain));
-        make_room(p, dw);
+        make_room(p, CONV_WEIGHTS, dnnl_memory_desc_get_size(dw), p->dw_reorder.scratchpad);
     }
     if (m->bias) p->db_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)p->base.op.conv.out);
 out:
     if (pd) dnnl_primitive_desc_destroy(pd);
     return st;
-}
-
-/* The scratchpads are never in use together: one place for all. */
-static size_t largest_scratchpad(const conv_plan *p)
-{
-    const prim *prims[] = { &p->forward,           &p->backward_data,  &p->backward_weights,
-                            &p->w_forward.reorder, &p->w_data.reorder, &p->dw_reorder };
-    size_t bytes = 0;
-    for (size_t i = 0; i < sizeof prims / sizeof *prims; i++)
-        if (prims[i]->scratchpad > bytes) bytes = prims[i]->scratchpad;
-    return bytes;
 }
 
 /* --- running --- */
@@ -181,7 +230,24 @@ static status reorder(prim *p, cpu *c, void *const *pointers, void *scratchpad)
     return st;
 }
 
-/* The weights as the primitive wants them, repacked if they changed or were not kept. */
+static void *scratchpad_of(const conv_plan *p, const op_args *a, int direction)
+{
+    return at(a->scratch, p->room[direction].scratchpad_at);
+}
+
+static status pack(conv_plan *p, const packed_weights *w, const op_args *a, void *copy)
+{
+    const int direction = w == &p->w_data ? CONV_DATA : CONV_FORWARD;
+    if (!w->winograd)
+        return reorder((prim *)&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
+                       scratchpad_of(p, a, direction));
+    const work_kind before = cpu_work(p->base.cpu, WORK_REORDER);
+    winograd_pack(&w->shape, a->param[0], direction == CONV_DATA, copy);
+    cpu_work(p->base.cpu, before);
+    return OK;
+}
+
+/* The weights as this direction wants them, repacked if they changed or were not kept. */
 static status current_weights(conv_plan *p, packed_weights *w, const op_args *a, const void **out)
 {
     status st = OK;
@@ -190,8 +256,7 @@ static status current_weights(conv_plan *p, packed_weights *w, const op_args *a,
     const bool kept = !p->base.op.training;
     void *copy = at(kept ? a->cached : a->scratch, p->weights_at);
     if (!kept || w->made_at != copy || w->version != a->version) {
-        TRY(reorder(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
-                    at(a->scratch, p->scratchpad_at)));
+        TRY(pack(p, w, a, copy));
         w->made_at = copy;
         w->version = a->version;
     }
@@ -219,20 +284,55 @@ static status conv_forward(plan *base, const op_args *a)
     TRY(current_weights(p, &p->w_forward, a, &w));
     const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
     void *y = layout_out(&p->base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
-    if (p->adds) put_summand(p, a->z, y);
-    TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
-                 at(a->scratch, p->scratchpad_at)));
+    void *scratchpad = scratchpad_of(p, a, CONV_FORWARD);
+    const bool z_as_y = layout_block(o->y) == LANES; /* Winograd's reads it where it is */
+    if (p->adds && !(z_as_y && p->winograd[CONV_FORWARD])) put_summand(p, a->z, y);
+    if (p->winograd[CONV_FORWARD])
+        winograd_convolve(&p->w_forward.shape, x, w,
+                          (winograd_after){ a->param[1],
+                                            !p->adds ? NULL
+                                            : z_as_y ? a->z
+                                                     : y,
+                                            p->act },
+                          y, scratchpad);
+    else
+        TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
+                     scratchpad));
     layout_finish(&p->base, o->y, y, a->y, LANES, false);
 out:
     return st;
+}
+
+/* Each channel's sum over images and pixels, by vectors of at most one image. */
+static void sum_bias_gradient(const op *o, const void *dy, float *db)
+{
+    const int blocks = layout_blocks(o->y.c);
+    const int64_t pixels = (int64_t)o->y.h * o->y.w;
+#pragma omp parallel for schedule(static)
+    for (int b = 0; b < blocks; b++) {
+        double sum[LANES] = { 0 };
+        for (int n = 0; n < o->y.n; n++) {
+            vec part = { 0 };
+            for (int64_t i = 0; i < pixels; i++)
+                part += load(dy, ((int64_t)n * blocks + b) * pixels + i, o->type);
+            for (int l = 0; l < LANES; l++) sum[l] += part[l];
+        }
+        for (int l = 0; l < LANES && b * LANES + l < o->y.c; l++) db[b * LANES + l] = (float)sum[l];
+    }
 }
 
 static status run_backward_weights(conv_plan *p, const op_args *a, const void *dy)
 {
     status st = OK;
     const op *o = &p->base.op;
-    void *scratchpad = at(a->scratch, p->scratchpad_at);
+    void *scratchpad = scratchpad_of(p, a, CONV_WEIGHTS);
     const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
+    if (p->winograd[CONV_WEIGHTS]) {
+        const winograd shape = winograd_of(p, false);
+        winograd_gradient(&shape, x, dy, a->grad[0], scratchpad);
+        if (a->grad[1]) sum_bias_gradient(o, dy, a->grad[1]);
+        goto out;
+    }
     void *dw = p->dw_reordered ? at(a->scratch, p->weights_at) : a->grad[0];
     void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
     TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
@@ -247,9 +347,17 @@ static status run_backward_data(conv_plan *p, const op_args *a, const void *dy)
     const op *o = &p->base.op;
     const void *w;
     TRY(current_weights(p, &p->w_data, a, &w));
+    if (p->winograd[CONV_DATA] && layout_block(o->x) == LANES) {
+        winograd_convolve(&p->w_data.shape, dy, w, (winograd_after){ .z = a->dx_add ? a->dx : NULL }, a->dx,
+                          scratchpad_of(p, a, CONV_DATA));
+        goto out;
+    }
     void *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
-    TRY(prim_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
-                 at(a->scratch, p->scratchpad_at)));
+    if (p->winograd[CONV_DATA])
+        winograd_convolve(&p->w_data.shape, dy, w, (winograd_after){ 0 }, dx, scratchpad_of(p, a, CONV_DATA));
+    else
+        TRY(prim_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
+                     scratchpad_of(p, a, CONV_DATA)));
     layout_finish(&p->base, o->x, dx, a->dx, LANES, a->dx_add);
 out:
     return st;
@@ -277,14 +385,32 @@ static void conv_free(plan *base)
     prim_destroy(&p->dw_reorder);
 }
 
-status cpu_conv_plan_with(cpu *c, const op *o, dnnl_primitive_attr_t attr, plan **out, op_needs *needs)
+/* What oneDNN does with a result while it is in a register. */
+static status create_attr(const bnact_desc *d, dnnl_primitive_attr_t *out)
+{
+    status st = OK;
+    dnnl_post_ops_t post = NULL;
+    TRY_DNNL(dnnl_primitive_attr_create(out));
+    TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user));
+    TRY_DNNL(dnnl_post_ops_create(&post));
+    if (d->add) TRY_DNNL(onednn_post_sum(post));
+    if (d->act == ACT_RELU) TRY_DNNL(onednn_post_eltwise(post, dnnl_eltwise_relu, 0, 0));
+    if (d->act == ACT_RELU6) TRY_DNNL(onednn_post_eltwise(post, dnnl_eltwise_clip, 0, 6));
+    TRY_DNNL(dnnl_primitive_attr_set_post_ops(*out, post));
+out:
+    if (post) dnnl_post_ops_destroy(post);
+    return st;
+}
+
+status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, plan **out, op_needs *needs)
 {
     status st = OK;
     plan *base = NULL;
     conv_mds m = { 0 };
     dnnl_primitive_desc_t forward = NULL;
-    const_dnnl_post_ops_t post = NULL;
-    onednn_conv how = { .prop = o->training ? dnnl_forward_training : dnnl_forward_inference,
+    dnnl_primitive_attr_t attr = NULL;
+    onednn_conv how = { .algorithm = dnnl_convolution_direct,
+                        .prop = o->training ? dnnl_forward_training : dnnl_forward_inference,
                         .strides = { o->conv.stride, o->conv.stride },
                         .pads = { o->conv.pad, o->conv.pad } };
     TRY(cpu_plan_new(c, o, sizeof(conv_plan), &base));
@@ -294,22 +420,24 @@ status cpu_conv_plan_with(cpu *c, const op *o, dnnl_primitive_attr_t attr, plan 
     base->free = conv_free;
     p->x_block = kernel_block(o);
 
+    p->adds = after->add;
+    p->act = after->act;
+
     TRY(create_mds(o, &m));
-    TRY_DNNL(dnnl_primitive_attr_get_post_ops(attr, &post));
-    p->adds = dnnl_post_ops_len(post) > 0 && dnnl_post_ops_get_kind(post, 0) == dnnl_sum;
-    TRY(plan_forward(p, how, &m, attr, &forward));
+    TRY(create_attr(after, &attr));
+    TRY(plan_forward(p, &how, &m, attr, &forward));
     if (o->training) {
-        TRY(plan_backward_data(p, how, &m, forward));
-        TRY(plan_backward_weights(p, how, &m, forward, needs));
+        TRY(plan_backward_data(p, &how, &m, forward));
+        TRY(plan_backward_weights(p, &how, &m, forward, needs));
         needs->backward_x = true;
     }
     /* x: the converted input, or dx before it is stored or added. */
-    if (o->training || layout_block(o->x) != p->x_block)
+    const bool dx_in_place = p->winograd[CONV_DATA] && layout_block(o->x) == LANES;
+    if ((o->training && !dx_in_place) || layout_block(o->x) != p->x_block)
         p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
     if (layout_block(o->y) != LANES)
         p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
-    p->weights_at = cpu_reserve(o->training ? &needs->scratch : &needs->cached, p->weights_bytes);
-    p->scratchpad_at = cpu_reserve(&needs->scratch, largest_scratchpad(p));
+    place_rooms(p, o->training, needs);
     *out = base;
 out:
     if (st != OK && base) {
@@ -317,11 +445,12 @@ out:
         free(base);
     }
     if (forward) dnnl_primitive_desc_destroy(forward);
+    if (attr) dnnl_primitive_attr_destroy(attr);
     destroy_mds(&m);
     return st;
 }
 
 status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
 {
-    return cpu_conv_plan_with(c, o, c->attr, out, needs);
+    return cpu_conv_plan_with(c, o, &(bnact_desc){ .act = ACT_NONE }, out, needs);
 }

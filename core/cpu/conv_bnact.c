@@ -5,8 +5,7 @@
  *                                  s = gamma / sqrt(var + eps)
  *
  * The folded weights are made when args.version changes, and cached as the convolution's kernel wants them; the
- * addition and the activation are oneDNN's post-operations, done while a result is still in a register. Adding
- * takes z from where y goes.
+ * addition and the activation are done while a result is still in a register. Adding takes z from where y goes.
  *
  * oneDNN's max(NaN, 0) is 0: behind this operation nobody would notice weights that are not finite. So folding
  * looks for them. */
@@ -89,36 +88,18 @@ static void conv_bnact_free(plan *base)
     free(conv);
 }
 
-static status create_attr(const bnact_desc *d, dnnl_primitive_attr_t *out)
-{
-    status st = OK;
-    dnnl_post_ops_t post = NULL;
-    TRY_DNNL(dnnl_primitive_attr_create(out));
-    TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user));
-    TRY_DNNL(dnnl_post_ops_create(&post));
-    if (d->add) TRY_DNNL(onednn_post_sum(post));
-    if (d->act == ACT_RELU) TRY_DNNL(onednn_post_eltwise(post, dnnl_eltwise_relu, 0, 0));
-    if (d->act == ACT_RELU6) TRY_DNNL(onednn_post_eltwise(post, dnnl_eltwise_clip, 0, 6));
-    TRY_DNNL(dnnl_primitive_attr_set_post_ops(*out, post));
-out:
-    if (post) dnnl_post_ops_destroy(post);
-    return st;
-}
-
 status cpu_conv_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
     plan *base = NULL;
-    dnnl_primitive_attr_t attr = NULL;
     op_needs inner = { 0 };
     op conv = { .kind = OP_CONV, .type = o->type, .x = o->x, .y = o->y, .conv = o->conv_bnact.conv };
     conv.conv.bias = true;
-    TRY(create_attr(&o->conv_bnact.bnact, &attr));
     TRY(cpu_plan_new(c, o, sizeof(conv_bnact_plan), &base));
     conv_bnact_plan *p = (conv_bnact_plan *)base;
     base->forward = conv_bnact_forward;
     base->free = conv_bnact_free;
-    TRY(cpu_conv_plan_with(c, &conv, attr, &p->conv, &inner));
+    TRY(cpu_conv_plan_with(c, &conv, &o->conv_bnact.bnact, &p->conv, &inner));
     p->w_kept = inner.cached == 0;
     p->w_at = cpu_reserve(p->w_kept ? &needs->cached : &needs->scratch,
                           sizeof(float) * (size_t)(filter_size(o) * o->y.c));
@@ -132,6 +113,5 @@ out:
         conv_bnact_free(base);
         free(base);
     }
-    if (attr) dnnl_primitive_attr_destroy(attr);
     return st;
 }

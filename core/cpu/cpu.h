@@ -15,6 +15,7 @@ typedef struct choices choices; /* choose.c */
 typedef struct cpu {
     backend base;
     choices *choices;      /* of convolution algorithms */
+    int forced;            /* the one that is timed; -1: none */
     uint32_t *gram_buffer; /* gram.c: of each thread */
     int gram_buffers;
     dnnl_engine_t engine;
@@ -43,8 +44,8 @@ status cpu_dropout_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_shortcut_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_loss_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_conv_bnact_plan(cpu *, const op *, plan **, op_needs *);
-/* OP_CONV whose forward ends with the post-operations of `attr`. If they add, args.z is what they add. */
-status cpu_conv_plan_with(cpu *, const op *, dnnl_primitive_attr_t attr, plan **, op_needs *);
+/* OP_CONV whose forward ends with what bnact adds (args.z) and its activation. */
+status cpu_conv_plan_with(cpu *, const op *, const bnact_desc *, plan **, op_needs *);
 
 /* For plans whose struct holds nothing to free: allocates `bytes` zeroed and fills the common part. */
 status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);
@@ -55,19 +56,22 @@ work_kind cpu_work(cpu *, work_kind kind);
 
 /* --- choose.c --- */
 
-enum { CONV_FORWARD, CONV_DATA, CONV_WEIGHTS };
+enum { CONV_FORWARD, CONV_DATA, CONV_WEIGHTS, CONV_DIRECTIONS };
+enum { CONV_DIRECT, CONV_WINOGRAD, CONV_ALGORITHMS }; /* oneDNN's; winograd.c's */
 status choices_open(cpu *, choices **out);
 void choices_close(choices *); /* NULL is harmless */
-/* The algorithm to begin with; where oneDNN has no such kernel, the direct one serves. CLEAVE_CONV = auto
- * (the default), rule, direct, winograd. */
-status cpu_choose_conv(cpu *, const op *, int direction, dnnl_alg_kind_t *out);
+/* The algorithm. CLEAVE_CONV = auto (the default), rule, direct, winograd. */
+status cpu_choose_conv(cpu *, const op *, int direction, int *out);
 status cpu_choices_load(backend *, const char *path);
 status cpu_choices_save(const backend *, const char *path);
 
+/* --- race.c --- */
+
+/* Median seconds of each algorithm for one direction of a convolution that both can do, run in turn. */
+status cpu_conv_race(cpu *, const op *, int direction, double seconds[CONV_ALGORITHMS]);
+
 /* --- ceiling.c --- */
 
-/* Median seconds of both algorithms for one direction, run in turn; INFINITY for one that does not exist. */
-status cpu_conv_race(cpu *, const op *, int direction, double *direct, double *winograd);
 status cpu_ceiling_open(backend *, const op *convs, int n, ceiling **out);
 status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
 void cpu_ceiling_close(ceiling *);

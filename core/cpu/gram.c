@@ -10,16 +10,17 @@
  * shape differ in the last bit. Here every element is cut alike: a product may have any shape, and what lies
  * below the diagonal is left out. bf16 goes through the same loops in words of two values. The rows of a are
  * read where they lie; each word serves a whole strip. */
+#include "block.h"
 #include "cpu.h"
 
 #include <omp.h>
 #include <stdlib.h>
 
 enum {
-    STRIP = 2 * LANES,
-    ROWS = LANES == 16 ? 8 : 6, /* sums of ROWS x 2 vectors, two of b and one of a fit the registers */
-    DEPTH = 256,                /* words of a row: a strip is 32 kB, the rows of a tile 512 kB */
-    MOST_COLUMNS = 256,         /* of a unit */
+    STRIP = BLOCK_STRIP,
+    ROWS = BLOCK_ROWS,
+    DEPTH = 256,        /* words of a row: a strip is 32 kB, the rows of a tile 512 kB */
+    MOST_COLUMNS = 256, /* of a unit */
     BUFFER_WORDS = MOST_COLUMNS * DEPTH
 };
 
@@ -33,25 +34,9 @@ typedef struct product {
     bool upper;
 } product;
 
-typedef int32_t words __attribute__((vector_size(4 * LANES), may_alias, aligned(4))); /* anywhere in memory */
-typedef float floats __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
-
 static int least(int a, int b)
 {
     return a < b ? a : b;
-}
-
-/* sum + x * y, word by word. */
-INLINED vec multiply_add(vec sum, ivec x, ivec y, dtype type)
-{
-    if (type == F32) return sum + (vec)x * (vec)y;
-#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
-    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
-#else
-    const int32_t second = (int32_t)0xffff0000;
-    sum += (vec)(x << 16) * (vec)(y << 16);
-    return sum + (vec)(x & second) * (vec)(y & second);
-#endif
 }
 
 /* ---- columns, transposed ---- */
@@ -108,27 +93,13 @@ static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t 
 
 /* ---- products ---- */
 
-/* c[i * ldc + j] = or += the sums of `depth` words, ROWS x STRIP. */
+/* c[i * ldc + j] = or += the sums of `depth` words. */
 INLINED void multiply(const uint32_t *const *row, const uint32_t *strip, int depth, dtype type, bool add,
                       float *c, int64_t ldc)
 {
-    vec sum[ROWS][2] = { 0 };
-    for (int w = 0; w < depth; w++) {
-        const ivec *y = (const ivec *)(strip + w * STRIP);
-#pragma GCC unroll 8
-        for (int i = 0; i < ROWS; i++) {
-            const ivec x = (int32_t)row[i][w] - (ivec){ 0 };
-            sum[i][0] = multiply_add(sum[i][0], x, y[0], type);
-            sum[i][1] = multiply_add(sum[i][1], x, y[1], type);
-        }
-    }
-    for (int i = 0; i < ROWS; i++) {
-        floats *to = (floats *)(c + i * ldc);
-        for (int h = 0; h < 2; h++) {
-            const vec before = add ? (vec)to[h] : (vec){ 0 };
-            to[h] = (floats)(before + sum[i][h]);
-        }
-    }
+    block_factors f = { .row_step = 1, .strip = strip, .strip_step = BLOCK_STRIP, .depth = depth };
+    for (int i = 0; i < BLOCK_ROWS; i++) f.row[i] = row[i];
+    block_multiply(&f, BLOCK_ROWS, 2, type, add, c, ldc);
 }
 
 static void multiply_f32(const uint32_t *const *row, const uint32_t *strip, int depth, bool add, float *c,

@@ -188,11 +188,22 @@ static const char *const grouped_problems[] = {
 };
 
 static const char *const winograd_problems[] = {
-    "conv n4c32h8w8_o32k3s1p1",  "conv n2c64h16w16_o64k3s1p1b",
-    "conv n3c48h7w9_o80k3s1p1",  "conv n2c17h8w8_o40k3s1p1b",
-    "conv n2c128h4w4_o64k3s1p1", "conv n2c16h5w6_o16k3s1p1",
-    "conv n2c3h8w8_o32k3s1p1",   "conv n2c32h2w2_o32k3s1p1",
-    "conv n1c32h1w1_o32k3s1p1",  NULL,
+    "conv n4c32h8w8_o32k3s1p1",
+    "conv n2c64h16w16_o64k3s1p1b",
+    "conv n3c48h7w9_o80k3s1p1",
+    "conv n2c17h8w8_o40k3s1p1b",
+    "conv n2c128h4w4_o64k3s1p1",
+    "conv n2c16h5w6_o16k3s1p1",
+    "conv n2c3h8w8_o32k3s1p1",
+    "conv n2c32h2w2_o32k3s1p1",
+    "conv n3c17h2w2_o40k3s1p1b",
+    "conv n2c32h9w3_o32k3s1p1",
+    "conv n1c32h1w1_o32k3s1p1",
+    /* Of winograd.c: sums by all threads together, several groups of tiles, several parts of the sums, both. */
+    "conv n258c160h1w2_o200k3s1p1",
+    "conv n5c528h4w3_o280k3s1p1",
+    "conv n258c272h2w1_o296k3s1p1",
+    NULL,
 };
 
 static void conv_direct(void **state)

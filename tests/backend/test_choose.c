@@ -107,7 +107,7 @@ static void it_is_timed_once_and_kept(void **state)
     run_large(NULL, NULL, &a);
     first = read_cache();
     assert_non_null(first);
-    assert_int_equal(strncmp(first, "cleave convolutions 1: oneDNN", 29), 0);
+    assert_int_equal(strncmp(first, "cleave convolutions 2: oneDNN", 29), 0);
     for (const char *const *d = (const char *const[]){ "forward", "data", "weights", NULL }; *d; d++) {
         char begin[80];
         snprintf(begin, sizeof begin, "\n%s %s ", SHAPE, *d);
@@ -134,10 +134,7 @@ static void what_is_written_is_done(void **state)
     (void)state;
     run_forced("direct", &direct);
     run_forced("winograd", &winograd);
-    if (same(direct.y, winograd.y, direct.n_y)) {
-        print_message("SKIPPED: this processor or library has no Winograd convolution\n");
-        skip();
-    }
+    assert_false(same(direct.y, winograd.y, direct.n_y));
     assert_null(read_cache()); /* forced: nothing was timed */
     run_large(NULL, NULL, &by_file);
     assert_true(cache_file(path, sizeof path));

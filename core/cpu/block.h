@@ -1,0 +1,64 @@
+/* core/cpu/block.h -- the innermost loop of the own matrix products: a block of sums that stays in registers. */
+#ifndef CLEAVE_CPU_BLOCK_H
+#define CLEAVE_CPU_BLOCK_H
+
+#include "vec.h"
+
+enum {
+    BLOCK_ROWS =
+        LANES == 16 ? 8 : 6, /* sums of BLOCK_ROWS x 2 vectors, two of b and one of a fit the registers */
+    BLOCK_STRIP = 2 * LANES  /* columns */
+};
+
+typedef int32_t words __attribute__((vector_size(4 * LANES), may_alias, aligned(4))); /* anywhere in memory */
+typedef float floats __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
+
+/* sum + x * y, word by word: a word is one value in f32, two neighbours in bf16. */
+INLINED vec block_multiply_add(vec sum, ivec x, ivec y, dtype type)
+{
+    if (type == F32) return sum + (vec)x * (vec)y;
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
+#else
+    const int32_t second = (int32_t)0xffff0000;
+    sum += (vec)(x << 16) * (vec)(y << 16);
+    return sum + (vec)(x & second) * (vec)(y & second);
+#endif
+}
+
+/* What is multiplied: element w of row i is row[i][w * row_step], that of column j strip[w * strip_step + j]. */
+typedef struct block_factors {
+    const uint32_t *row[8];
+    int64_t row_step;
+    const uint32_t *strip;
+    int64_t strip_step;
+    int depth; /* words */
+} block_factors;
+
+/* c[i * ldc + j] = or += the sums over w, i < rows <= 8, j < vectors * LANES, vectors <= 2. Everything but the factors and c
+ * is constant where it is called. */
+INLINED void block_multiply(const block_factors *f, int rows, int vectors, dtype type, bool add, float *c,
+                            int64_t ldc)
+{
+    vec sum[8][2] = { 0 };
+    for (int w = 0; w < f->depth; w++) {
+        const words *y = (const words *)(f->strip + w * f->strip_step);
+        const ivec y0 = (ivec)y[0], y1 = vectors > 1 ? (ivec)y[1] : y0;
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            const ivec x = (int32_t)f->row[i][w * f->row_step] - (ivec){ 0 };
+            sum[i][0] = block_multiply_add(sum[i][0], x, y0, type);
+            if (vectors > 1) sum[i][1] = block_multiply_add(sum[i][1], x, y1, type);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        floats *to = (floats *)(c + i * ldc);
+        for (int h = 0; h < vectors; h++) {
+            const vec before = add ? (vec)to[h] : (vec){ 0 };
+            to[h] = (floats)(before + sum[i][h]);
+        }
+    }
+}
+
+#endif
