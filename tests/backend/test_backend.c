@@ -201,7 +201,7 @@ static const char *const winograd_problems[] = {
     "conv n1c32h1w1_o32k3s1p1",
     /* Of winograd.c: sums by all threads together, several groups of tiles, several parts of the sums, both. */
     "conv n258c160h1w2_o200k3s1p1",
-    "conv n5c528h4w3_o280k3s1p1",
+    "conv n5c272h4w3_o280k3s1p1",
     "conv n258c272h2w1_o296k3s1p1",
     NULL,
 };
