@@ -31,6 +31,7 @@ typedef struct op_needs {
                                     change args.version */
     bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
     bool y_over_z;               /* forward may be given y = z, and is then spared a copy */
+    bool dx_over_dy;             /* backward may be given dx = dy, unless it adds to dx */
     bool again;                  /* y need not be kept for backward: see `again` */
 } op_needs;
 

@@ -225,6 +225,22 @@ static void place_over_summands(const net *n, const net_compiled_case *c, arena_
     }
 }
 
+/* The same for gradients: over[x] is the value over whose gradient that of x is written, by the one node that reads x,
+ * or x itself. Requests are those of gradients; backward comes to the last node first. */
+static void place_over_gradients(const net *n, const net_compiled_case *c, arena_request *r, int *over)
+{
+    for (int v = 0; v < n->n_values; v++) over[v] = v;
+    for (int i = n->n_nodes - 1; i >= 0; i--) {
+        const net_node *d = &n->node[i];
+        int readers = 0;
+        for (int k = 0; k < n->n_nodes; k++) readers += (n->node[k].x == d->x) + (n->node[k].z == d->x);
+        if (!c->node[i].needs.dx_over_dy || !c->has_grad[d->x] || readers != 1) continue;
+        over[d->x] = over[d->y];
+        r[d->x].bytes = 0;
+        r[over[d->x]].last = max_int(r[over[d->x]].last, r[d->x].last);
+    }
+}
+
 /* Scratch of node i; its backward may have x made again first. */
 static void scratch_requests(const net *n, const net_compiled_case *c, int i, arena_request *forward,
                              arena_request *backward)
@@ -253,20 +269,24 @@ static arena_request grad_request(const net *n, const net_compiled_case *c, int 
 enum { REQUEST_VALUE, REQUEST_LATER, REQUEST_GRAD, PER_VALUE };
 enum { REQUEST_FORWARD, REQUEST_BACKWARD, PER_NODE };
 
-static void act_requests(const net *n, net_compiled_case *c, arena_request *r, int *last, int *again,
-                         int *over)
+typedef struct act_places {
+    int *last, *again, *over, *grad_over; /* [values]: what the functions above answer */
+} act_places;
+
+static void act_requests(const net *n, net_compiled_case *c, arena_request *r, act_places p)
 {
     arena_request *of_nodes = r + PER_VALUE * n->n_values;
-    last_readers(n, last);
-    find_again(n, c, again);
+    last_readers(n, p.last);
+    find_again(n, c, p.again);
     for (int v = 0; v < n->n_values; v++) {
-        value_requests(n, c, v, again[v], &r[v], &r[REQUEST_LATER * n->n_values + v]);
+        value_requests(n, c, v, p.again[v], &r[v], &r[REQUEST_LATER * n->n_values + v]);
         c->has_grad[v] = c->which.training && (n->value[v].producer != NONE || c->which.frozen);
-        r[REQUEST_GRAD * n->n_values + v] = grad_request(n, c, v, r[v].bytes, last[v]);
+        r[REQUEST_GRAD * n->n_values + v] = grad_request(n, c, v, r[v].bytes, p.last[v]);
     }
     for (int i = 0; i < n->n_nodes; i++)
         scratch_requests(n, c, i, &of_nodes[i], &of_nodes[REQUEST_BACKWARD * n->n_nodes + i]);
-    place_over_summands(n, c, r, over);
+    place_over_summands(n, c, r, p.over);
+    place_over_gradients(n, c, r + REQUEST_GRAD * n->n_values, p.grad_over);
 }
 
 static status place_values(net *n, net_compiled_case *c, size_t *total)
@@ -276,24 +296,24 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
     int *work = NULL;
     const int V = n->n_values, N = n->n_nodes;
     TRY_ALLOC(r, calloc((size_t)(PER_VALUE * V + PER_NODE * N), sizeof *r));
-    TRY_ALLOC(work, calloc(3 * (size_t)V, sizeof *work));
+    TRY_ALLOC(work, calloc(4 * (size_t)V, sizeof *work));
     TRY_ALLOC(c->value, calloc((size_t)V, sizeof *c->value));
     TRY_ALLOC(c->later, calloc((size_t)V, sizeof *c->later));
     TRY_ALLOC(c->grad, calloc((size_t)V, sizeof *c->grad));
     TRY_ALLOC(c->has_grad, calloc((size_t)V, sizeof *c->has_grad));
-    int *last = work, *again = work + V, *over = work + 2 * V;
-    act_requests(n, c, r, last, again, over);
+    const act_places p = { work, work + V, work + 2 * V, work + 3 * V };
+    act_requests(n, c, r, p);
     TRY(arena_plan(r, PER_VALUE * V + PER_NODE * N, total));
     for (int v = 0; v < V; v++) {
-        c->value[v] = r[over[v]].offset;
-        c->later[v] = again[v] == NONE ? c->value[v] : r[REQUEST_LATER * V + v].offset;
-        c->grad[v] = r[REQUEST_GRAD * V + v].offset;
+        c->value[v] = r[p.over[v]].offset;
+        c->later[v] = p.again[v] == NONE ? c->value[v] : r[REQUEST_LATER * V + v].offset;
+        c->grad[v] = r[REQUEST_GRAD * V + p.grad_over[v]].offset;
     }
     for (int i = 0; i < N; i++) {
         c->node[i].scratch[0] = r[PER_VALUE * V + i].offset;
         c->node[i].scratch[1] = r[PER_VALUE * V + REQUEST_BACKWARD * N + i].offset;
-        c->node[i].dx_add = last[n->node[i].x] != i;
-        c->node[i].dz_add = n->node[i].z != NONE && last[n->node[i].z] != i;
+        c->node[i].dx_add = p.last[n->node[i].x] != i;
+        c->node[i].dz_add = n->node[i].z != NONE && p.last[n->node[i].z] != i;
     }
 out:
     free(work);

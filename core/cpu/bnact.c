@@ -441,6 +441,7 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
             cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
         needs->backward_x = true;
         needs->again = true;
+        needs->dx_over_dy = true; /* element by element, after the sums */
     }
     p->a_at = cpu_reserve(&needs->scratch, per_channel);
     p->b_at = cpu_reserve(&needs->scratch, per_channel);

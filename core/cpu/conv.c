@@ -235,11 +235,11 @@ static void *scratchpad_of(const conv_plan *p, const op_args *a, int direction)
     return at(a->scratch, p->room[direction].scratchpad_at);
 }
 
-static status pack(conv_plan *p, const packed_weights *w, const op_args *a, void *copy)
+static status pack(conv_plan *p, packed_weights *w, const op_args *a, void *copy)
 {
     const int direction = w == &p->w_data ? CONV_DATA : CONV_FORWARD;
     if (!w->winograd)
-        return reorder((prim *)&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
+        return reorder(&w->reorder, p->base.cpu, (void *[]){ (void *)a->param[0], copy },
                        scratchpad_of(p, a, direction));
     const work_kind before = cpu_work(p->base.cpu, WORK_REORDER);
     winograd_pack(&w->shape, a->param[0], direction == CONV_DATA, copy);

@@ -206,6 +206,65 @@ static void a_sum_may_lie_over_its_summand(void **state)
         }
 }
 
+/* dx and dz, dx apart from dy or over it; dx is answered, and in *dz what must not depend on it. */
+static void *run_gradient(const op *o, const opcheck_result *in, bool over, void **dz)
+{
+    const size_t bytes = cpu->value_bytes(cpu, o->x, o->type);
+    op_needs needs;
+    plan *p;
+    op_args a = { .version = 1 };
+    must(cpu->plan(cpu, o, &p, &needs));
+    assert_true(needs.dx_over_dy);
+    void *x = new_memory(bytes), *y = new_memory(bytes), *z = new_memory(bytes), *dy = new_memory(bytes);
+    void *saved = new_memory(needs.saved), *scratch = new_memory(needs.scratch);
+    float *grad[2] = { new_memory(sizeof(float) * (size_t)o->x.c),
+                       new_memory(sizeof(float) * (size_t)o->x.c) };
+    void *dx = over ? dy : new_memory(bytes);
+    *dz = new_memory(bytes);
+    for (int i = 0; i < OP_MAX_PARAMS; i++) a.param[i] = in->param[i];
+    must(cpu->write_value(cpu, x, o->x, o->type, in->x));
+    if (in->z) must(cpu->write_value(cpu, z, o->y, o->type, in->z));
+    must(cpu->write_value(cpu, dy, o->y, o->type, in->dy));
+    a.x = x, a.z = z, a.y = y, a.dy = dy, a.dx = dx, a.saved = saved, a.scratch = scratch;
+    if (in->z) a.dz = *dz;
+    a.grad[0] = grad[0], a.grad[1] = grad[1];
+    must(cpu->forward(p, &a));
+    must(cpu->backward(p, &a));
+    void *others[] = { x, y, z, saved, scratch, grad[0], grad[1], over ? NULL : dy };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
+    cpu->plan_free(p);
+    return dx;
+}
+
+static void a_gradient_may_lie_over_the_one_it_is_made_from(void **state)
+{
+    static const char *const problems[] = { "bnact n3c24h7w5_relu_add",
+                                            "bnact n4c32h16w16_relu",
+                                            "bnact n2c17h9w9_none_add",
+                                            "bnact n5c24h1w1_relu6",
+                                            "bnact n5c64h1w1_relu_add",
+                                            "bnact n8c512h32w32_relu",
+                                            NULL };
+    const opcheck_options opt = { .seed = 6, .backward = true };
+    (void)state;
+    for (const char *const *p = problems; *p; p++)
+        for (dtype type = F32; type <= BF16; type++) {
+            op o;
+            opcheck_result in = { 0 };
+            void *dz[2];
+            must(problem_parse(*p, &o));
+            o.type = type;
+            const size_t bytes = cpu->value_bytes(cpu, o.x, type);
+            must(opcheck_prepare(&o, &opt, &in));
+            void *apart = run_gradient(&o, &in, false, &dz[0]), *over = run_gradient(&o, &in, true, &dz[1]);
+            assert_memory_equal(apart, over, bytes);
+            assert_memory_equal(dz[0], dz[1], bytes);
+            void *all[] = { apart, over, dz[0], dz[1] };
+            for (int i = 0; i < 4; i++) cpu->release(cpu, all[i], 0);
+            opcheck_free(&in);
+        }
+}
+
 static void two_runs_are_bit_identical(void **state)
 {
     const opcheck_options opt = { .seed = 4, .backward = true };
@@ -398,6 +457,7 @@ int main(void)
         cmocka_unit_test(values_survive_a_round_trip),
         cmocka_unit_test(padding_stays_zero),
         cmocka_unit_test(a_sum_may_lie_over_its_summand),
+        cmocka_unit_test(a_gradient_may_lie_over_the_one_it_is_made_from),
         cmocka_unit_test(two_runs_are_bit_identical),
         cmocka_unit_test(gram),
         cmocka_unit_test(gram_rounds_alike_in_every_shape),
