@@ -287,14 +287,10 @@ static status conv_forward(plan *base, const op_args *a)
     void *scratchpad = scratchpad_of(p, a, CONV_FORWARD);
     const bool z_as_y = layout_block(o->y) == LANES; /* Winograd's reads it where it is */
     if (p->adds && !(z_as_y && p->winograd[CONV_FORWARD])) put_summand(p, a->z, y);
+    const void *z = !p->adds ? NULL : z_as_y ? a->z : y;
     if (p->winograd[CONV_FORWARD])
-        winograd_convolve(&p->w_forward.shape, x, w,
-                          (winograd_after){ a->param[1],
-                                            !p->adds ? NULL
-                                            : z_as_y ? a->z
-                                                     : y,
-                                            p->act },
-                          y, scratchpad);
+        winograd_convolve(&p->w_forward.shape, x, w, (winograd_after){ a->param[1], z, p->act }, y,
+                          scratchpad);
     else
         TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
                      scratchpad));
