@@ -111,7 +111,8 @@ struct backend {
      * v = momentum * v + g; value -= lr * (nesterov ? g + momentum * v : v). Scalars of step_begin. */
     status (*sgd)(backend *, float *value, const float *grad, float *velocity, int64_t count);
 
-    /* Memory: zeroed, aligned to 64 bytes at least. download waits for the device. */
+    /* Memory: zeroed, aligned to 64 bytes at least; released by the number of bytes it was asked for with. What is never
+     * touched need not take room. download waits for the device. */
     status (*alloc)(backend *, size_t bytes, void **out);
     void (*release)(backend *, void *, size_t bytes);
     status (*upload)(backend *, void *dst, const void *host, size_t bytes);

@@ -26,8 +26,8 @@ typedef struct plugin {
     }
 
 /* Opens a device of FOLDER/libcleave_NAME.so; FOLDER is $CLEAVE_PLUGINS, else the program's own, else
- * ../lib/cleave beside that (make install). The file stays open. ERR_RUNTIME: one line without the device's
- * name: what is missing. */
+ * ../lib/cleave beside that (make install). The file stays open with the device. ERR_RUNTIME: one line without the
+ * device's name: what is missing. */
 status plugin_open(const char *name, int device, int threads, backend **out);
 
 #endif

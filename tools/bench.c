@@ -139,6 +139,7 @@ static status measure_net(bench *b, int round)
     status st = OK;
     TRY(net_input(b->net, CASE_TRAIN, b->images, b->labels, b->batch));
     TRY(train_step(b, &b->sample[TRAIN][round]));
+    if (!b->peak_bytes) b->peak_bytes = peak_rss(); /* of training: before the first inference */
     TRY(net_input(b->net, CASE_EVAL, b->images, b->labels, b->batch));
     TRY(eval_batch(b, &b->sample[EVAL][round]));
 out:
@@ -272,7 +273,6 @@ static status prepare_net(bench *b)
     for (size_t i = 0; i < values; i++) b->images[i] = rng_normal(c->seed, RNG_TEST, 0, i);
     for (int i = 0; i < b->batch; i++) b->labels[i] = i % c->net.classes;
     TRY(measure_net(b, 0)); /* first touch of memory, packed weights */
-    b->peak_bytes = peak_rss();
 out:
     return st;
 }

@@ -126,24 +126,35 @@ static status cpu_step_end(backend *b)
 
 /* --- memory --- */
 
-static void zero(char *memory, size_t bytes)
+static size_t round_up(size_t bytes, size_t to)
 {
-    const int64_t chunk = 64 << 10, n = ((int64_t)bytes + chunk - 1) / chunk;
-#pragma omp parallel for schedule(static) /* the thread that touches a page first has it near */
-    for (int64_t i = 0; i < n; i++)
-        memset(memory + i * chunk, 0, i < n - 1 ? (size_t)chunk : bytes - (size_t)(i * chunk));
+    return (bytes + to - 1) / to * to;
+}
+
+/* From the kernel, at a huge page's boundary: zeroed, and resident from where it is first written on. */
+static void *map_memory(size_t bytes)
+{
+    const size_t room = bytes + HUGE_PAGE;
+    char *base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return NULL;
+    char *memory = (char *)round_up((uintptr_t)base, HUGE_PAGE);
+    const size_t before = (size_t)(memory - base);
+    if (before) munmap(base, before);
+    munmap(memory + bytes, room - bytes - before);
+    madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: refused is fine */
+    return memory;
 }
 
 static status cpu_alloc(backend *b, size_t bytes, void **out)
 {
     status st = OK;
-    const size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
-    const size_t rounded = bytes ? (bytes + align - 1) / align * align : align;
     void *memory;
     (void)b;
-    if (!(memory = aligned_alloc(align, rounded))) FAIL(ERR_RUNTIME, "out of memory: %zu MB", bytes >> 20);
-    if (align == HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: refused is fine */
-    zero(memory, rounded);
+    if (bytes >= HUGE_PAGE)
+        memory = map_memory(round_up(bytes, HUGE_PAGE));
+    else if ((memory = aligned_alloc(CACHE_LINE, round_up(bytes + !bytes, CACHE_LINE))))
+        memset(memory, 0, bytes);
+    if (!memory) FAIL(ERR_RUNTIME, "out of memory: %zu MB", bytes >> 20);
     *out = memory;
 out:
     return st;
@@ -151,8 +162,11 @@ out:
 
 static void cpu_release(backend *b, void *memory, size_t bytes)
 {
-    (void)b, (void)bytes;
-    free(memory);
+    (void)b;
+    if (bytes < HUGE_PAGE)
+        free(memory);
+    else
+        munmap(memory, round_up(bytes, HUGE_PAGE));
 }
 
 static status cpu_copy(backend *b, void *dst, const void *src, size_t bytes)

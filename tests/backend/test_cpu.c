@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -33,6 +34,54 @@ static void must(status st)
     if (st != OK) fail_msg("%s: %s", status_place(), status_message());
 }
 
+/* Memory of the backend under test, released when the test ends. */
+enum { MOST_HELD = 1024 };
+static struct {
+    void *memory;
+    size_t bytes;
+} held[MOST_HELD];
+static int n_held;
+
+static void *new_memory(size_t bytes)
+{
+    void *memory;
+    assert_true(n_held < MOST_HELD);
+    must(cpu->alloc(cpu, bytes, &memory));
+    held[n_held].memory = memory;
+    held[n_held++].bytes = bytes;
+    return memory;
+}
+
+static int release_memory(void **state)
+{
+    (void)state;
+    while (n_held--) cpu->release(cpu, held[n_held].memory, held[n_held].bytes);
+    n_held = 0;
+    return 0;
+}
+
+/* Zeroed, whatever size; what nobody has written to takes no room. */
+static void memory_is_zero_and_not_there_until_it_is_used(void **state)
+{
+    enum { LARGE = 64 << 20, PAGES = LARGE / 4096 };
+    static const size_t sizes[] = { 0, 1, 4097, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5000001 };
+    unsigned char *resident = calloc(PAGES, 1);
+    int count = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *memory = new_memory(sizes[i]);
+        assert_int_equal((uintptr_t)memory % 64, 0);
+        for (size_t j = 0; j < sizes[i]; j++) assert_true(!memory[j]);
+        memset(memory, 0xff, sizes[i]);
+    }
+    char *large = new_memory(LARGE);
+    large[LARGE - 1] = 1;
+    assert_int_equal(mincore(large, LARGE, resident), 0);
+    for (int i = 0; i < PAGES; i++) count += resident[i] & 1;
+    assert_in_range(count, 1, (2 << 20) / 4096); /* at most the huge page of that byte */
+    free(resident);
+}
+
 static void values_survive_a_round_trip(void **state)
 {
     static const shape4 shapes[] = { { 2, 3, 5, 4 },  { 3, 16, 4, 4 }, { 2, 17, 3, 5 }, { 4, 24, 1, 1 },
@@ -40,12 +89,10 @@ static void values_survive_a_round_trip(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape4 s = shapes[i];
-        const size_t bytes = cpu->value_bytes(cpu, s, F32), count = (size_t)shape_count(s);
+        const size_t count = (size_t)shape_count(s);
         float *in = malloc(count * sizeof *in), *out = malloc(count * sizeof *out);
-        void *value;
+        void *value = new_memory(cpu->value_bytes(cpu, s, F32));
         for (size_t j = 0; j < count; j++) in[j] = rng_normal(1, RNG_TEST, 0, j);
-        must(cpu->alloc(cpu, bytes, &value));
-        assert_int_equal((uintptr_t)value % 64, 0);
         must(cpu->write_value(cpu, value, s, F32, in));
         must(cpu->read_value(cpu, value, s, F32, s.n, out));
         assert_memory_equal(in, out, count * sizeof *in);
@@ -53,17 +100,9 @@ static void values_survive_a_round_trip(void **state)
         must(cpu->read_value(cpu, value, s, F32, s.n - 1, out));
         assert_memory_equal(in, out, (size_t)shape_image(s) * (size_t)(s.n - 1) * sizeof *in);
         for (size_t j = (size_t)shape_image(s) * (size_t)(s.n - 1); j < count; j++) assert_true(out[j] == 0);
-        cpu->release(cpu, value, bytes);
         free(in);
         free(out);
     }
-}
-
-static void *new_memory(size_t bytes)
-{
-    void *memory;
-    must(cpu->alloc(cpu, bytes, &memory));
-    return memory;
 }
 
 /* Bytes of a value that was computed = bytes of the same value written: its padding is zero. */
@@ -75,7 +114,6 @@ static void assert_canonical(const char *problem, const void *value, shape4 s, d
     must(cpu->read_value(cpu, value, s, type, s.n, plain));
     must(cpu->write_value(cpu, again, s, type, plain));
     if (memcmp(value, again, bytes)) fail_msg("%s: the padding is not zero", problem);
-    cpu->release(cpu, again, bytes);
     free(plain);
 }
 
@@ -117,17 +155,8 @@ static outputs run_raw(const op *o, const opcheck_result *in)
     must(cpu->forward(p, &a));
     must(cpu->backward(p, &a));
     out.grad = grads[0];
-    void *others[] = { x, z, dy, dz, saved, packed, cached, scratch, grads[1], grads[2], grads[3] };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
     cpu->plan_free(p);
     return out;
-}
-
-static void free_outputs(outputs *o)
-{
-    cpu->release(cpu, o->y, o->y_bytes);
-    cpu->release(cpu, o->dx, o->dx_bytes);
-    cpu->release(cpu, o->grad, o->grad_bytes);
 }
 
 static const char *const mixed_problems[] = {
@@ -155,7 +184,6 @@ static void padding_stays_zero(void **state)
             outputs out = run_raw(&o, &in);
             assert_canonical(*p, out.y, o.y, type);
             assert_canonical(*p, out.dx, o.x, type);
-            free_outputs(&out);
             opcheck_free(&in);
         }
 }
@@ -176,8 +204,6 @@ static void *run_sum(const op *o, const opcheck_result *in, bool over)
     must(cpu->write_value(cpu, z, o->y, o->type, in->z));
     a.x = x, a.z = z, a.y = y, a.scratch = scratch, a.cached = cached;
     must(cpu->forward(p, &a));
-    void *others[] = { x, scratch, cached, over ? NULL : z };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
     cpu->plan_free(p);
     return y;
 }
@@ -200,8 +226,6 @@ static void a_sum_may_lie_over_its_summand(void **state)
             void *apart = run_sum(&o, &in, false), *over = run_sum(&o, &in, true);
             assert_memory_equal(apart, over, cpu->value_bytes(cpu, o.y, type));
             assert_canonical(*p, over, o.y, type);
-            cpu->release(cpu, apart, 0);
-            cpu->release(cpu, over, 0);
             opcheck_free(&in);
         }
 }
@@ -230,8 +254,6 @@ static void *run_gradient(const op *o, const opcheck_result *in, bool over, void
     a.grad[0] = grad[0], a.grad[1] = grad[1];
     must(cpu->forward(p, &a));
     must(cpu->backward(p, &a));
-    void *others[] = { x, y, z, saved, scratch, grad[0], grad[1], over ? NULL : dy };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) cpu->release(cpu, others[i], 0);
     cpu->plan_free(p);
     return dx;
 }
@@ -259,8 +281,6 @@ static void a_gradient_may_lie_over_the_one_it_is_made_from(void **state)
             void *apart = run_gradient(&o, &in, false, &dz[0]), *over = run_gradient(&o, &in, true, &dz[1]);
             assert_memory_equal(apart, over, bytes);
             assert_memory_equal(dz[0], dz[1], bytes);
-            void *all[] = { apart, over, dz[0], dz[1] };
-            for (int i = 0; i < 4; i++) cpu->release(cpu, all[i], 0);
             opcheck_free(&in);
         }
 }
@@ -282,8 +302,6 @@ static void two_runs_are_bit_identical(void **state)
             assert_memory_equal(a.y, b.y, a.y_bytes);
             assert_memory_equal(a.dx, b.dx, a.dx_bytes);
             assert_memory_equal(a.grad, b.grad, a.grad_bytes);
-            free_outputs(&a);
-            free_outputs(&b);
             opcheck_free(&in1);
             opcheck_free(&in2);
         }
@@ -337,8 +355,6 @@ static void gram(void **state)
                 for (int j = 0; upper && j <= r; j++) c[r * ldc + j] = want[r * ldc + j]; /* anything */
             }
             assert_true(opcheck_error(c, want, m * ldc) < 4e-6); /* as in test_backend.c */
-            void *all[] = { a, c, want, before, b };
-            for (int j = 0; j < 5 - upper; j++) cpu->release(cpu, all[j], 0);
         }
     }
 }
@@ -373,8 +389,6 @@ static void gram_rounds_alike_in_every_shape(void **state)
         must(three->gram_nt(three, type, N, N, k, x, k, x, k, true, c, N));
         for (int i = 0; i < N; i++)
             for (int j = i + 1; j < N; j++) assert_true(c[i * N + j] == whole[i * N + j]);
-        void *all[] = { x, whole, c };
-        for (int j = 0; j < 3; j++) cpu->release(cpu, all[j], 0);
     }
     backend_close(three);
 }
@@ -407,8 +421,6 @@ static void sgd(void **state)
         }
         assert_true(opcheck_error(value[0], value[1], n) < 1e-6);
         assert_true(opcheck_error(velocity[0], velocity[1], n) < 1e-6);
-        float *all[] = { value[0], value[1], velocity[0], velocity[1], grad };
-        for (int j = 0; j < 5; j++) cpu->release(cpu, all[j], 0);
     }
 }
 
@@ -421,11 +433,10 @@ static void bf16_values_are_rounded_to_nearest_even(void **state)
     };
     const shape4 s = { 2, 17, 3, 5 };
     float in[COUNT], out[COUNT];
-    void *value;
+    void *value = new_memory(cpu->value_bytes(cpu, s, BF16));
     (void)state;
     for (uint64_t i = 0; i < COUNT; i++)
         in[i] = i < 7 ? special[i] : rng_normal(1, RNG_TEST, 0, i) * exp2f((float)(i % 60) - 30);
-    must(cpu->alloc(cpu, cpu->value_bytes(cpu, s, BF16), &value));
     assert_int_equal(2 * cpu->value_bytes(cpu, s, BF16), cpu->value_bytes(cpu, s, F32));
     must(cpu->write_value(cpu, value, s, BF16, in));
     must(cpu->read_value(cpu, value, s, BF16, s.n, out));
@@ -435,7 +446,6 @@ static void bf16_values_are_rounded_to_nearest_even(void **state)
         else
             assert_true(out[i] == bf16_to(bf16_from(in[i])));
     }
-    cpu->release(cpu, value, 0);
 }
 
 static void opening(void **state)
@@ -454,17 +464,18 @@ static void opening(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_survive_a_round_trip),
-        cmocka_unit_test(padding_stays_zero),
-        cmocka_unit_test(a_sum_may_lie_over_its_summand),
-        cmocka_unit_test(a_gradient_may_lie_over_the_one_it_is_made_from),
-        cmocka_unit_test(two_runs_are_bit_identical),
-        cmocka_unit_test(gram),
-        cmocka_unit_test(gram_rounds_alike_in_every_shape),
-        cmocka_unit_test(bf16_rows_of_an_odd_length_are_refused),
-        cmocka_unit_test(sgd),
-        cmocka_unit_test(bf16_values_are_rounded_to_nearest_even),
-        cmocka_unit_test(opening), /* last: it changes the number of threads */
+        cmocka_unit_test_teardown(memory_is_zero_and_not_there_until_it_is_used, release_memory),
+        cmocka_unit_test_teardown(values_survive_a_round_trip, release_memory),
+        cmocka_unit_test_teardown(padding_stays_zero, release_memory),
+        cmocka_unit_test_teardown(a_sum_may_lie_over_its_summand, release_memory),
+        cmocka_unit_test_teardown(a_gradient_may_lie_over_the_one_it_is_made_from, release_memory),
+        cmocka_unit_test_teardown(two_runs_are_bit_identical, release_memory),
+        cmocka_unit_test_teardown(gram, release_memory),
+        cmocka_unit_test_teardown(gram_rounds_alike_in_every_shape, release_memory),
+        cmocka_unit_test_teardown(bf16_rows_of_an_odd_length_are_refused, release_memory),
+        cmocka_unit_test_teardown(sgd, release_memory),
+        cmocka_unit_test_teardown(bf16_values_are_rounded_to_nearest_even, release_memory),
+        cmocka_unit_test_teardown(opening, release_memory), /* last: it changes the number of threads */
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

@@ -237,7 +237,7 @@ static void check_round_trip(const device_check *d)
             fine(b->read_value(b, value, s, type, s.n - 1, out), "read");
             for (int64_t j = first; j < n; j++)
                 if (out[j] != 0) wrong("reading %d images touched the next", s.n - 1), j = n;
-            b->release(b, value, 0);
+            b->release(b, value, b->value_bytes(b, s, type));
             free(in);
             free(out);
         }
@@ -262,7 +262,7 @@ static void gram_against_ref(const device_check *d, dtype type, int m, int n, in
         fine(d->ref->gram_nt(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc), "gram"))
         close_to("similarities", type == F32 ? "f32" : "bf16", got, host[2], counts[2],
                  d->f32_limit); /* also between the rows */
-    for (int j = 0; j < 3; j++) b->release(b, dev[j], 0), free(host[j]);
+    for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)counts[j] * 4), free(host[j]);
     free(got);
 }
 
@@ -307,7 +307,7 @@ static void check_sgd(const device_check *d)
                 got[i][j] = malloc((size_t)n * sizeof(float));
                 fine(b->download(b, got[i][j], dev[2 * j], (size_t)n * 4), "download");
             }
-            for (int j = 0; j < 3; j++) b->release(b, dev[j], 0);
+            for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)n * 4);
         }
         close_to("sgd", "value", got[0][0], got[1][0], n, 1e-6);
         close_to("sgd", "velocity", got[0][1], got[1][1], n, 1e-6);

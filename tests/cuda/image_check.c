@@ -37,9 +37,9 @@ static status shown_on_device(backend *b, dtype type, const uint8_t *images, con
     TRY(b->show_images(b, pixels, chosen, &norm, s, type, value));
     TRY(b->read_value(b, value, s, type, PADDED, out));
 out:
-    if (pixels) b->release(b, pixels, 0);
-    if (chosen) b->release(b, chosen, 0);
-    if (value) b->release(b, value, 0);
+    if (pixels) b->release(b, pixels, IMAGES * IMAGE_VALUES);
+    if (chosen) b->release(b, chosen, PADDED * sizeof *draws);
+    if (value) b->release(b, value, b->value_bytes(b, s, type));
     return st;
 }
 
@@ -53,7 +53,7 @@ static status stored(backend *b, dtype type, float *x)
     TRY(b->write_value(b, value, s, type, x));
     TRY(b->read_value(b, value, s, type, PADDED, x));
 out:
-    if (value) b->release(b, value, 0);
+    if (value) b->release(b, value, b->value_bytes(b, s, type));
     return st;
 }
 

@@ -60,8 +60,8 @@ static void rows_against_host(backend *b, shape4 s, dtype type, dtype to, float 
             if (!(fabs(norm[i] - want[i]) <= 1e-13 * want[i]))
                 wrong("norm %.17g, on the host %.17g", norm[i], want[i]);
     }
-    b->release(b, value, 0);
-    b->release(b, rows, 0);
+    b->release(b, value, b->value_bytes(b, s, type));
+    b->release(b, rows, (size_t)(n * dim) * sizeof(float));
     free(host);
     free(got);
 }

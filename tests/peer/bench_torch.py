@@ -55,10 +55,10 @@ def main():
     arch, batch, precision, layout, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     peer = Peer(arch, int(batch), precision, layout)
-    answers = {'train': lambda: seconds(peer.train), 'eval': lambda: seconds(peer.eval),
-               'memory': lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     peer.train()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of a training step
     peer.eval()
+    answers = {'train': lambda: seconds(peer.train), 'eval': lambda: seconds(peer.eval), 'memory': lambda: memory}
     print('PyTorch', torch.__version__, layout, flush=True)
     for line in sys.stdin:
         print(answers[line.strip()](), flush=True)
