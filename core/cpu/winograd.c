@@ -83,18 +83,31 @@ static tile_place tile_at(const geometry *g, int t)
     return (tile_place){ image, rest / g->across * g->tile, rest % g->across * g->tile };
 }
 
-/* V, W and M of a group: matrices of tiles x channels. Neither tiles nor matrices follow each other at a power of two:
- * what is read or written one after the other would share a cache set. */
+/* V, W and M of a group: matrices of tiles x channels, in panels of some blocks of channels: all tiles of a panel follow
+ * each other. No step is a power of two: what is read or written one after the other would share a cache set. */
 typedef struct group {
     float *at;
-    int channels;
-    int64_t row, matrix; /* floats from one tile to the next, from one matrix to the next */
+    int width;                  /* blocks of a panel */
+    int64_t row, panel, matrix; /* floats from one tile, panel, matrix to the next */
 } group;
 
+/* All channels in one panel: a product sums over them. */
 static group group_of(float *at, int tiles, int blocks)
 {
-    const int64_t row = (int64_t)(blocks < 8 ? blocks : blocks + 1) * LANES;
-    return (group){ at, blocks * LANES, row, tiles * row + LANES };
+    const int64_t row = (int64_t)(blocks < 8 ? blocks : blocks + 1) * LANES, panel = tiles * row + LANES;
+    return (group){ at, blocks, row, panel, panel };
+}
+
+/* Narrow panels: a product sums over the tiles. */
+static group panels_of(float *at, int tiles, int blocks, int width)
+{
+    const int64_t row = width * LANES, panel = tiles * row + LANES;
+    return (group){ at, width, row, panel, (blocks + width - 1) / width * panel };
+}
+
+static float *group_block(const group *g, int tile, int block)
+{
+    return g->at + tile * g->row + block / g->width * g->panel + block % g->width * LANES;
 }
 
 static group group_from(group g, int first)
@@ -148,15 +161,15 @@ INLINED void transform(int which, int tile, const plane *p, int y, int x, dtype 
         transform_typed(which, 4, false, type, p, y, x, to, matrix);
 }
 
-/* Blocks [from, to) of tiles [first, first + n); those behind the last tile are zero. */
-static void transform_group(const winograd *s, const geometry *g, int which, const void *value, int from,
-                            int to, int first, int n, group v)
+/* Tiles [first, first + n); those behind the last tile are zero. */
+static void transform_group(const winograd *s, const geometry *g, int which, const void *value, int first,
+                            int n, group v)
 {
     const int blocks = which == INPUT ? g->blocks_c : g->blocks_k;
-    for (int b = from; b < to; b++)
+    for (int b = 0; b < blocks; b++)
         for (int t = 0; t < n; t++) {
             const tile_place at = tile_at(g, first + t);
-            float *out = v.at + t * v.row + (b - from) * LANES;
+            float *out = group_block(&v, t, b);
             if (first + t >= g->tiles) {
                 for (int i = 0; i < g->places; i++) *(vec *)(out + i * v.matrix) = (vec){ 0 };
                 continue;
@@ -249,7 +262,7 @@ size_t winograd_scratch_bytes(const winograd *s)
 /* M[place] = V[place] x U[place] */
 static void multiply_group(const winograd *s, int places, int tiles, group v, const float *u, group m)
 {
-    const int strips = strips_of(s->k), rows = v.channels;
+    const int strips = strips_of(s->k), rows = v.width * LANES;
     const bool odd = layout_blocks(s->k) % 2;
     for (int place = 0; place < places; place++)
         for (int strip = 0; strip < strips; strip++) {
@@ -319,7 +332,7 @@ void winograd_convolve(const winograd *s, const void *x, const float *u, winogra
         const group v = group_of(own, size, g.blocks_c);
         const group m = group_of(own + group_floats(&g, size, g.blocks_c), size, 2 * strips_of(s->k));
         const int multiplied = rounded_up(n, BLOCK_ROWS);
-        transform_group(s, &g, INPUT, x, 0, g.blocks_c, first, multiplied, v);
+        transform_group(s, &g, INPUT, x, first, multiplied, v);
         multiply_group(s, g.places, multiplied, v, u, m);
         if (s->type == F32)
             output_typed(s, &g, first, n, m, after, y, far, F32);
@@ -328,40 +341,38 @@ void winograd_convolve(const winograd *s, const void *x, const float *u, winogra
     }
 }
 
-/* ---- gradient of the weights ---- */
+/* ---- gradient of the weights ----
+ * One share of the work is a pair: a block of channels of x and a strip of dy. Its sums, over the tiles, stay in the
+ * nearest cache: LANES x BLOCK_STRIP of each place. */
 
-/* Where the sums are small, each thread has its own, of some of the tiles. Else all threads are at one group: each
- * transforms some of its tiles, then multiplies some of its matrices, for so many strips of dy at a time as the cache holds
- * sums of. */
+enum {
+    GRADIENT_ROWS = LANES == 16 ? 8 : 4,      /* divides a block */
+    SUMS_MATRIX = LANES * BLOCK_STRIP + LANES /* floats from one place to the next */
+};
+
+/* Where the sums are small, each thread has its own of all pairs, over some of the tiles. Else all threads are at one
+ * group: each transforms some of its tiles, then multiplies some of its pairs. */
 typedef struct gradient_plan {
     bool together;
     int size;            /* tiles of a group */
-    int strips;          /* of dy, at a time */
-    size_t groups, sums; /* floats of V and W, and of dU */
+    bool at_once;        /* one group holds all tiles: a thread needs the sums of one pair only */
+    size_t groups, sums; /* floats of V and W; of sums, one thread's if not together */
 } gradient_plan;
-
-enum { GRADIENT_ROWS = LANES == 16 ? 8 : 4 }; /* divides a block of channels */
 
 static gradient_plan plan_gradient(const winograd *s)
 {
-    enum {
-        SMALL_SUMS = 4 << 20,
-        LARGE_SUMS = 10 << 20,
-        GROUP_BYTES = 512 << 10,
-        LEAST = 32,
-        LEAST_TOGETHER = 256
-    };
+    enum { SMALL_SUMS = 4 << 20, GROUP_BYTES = 512 << 10, LEAST = 32, LEAST_TOGETHER = 256 };
     const geometry g = geometry_of(s);
-    const int rows = g.blocks_c * LANES, strips = strips_of(s->k);
-    const size_t strip = (size_t)g.places * (size_t)rows * BLOCK_STRIP;
+    const int strips = strips_of(s->k), rows = g.blocks_c * LANES;
     const int fit = GROUP_BYTES / ((int)sizeof(float) * g.places * (rows + strips * BLOCK_STRIP));
-    const int at_a_time = (int)(LARGE_SUMS / (strip * sizeof(float)));
-    gradient_plan p = { .together = strip * (size_t)strips * sizeof(float) > SMALL_SUMS, .strips = strips };
+    const size_t pair = (size_t)(g.places * SUMS_MATRIX), pairs = (size_t)(g.blocks_c * strips);
+    gradient_plan p = { .together = pair * pairs * sizeof(float) > SMALL_SUMS };
     p.size = p.together ? LEAST_TOGETHER : fit > LEAST ? fit : LEAST;
     if (p.size > g.tiles) p.size = g.tiles;
-    if (p.together && at_a_time < strips) p.strips = at_a_time > 0 ? at_a_time : 1;
-    p.groups = (size_t)(group_floats(&g, p.size, g.blocks_c) + group_floats(&g, p.size, 2 * p.strips));
-    p.sums = strip * (size_t)p.strips;
+    p.at_once = p.together && p.size == g.tiles;
+    p.groups = (size_t)(g.places * (panels_of(NULL, p.size, g.blocks_c, 1).matrix +
+                                    panels_of(NULL, p.size, 2 * strips, 2).matrix));
+    p.sums = pair * (p.at_once ? (size_t)s->threads : pairs);
     return p;
 }
 
@@ -371,133 +382,138 @@ size_t winograd_gradient_scratch_bytes(const winograd *s)
     return sizeof(float) * (p.groups + p.sums) * (size_t)(p.together ? 1 : s->threads);
 }
 
-/* What one share of the work reads and writes. Strips [from, to) of dy are W and the columns of the sums. */
-typedef struct share {
+/* One gradient, and where it is computed. */
+typedef struct gradient {
+    const winograd *s;
+    const geometry *g;
+    const gradient_plan *p;
     group v, w;
-    float *sums; /* [place][channels of x][channels of w] */
-    int from, to;
-} share;
+    float *sums;
+} gradient;
 
-static share share_of(const geometry *g, const gradient_plan *p, float *scratch)
+static gradient gradient_in(float *scratch, const winograd *s, const geometry *g, const gradient_plan *p)
 {
-    const int blocks_c = g->blocks_c;
-    return (share){ .v = group_of(scratch, p->size, blocks_c),
-                    .w = group_of(scratch + group_floats(g, p->size, blocks_c), p->size, 2 * p->strips),
-                    .sums = scratch + p->groups,
-                    .to = p->strips };
+    const group v = panels_of(scratch, p->size, g->blocks_c, 1);
+    return (gradient){ .s = s,
+                       .g = g,
+                       .p = p,
+                       .v = v,
+                       .w = panels_of(scratch + g->places * v.matrix, p->size, 2 * strips_of(s->k), 2),
+                       .sums = scratch + p->groups };
 }
 
-/* sums[c][k] = or += V^T x W, of one place and one strip. */
-static void multiply_gradient(const share *h, int tiles, int place, int strip, bool half, bool add)
+static float *sums_of(const gradient *h, int strip, int block)
 {
-    block_factors f = { .row_step = h->v.row,
-                        .strip = (const uint32_t *)(h->w.at + place * h->w.matrix + strip * BLOCK_STRIP),
-                        .strip_step = h->w.row,
-                        .depth = tiles };
-    for (int c = 0; c < h->v.channels; c += GRADIENT_ROWS) {
-        const int64_t row = h->w.channels;
-        float *to = h->sums + ((int64_t)place * h->v.channels + c) * row + strip * BLOCK_STRIP;
-        for (int i = 0; i < GRADIENT_ROWS; i++)
-            f.row[i] = (const uint32_t *)(h->v.at + place * h->v.matrix + c + i);
-        if (half)
-            block_multiply(&f, GRADIENT_ROWS, 1, F32, add, to, row);
+    const int pair = h->p->at_once ? omp_get_thread_num() : strip * h->g->blocks_c + block;
+    return h->sums + (int64_t)pair * h->g->places * SUMS_MATRIX;
+}
+
+/* sums[place][c][k] = or += V^T x W over so many tiles. */
+static void multiply_pair(const gradient *h, int tiles, int strip, int block, bool add, float *sums)
+{
+    const bool half = 2 * strip + 1 == h->g->blocks_k; /* an odd number of blocks */
+    block_factors f = { .row_step = h->v.row, .strip_step = h->w.row, .depth = tiles };
+    for (int place = 0; place < h->g->places; place++)
+        for (int c = 0; c < LANES; c += GRADIENT_ROWS) {
+            float *to = sums + place * SUMS_MATRIX + c * BLOCK_STRIP;
+            const float *v = group_block(&h->v, 0, block) + place * h->v.matrix + c;
+            f.strip = (const uint32_t *)(group_block(&h->w, 0, 2 * strip) + place * h->w.matrix);
+            for (int i = 0; i < GRADIENT_ROWS; i++) f.row[i] = (const uint32_t *)(v + i);
+            if (half)
+                block_multiply(&f, GRADIENT_ROWS, 1, F32, add, to, BLOCK_STRIP);
+            else
+                block_multiply(&f, GRADIENT_ROWS, 2, F32, add, to, BLOCK_STRIP);
+        }
+}
+
+/* dw of a block of channels of x and one of dy: G^T dU G, dU the sum of `parts` that are `stride` floats apart. */
+static void store_filters(const gradient *h, const float *sums, int parts, size_t stride, int block_c,
+                          int block_k, float *dw)
+{
+    enum { WEIGHTS = FILTER * FILTER };
+    const winograd *s = h->s;
+    const int first = block_c * LANES, channels = least(LANES, s->c - first);
+    float of[LANES][LANES * WEIGHTS]; /* of each output channel, as they follow each other in dw */
+    for (int c = 0; c < channels; c++) {
+        vec filter[WEIGHTS];
+        if (h->g->tile == 2)
+            transform_filter_gradient(2, sums + c * BLOCK_STRIP, SUMS_MATRIX, parts, stride, filter);
         else
-            block_multiply(&f, GRADIENT_ROWS, 2, F32, add, to, row);
+            transform_filter_gradient(4, sums + c * BLOCK_STRIP, SUMS_MATRIX, parts, stride, filter);
+        for (int i = 0; i < WEIGHTS; i++)
+            for (int l = 0; l < LANES; l++) of[l][c * WEIGHTS + i] = filter[i][l];
     }
+    for (int l = 0; l < LANES && block_k * LANES + l < s->k; l++)
+        memcpy(dw + ((int64_t)(block_k * LANES + l) * s->c + first) * WEIGHTS, of[l],
+               sizeof(float) * (size_t)(channels * WEIGHTS));
 }
 
-/* The last strip of an odd number of blocks. */
-static bool is_half(const winograd *s, int strip)
+static void store_pair(const gradient *h, const float *sums, int parts, size_t stride, int strip, int block,
+                       float *dw)
 {
-    return layout_blocks(s->k) % 2 && strip == strips_of(s->k) - 1;
+    for (int b = 2 * strip; b < 2 * strip + 2 && b < h->g->blocks_k; b++)
+        store_filters(h, sums + b % 2 * LANES, parts, stride, block, b, dw);
 }
 
-/* Tiles [first, last) by one thread. */
-static void sum_alone(const winograd *s, const geometry *g, int size, const void *x, const void *dy,
-                      int first, int last, const share *h)
+/* All tiles by all threads. */
+static void gradient_together(const gradient *h, const void *x, const void *dy, float *dw)
 {
-    for (int t = first; t < last; t += size) {
-        const int n = least(size, last - t);
-        transform_group(s, g, INPUT, x, 0, g->blocks_c, t, n, h->v);
-        transform_group(s, g, GRADIENT, dy, 0, g->blocks_k, t, n, h->w);
-        for (int place = 0; place < g->places; place++)
-            for (int strip = 0; strip < h->to; strip++)
-                multiply_gradient(h, n, place, strip, is_half(s, strip), t > first);
-    }
-}
-
-/* All tiles by all threads, strips [h->from, h->to). V may be there from the strips before. */
-static void sum_together(const winograd *s, const geometry *g, int size, const void *x, const void *dy,
-                         const share *h, bool v_is_there)
-{
-    const int parts = s->threads, block = 2 * h->from, blocks = least(2 * h->to, g->blocks_k);
-    for (int t = 0; t < g->tiles; t += size) {
-        const int n = least(size, g->tiles - t);
+    const winograd *s = h->s;
+    const geometry *g = h->g;
+    const int parts = s->threads, strips = strips_of(s->k);
+    for (int t = 0; t < g->tiles; t += h->p->size) {
+        const int n = least(h->p->size, g->tiles - t);
 #pragma omp parallel num_threads(parts)
         {
 #pragma omp for schedule(static, 1)
             for (int i = 0; i < parts; i++) {
                 const int from = n * i / parts, to = n * (i + 1) / parts;
-                if (!v_is_there)
-                    transform_group(s, g, INPUT, x, 0, g->blocks_c, t + from, to - from,
-                                    group_from(h->v, from));
-                transform_group(s, g, GRADIENT, dy, block, blocks, t + from, to - from,
-                                group_from(h->w, from));
+                transform_group(s, g, INPUT, x, t + from, to - from, group_from(h->v, from));
+                transform_group(s, g, GRADIENT, dy, t + from, to - from, group_from(h->w, from));
             }
 #pragma omp for collapse(2) schedule(static)
-            for (int place = 0; place < g->places; place++)
-                for (int strip = h->from; strip < h->to; strip++)
-                    multiply_gradient(h, n, place, strip - h->from, is_half(s, strip), t > 0);
+            for (int strip = 0; strip < strips; strip++)
+                for (int block = 0; block < g->blocks_c; block++) {
+                    float *sums = sums_of(h, strip, block);
+                    multiply_pair(h, n, strip, block, t > 0, sums);
+                    if (t + n == g->tiles) store_pair(h, sums, 1, 0, strip, block, dw);
+                }
         }
     }
 }
 
-/* dw of channel c of x and one block of dy: G^T dU G, dU the sum of `parts` that are `stride` floats apart. */
-static void store_filters(const winograd *s, const geometry *g, const share *h, int parts, size_t stride,
-                          int c, int block, float *dw)
+/* Tiles [first, last) by one thread, which keeps the sums. */
+static void sum_alone(const gradient *h, const void *x, const void *dy, int first, int last)
 {
-    const int64_t row = h->w.channels, matrix = h->v.channels * row;
-    const float *sums = h->sums + c * row + (block - 2 * h->from) * LANES;
-    vec filter[FILTER * FILTER];
-    if (g->tile == 2)
-        transform_filter_gradient(2, sums, matrix, parts, stride, filter);
-    else
-        transform_filter_gradient(4, sums, matrix, parts, stride, filter);
-    const float *lanes = (const float *)filter;
-    for (int l = 0; l < LANES && block * LANES + l < s->k; l++)
-        for (int i = 0; i < FILTER * FILTER; i++)
-            dw[((int64_t)(block * LANES + l) * s->c + c) * FILTER * FILTER + i] = lanes[i * LANES + l];
-}
-
-static void store_strips(const winograd *s, const geometry *g, const share *h, int parts, size_t stride,
-                         float *dw)
-{
-    const int blocks = least(2 * h->to, g->blocks_k);
-#pragma omp parallel for collapse(2) schedule(static) num_threads(s->threads)
-    for (int c = 0; c < s->c; c++)
-        for (int block = 2 * h->from; block < blocks; block++)
-            store_filters(s, g, h, parts, stride, c, block, dw);
+    for (int t = first; t < last; t += h->p->size) {
+        const int n = least(h->p->size, last - t);
+        transform_group(h->s, h->g, INPUT, x, t, n, h->v);
+        transform_group(h->s, h->g, GRADIENT, dy, t, n, h->w);
+        for (int strip = 0; strip < strips_of(h->s->k); strip++)
+            for (int block = 0; block < h->g->blocks_c; block++)
+                multiply_pair(h, n, strip, block, t > first, sums_of(h, strip, block));
+    }
 }
 
 void winograd_gradient(const winograd *s, const void *x, const void *dy, float *dw, void *scratch)
 {
     const geometry g = geometry_of(s);
     const gradient_plan p = plan_gradient(s);
-    const int strips = strips_of(s->k), parts = least(s->threads, g.tiles);
+    const gradient h = gradient_in(scratch, s, &g, &p);
+    const int parts = least(s->threads, g.tiles), strips = strips_of(s->k);
     const size_t stride = p.groups + p.sums;
-    share h = share_of(&g, &p, scratch);
-    for (h.from = 0; p.together && h.from < strips; h.from += p.strips) {
-        h.to = least(h.from + p.strips, strips);
-        sum_together(s, &g, p.size, x, dy, &h, h.from > 0 && p.size == g.tiles);
-        store_strips(s, &g, &h, 1, 0, dw);
+    if (p.together) {
+        gradient_together(&h, x, dy, dw);
+        return;
     }
-    if (p.together) return;
 #pragma omp parallel for schedule(static, 1) num_threads(parts)
     for (int i = 0; i < parts; i++) {
-        const share own = share_of(&g, &p, (float *)scratch + stride * (size_t)i);
-        const int first = (int)((int64_t)g.tiles * i / parts),
-                  last = (int)((int64_t)g.tiles * (i + 1) / parts);
-        sum_alone(s, &g, p.size, x, dy, first, last, &own);
+        const gradient own = gradient_in((float *)scratch + stride * (size_t)i, s, &g, &p);
+        sum_alone(&own, x, dy, (int)((int64_t)g.tiles * i / parts),
+                  (int)((int64_t)g.tiles * (i + 1) / parts));
     }
-    store_strips(s, &g, &h, parts, stride, dw);
+#pragma omp parallel for collapse(2) schedule(static) num_threads(parts)
+    for (int strip = 0; strip < strips; strip++)
+        for (int block = 0; block < g.blocks_c; block++)
+            store_pair(&h, sums_of(&h, strip, block), parts, stride, strip, block, dw);
 }
