@@ -219,17 +219,21 @@ void winograd_pack(const winograd *s, const float *w, bool rotated, float *u)
     const geometry g = geometry_of(s);
     const int rows = layout_blocks(s->c) * LANES, strips = strips_of(s->k);
     const int64_t matrix = (int64_t)strips * rows * BLOCK_STRIP;
-#pragma omp parallel for collapse(2) schedule(static) num_threads(s->threads)
-    for (int block = 0; block < 2 * strips; block++)
-        for (int c = 0; c < rows; c++) {
-            vec filter[FILTER * FILTER];
-            float *to = u + ((int64_t)(block / 2) * rows + c) * BLOCK_STRIP + block % 2 * LANES;
-            read_filters(s, w, rotated, c, block * LANES, filter);
-            if (g.tile == 2)
-                transform_filter(2, filter, to, matrix);
-            else
-                transform_filter(4, filter, to, matrix);
-        }
+#pragma omp parallel num_threads(s->threads)
+    {
+#pragma omp for collapse(2) schedule(static)
+        for (int block = 0; block < 2 * strips; block++)
+            for (int c = 0; c < rows; c++) {
+                vec filter[FILTER * FILTER];
+                float *to = u + ((int64_t)(block / 2) * rows + c) * BLOCK_STRIP + block % 2 * LANES;
+                read_filters(s, w, rotated, c, block * LANES, filter);
+                if (g.tile == 2)
+                    transform_filter(2, filter, to, matrix);
+                else
+                    transform_filter(4, filter, to, matrix);
+            }
+        stream_end();
+    }
 }
 
 /* ---- convolution ---- */

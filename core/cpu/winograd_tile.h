@@ -118,7 +118,7 @@ INLINED void filter_gradient_line(int tile, const vec *u, vec *g)
 
 /* ---- weights ---- */
 
-/* G g G^T of weights g [9], to `to` and every `matrix` floats behind it. */
+/* G g G^T of weights g [9], to `to` and every `matrix` floats behind it, past the caches: they are read when all are there. */
 INLINED void transform_filter(int tile, const vec *g, float *to, int64_t matrix)
 {
     const int patch = tile + 2;
@@ -132,7 +132,7 @@ INLINED void transform_filter(int tile, const vec *g, float *to, int64_t matrix)
     for (int i = 0; i < patch; i++) {
         vec u[MOST_PATCH];
         filter_line(tile, half[i], u);
-        for (int j = 0; j < patch; j++) *(vec *)(to + (i * patch + j) * matrix) = u[j];
+        for (int j = 0; j < patch; j++) stream(to + (i * patch + j) * matrix, 0, F32, u[j]);
     }
 }
 
