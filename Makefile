@@ -88,7 +88,7 @@ fmt: ; @git ls-files '*.c' '*.h' '*.cu' | xargs clang-format -i   ## format the 
 
 lint:                                  ## cppcheck over the C files
 	@cppcheck --enable=warning,performance,portability --std=c11 --inline-suppr --error-exitcode=1 --quiet \
-	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune tools
+	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=uninitvar:core/cpu/winograd_tile.h --suppress=invalidPointerCast:core/cpu/* --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune tools
 
 clean: ; rm -rf $(B) $(BIN)            ## remove what was built
 

@@ -27,6 +27,7 @@ typedef enum op_kind {
     OP_SHORTCUT,
     OP_LOSS,
     OP_CONV_BNACT,
+    OP_BNACT_POOL,
     OP_KINDS
 } op_kind;
 typedef enum activation { ACT_NONE, ACT_RELU, ACT_RELU6 } activation;
@@ -96,6 +97,13 @@ typedef struct conv_bnact_desc {
 } conv_bnact_desc;
 enum { CONV_BNACT_BN = 2 };
 
+/* y = pool(act(BN(x))): OP_BNACT without add, then POOL_MAX, in one pass. Training only; as OP_CONV_BNACT made by compile.
+ * Parameters: those of OP_BNACT. */
+typedef struct bnact_pool_desc {
+    bnact_desc bnact;
+    pool_desc pool;
+} bnact_pool_desc;
+
 /* What backward will be asked for: anything; no dx; dx to overwrite; dx to add to. */
 typedef enum dx_use { DX_ANY, DX_NONE, DX_SET, DX_ADD } dx_use;
 
@@ -118,6 +126,7 @@ typedef struct op {
         shortcut_desc shortcut;
         loss_desc loss;
         conv_bnact_desc conv_bnact;
+        bnact_pool_desc bnact_pool;
     };
     dx_use dx; /* of backward: a plan need not prepare for the rest */
 } op;
@@ -129,7 +138,9 @@ static inline const conv_desc *op_conv(const op *o)
 }
 static inline const bnact_desc *op_bnact(const op *o)
 {
-    return o->kind == OP_CONV_BNACT ? &o->conv_bnact.bnact : &o->bnact;
+    return o->kind == OP_CONV_BNACT   ? &o->conv_bnact.bnact
+           : o->kind == OP_BNACT_POOL ? &o->bnact_pool.bnact
+                                      : &o->bnact;
 }
 
 enum { OP_MAX_PARAMS = 6 };

@@ -55,38 +55,62 @@ bool net_op(const net *n, int index, net_case which, dtype activations, op *out)
     return true;
 }
 
-/* Does anything see this value but one operation? */
-static bool has_one_reader(const net *n, int value)
+/* The node as the net has it. */
+static net_plan alone(const net *n, const net_compiled_case *c, int index)
+{
+    const net_node *d = &n->node[index];
+    net_plan p = { .op = op_for(d, c->which, n->type), .x = d->x, .z = d->z, .y = d->y, .layer = index };
+    for (int i = 0; i < OP_MAX_PARAMS; i++) p.param[i] = i < d->n_params ? d->param + i : NONE;
+    p.bias = NONE;
+    return p;
+}
+
+/* Does anything see this value but one operation? Taps are for evaluation. */
+static bool has_one_reader(const net *n, const net_compiled_case *c, int value)
 {
     int readers = 0;
     for (int i = 0; i < n->n_nodes; i++) readers += (n->node[i].x == value) + (n->node[i].z == value);
-    for (int t = 0; t < n->n_taps; t++) readers += n->tap[t].value == value;
+    for (int t = 0; t < n->n_taps && !c->which.training; t++) readers += n->tap[t].value == value;
     return readers == 1;
 }
 
-/* Convolution and BN as one operation; the caller knows that there are these two. */
-static op fused_op(const net *n, const net_compiled_case *c, int conv, int bn)
+/* The operation that does both; false: there is none. */
+static bool join_ops(const op *first, const op *then, op *both)
 {
-    const op first = op_for(&n->node[conv], c->which, n->type),
-             then = op_for(&n->node[bn], c->which, n->type);
-    op o = first;
-    o.kind = OP_CONV_BNACT;
-    o.conv_bnact = (conv_bnact_desc){ first.conv, then.bnact };
-    return o;
+    *both = *first;
+    both->y = then->y;
+    if (!first->training && first->kind == OP_CONV && then->kind == OP_BNACT) {
+        both->kind = OP_CONV_BNACT;
+        both->conv_bnact = (conv_bnact_desc){ first->conv, then->bnact };
+        return true;
+    }
+    if (first->training && first->kind == OP_BNACT && then->kind == OP_POOL) {
+        both->kind = OP_BNACT_POOL;
+        both->bnact_pool = (bnact_pool_desc){ first->bnact, then->pool };
+        return first->bnact.add == false && then->pool.kind == POOL_MAX;
+    }
+    return false;
 }
 
-/* In evaluation, BN computes the convolution before it along with itself, where the device can and nobody
- * wants to see what lies between. */
-static void fuse(net *n, net_compiled_case *c)
+/* A node computes the one before it along with itself, where the device can and nobody wants to see what lies between. */
+static void join(net *n, net_compiled_case *c)
 {
-    for (int i = 0; i < n->n_nodes; i++) c->node[i].conv = c->node[i].by = NONE;
-    for (int i = 0; i < n->n_nodes && !c->which.training; i++) {
-        const int conv = n->value[n->node[i].x].producer;
-        if (n->node[i].op.kind != OP_BNACT || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
-        const op o = fused_op(n, c, conv, i);
-        if (!has_one_reader(n, n->node[i].x) || n->device->unsupported(n->device, &o)) continue;
-        c->node[i].conv = conv;
-        c->node[conv].by = i;
+    for (int i = 0; i < n->n_nodes; i++) c->node[i] = alone(n, c, i);
+    for (int i = 0; i < n->n_nodes; i++) {
+        net_plan *then = &c->node[i];
+        const int before = n->value[then->x].producer;
+        op both;
+        if (before == NONE || c->node[before].absent) continue;
+        net_plan *first = &c->node[before];
+        if (!join_ops(&first->op, &then->op, &both) || !has_one_reader(n, c, then->x)) continue;
+        if (n->device->unsupported(n->device, &both)) continue;
+        const int behind = both.kind == OP_CONV_BNACT ? CONV_BNACT_BN : OP_MAX_PARAMS; /* a pool has none */
+        for (int k = OP_MAX_PARAMS - 1; k >= 0; k--)
+            then->param[k] = k < behind ? first->param[k] : then->param[k - behind];
+        then->op = both;
+        then->x = first->x;
+        then->layer = before;
+        *first = (net_plan){ .absent = true, .x = NONE, .z = NONE, .y = NONE, .layer = before, .bias = NONE };
     }
 }
 
@@ -94,12 +118,11 @@ static void fuse(net *n, net_compiled_case *c)
 static void leave_out_biases(const net *n, net_compiled_case *c)
 {
     for (int i = 0; i < n->n_nodes; i++) {
-        const net_node *d = &n->node[i];
+        const net_plan *d = &c->node[i];
+        if (!n->device->bias_free || !c->which.training || c->which.frozen || d->absent) continue;
         const int conv = n->value[d->x].producer;
-        c->node[i].bias = NONE;
-        if (!n->device->bias_free || !c->which.training || c->which.frozen || d->op.kind != OP_BNACT)
-            continue;
-        if (conv == NONE || n->node[conv].op.kind != OP_CONV || !has_one_reader(n, d->x)) continue;
+        if (d->op.kind != OP_BNACT || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
+        if (!has_one_reader(n, c, d->x)) continue;
         if (n->node[conv].op.conv.bias) c->node[i].bias = conv;
     }
 }
@@ -114,11 +137,11 @@ static bool is_left_out(const net *n, const net_compiled_case *c, int conv)
 /* The last reader in forward order is the first to write the gradient. */
 static dx_use dx_of(const net *n, const net_compiled_case *c, int node)
 {
-    const int v = n->node[node].x;
+    const int v = c->node[node].x;
     if (!c->which.training) return DX_ANY;
     if (n->value[v].producer == NONE && !c->which.frozen) return DX_NONE;
     for (int i = node + 1; i < n->n_nodes; i++)
-        if (n->node[i].x == v || n->node[i].z == v) return DX_ADD;
+        if (c->node[i].x == v || c->node[i].z == v) return DX_ADD;
     return DX_SET;
 }
 
@@ -126,17 +149,16 @@ static status plan_nodes(net *n, net_compiled_case *c)
 {
     status st = OK;
     TRY_ALLOC(c->node, calloc((size_t)n->n_nodes, sizeof *c->node));
-    fuse(n, c);
+    join(n, c);
     leave_out_biases(n, c);
     for (int i = 0; i < n->n_nodes; i++) {
-        if (c->node[i].by != NONE) continue;
-        const int conv = c->node[i].conv;
-        op o = conv == NONE ? op_for(&n->node[i], c->which, n->type) : fused_op(n, c, conv, i);
-        o.dx = dx_of(n, c, i);
-        if (o.kind == OP_CONV && is_left_out(n, c, i)) o.conv.bias = false;
-        const char *why = n->device->unsupported(n->device, &o);
+        op *o = &c->node[i].op;
+        if (c->node[i].absent) continue;
+        o->dx = dx_of(n, c, i);
+        if (o->kind == OP_CONV && is_left_out(n, c, i)) o->conv.bias = false;
+        const char *why = n->device->unsupported(n->device, o);
         if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", n->device->name, n->arch, why);
-        TRY(n->device->plan(n->device, &o, &c->node[i].plan, &c->node[i].needs));
+        TRY(n->device->plan(n->device, o, &c->node[i].plan, &c->node[i].needs));
     }
 out:
     return st;
@@ -145,26 +167,27 @@ out:
 /* ---- liveness ---- */
 
 /* For each value the last node in forward order that reads it: the first to write its gradient. */
-static void last_readers(const net *n, int *last)
+static void last_readers(const net *n, const net_compiled_case *c, int *last)
 {
     for (int v = 0; v < n->n_values; v++) last[v] = NONE;
     for (int i = 0; i < n->n_nodes; i++) {
-        last[n->node[i].x] = i;
-        if (n->node[i].z != NONE) last[n->node[i].z] = i;
+        if (c->node[i].x != NONE) last[c->node[i].x] = i;
+        if (c->node[i].z != NONE) last[c->node[i].z] = i;
     }
 }
 
-/* When node i runs forward: with the BN that computes it, if there is one. */
-static int runs_at(const net_compiled_case *c, int node)
+/* The node that makes this value in this case; NONE: the image, or what nobody makes. */
+static int producer_of(const net *n, const net_compiled_case *c, int value)
 {
-    return forward_time(c->node[node].by == NONE ? node : c->node[node].by);
+    const int producer = n->value[value].producer;
+    return producer == NONE || c->node[producer].absent ? NONE : producer;
 }
 
 /* Is value v where it was when the backward of `node` begins? again: as far as it is known for what comes before. */
-static bool is_kept(const net *n, const net_compiled_case *c, const int *again, int v, int node)
+static bool is_kept(const net_compiled_case *c, const int *again, int v, int node)
 {
     bool wanted = false; /* by a later backward, one of an earlier node */
-    for (int i = 0; i < node; i++) wanted |= n->node[i].x == v && c->node[i].needs.backward_x;
+    for (int i = 0; i < node; i++) wanted |= c->node[i].x == v && c->node[i].needs.backward_x;
     return wanted && again[v] == NONE;
 }
 
@@ -174,11 +197,11 @@ static void find_again(const net *n, net_compiled_case *c, int *again)
 {
     for (int v = 0; v < n->n_values; v++) again[v] = NONE;
     for (int i = 0; i < n->n_nodes && c->which.training; i++) {
-        const int x = n->node[i].x, producer = n->value[x].producer;
+        const int x = c->node[i].x, producer = x == NONE ? NONE : producer_of(n, c, x);
         if (!c->node[i].needs.backward_x || producer == NONE || !c->node[producer].needs.again) continue;
-        const net_node *p = &n->node[producer];
-        if (!is_kept(n, c, again, p->x, i)) continue;
-        if (p->z == NONE || is_kept(n, c, again, p->z, i)) again[x] = i; /* the last of them */
+        const net_plan *p = &c->node[producer];
+        if (!is_kept(c, again, p->x, i)) continue;
+        if (p->z == NONE || is_kept(c, again, p->z, i)) again[x] = i; /* the last of them */
     }
     for (int v = 0; v < n->n_values; v++)
         if (again[v] != NONE) c->node[again[v]].x_again = true;
@@ -193,12 +216,12 @@ static void value_requests(const net *n, const net_compiled_case *c, int v, int 
     int last = NONE; /* in backward */
     s.n = c->which.batch;
     *r = (arena_request){ .bytes = n->device->value_bytes(n->device, s, n->type) };
-    r->first = r->last = producer == NONE ? 0 : runs_at(c, producer);
-    if (producer != NONE && c->node[producer].by != NONE) r->bytes = 0;
+    r->first = r->last = producer == NONE ? 0 : forward_time(producer);
+    if (producer != NONE && c->node[producer].absent) r->bytes = 0;
     for (int i = 0; i < n->n_nodes; i++) {
-        if (n->node[i].x != v && n->node[i].z != v) continue;
-        r->last = max_int(r->last, runs_at(c, i));
-        if (c->which.training && n->node[i].x == v && c->node[i].needs.backward_x)
+        if (c->node[i].x != v && c->node[i].z != v) continue;
+        r->last = max_int(r->last, forward_time(i));
+        if (c->which.training && c->node[i].x == v && c->node[i].needs.backward_x)
             last = max_int(last, backward_time(n, i));
     }
     if (c->which.training && producer != NONE && c->node[producer].needs.backward_y)
@@ -216,9 +239,8 @@ static void place_over_summands(const net *n, const net_compiled_case *c, arena_
 {
     for (int v = 0; v < n->n_values; v++) over[v] = v;
     for (int i = 0; i < n->n_nodes && !c->which.training; i++) {
-        const net_node *d = &n->node[i];
-        const int x = c->node[i].conv == NONE ? d->x : n->node[c->node[i].conv].x;
-        if (!c->node[i].needs.y_over_z || d->z == x || r[d->z].last > forward_time(i)) continue;
+        const net_plan *d = &c->node[i];
+        if (!d->needs.y_over_z || d->z == d->x || r[d->z].last > forward_time(i)) continue;
         over[d->y] = over[d->z];
         r[d->y].bytes = 0;
         r[over[d->y]].last = max_int(r[over[d->y]].last, r[d->y].last);
@@ -231,10 +253,10 @@ static void place_over_gradients(const net *n, const net_compiled_case *c, arena
 {
     for (int v = 0; v < n->n_values; v++) over[v] = v;
     for (int i = n->n_nodes - 1; i >= 0; i--) {
-        const net_node *d = &n->node[i];
+        const net_plan *d = &c->node[i];
         int readers = 0;
-        for (int k = 0; k < n->n_nodes; k++) readers += (n->node[k].x == d->x) + (n->node[k].z == d->x);
-        if (!c->node[i].needs.dx_over_dy || !c->has_grad[d->x] || readers != 1) continue;
+        for (int k = 0; k < n->n_nodes; k++) readers += (c->node[k].x == d->x) + (c->node[k].z == d->x);
+        if (!d->needs.dx_over_dy || !c->has_grad[d->x] || readers != 1) continue;
         over[d->x] = over[d->y];
         r[d->x].bytes = 0;
         r[over[d->x]].last = max_int(r[over[d->x]].last, r[d->x].last);
@@ -246,12 +268,11 @@ static void scratch_requests(const net *n, const net_compiled_case *c, int i, ar
                              arena_request *backward)
 {
     const net_plan *p = &c->node[i];
-    *forward = (arena_request){ p->needs.scratch, runs_at(c, i), runs_at(c, i), 0 };
+    *forward = (arena_request){ p->needs.scratch, forward_time(i), forward_time(i), 0 };
     *backward = (arena_request){ 0, backward_time(n, i), backward_time(n, i), 0 };
     if (!c->which.training) return;
     backward->bytes = p->needs.scratch;
-    if (p->x_again)
-        backward->bytes = larger(backward->bytes, c->node[n->value[n->node[i].x].producer].needs.scratch);
+    if (p->x_again) backward->bytes = larger(backward->bytes, c->node[n->value[p->x].producer].needs.scratch);
 }
 
 static arena_request grad_request(const net *n, const net_compiled_case *c, int v, size_t bytes,
@@ -276,11 +297,12 @@ typedef struct act_places {
 static void act_requests(const net *n, net_compiled_case *c, arena_request *r, act_places p)
 {
     arena_request *of_nodes = r + PER_VALUE * n->n_values;
-    last_readers(n, p.last);
+    last_readers(n, c, p.last);
     find_again(n, c, p.again);
     for (int v = 0; v < n->n_values; v++) {
         value_requests(n, c, v, p.again[v], &r[v], &r[REQUEST_LATER * n->n_values + v]);
-        c->has_grad[v] = c->which.training && (n->value[v].producer != NONE || c->which.frozen);
+        c->has_grad[v] =
+            c->which.training && p.last[v] != NONE && (n->value[v].producer != NONE || c->which.frozen);
         r[REQUEST_GRAD * n->n_values + v] = grad_request(n, c, v, r[v].bytes, p.last[v]);
     }
     for (int i = 0; i < n->n_nodes; i++)
@@ -312,8 +334,8 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
     for (int i = 0; i < N; i++) {
         c->node[i].scratch[0] = r[PER_VALUE * V + i].offset;
         c->node[i].scratch[1] = r[PER_VALUE * V + REQUEST_BACKWARD * N + i].offset;
-        c->node[i].dx_add = p.last[n->node[i].x] != i;
-        c->node[i].dz_add = n->node[i].z != NONE && p.last[n->node[i].z] != i;
+        c->node[i].dx_add = c->node[i].x != NONE && p.last[c->node[i].x] != i;
+        c->node[i].dz_add = c->node[i].z != NONE && p.last[c->node[i].z] != i;
     }
 out:
     free(work);

@@ -19,12 +19,16 @@ typedef struct net_node {
     int param, n_params;   /* params[param .. param + n_params) */
 } net_node;
 
-/* One node of one case: planned, with its places in the arenas. */
+/* One node of one case: what it does there, planned, with its places in the arenas. */
 typedef struct net_plan {
-    plan *plan; /* NULL: `by` */
+    bool absent;              /* a later node does this one's work along with its own; no plan, no values */
+    op op;                    /* with the case's batch and mode */
+    int x, z, y;              /* as in net_node */
+    int param[OP_MAX_PARAMS]; /* params[]; NONE */
+    int layer;                /* the node whose time this is */
+    int bias;                 /* in BN: the convolution that left out its bias; NONE */
+    plan *plan;
     op_needs needs;
-    int bias;          /* in BN: the convolution that left out its bias; NONE */
-    int conv, by;      /* the convolution that this BN computes on the way; the BN that does it; NONE */
     size_t saved;      /* offset in the SAVED arena */
     size_t scratch[2]; /* in the ACT arena: forward's, backward's */
     size_t cached;     /* in the ACT arena, behind the values */

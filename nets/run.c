@@ -47,25 +47,23 @@ out:
 
 static op_args arguments(const net *n, const net_compiled_case *c, int node, bool backward)
 {
-    const net_node *d = &n->node[node],
-                   *conv = c->node[node].conv == NONE ? NULL : &n->node[c->node[node].conv];
-    const int behind = conv ? CONV_BNACT_BN : 0; /* parameters of the convolution come first */
+    const net_plan *d = &c->node[node];
     const size_t *value = backward ? c->later : c->value;
     char *act = n->act;
-    op_args a = { .x = act + value[conv ? conv->x : d->x],
+    op_args a = { .x = act + value[d->x],
                   .version = n->version,
-                  .scratch = act + c->node[node].scratch[backward],
-                  .saved = (char *)n->saved + c->node[node].saved,
-                  .packed = c->node[node].packed,
-                  .cached = act + c->node[node].cached };
+                  .scratch = act + d->scratch[backward],
+                  .saved = (char *)n->saved + d->saved,
+                  .packed = d->packed,
+                  .cached = act + d->cached };
     if (d->z != NONE) a.z = act + value[d->z];
     if (d->y != NONE) a.y = act + value[d->y];
-    for (int i = 0; conv && i < conv->n_params; i++) a.param[i] = n->param[conv->param + i].value;
-    for (int i = 0; i < d->n_params; i++) {
-        a.param[behind + i] = n->param[d->param + i].value;
-        a.grad[behind + i] = c->which.frozen ? NULL : n->param[d->param + i].grad;
+    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+        if (d->param[i] == NONE) continue;
+        a.param[i] = n->param[d->param[i]].value;
+        a.grad[i] = c->which.frozen ? NULL : n->param[d->param[i]].grad;
     }
-    if (c->node[node].bias != NONE) a.shift = n->param[n->node[c->node[node].bias].param + 1].value;
+    if (d->bias != NONE) a.shift = n->param[n->node[d->bias].param + 1].value;
     if (d->op.kind == OP_LOSS) {
         a.label = n->label;
         a.stats = n->stats;
@@ -94,7 +92,7 @@ out:
 
 static status forward_node(net *n, const net_compiled_case *c, int i)
 {
-    if (c->node[i].by != NONE) return OK;
+    if (c->node[i].absent) return OK;
     op_args a = arguments(n, c, i, false);
     status st = n->device->forward(c->node[i].plan, &a);
     return st == OK || !*n->node[i].name ? st : status_prefix(st, "%s", n->node[i].name);
@@ -109,7 +107,7 @@ static status run_nodes(net *n, int net_case_index, int end)
     if (n->images.chosen) TRY(net_show_images(n, c));
     for (int i = 0; i < end; i++) {
         TRY(forward_node(n, c, i));
-        if (!c->which.training && n->n_taps && n->node[i].y != NONE) TRY(call_taps(n, c, n->node[i].y));
+        if (!c->which.training && n->n_taps && c->node[i].y != NONE) TRY(call_taps(n, c, c->node[i].y));
     }
 out:
     return st;
@@ -157,8 +155,7 @@ status net_forward_timed(net *n, int net_case_index, double *seconds)
         double start = time_now();
         TRY(forward_node(n, c, i));
         TRY(net_stats(n, &waited_for));
-        const int layer =
-            c->node[i].conv == NONE ? i : c->node[i].conv; /* of both, it is the convolution's */
+        const int layer = c->node[i].layer;
         if (layer < net_layer_count(n)) seconds[layer] += time_now() - start;
     }
 out:
@@ -180,15 +177,16 @@ status net_backward(net *n, int net_case_index)
     const net_compiled_case *c = &n->compiled[net_case_index];
     if (!c->which.training) FAIL(ERR_RUNTIME, "backward of an evaluation case");
     for (int i = n->n_nodes - 1; i >= 0; i--) {
-        const net_node *d = &n->node[i];
+        const net_plan *d = &c->node[i];
+        if (d->absent) continue;
         op_args a = arguments(n, c, i, true);
-        if (c->node[i].x_again) TRY(make_again(n, c, d->x, a.scratch));
+        if (d->x_again) TRY(make_again(n, c, d->x, a.scratch));
         if (d->y != NONE) a.dy = (char *)n->act + c->grad[d->y];
         if (c->has_grad[d->x]) a.dx = (char *)n->act + c->grad[d->x];
         if (d->z != NONE && c->has_grad[d->z]) a.dz = (char *)n->act + c->grad[d->z];
-        a.dx_add = c->node[i].dx_add; /* a later node of the forward pass has been here */
-        a.dz_add = c->node[i].dz_add;
-        TRY(n->device->backward(c->node[i].plan, &a));
+        a.dx_add = d->dx_add; /* a later node of the forward pass has been here */
+        a.dz_add = d->dz_add;
+        TRY(n->device->backward(d->plan, &a));
     }
 out:
     return st;

@@ -1,4 +1,5 @@
-/* core/cpu/bnact.c -- batch normalisation, optional addition, activation: [op.h] OP_BNACT.
+/* core/cpu/bnact.c -- batch normalisation, optional addition, activation: [op.h] OP_BNACT, and with max pooling behind it
+ * OP_BNACT_POOL (bnact_pool.h), which spares a pass over what lies between, forward, and two backward.
  *
  * The cost is memory traffic, so the passes over the tensors are counted: forward in training reads x
  * twice (statistics, then normalise) and z once, writes y once; backward reads x and dy twice and writes
@@ -13,6 +14,8 @@
  *
  * Determinism: the images are cut into a fixed number of groups, each summed by one thread, and the
  * groups are added in order. The result does not even depend on the number of threads. */
+#include "activation.h"
+#include "bnact_pool.h"
 #include "cpu.h"
 
 #include <math.h>
@@ -30,12 +33,15 @@ typedef struct channel_stats {
 
 typedef struct bnact_plan {
     plan base;
-    int blocks, groups;                           /* channel blocks; groups of images */
-    int64_t pixels;                               /* H * W */
-    bool plain;                                   /* the values are plain NCHW: they pass through scratch */
-    bool streamed;                                /* results are stored past the caches */
-    size_t stats_at, mask_at;                     /* in saved */
-    size_t sums_at, a_at, b_at, c_at, x_at, z_at; /* in scratch; see backward for a, b, c */
+    const bnact_desc *desc;
+    int window;               /* of the pooling; 0: none */
+    windows size;             /* of y, then */
+    int blocks, groups;       /* channel blocks; groups of images */
+    int64_t pixels;           /* H * W */
+    bool plain;               /* the values are plain NCHW: they pass through scratch */
+    bool streamed;            /* results are stored past the caches */
+    size_t stats_at, mask_at; /* in saved */
+    size_t sums_at, a_at, b_at, c_at, x_at, z_at, y_at; /* in scratch; see backward for a, b, c */
 } bnact_plan;
 
 static int64_t padded_channels(const bnact_plan *p)
@@ -52,14 +58,25 @@ static channel_stats stats_in(const bnact_plan *p, void *saved)
 /* The activation's bits from vector `first` of the value on; NULL where there are none. */
 static lane_bits *mask_of(const bnact_plan *p, const op_args *a, int64_t first)
 {
-    if (!p->base.op.training || p->base.op.bnact.act == ACT_NONE) return NULL;
+    if (!p->base.op.training || p->desc->act == ACT_NONE) return NULL;
     return (lane_bits *)at(a->saved, p->mask_at) + first;
 }
 
 /* Does it normalise by the statistics of the batch? */
 static bool by_batch(const op *o)
 {
-    return o->training && !o->bnact.frozen;
+    return o->training && !op_bnact(o)->frozen;
+}
+
+/* The largest of each window of a plane, and where the plane begins in y. */
+static lane_bits *largest_of(const bnact_plan *p, const op_args *a, int64_t plane)
+{
+    return (lane_bits *)at(a->saved, p->mask_at) + plane * p->pixels;
+}
+
+static void *pooled_at(const bnact_plan *p, const void *y, int64_t plane)
+{
+    return vector_at(y, plane * p->size.h * p->size.w, p->base.op.type);
 }
 
 static int first_image(const bnact_plan *p, int group)
@@ -134,14 +151,14 @@ static void batch_moments(const bnact_plan *p, const op_args *a, const void *x, 
 static void channel_from_batch(const bnact_plan *p, const op_args *a, int channel, channel_stats s)
 {
     const op *o = &p->base.op;
-    const double m = (double)o->x.n * (double)p->pixels, momentum = o->bnact.momentum;
+    const double m = (double)o->x.n * (double)p->pixels, momentum = p->desc->momentum;
     float *running_mean = (float *)a->param[2] + channel, *running_var = (float *)a->param[3] + channel;
     double sum, square;
     total_sums(p, a, channel, &sum, &square);
     double mean = sum / m, var = fmax(square / m - mean * mean, 0);
     s.mean[channel] = (float)mean;
     s.mean_rest[channel] = (float)(mean - s.mean[channel]);
-    s.invstd[channel] = (float)(1 / sqrt(var + o->bnact.eps));
+    s.invstd[channel] = (float)(1 / sqrt(var + p->desc->eps));
     *running_mean = (float)((1 - momentum) * *running_mean + momentum * mean);
     *running_var = (float)((1 - momentum) * *running_var + momentum * var * m / (m - 1));
 }
@@ -150,7 +167,7 @@ static void channel_from_running(const bnact_plan *p, const op_args *a, int chan
 {
     s.mean[channel] = a->param[2][channel];
     s.mean_rest[channel] = 0;
-    s.invstd[channel] = (float)(1 / sqrt((double)a->param[3][channel] + p->base.op.bnact.eps));
+    s.invstd[channel] = (float)(1 / sqrt((double)a->param[3][channel] + p->desc->eps));
 }
 
 /* y = (x - mean) * a + b: a and b of each channel; 0 in the padding, so that it stays 0. again: by the statistics
@@ -171,38 +188,6 @@ static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_s
         scale[c] = shift[c] = s.mean[c] = s.mean_rest[c] = s.invstd[c] = 0;
 }
 
-/* Written so that NaN passes through, to be seen in the loss. */
-static inline vec activate(activation act, vec v)
-{
-    if (act != ACT_NONE) v = choose(v <= splat(0), splat(0), v);
-    if (act == ACT_RELU6) v = choose(v >= splat(6), splat(6), v);
-    return v;
-}
-
-/* Where the activation's derivative is 1. */
-static inline lane_bits active(activation act, vec v)
-{
-    ivec on = v > splat(0);
-    if (act == ACT_RELU6) on &= v < splat(6);
-    return bits_of(on);
-}
-
-/* As bf16 stores it: a value that is stored as 6 is at ReLU6's kink. */
-static inline vec rounded(vec v)
-{
-    return (vec)(__builtin_convertvector(round_halves(v), ivec) << 16);
-}
-
-INLINED void put(void *to, int64_t i, dtype t, vec v, bool add, bool streamed)
-{
-    if (add)
-        save(to, i, t, load(to, i, t) + v); /* the line is here already */
-    else if (streamed)
-        stream(to, i, t, v);
-    else
-        save(to, i, t, v);
-}
-
 /* The values of one call; NULL where absent. */
 typedef struct values {
     const void *x, *z, *dy;
@@ -215,7 +200,7 @@ INLINED void normalise_as(dtype t, const bnact_plan *p, const op_args *a, int64_
 {
     const int64_t pixels = p->pixels, first = plane * pixels, b = plane % p->blocks;
     const bool streamed = p->streamed;
-    const activation act = p->base.op.bnact.act;
+    const activation act = p->desc->act;
     const vec mean = ((vec *)s.mean)[b];
     const vec scale = ((vec *)at(a->scratch, p->a_at))[b], shift = ((vec *)at(a->scratch, p->b_at))[b];
     const void *x = vector_at(v.x, first, t), *z = vector_at(v.z, first, t);
@@ -225,15 +210,30 @@ INLINED void normalise_as(dtype t, const bnact_plan *p, const op_args *a, int64_
     for (int64_t i = 0; i < pixels; i++) {
         vec u = (load(x, i, t) - mean) * scale + shift;
         if (z) u += load(z, i, t);
-        if (mask) mask[i] = active(act, t == BF16 && act == ACT_RELU6 ? rounded(u) : u);
+        if (mask) mask[i] = bits_of(is_active(act, u, t));
         put(y, i, t, activate(act, u), false, streamed);
     }
     stream_end();
 }
 
+INLINED void normalise_and_pool_as(dtype t, int window, const bnact_plan *p, const op_args *a, int64_t plane,
+                                   values v, channel_stats s)
+{
+    const int64_t b = plane % p->blocks;
+    const vec scale = ((vec *)at(a->scratch, p->a_at))[b], shift = ((vec *)at(a->scratch, p->b_at))[b];
+    pool_forward_as(t, window, p->size, p->desc->act, vector_at(v.x, plane * p->pixels, t),
+                    ((vec *)s.mean)[b], scale, shift, pooled_at(p, v.y, plane), largest_of(p, a, plane));
+}
+
 static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, values v, channel_stats s)
 {
-    if (p->base.op.type == F32)
+    if (p->window == 2 && p->base.op.type == F32)
+        normalise_and_pool_as(F32, 2, p, a, plane, v, s);
+    else if (p->window == 2)
+        normalise_and_pool_as(BF16, 2, p, a, plane, v, s);
+    else if (p->window)
+        normalise_and_pool_as(p->base.op.type, p->window, p, a, plane, v, s);
+    else if (p->base.op.type == F32)
         normalise_as(F32, p, a, plane, v, s);
     else
         normalise_as(BF16, p, a, plane, v, s);
@@ -245,8 +245,11 @@ static void compute_y(plan *base, const op_args *a, bool again)
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
     values v = { .x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at)) };
-    if (o->bnact.add) v.z = layout_in(base, o->x, a->z, LANES, at(a->scratch, p->z_at));
-    v.y = p->plain ? (void *)v.x : a->y; /* a converted copy is overwritten in place */
+    if (p->desc->add) v.z = layout_in(base, o->x, a->z, LANES, at(a->scratch, p->z_at));
+    if (p->window)
+        v.y = layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    else
+        v.y = p->plain ? (void *)v.x : a->y; /* a converted copy is overwritten in place */
     channel_stats s = stats_in(p, o->training ? a->saved : a->scratch);
 
 #pragma omp parallel
@@ -308,26 +311,45 @@ INLINED void add_gradient_sums(const void *x, const void *dy, dtype t, const lan
     }
 }
 
+INLINED void plane_sums_as(dtype t, const bnact_plan *p, const op_args *a, values v, int64_t plane, vec mean,
+                           double *sum_g, double *sum_gx)
+{
+    const int64_t first = plane * p->pixels, end = first + p->pixels;
+    for (int64_t i = first; i < end; i += RUN)
+        add_gradient_sums(vector_at(v.x, i, t), vector_at(v.dy, i, t), t, mask_of(p, a, i),
+                          end - i < RUN ? end - i : RUN, mean, sum_g, sum_gx);
+}
+
+INLINED void pooled_sums_as(dtype t, int window, const bnact_plan *p, const op_args *a, values v,
+                            int64_t plane, vec mean, double *sum_g, double *sum_gx)
+{
+    pool_sums_as(t, window, p->size, vector_at(v.x, plane * p->pixels, t), pooled_at(p, v.dy, plane),
+                 largest_of(p, a, plane), mean, sum_g, sum_gx);
+}
+
+static void plane_sums(const bnact_plan *p, const op_args *a, values v, int64_t plane, vec mean,
+                       double *sum_g, double *sum_gx)
+{
+    if (p->window == 2 && p->base.op.type == F32)
+        pooled_sums_as(F32, 2, p, a, v, plane, mean, sum_g, sum_gx);
+    else if (p->window == 2)
+        pooled_sums_as(BF16, 2, p, a, v, plane, mean, sum_g, sum_gx);
+    else if (p->window)
+        pooled_sums_as(p->base.op.type, p->window, p, a, v, plane, mean, sum_g, sum_gx);
+    else if (p->base.op.type == F32)
+        plane_sums_as(F32, p, a, v, plane, mean, sum_g, sum_gx);
+    else
+        plane_sums_as(BF16, p, a, v, plane, mean, sum_g, sum_gx);
+}
+
 static void gradient_sums(const bnact_plan *p, const op_args *a, values v, int group, channel_stats s)
 {
     double *sum_g = group_sums(p, a, group), *sum_gx = sum_g + padded_channels(p);
     memset(sum_g, 0, 2 * sizeof *sum_g * (size_t)padded_channels(p));
     for (int n = first_image(p, group); n < first_image(p, group + 1); n++)
-        for (int b = 0; b < p->blocks; b++) {
-            const int64_t plane = ((int64_t)n * p->blocks + b) * p->pixels;
-            const vec mean = ((vec *)s.mean)[b];
-            double *g = sum_g + b * LANES, *gx = sum_gx + b * LANES;
-            for (int64_t i = plane; i < plane + p->pixels; i += RUN) {
-                const int64_t left = plane + p->pixels - i, run = left < RUN ? left : RUN;
-                const lane_bits *mask = mask_of(p, a, i);
-                if (p->base.op.type == F32)
-                    add_gradient_sums(vector_at(v.x, i, F32), vector_at(v.dy, i, F32), F32, mask, run, mean,
-                                      g, gx);
-                else
-                    add_gradient_sums(vector_at(v.x, i, BF16), vector_at(v.dy, i, BF16), BF16, mask, run,
-                                      mean, g, gx);
-            }
-        }
+        for (int b = 0; b < p->blocks; b++)
+            plane_sums(p, a, v, (int64_t)n * p->blocks + b, ((vec *)s.mean)[b], sum_g + b * LANES,
+                       sum_gx + b * LANES);
 }
 
 /* dgamma, dbeta, and A, B, C of dx. */
@@ -377,10 +399,26 @@ INLINED void gradient_as(dtype t, const bnact_plan *p, const op_args *a, int64_t
     stream_end();
 }
 
+INLINED void pooled_gradient_as(dtype t, int window, const bnact_plan *p, const op_args *a, int64_t plane,
+                                values v, gradients to, channel_stats s)
+{
+    const int64_t first = plane * p->pixels, b = plane % p->blocks;
+    pool_gradient_as(t, window, p->size, vector_at(v.x, first, t), pooled_at(p, v.dy, plane),
+                     largest_of(p, a, plane), ((vec *)s.mean)[b], ((vec *)at(a->scratch, p->a_at))[b],
+                     ((vec *)at(a->scratch, p->b_at))[b], ((vec *)at(a->scratch, p->c_at))[b],
+                     vector_at(to.dx, first, t), to.dx_add, p->streamed);
+}
+
 static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, values v, gradients to,
                      channel_stats s)
 {
-    if (p->base.op.type == F32)
+    if (p->window == 2 && p->base.op.type == F32)
+        pooled_gradient_as(F32, 2, p, a, plane, v, to, s);
+    else if (p->window == 2)
+        pooled_gradient_as(BF16, 2, p, a, plane, v, to, s);
+    else if (p->window)
+        pooled_gradient_as(p->base.op.type, p->window, p, a, plane, v, to, s);
+    else if (p->base.op.type == F32)
         gradient_as(F32, p, a, plane, v, to, s);
     else
         gradient_as(BF16, p, a, plane, v, to, s);
@@ -392,7 +430,8 @@ static status bnact_backward(plan *base, const op_args *a)
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
     const values v = { .x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at)),
-                       .dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->z_at)) };
+                       .dy = layout_in(base, o->y, a->dy, LANES,
+                                       at(a->scratch, p->window ? p->y_at : p->z_at)) };
     /* Converted copies are overwritten in place: dx over x, dz over dy. */
     const gradients to = { .dx = p->plain && a->dx ? (void *)v.x : a->dx,
                            .dz = p->plain && a->dz ? (void *)v.dy : a->dz,
@@ -416,6 +455,17 @@ static status bnact_backward(plan *base, const op_args *a)
     return OK;
 }
 
+const char *cpu_bnact_pool_unsupported(const op *o)
+{
+    const pool_desc *d = &o->bnact_pool.pool;
+    if (!o->training) return "OP_BNACT_POOL is for training";
+    if (o->bnact_pool.bnact.add || d->kind != POOL_MAX) return "OP_BNACT_POOL has no z and no average";
+    if (d->pad || d->stride != d->kernel || d->kernel > MOST_WINDOW) return "windows do not tile the image";
+    if (o->x.h != o->y.h * d->kernel || o->x.w != o->y.w * d->kernel) return "windows leave a border";
+    if (layout_block(o->x) != LANES) return "too few channels for blocks";
+    return NULL;
+}
+
 status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
@@ -424,6 +474,11 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->base.forward = bnact_forward;
     p->base.backward = bnact_backward;
     p->base.again = bnact_again;
+    p->desc = op_bnact(&p->base.op);
+    if (o->kind == OP_BNACT_POOL) {
+        p->window = o->bnact_pool.pool.kernel;
+        p->size = (windows){ o->y.h, o->y.w };
+    }
     p->blocks = layout_blocks(o->x.c);
     p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
     p->pixels = (int64_t)o->x.h * o->x.w;
@@ -434,14 +489,14 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     /* First in its buffer: saved in training, scratch otherwise. */
     p->stats_at = cpu_reserve(o->training ? &needs->saved : &needs->scratch, 3 * per_channel);
     if (o->training) {
-        if (o->bnact.act != ACT_NONE)
+        if (p->window || p->desc->act != ACT_NONE)
             p->mask_at =
                 cpu_reserve(&needs->saved, sizeof(lane_bits) * (size_t)(o->x.n * p->blocks * p->pixels));
         p->sums_at =
             cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
         needs->backward_x = true;
-        needs->again = true;
-        needs->dx_over_dy = true; /* element by element, after the sums */
+        needs->again = !p->window;      /* what is pooled is small: kept */
+        needs->dx_over_dy = !p->window; /* element by element, after the sums */
     }
     p->a_at = cpu_reserve(&needs->scratch, per_channel);
     p->b_at = cpu_reserve(&needs->scratch, per_channel);
@@ -450,6 +505,8 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
         p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
         p->z_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
     }
+    if (p->window && layout_block(o->y) != LANES)
+        p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
 out:
     return st;
 }

@@ -34,6 +34,7 @@ static const char *cpu_unsupported(backend *b, const op *o)
     if (o->type == BF16 && dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core)
         return "bf16 needs a processor with AVX-512: precision=f32 runs everywhere";
     if (o->kind == OP_CONV_BNACT && o->training) return "OP_CONV_BNACT has no backward";
+    if (o->kind == OP_BNACT_POOL) return cpu_bnact_pool_unsupported(o);
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
     if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 255)
         return "max pooling windows larger than 255 are not available on cpu";
@@ -43,10 +44,11 @@ static const char *cpu_unsupported(backend *b, const op *o)
 static status cpu_plan(backend *b, const op *o, plan **out, op_needs *needs)
 {
     static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *) = {
-        [OP_CONV] = cpu_conv_plan,       [OP_BNACT] = cpu_bnact_plan,
-        [OP_POOL] = cpu_pool_plan,       [OP_LINEAR] = cpu_linear_plan,
-        [OP_DROPOUT] = cpu_dropout_plan, [OP_SHORTCUT] = cpu_shortcut_plan,
-        [OP_LOSS] = cpu_loss_plan,       [OP_CONV_BNACT] = cpu_conv_bnact_plan,
+        [OP_CONV] = cpu_conv_plan,        [OP_BNACT] = cpu_bnact_plan,
+        [OP_POOL] = cpu_pool_plan,        [OP_LINEAR] = cpu_linear_plan,
+        [OP_DROPOUT] = cpu_dropout_plan,  [OP_SHORTCUT] = cpu_shortcut_plan,
+        [OP_LOSS] = cpu_loss_plan,        [OP_CONV_BNACT] = cpu_conv_bnact_plan,
+        [OP_BNACT_POOL] = cpu_bnact_plan,
     };
     status st = OK;
     op_needs n = { 0 };
@@ -90,7 +92,8 @@ static work_kind kind_of(const plan *p)
     case OP_CONV:
     case OP_LINEAR:
     case OP_CONV_BNACT: return WORK_CONV;
-    case OP_BNACT: return WORK_BN;
+    case OP_BNACT:
+    case OP_BNACT_POOL: return WORK_BN;
     default: return WORK_ELEMENTWISE;
     }
 }

@@ -44,6 +44,7 @@ status cpu_dropout_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_shortcut_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_loss_plan(cpu *, const op *, plan **, op_needs *);
 status cpu_conv_bnact_plan(cpu *, const op *, plan **, op_needs *);
+const char *cpu_bnact_pool_unsupported(const op *); /* OP_BNACT_POOL is planned by cpu_bnact_plan */
 /* OP_CONV whose forward ends with what bnact adds (args.z) and its activation. */
 status cpu_conv_plan_with(cpu *, const op *, const bnact_desc *, plan **, op_needs *);
 

@@ -41,13 +41,32 @@ static inline vec choose(ivec condition, vec a, vec b)
 
 static inline lane_bits bits_of(ivec condition)
 {
-#ifdef __AVX512DQ__
+#if defined(__AVX512DQ__)
     return _mm512_movepi32_mask((__m512i)condition);
+#elif defined(__AVX__)
+    return (lane_bits)_mm256_movemask_ps((__m256)condition);
 #else
     lane_bits bits = 0;
     for (int l = 0; l < LANES; l++) bits |= (lane_bits)((condition[l] & 1) << l);
     return bits;
 #endif
+}
+
+/* Per lane: its bit ? a : b. */
+static inline vec blend(lane_bits bits, vec a, vec b)
+{
+#ifdef __AVX512DQ__
+    return (vec)_mm512_mask_mov_ps((__m512)b, bits, (__m512)a);
+#else
+    const ivec own = { 1, 2, 4, 8, 16, 32, 64, 128 };
+    return choose((own & bits) == own, a, b);
+#endif
+}
+
+/* v where the bit is set, else 0. */
+static inline vec keep(lane_bits bits, vec v)
+{
+    return blend(bits, v, (vec){ 0 });
 }
 
 /* Functions that take the element type as a constant are inlined into loops for that type. */
@@ -131,16 +150,15 @@ static inline void stream_end(void)
 #endif
 }
 
-/* v where the bit is set, else 0. */
-static inline vec keep(lane_bits bits, vec v)
+/* One of the three ways to store a result. */
+INLINED void put(void *to, int64_t i, dtype t, vec v, bool add, bool streamed)
 {
-#ifdef __AVX512DQ__
-    return (vec)_mm512_maskz_mov_ps(bits, (__m512)v);
-#else
-    ivec set;
-    for (int l = 0; l < LANES; l++) set[l] = -(bits >> l & 1);
-    return (vec)(set & (ivec)v);
-#endif
+    if (add)
+        save(to, i, t, load(to, i, t) + v); /* the line is here already */
+    else if (streamed)
+        stream(to, i, t, v);
+    else
+        save(to, i, t, v);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #ifndef CLEAVE_CPU_WINOGRAD_TILE_H
 #define CLEAVE_CPU_WINOGRAD_TILE_H
 
-#include "../op.h"
+#include "activation.h"
 #include "vec.h"
 
 enum { FILTER = 3, MOST_TILE = 4, MOST_PATCH = 6 };
@@ -209,14 +209,6 @@ INLINED void transform_gradient(int tile, const plane *p, int y, int x, bool ins
     }
 }
 
-INLINED vec activate(vec v, activation act)
-{
-    const vec zero = { 0 };
-    if (act != ACT_NONE) v = choose(v < zero, zero, v); /* NaN stays */
-    if (act == ACT_RELU6) v = choose(v > splat(6), splat(6), v);
-    return v;
-}
-
 /* A^T m A + bias + z, activated, where it is in the image. `far`: no cache keeps it until it is read. */
 INLINED void transform_output(int tile, const float *from, int64_t matrix, vec bias, const plane *z,
                               activation act, const plane *to, int y, int x, bool far, dtype type)
@@ -236,7 +228,7 @@ INLINED void transform_output(int tile, const float *from, int64_t matrix, vec b
             const int64_t at = (int64_t)(y + i) * to->w + x + j;
             vec sum = v[j] + bias;
             if (z->at) sum += load(z->at, at, type);
-            sum = activate(sum, act);
+            sum = activate(act, sum);
             if (far)
                 stream(to->at, at, type, sum);
             else

@@ -28,6 +28,7 @@ static const char *cuda_unsupported(backend *b, const op *o)
 {
     (void)b;
     if (o->kind == OP_CONV_BNACT) return "BN is not folded into convolutions on cuda";
+    if (o->kind == OP_BNACT_POOL) return "BN does not pool on cuda";
     if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
         return "batch normalisation needs at least two values per channel";
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";

@@ -29,6 +29,7 @@ static const char *ref_unsupported(backend *b, const op *o)
 {
     (void)b;
     if (o->kind == OP_CONV_BNACT && o->training) return "OP_CONV_BNACT has no backward";
+    if (o->kind == OP_BNACT_POOL && !o->training) return "OP_BNACT_POOL is for training";
     if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2) {
         return "batch normalisation needs at least two values per channel";
     }
@@ -47,6 +48,8 @@ static op_needs needs_of(const op *o)
             .backward_y = o->bnact.act != ACT_NONE,
             .again = o->training,
         };
+    case OP_BNACT_POOL:
+        return (op_needs){ .saved = ref_bnact_pool_saved(o), .backward_x = true, .again = true };
     case OP_POOL: return (op_needs){ .backward_x = o->pool.kind == POOL_MAX };
     case OP_LINEAR: return (op_needs){ .backward_x = true, .backward_y = o->linear.act != ACT_NONE };
     case OP_LOSS: return (op_needs){ .backward_x = true };
@@ -97,6 +100,7 @@ static status ref_forward(plan *p, const op_args *args)
     case OP_SHORTCUT: ref_shortcut_forward(o, a); break;
     case OP_LOSS: ref_loss_forward(o, a); break;
     case OP_CONV_BNACT: ref_conv_bnact_forward(o, a); break;
+    case OP_BNACT_POOL: ref_bnact_pool_forward(o, a); break;
     case OP_KINDS: break;
     }
     if (o->type == BF16) ref_store_forward(o, a, args);
@@ -106,10 +110,13 @@ static status ref_forward(plan *p, const op_args *args)
 
 static status ref_again(plan *p, const op_args *args)
 {
-    const op *o = &p->op; /* a normalisation: the only operation whose needs say so */
+    const op *o = &p->op;
     const op_args copies = o->type == BF16 ? ref_copies(o, args) : *args;
     const int before = use_threads(p->owner->base.threads);
-    ref_bnact_again(o, &copies);
+    if (o->kind == OP_BNACT_POOL)
+        ref_bnact_pool_again(o, &copies);
+    else
+        ref_bnact_again(o, &copies); /* no other operation's needs say so */
     if (o->type == BF16) ref_store_forward(o, &copies, args);
     omp_set_num_threads(before);
     return OK;
@@ -128,6 +135,7 @@ static status ref_backward(plan *p, const op_args *args)
     case OP_DROPOUT: ref_dropout_backward(o, a, &p->owner->step); break;
     case OP_SHORTCUT: ref_shortcut_backward(o, a); break;
     case OP_LOSS: ref_loss_backward(o, a); break;
+    case OP_BNACT_POOL: ref_bnact_pool_backward(o, a); break;
     case OP_CONV_BNACT: /* evaluation only */
     case OP_KINDS: break;
     }

@@ -260,6 +260,24 @@ static void bnact(void **state)
     check(bnact_problems, DIRECT);
 }
 
+static const char *const bnact_pool_problems[] = {
+    "bnact_pool n4c16h8w8_max_k2s2p0_relu",
+    "bnact_pool n2c64h2w2_max_k2s2p0_relu", /* y [2, 64, 1, 1] */
+    "bnact_pool n3c24h6w4_max_k2s2p0_relu6",
+    "bnact_pool n3c17h9w6_max_k3s3p0_none",
+    "bnact_pool n9c40h4w4_max_k4s4p0_relu",
+    "bnact_pool n2c32h36w40_max_k2s2p0_relu",
+    "bnact_pool n2c24h8w8_max_k2s2p0_relu_frozen",
+    "bnact_pool n64c64h64w32_max_k2s2p0_relu", /* dx of a size that is stored past the caches */
+    NULL,
+};
+
+static void bnact_pool(void **state)
+{
+    (void)state;
+    check(bnact_pool_problems, DIRECT);
+}
+
 static const char *const conv_bnact_problems[] = {
     "conv_bnact n2c3h8w8_o16k3s1p1_relu_eval",
     "conv_bnact n3c17h7w5_o24k3s2p1b_none_eval",
@@ -394,6 +412,7 @@ BF16_TEST(grouped)
 BF16_TEST(winograd)
 BF16_TEST(bnact)
 BF16_TEST(conv_bnact)
+BF16_TEST(bnact_pool)
 BF16_TEST(pool)
 BF16_TEST(linear)
 BF16_TEST(dropout)
@@ -403,17 +422,29 @@ BF16_TEST(loss)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_direct),  cmocka_unit_test(conv_winograd),
-        cmocka_unit_test(conv_auto),    cmocka_unit_test(bnact),
-        cmocka_unit_test(conv_bnact),   cmocka_unit_test(bnact_of_a_large_mean),
-        cmocka_unit_test(pool),         cmocka_unit_test(linear),
-        cmocka_unit_test(dropout),      cmocka_unit_test(shortcut),
-        cmocka_unit_test(loss),         cmocka_unit_test(conv_bf16),
-        cmocka_unit_test(grouped_bf16), cmocka_unit_test(winograd_bf16),
-        cmocka_unit_test(bnact_bf16),   cmocka_unit_test(conv_bnact_bf16),
-        cmocka_unit_test(pool_bf16),    cmocka_unit_test(linear_bf16),
-        cmocka_unit_test(dropout_bf16), cmocka_unit_test(shortcut_bf16),
+        cmocka_unit_test(conv_direct),
+        cmocka_unit_test(conv_winograd),
+        cmocka_unit_test(conv_auto),
+        cmocka_unit_test(bnact),
+        cmocka_unit_test(conv_bnact),
+        cmocka_unit_test(bnact_of_a_large_mean),
+        cmocka_unit_test(pool),
+        cmocka_unit_test(linear),
+        cmocka_unit_test(dropout),
+        cmocka_unit_test(shortcut),
+        cmocka_unit_test(loss),
+        cmocka_unit_test(conv_bf16),
+        cmocka_unit_test(grouped_bf16),
+        cmocka_unit_test(winograd_bf16),
+        cmocka_unit_test(bnact_bf16),
+        cmocka_unit_test(conv_bnact_bf16),
+        cmocka_unit_test(pool_bf16),
+        cmocka_unit_test(linear_bf16),
+        cmocka_unit_test(dropout_bf16),
+        cmocka_unit_test(shortcut_bf16),
         cmocka_unit_test(loss_bf16),
+        cmocka_unit_test(bnact_pool),
+        cmocka_unit_test(bnact_pool_bf16),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

@@ -15,7 +15,7 @@ only() { mkdir -p "$BATS_TEST_TMPDIR/golden" && cp "tests/golden/$1.safetensors"
     python3 -c 'import json, sys
 r = json.loads(sys.argv[1])
 kinds = {l["problem"].split()[0] for l in r["layers"] if l["device"] == "cpu"}
-assert kinds == {"conv", "bnact", "conv_bnact", "pool", "linear", "dropout", "shortcut", "loss"}, kinds
+assert kinds == {"conv", "bnact", "conv_bnact", "bnact_pool", "pool", "linear", "dropout", "shortcut", "loss"}, kinds
 for l in r["layers"]:
     both = [l["forward"]] + [l["backward"]] * (not l["problem"].endswith("_eval"))
     assert l["passed"] and all(e["worst"] and 0 <= e["error"] <= e["allowed"] for e in both), l

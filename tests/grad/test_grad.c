@@ -162,6 +162,26 @@ static void pooling(void **state)
     for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) assert_gradients(problems[i], plain);
 }
 
+/* With seeds for which no window has its two largest values within a step. */
+static void batch_norm_pooling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *problem;
+        uint64_t seed;
+    } problems[] = {
+        { "bnact_pool n2c2h4w4_max_k2s2p0_relu", 1 },
+        { "bnact_pool n2c2h3w5_max_k3s2p1_none", 4 },
+        { "bnact_pool n2c1h6w3_max_k3s3p0_relu6", 10 },
+        { "bnact_pool n2c3h2w4_max_k2s2p0_relu_frozen", 4 },
+    };
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+        opcheck_options opt = plain;
+        opt.seed = problems[i].seed;
+        assert_gradients(problems[i].problem, opt);
+    }
+}
+
 static void linear(void **state)
 {
     (void)state;
@@ -388,6 +408,7 @@ int main(void)
         cmocka_unit_test(convolution),
         cmocka_unit_test(batch_norm_add_activation),
         cmocka_unit_test(pooling),
+        cmocka_unit_test(batch_norm_pooling),
         cmocka_unit_test(linear),
         cmocka_unit_test(dropout),
         cmocka_unit_test(shortcut),

@@ -57,6 +57,13 @@ static void every_field_arrives(void **state)
     assert_true(o.pool.kernel == 3 && o.pool.stride == 2 && o.pool.pad == 1);
     assert_shape(o.y, 2, 3, 4, 3);
 
+    o = parsed("bnact_pool n2c3h7w6_max_k3s2p1_relu6");
+    assert_true(o.kind == OP_BNACT_POOL && o.training && op_bnact(&o)->act == ACT_RELU6 &&
+                !op_bnact(&o)->add);
+    assert_true(o.bnact_pool.pool.kernel == 3 && o.bnact_pool.pool.stride == 2 && o.bnact_pool.pool.pad == 1);
+    assert_shape(o.x, 2, 3, 7, 6);
+    assert_shape(o.y, 2, 3, 4, 3);
+
     o = parsed("pool n2c3h7w6_avg");
     assert_true(o.pool.kind == POOL_AVG_GLOBAL);
     assert_shape(o.y, 2, 3, 1, 1);
@@ -85,6 +92,8 @@ static void what_is_printed_is_read_back(void **state)
         "conv n2c6h5w7_o4k3s2p1g2b",
         "conv n1c1h1w1_o1k1s1p0",
         "bnact n2c17h5w5_relu_add",
+        "bnact_pool n2c17h6w4_max_k2s2p0_none",
+        "bnact_pool n2c17h6w4_max_k2s2p0_relu_frozen",
         "bnact n2c17h5w5_none_eval",
         "bnact n2c17h5w5_relu_add_frozen",
         "pool n2c3h6w6_max_k2s2p0",

@@ -307,7 +307,8 @@ static void threads_do_not_change_a_bit(void **state)
 {
     (void)state;
     static const char *const problems[] = { "conv n3c5h7w7_o6k3s2p1b", "bnact n3c7h5w5_relu_add",
-                                            "linear n5c40h1w1_o9_relu", "pool n3c4h9w9_max_k3s2p1" };
+                                            "linear n5c40h1w1_o9_relu", "pool n3c4h9w9_max_k3s2p1",
+                                            "bnact_pool n3c4h8w6_max_k2s2p0_relu" };
     backend *many;
     must(ref_open(4, &many));
     assert_int_equal(many->threads, 4);

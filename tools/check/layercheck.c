@@ -24,6 +24,7 @@ const char *const layer_problems[] = {
     "bnact n8c64h8w8_relu_add_eval",
     "conv_bnact n4c64h16w16_o64k3s1p1_relu_add_eval",
     "conv_bnact n4c96h16w16_o96k3s2p1g96_relu6_eval",
+    "bnact_pool n4c64h32w32_max_k2s2p0_relu",
     "pool n4c64h32w32_max_k2s2p0",
     "pool n2c17h9w9_max_k3s2p1",
     "pool n8c64h8w8_avg",
@@ -46,6 +47,7 @@ static double parameter_tolerance(const op *o)
     case OP_CONV:
     case OP_CONV_BNACT: return 1e-5;
     case OP_BNACT:
+    case OP_BNACT_POOL:
     case OP_LINEAR: return o->type == BF16 ? 1e-5 : 4e-6;
     case OP_DROPOUT: return 2e-7;  /* a quotient, a product and a sum are rounded */
     case OP_SHORTCUT: return 1e-7; /* copies, and one addition */
@@ -80,7 +82,7 @@ static void compare(const op *o, const opcheck_result *a, const opcheck_result *
     static const char *const gradient[] = { "grad 0", "grad 1" };
     double value = value_tolerance(o), parameter = parameter_tolerance(o);
     look(&out->forward, "y", a->y, ref->y, ref->n_y, value);
-    if (o->kind == OP_BNACT) {
+    if (o->kind == OP_BNACT || o->kind == OP_BNACT_POOL) {
         look(&out->forward, "running mean", a->running_mean, ref->running_mean, ref->n_param[2], parameter);
         look(&out->forward, "running var", a->running_var, ref->running_var, ref->n_param[3], parameter);
     }
@@ -95,8 +97,9 @@ static void compare(const op *o, const opcheck_result *a, const opcheck_result *
  * far more: as much room as the steps need. */
 static float margin(const op *o)
 {
-    bool six = (o->kind == OP_BNACT && o->bnact.act == ACT_RELU6) ||
-               (o->kind == OP_LINEAR && o->linear.act == ACT_RELU6);
+    bool normalises = o->kind == OP_BNACT || o->kind == OP_BNACT_POOL;
+    bool six =
+        (normalises && op_bnact(o)->act == ACT_RELU6) || (o->kind == OP_LINEAR && o->linear.act == ACT_RELU6);
     return o->type != BF16 ? 0 : six ? 0.1f : 0.02f;
 }
 

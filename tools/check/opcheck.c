@@ -265,7 +265,7 @@ static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
         TRY(get_value(d, d->dz, d->o->x, &r->dz));
         for (int i = 0; i < r->n_grads; i++) TRY(get_floats(d, d->grad[i], &r->grad[i]));
     }
-    if (d->o->kind == OP_BNACT) {
+    if (d->o->kind == OP_BNACT || d->o->kind == OP_BNACT_POOL) {
         TRY(get_floats(d, d->param[2], &r->running_mean));
         TRY(get_floats(d, d->param[3], &r->running_var));
     }

@@ -128,15 +128,15 @@ static int move_off_kinks(const op *o, const opcheck_options *opt, int c, opchec
     for (int64_t j = 0; j < m; j++) mean += r->x[in_channel(o->x, c, j)] / (double)m;
     for (int64_t j = 0; j < m; j++) var += pow(r->x[in_channel(o->x, c, j)] - mean, 2) / (double)m;
 
-    if (o->bnact.frozen) {
+    if (op_bnact(o)->frozen) {
         mean = r->param[2][c];
         var = r->param[3][c];
     }
-    const double slope = r->param[0][c] / sqrt(var + o->bnact.eps);
+    const double slope = r->param[0][c] / sqrt(var + op_bnact(o)->eps);
     for (int64_t j = 0; j < m; j++) {
         const int64_t i = in_channel(o->x, c, j);
         const double v = slope * (r->x[i] - mean) + r->param[1][c] + (r->z ? r->z[i] : 0);
-        const double to = off_kink(o->bnact.act, opt->margin, v);
+        const double to = off_kink(op_bnact(o)->act, opt->margin, v);
         if (to == v) continue;
         moved++;
         if (r->z) {
@@ -160,8 +160,8 @@ static status prepare_bnact(const op *o, const opcheck_options *opt, opcheck_res
         r->x[i] = representable(opt, uniform(opt, DATA_CHANNEL, 2 * c, -1, 1) +
                                          r->x[i] * uniform(opt, DATA_CHANNEL, 2 * c + 1, 0.5, 2));
     }
-    if (o->bnact.add) TRY(fill(opt, DATA_Z, r->n_x, -2, 2, &r->z));
-    TRY(fill_normalisation(opt, o->bnact.act, C, 0, r));
+    if (op_bnact(o)->add) TRY(fill(opt, DATA_Z, r->n_x, -2, 2, &r->z));
+    TRY(fill_normalisation(opt, op_bnact(o)->act, C, 0, r));
     r->n_grads = 2;
 
     for (int c = 0; o->training && c < C; c++) {
@@ -273,7 +273,7 @@ status opcheck_prepare(const op *o, const opcheck_options *options, opcheck_resu
     static status (*const prepare[OP_KINDS])(const op *, const opcheck_options *, opcheck_result *) = {
         [OP_CONV] = prepare_conv,     [OP_BNACT] = prepare_bnact,           [OP_POOL] = prepare_pool,
         [OP_LINEAR] = prepare_linear, [OP_DROPOUT] = prepare_plain,         [OP_SHORTCUT] = prepare_plain,
-        [OP_LOSS] = prepare_loss,     [OP_CONV_BNACT] = prepare_conv_bnact,
+        [OP_LOSS] = prepare_loss,     [OP_CONV_BNACT] = prepare_conv_bnact, [OP_BNACT_POOL] = prepare_bnact,
     };
     status st = OK;
     opcheck_options opt = *options;

@@ -129,6 +129,18 @@ static bool take_pool(const char **at, op *o)
     return o->y.h > 0 && o->y.w > 0;
 }
 
+static bool take_bnact_pool(const char **at, op *o)
+{
+    op pool = { 0 };
+    if (!take_pool(at, &pool) || pool.pool.kind != POOL_MAX) return false;
+    if (!take_normalisation(at, &o->bnact_pool.bnact) || o->bnact_pool.bnact.add) return false;
+    o->bnact_pool.bnact.frozen = take(at, "_frozen");
+    o->bnact_pool.pool = pool.pool;
+    o->x = pool.x;
+    o->y = pool.y;
+    return true;
+}
+
 static bool take_linear(const char **at, op *o)
 {
     if (!take_shape(at, &o->x) || !take_number(at, "_o", 1, &o->linear.out)) return false;
@@ -166,10 +178,15 @@ static const struct {
     const char *name;
     bool (*take)(const char **at, op *o);
 } kinds[OP_KINDS] = {
-    [OP_CONV] = { "conv ", take_conv },          [OP_BNACT] = { "bnact ", take_bnact },
-    [OP_POOL] = { "pool ", take_pool },          [OP_LINEAR] = { "linear ", take_linear },
-    [OP_DROPOUT] = { "dropout ", take_dropout }, [OP_SHORTCUT] = { "shortcut ", take_shortcut },
-    [OP_LOSS] = { "loss ", take_loss },          [OP_CONV_BNACT] = { "conv_bnact ", take_conv_bnact },
+    [OP_CONV] = { "conv ", take_conv },
+    [OP_BNACT] = { "bnact ", take_bnact },
+    [OP_POOL] = { "pool ", take_pool },
+    [OP_LINEAR] = { "linear ", take_linear },
+    [OP_DROPOUT] = { "dropout ", take_dropout },
+    [OP_SHORTCUT] = { "shortcut ", take_shortcut },
+    [OP_LOSS] = { "loss ", take_loss },
+    [OP_CONV_BNACT] = { "conv_bnact ", take_conv_bnact },
+    [OP_BNACT_POOL] = { "bnact_pool ", take_bnact_pool },
 };
 
 status problem_parse(const char *text, op *o)
@@ -186,11 +203,13 @@ status problem_parse(const char *text, op *o)
     if (take(&at, "_eval")) read.training = false;
     if (take(&at, "_bf16")) read.type = BF16;
     if (*at) FAIL(ERR_USAGE, "problem '%s': '%s' is too much", text, at);
-    if (kind == OP_BNACT && read.training && shape_count(read.x) == read.x.c) {
+    if ((kind == OP_BNACT || kind == OP_BNACT_POOL) && read.training && shape_count(read.x) == read.x.c) {
         FAIL(ERR_USAGE, "problem '%s': the variance of one value", text);
     }
     if (kind == OP_CONV_BNACT && read.training)
         FAIL(ERR_USAGE, "problem '%s': without _eval; it has no backward", text);
+    if (kind == OP_BNACT_POOL && !read.training)
+        FAIL(ERR_USAGE, "problem '%s': _eval; it is for training", text);
     *o = read;
 out:
     return st;
@@ -210,6 +229,14 @@ static void print_filters(const conv_desc *d, char *out, size_t bytes)
              d->bias ? "b" : "");
 }
 
+static void print_pool(const pool_desc *d, char *out, size_t bytes)
+{
+    if (d->kind == POOL_AVG_GLOBAL)
+        snprintf(out, bytes, "_avg");
+    else
+        snprintf(out, bytes, "_max_k%ds%dp%d", d->kernel, d->stride, d->pad);
+}
+
 static void print_attributes(const op *o, char *out, size_t bytes)
 {
     switch (o->kind) {
@@ -223,13 +250,12 @@ static void print_attributes(const op *o, char *out, size_t bytes)
         snprintf(out, bytes, "%s%s%s", act_name(o->bnact.act), o->bnact.add ? "_add" : "",
                  o->bnact.frozen ? "_frozen" : "");
         break;
-    case OP_POOL:
-        if (o->pool.kind == POOL_AVG_GLOBAL) {
-            snprintf(out, bytes, "_avg");
-        } else {
-            snprintf(out, bytes, "_max_k%ds%dp%d", o->pool.kernel, o->pool.stride, o->pool.pad);
-        }
+    case OP_BNACT_POOL:
+        print_pool(&o->bnact_pool.pool, out, bytes);
+        snprintf(out + strlen(out), bytes - strlen(out), "%s%s", act_name(o->bnact_pool.bnact.act),
+                 o->bnact_pool.bnact.frozen ? "_frozen" : "");
         break;
+    case OP_POOL: print_pool(&o->pool, out, bytes); break;
     case OP_LINEAR: snprintf(out, bytes, "_o%d%s", o->linear.out, act_name(o->linear.act)); break;
     case OP_DROPOUT: snprintf(out, bytes, "_p%.9g", o->dropout.p); break;
     case OP_SHORTCUT: snprintf(out, bytes, "_o%ds%d", o->shortcut.out, o->shortcut.stride); break;

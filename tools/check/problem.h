@@ -4,6 +4,7 @@
  *   bnact n2c17h5w5_relu_add      activation: none, relu, relu6;  _add: with z;  then _frozen
  *   conv_bnact n2c3h5w5_o4k3s1p1b_relu_add_eval
  *   pool n2c3h6w6_max_k2s2p0      pool n2c3h6w6_avg
+ *   bnact_pool n2c16h6w6_max_k2s2p0_relu
  *   linear n3c24h1w1_o10_relu     activation as above
  *   dropout n2c24h1w1_p0.5
  *   shortcut n2c16h6w6_o32s2

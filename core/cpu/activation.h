@@ -1,0 +1,26 @@
+/* core/cpu/activation.h -- activations of a vector, and where their derivative is 1. */
+#ifndef CLEAVE_CPU_ACTIVATION_H
+#define CLEAVE_CPU_ACTIVATION_H
+
+#include "../op.h"
+#include "vec.h"
+
+/* Written so that NaN passes through, to be seen in the loss. */
+INLINED vec activate(activation act, vec v)
+{
+    if (act != ACT_NONE) v = choose(v <= splat(0), splat(0), v);
+    if (act == ACT_RELU6) v = choose(v >= splat(6), splat(6), v);
+    return v;
+}
+
+/* Of v before the activation. bf16 may store it as 6, which is ReLU6's kink. */
+INLINED ivec is_active(activation act, vec v, dtype stored)
+{
+    if (act == ACT_NONE) return ~(ivec){ 0 };
+    ivec on = v > splat(0);
+    if (act == ACT_RELU6 && stored == BF16) v = (vec)(__builtin_convertvector(round_halves(v), ivec) << 16);
+    if (act == ACT_RELU6) on &= v < splat(6);
+    return on;
+}
+
+#endif
