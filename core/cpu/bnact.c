@@ -22,10 +22,6 @@
 
 enum { RUN = 128, MAX_GROUPS = 64 };
 
-/* Results from this size on are stored past the caches: they would not stay there until they are read, and
- * it saves a fifth of the traffic. */
-enum { STREAMED_BYTES = 32 << 20 };
-
 /* Per channel, padded to whole blocks; from forward to backward. */
 typedef struct channel_stats {
     float *mean, *mean_rest, *invstd; /* mean + mean_rest is the mean to about 48 bits */
@@ -483,7 +479,7 @@ status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
     p->pixels = (int64_t)o->x.h * o->x.w;
     p->plain = layout_block(o->x) != LANES;
-    p->streamed = layout_bytes(o->x, (layout){ LANES, o->type }) >= STREAMED_BYTES;
+    p->streamed = layout_bytes(o->x, (layout){ LANES, o->type }) >= CPU_STREAMED_BYTES;
 
     const size_t per_channel = sizeof(float) * (size_t)padded_channels(p);
     /* First in its buffer: saved in training, scratch otherwise. */

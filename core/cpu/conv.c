@@ -1,5 +1,5 @@
 /* core/cpu/conv.c -- [op.h] OP_CONV: each direction by oneDNN's direct method or by Winograd's (winograd.c), as choose.c
- * says.
+ * says; depthwise ones are depthwise.c's.
  *
  * Activations are read and written in this backend's layout; where a primitive cannot take it (a plain
  * value that is not an image), the value passes through scratch. The primitives choose the layouts of
@@ -299,8 +299,8 @@ out:
     return st;
 }
 
-/* Each channel's sum over images and pixels, by vectors of at most one image. */
-static void sum_bias_gradient(const op *o, const void *dy, float *db)
+/* By vectors of at most one image. */
+void cpu_bias_gradient(const op *o, const void *dy, float *db)
 {
     const int blocks = layout_blocks(o->y.c);
     const int64_t pixels = (int64_t)o->y.h * o->y.w;
@@ -326,7 +326,7 @@ static status run_backward_weights(conv_plan *p, const op_args *a, const void *d
     if (p->winograd[CONV_WEIGHTS]) {
         const winograd shape = winograd_of(p, false);
         winograd_gradient(&shape, x, dy, a->grad[0], scratchpad);
-        if (a->grad[1]) sum_bias_gradient(o, dy, a->grad[1]);
+        if (a->grad[1]) cpu_bias_gradient(o, dy, a->grad[1]);
         goto out;
     }
     void *dw = p->dw_reordered ? at(a->scratch, p->weights_at) : a->grad[0];
@@ -409,6 +409,7 @@ status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, plan **o
                         .prop = o->training ? dnnl_forward_training : dnnl_forward_inference,
                         .strides = { o->conv.stride, o->conv.stride },
                         .pads = { o->conv.pad, o->conv.pad } };
+    if (cpu_is_depthwise(o)) return cpu_depthwise_plan(c, o, after, out, needs);
     TRY(cpu_plan_new(c, o, sizeof(conv_plan), &base));
     conv_plan *p = (conv_plan *)base;
     base->forward = conv_forward;

@@ -84,7 +84,7 @@ static void conv_bnact_free(plan *base)
 {
     plan *conv = ((conv_bnact_plan *)base)->conv;
     if (!conv) return;
-    conv->free(conv);
+    if (conv->free) conv->free(conv);
     free(conv);
 }
 

@@ -48,6 +48,12 @@ const char *cpu_bnact_pool_unsupported(const op *); /* OP_BNACT_POOL is planned 
 /* OP_CONV whose forward ends with what bnact adds (args.z) and its activation. */
 status cpu_conv_plan_with(cpu *, const op *, const bnact_desc *, plan **, op_needs *);
 
+/* The same for convolutions that are depthwise, by own loops. */
+bool cpu_is_depthwise(const op *);
+status cpu_depthwise_plan(cpu *, const op *, const bnact_desc *, plan **, op_needs *);
+/* db [K] of OP_CONV: each channel's sum over images and pixels of dy, blocked. */
+void cpu_bias_gradient(const op *, const void *dy, float *db);
+
 /* For plans whose struct holds nothing to free: allocates `bytes` zeroed and fills the common part. */
 status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);
 
@@ -80,6 +86,10 @@ void cpu_ceiling_close(ceiling *);
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
 status cpu_gram_nt(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
                    int64_t ldb, bool upper, float *c, int64_t ldc);
+
+/* Results from this size on are stored past the caches: they would not stay there until they are read, and it saves a
+ * fifth of the traffic. */
+enum { CPU_STREAMED_BYTES = 32 << 20 };
 
 /* --- layout.c --- */
 

@@ -1,0 +1,280 @@
+/* core/cpu/depthwise.c -- a 3x3 filter for each channel: [op.h] OP_CONV with as many groups as channels, pad 1, stride 1 or 2.
+ *
+ *   y[p][q] = sum_{r,s} w[r][s] x[p*stride + r - 1][q*stride + s - 1]            of each channel
+ *
+ * Nine multiplications a value: what it costs is reading and writing, so each pass reads every row once from memory and
+ * goes through it from left to right, with its neighbours in registers. A vector holds the channels of a block, and
+ * nothing is shuffled. Backward computes both gradients in one pass over x and dy:
+ *
+ *   dx[i][j]  = sum_{r,s} w[r][s] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]     where these are whole and in dy
+ *   dw[r][s]  = sum_{i,j} x[i][j] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]     over the same
+ *
+ * Sums of dw: of a plane in float, in registers; of a group of images in float; of the groups, which do not depend on the
+ * number of threads, in double. */
+#include "activation.h"
+#include "cpu.h"
+
+enum { SIDE = 3, TAPS = SIDE * SIDE, MAX_GROUPS = 64 };
+
+typedef struct depthwise_plan {
+    plan base;
+    activation act; /* of forward's results, */
+    bool adds;      /* and z is added before */
+    int blocks, groups;
+    bool streamed_y, streamed_dx; /* stored past the caches */
+    size_t w_at, none_at,
+        sums_at; /* in scratch: weights [block][TAPS][LANES], a row of zeros, [group][block][TAPS][LANES] */
+} depthwise_plan;
+
+bool cpu_is_depthwise(const op *o)
+{
+    const conv_desc *c = &o->conv;
+    return c->groups == o->x.c && c->out == o->x.c && c->kernel == SIDE && c->pad == 1 && c->stride <= 2 &&
+           layout_block(o->x) == LANES && layout_block(o->y) == LANES;
+}
+
+/* w [C][1][3][3] to vectors; those of bf16 values are rounded as these are. */
+static vec *arrange_weights(const depthwise_plan *p, const op_args *a)
+{
+    const op *o = &p->base.op;
+    float *to = at(a->scratch, p->w_at);
+    for (int c = 0; c < p->blocks * LANES; c++)
+        for (int i = 0; i < TAPS; i++) {
+            const float w = c < o->x.c ? a->param[0][c * TAPS + i] : 0;
+            to[(c / LANES * TAPS + i) * LANES + c % LANES] = o->type == BF16 ? bf16_to(bf16_from(w)) : w;
+        }
+    return (vec *)to;
+}
+
+/* Three values side by side in one row; what is outside of it is zero. */
+typedef struct trio {
+    vec left, middle, right;
+} trio;
+
+INLINED vec value_in(const void *row, int i, int width, dtype t)
+{
+    return i < width ? load(row, i, t) : splat(0);
+}
+
+/* Row i of a plane, or zeros. */
+static inline const void *row_of(const void *plane, int i, int h, int w, const void *none, dtype t)
+{
+    return i < 0 || i >= h ? none : vector_at(plane, (int64_t)i * w, t);
+}
+
+/* ---- forward ---- */
+
+/* One row of y. rows: the three rows of x, `width` wide. */
+INLINED void forward_row(dtype t, int stride, const void *const rows[SIDE], int width, const vec *w, vec bias,
+                         const void *z, activation act, void *y, int n, bool streamed)
+{
+    trio v[SIDE];
+    for (int r = 0; r < SIDE; r++) v[r] = (trio){ .right = load(rows[r], 0, t) };
+    for (int q = 0; q < n; q++) {
+        vec part[SIDE];
+        for (int r = 0; r < SIDE; r++) {
+            trio *u = &v[r];
+            u->left = stride == 1 && q ? u->middle : stride == 1 ? splat(0) : q ? u->right : splat(0);
+            u->middle = stride == 1 ? u->right : load(rows[r], 2 * q, t);
+            u->right = value_in(rows[r], stride * q + 1, width, t);
+            part[r] = w[r * SIDE] * u->left + w[r * SIDE + 1] * u->middle + w[r * SIDE + 2] * u->right;
+        }
+        vec sum = part[0] + part[1] + part[2] + bias;
+        if (z) sum += load(z, q, t);
+        put(y, q, t, activate(act, sum), false, streamed);
+    }
+}
+
+INLINED void forward_plane(dtype t, int stride, const depthwise_plan *p, const op_args *a, const vec *w,
+                           int64_t plane)
+{
+    const shape4 X = p->base.op.x, Y = p->base.op.y;
+    const int b = (int)(plane % p->blocks);
+    const void *none = at(a->scratch, p->none_at), *x = vector_at(a->x, plane * X.h * X.w, t);
+    vec bias = { 0 };
+    for (int l = 0; a->param[1] && l < LANES && b * LANES + l < X.c; l++)
+        bias[l] = a->param[1][b * LANES + l];
+    for (int i = 0; i < Y.h; i++) {
+        const int64_t to = (plane * Y.h + i) * Y.w;
+        const void *rows[SIDE];
+        for (int r = 0; r < SIDE; r++) rows[r] = row_of(x, i * stride + r - 1, X.h, X.w, none, t);
+        forward_row(t, stride, rows, X.w, w + b * TAPS, bias, p->adds ? vector_at(a->z, to, t) : NULL, p->act,
+                    vector_at(a->y, to, t), Y.w, p->streamed_y);
+    }
+    if (p->streamed_y) stream_end();
+}
+
+static status depthwise_forward(plan *base, const op_args *a)
+{
+    const depthwise_plan *p = (depthwise_plan *)base;
+    const op *o = &base->op;
+    const int64_t planes = (int64_t)o->x.n * p->blocks;
+    const vec *w = arrange_weights(p, a);
+    memset(at(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < planes; i++) {
+        if (o->type == F32 && o->conv.stride == 1)
+            forward_plane(F32, 1, p, a, w, i);
+        else if (o->type == F32)
+            forward_plane(F32, 2, p, a, w, i);
+        else if (o->conv.stride == 1)
+            forward_plane(BF16, 1, p, a, w, i);
+        else
+            forward_plane(BF16, 2, p, a, w, i);
+    }
+    return OK;
+}
+
+/* ---- backward ---- */
+
+/* What one row of x meets: rows of dy, and the row of the filter that led there. */
+typedef struct meetings {
+    const void *dy[SIDE];
+    int r[SIDE];
+} meetings;
+
+/* Stride 1: all three. */
+INLINED void backward_row_1(dtype t, const meetings *m, const vec *w, const void *x, void *dx, bool add,
+                            bool streamed, int width, vec *dw)
+{
+    trio d[SIDE];
+    for (int k = 0; k < SIDE; k++) d[k] = (trio){ .middle = splat(0), .right = load(m->dy[k], 0, t) };
+    for (int j = 0; j < width; j++) {
+        const vec here = load(x, j, t);
+        vec part[SIDE];
+        for (int k = 0; k < SIDE; k++) {
+            const vec *f = w + k * SIDE;
+            vec *g = dw + k * SIDE;
+            d[k] = (trio){ d[k].middle, d[k].right, value_in(m->dy[k], j + 1, width, t) };
+            part[k] = f[0] * d[k].right + f[1] * d[k].middle + f[2] * d[k].left;
+            g[0] += here * d[k].right;
+            g[1] += here * d[k].middle;
+            g[2] += here * d[k].left;
+        }
+        if (dx) put(dx, j, t, part[0] + part[1] + part[2], add, streamed);
+    }
+}
+
+/* Stride 2: `n` = 1 of them for an even row, 2 for an odd one. Of a row, an even value meets one dy, an odd one two. */
+INLINED void backward_row_2(dtype t, int n, const meetings *m, const vec *w, const void *x, void *dx,
+                            bool add, bool streamed, int width, int width_y, vec *dw)
+{
+    vec next[2];
+    for (int k = 0; k < n; k++) next[k] = load(m->dy[k], 0, t);
+    for (int q = 0; q < width_y; q++) {
+        const int j = 2 * q;
+        const bool odd = j + 1 < width;
+        const vec first = load(x, j, t), second = value_in(x, j + 1, width, t);
+        vec even_sum = { 0 }, odd_sum = { 0 };
+        for (int k = 0; k < n; k++) {
+            const vec *f = w + m->r[k] * SIDE, left = next[k], right = value_in(m->dy[k], q + 1, width_y, t);
+            vec *g = dw + m->r[k] * SIDE;
+            next[k] = right;
+            even_sum += f[1] * left;
+            odd_sum += f[2] * left + f[0] * right;
+            g[0] += second * right;
+            g[1] += first * left;
+            g[2] += second * left;
+        }
+        if (dx) put(dx, j, t, even_sum, add, streamed);
+        if (dx && odd) put(dx, j + 1, t, odd_sum, add, streamed);
+    }
+}
+
+INLINED void backward_plane(dtype t, int stride, const depthwise_plan *p, const op_args *a, const vec *w,
+                            int64_t plane, vec *sums)
+{
+    const shape4 X = p->base.op.x, Y = p->base.op.y;
+    const void *none = at(a->scratch, p->none_at), *dy = vector_at(a->dy, plane * Y.h * Y.w, t);
+    vec dw[TAPS] = { 0 };
+    for (int i = 0; i < X.h; i++) {
+        const int64_t row = (plane * X.h + i) * X.w;
+        const void *x = vector_at(a->x, row, t);
+        void *dx = vector_at(a->dx, row, t);
+        meetings m;
+        if (stride == 1) {
+            for (int r = 0; r < SIDE; r++) m.dy[r] = row_of(dy, i + 1 - r, Y.h, Y.w, none, t);
+            backward_row_1(t, &m, w, x, dx, a->dx_add, p->streamed_dx, X.w, dw);
+        } else if (i % 2 == 0) {
+            m.dy[0] = row_of(dy, i / 2, Y.h, Y.w, none, t), m.r[0] = 1;
+            backward_row_2(t, 1, &m, w, x, dx, a->dx_add, p->streamed_dx, X.w, Y.w, dw);
+        } else {
+            m.dy[0] = row_of(dy, i / 2, Y.h, Y.w, none, t), m.r[0] = 2;
+            m.dy[1] = row_of(dy, i / 2 + 1, Y.h, Y.w, none, t), m.r[1] = 0;
+            backward_row_2(t, 2, &m, w, x, dx, a->dx_add, p->streamed_dx, X.w, Y.w, dw);
+        }
+    }
+    for (int i = 0; i < TAPS; i++) sums[i] += dw[i];
+    if (p->streamed_dx) stream_end();
+}
+
+static void backward_group(const depthwise_plan *p, const op_args *a, const vec *w, int group)
+{
+    const op *o = &p->base.op;
+    const int first = (int)((int64_t)o->x.n * group / p->groups),
+              last = (int)((int64_t)o->x.n * (group + 1) / p->groups);
+    vec *sums = (vec *)at(a->scratch, p->sums_at) + (int64_t)group * p->blocks * TAPS;
+    memset(sums, 0, sizeof(vec) * TAPS * (size_t)p->blocks);
+    for (int n = first; n < last; n++)
+        for (int b = 0; b < p->blocks; b++) {
+            const int64_t plane = (int64_t)n * p->blocks + b;
+            const vec *of_block = w + b * TAPS;
+            if (o->type == F32 && o->conv.stride == 1)
+                backward_plane(F32, 1, p, a, of_block, plane, sums + b * TAPS);
+            else if (o->type == F32)
+                backward_plane(F32, 2, p, a, of_block, plane, sums + b * TAPS);
+            else if (o->conv.stride == 1)
+                backward_plane(BF16, 1, p, a, of_block, plane, sums + b * TAPS);
+            else
+                backward_plane(BF16, 2, p, a, of_block, plane, sums + b * TAPS);
+        }
+}
+
+static void store_weight_gradient(const depthwise_plan *p, const op_args *a, float *dw)
+{
+    const float *sums = at(a->scratch, p->sums_at);
+    for (int c = 0; c < p->base.op.x.c; c++)
+        for (int i = 0; i < TAPS; i++) {
+            double sum = 0;
+            for (int g = 0; g < p->groups; g++)
+                sum += sums[(((int64_t)g * p->blocks + c / LANES) * TAPS + i) * LANES + c % LANES];
+            dw[c * TAPS + i] = (float)sum;
+        }
+}
+
+static status depthwise_backward(plan *base, const op_args *a)
+{
+    const depthwise_plan *p = (depthwise_plan *)base;
+    const op *o = &base->op;
+    const vec *w = arrange_weights(p, a);
+    memset(at(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
+#pragma omp parallel for schedule(static)
+    for (int g = 0; g < p->groups; g++) backward_group(p, a, w, g);
+    if (a->grad[0]) store_weight_gradient(p, a, a->grad[0]);
+    if (a->grad[1]) cpu_bias_gradient(o, a->dy, a->grad[1]);
+    return OK;
+}
+
+status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *after, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cpu_plan_new(c, o, sizeof(depthwise_plan), out));
+    depthwise_plan *p = (depthwise_plan *)*out;
+    p->base.forward = depthwise_forward;
+    p->base.backward = depthwise_backward;
+    p->act = after->act;
+    p->adds = after->add;
+    p->blocks = layout_blocks(o->x.c);
+    p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
+    p->streamed_y = layout_bytes(o->y, (layout){ LANES, o->type }) >= CPU_STREAMED_BYTES;
+    p->streamed_dx = layout_bytes(o->x, (layout){ LANES, o->type }) >= CPU_STREAMED_BYTES;
+    const size_t filters = sizeof(vec) * TAPS * (size_t)p->blocks;
+    p->w_at = cpu_reserve(&needs->scratch, filters);
+    p->none_at = cpu_reserve(&needs->scratch, sizeof(vec) * (size_t)o->x.w);
+    if (o->training) {
+        p->sums_at = cpu_reserve(&needs->scratch, filters * (size_t)p->groups);
+        needs->backward_x = true;
+    }
+out:
+    return st;
+}
