@@ -84,6 +84,7 @@ static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t 
     for (int i = 0; i < STRIP; i++) column[i] = p->b + least(j + i, p->n - 1) * p->ldb + k0;
     const int whole = depth / LANES * LANES;
     for (int w = 0; w < whole; w += LANES) {
+        for (int i = 0; i < STRIP; i++) __builtin_prefetch(column[i] + w + 2 * LANES);
         transpose(column, w, to + w * STRIP);
         transpose(column + LANES, w, to + w * STRIP + LANES);
     }
