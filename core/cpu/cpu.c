@@ -281,8 +281,8 @@ status cpu_open(int threads, backend **out)
     TRY_DNNL(dnnl_stream_create(&c->stream, c->engine, dnnl_stream_default_flags));
     TRY_DNNL(dnnl_primitive_attr_create(&c->attr));
     TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(c->attr, dnnl_scratchpad_mode_user));
-    snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d threads", v->major,
-             v->minor, v->patch, isa_name(), c->base.threads);
+    snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d thread%s", v->major,
+             v->minor, v->patch, isa_name(), c->base.threads, c->base.threads == 1 ? "" : "s");
     c->forced = -1;
     TRY(choices_open(c, &c->choices));
     *out = &c->base;
