@@ -98,7 +98,7 @@ typedef struct conv_bnact_desc {
 enum { CONV_BNACT_BN = 2 };
 
 /* y = pool(act(BN(x))): OP_BNACT without add, then POOL_MAX, in one pass. Training only; as OP_CONV_BNACT made by compile.
- * Parameters: those of OP_BNACT. */
+ * In bf16 what lies between is not rounded. Parameters: those of OP_BNACT. */
 typedef struct bnact_pool_desc {
     bnact_desc bnact;
     pool_desc pool;

@@ -16,7 +16,8 @@ typedef struct windows {
     int h, w;
 } windows;
 
-/* x is read row by row: by windows, two or more rows at a time, it takes twice as long. */
+/* All loops go through x row by row: the processor fetches ahead along one row only, and by windows, two or more rows at a
+ * time, they take twice as long. */
 
 /* The vector of x at row r and column s of window (p, q). */
 INLINED int64_t in_window(windows y, int window, int p, int q, int r, int s)

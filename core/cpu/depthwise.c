@@ -69,12 +69,12 @@ INLINED void forward_row(dtype t, int stride, const void *const rows[SIDE], int 
                          const void *z, activation act, void *y, int n, bool streamed)
 {
     trio v[SIDE];
-    for (int r = 0; r < SIDE; r++) v[r] = (trio){ .right = load(rows[r], 0, t) };
+    for (int r = 0; r < SIDE; r++) v[r] = (trio){ .right = stride == 1 ? load(rows[r], 0, t) : splat(0) };
     for (int q = 0; q < n; q++) {
         vec part[SIDE];
         for (int r = 0; r < SIDE; r++) {
             trio *u = &v[r];
-            u->left = stride == 1 && q ? u->middle : stride == 1 ? splat(0) : q ? u->right : splat(0);
+            u->left = stride == 1 ? u->middle : u->right;
             u->middle = stride == 1 ? u->right : load(rows[r], 2 * q, t);
             u->right = value_in(rows[r], stride * q + 1, width, t);
             part[r] = w[r * SIDE] * u->left + w[r * SIDE + 1] * u->middle + w[r * SIDE + 2] * u->right;
