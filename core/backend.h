@@ -132,6 +132,12 @@ struct backend {
     status (*gram_nt)(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b,
                       int64_t ldb, bool upper, float *c, int64_t ldc);
 
+    /* The same of rows rounded to int8: c[i*ldc + j] = a.scale[i] * b.scale[j] * sum_k a[i,k] * b[j,k]. k and both
+     * strides are multiples of 4. The sums are whole numbers and exact, |sum| < 2^31 (graph/gram.c rounds rows so):
+     * every device computes the same bits. NULL: the device has no such product. */
+    status (*gram_i8)(backend *, int m, int n, int64_t k, i8_rows a, i8_rows b, bool upper, float *c,
+                      int64_t ldc);
+
     /* ---- similarities that stay on the device; a backend whose memory is the host's leaves all of it NULL ---- */
 
     /* Images [0, n) of a value as rows of C*H*W values, in the order of NCHW, each divided by max(|row|, 1e-8), the

@@ -19,7 +19,8 @@ typedef enum metric_kind { METRIC_YANG, METRIC_LU, METRIC_RANDOM, METRIC_LAST, M
 typedef enum pick_kind { PICK_LEAST, PICK_MOST } pick_kind;
 typedef enum attack_kind { ATTACK_FGSM, ATTACK_PGD } attack_kind;
 typedef enum init_kind { INIT_INHERIT, INIT_SCRATCH } init_kind;
-typedef enum precision_kind { PRECISION_F32, PRECISION_BF16, PRECISION_TF32 } precision_kind;
+/* int8: of similarities only. */
+typedef enum precision_kind { PRECISION_F32, PRECISION_BF16, PRECISION_TF32, PRECISION_INT8 } precision_kind;
 
 typedef struct config_net {
     char *arch;

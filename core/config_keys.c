@@ -14,7 +14,8 @@ static const cyaml_strval_t precisions[] = { { "f32", PRECISION_F32 },
                                              { "bf16", PRECISION_BF16 },
                                              { "tf32", PRECISION_TF32 } };
 static const cyaml_strval_t similarity_precisions[] = { { "f32", PRECISION_F32 },
-                                                        { "bf16", PRECISION_BF16 } };
+                                                        { "bf16", PRECISION_BF16 },
+                                                        { "int8", PRECISION_INT8 } };
 static const cyaml_strval_t formats[] = { { "cifar10", DATA_CIFAR10 },
                                           { "cifar100", DATA_CIFAR100 },
                                           { "folder", DATA_FOLDER },
@@ -158,7 +159,7 @@ const config_key config_keys[] = {
     INT(analysis.lu_batch, "500", AT_LEAST(2), "Lu's Q: images a batch"),
     TEXT(analysis.memory, "8G", is_bytes, "a size such as 512M or 8G", "for the activations that are kept"),
     CHOICE(analysis.precision, similarity_precisions, "f32",
-           "of the similarities; bf16: half the memory, r and M within 2e-4, Q within 6e-4"),
+           "of the similarities; bf16, int8: half, a quarter of the memory; docs/performance.md says what else"),
     INT(analysis.every, "0", AT_LEAST(0), "n = also during training, every n epochs; 0 = not"),
     INT(analysis.cka, "0", BETWEEN(0, 20000), "first so many test images in the CKA of the layers; 0 = none"),
     INT(analysis.features, "0", AT_LEAST(0),

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum dtype { F32, BF16 } dtype;
+typedef enum dtype { F32, BF16, I8 } dtype; /* I8: rows of similarities only (gram_i8) */
 
 typedef struct shape4 {
     int n, c, h, w; /* images, channels, height, width; all > 0 */
@@ -43,7 +43,7 @@ static inline float bf16_to(uint16_t v)
 }
 static inline size_t dtype_bytes(dtype t)
 {
-    return t == F32 ? 4 : 2;
+    return t == F32 ? 4 : t == BF16 ? 2 : 1;
 }
 
 #endif

@@ -184,7 +184,7 @@ static status memory_left(const config *cfg, const run *r, int batch_size, int64
     int64_t total, stage = 0;
     TRY(config_bytes(cfg->analysis.memory, &total));
     for (int l = 0; l < r->features->n; l++) {
-        int64_t bytes = r->features->tap[l].dim * batch_size * (r->type == BF16 ? 6 : 4); /* features.c */
+        const int64_t bytes = (int64_t)feature_stage_bytes(r->features->tap[l].dim * batch_size, r->type);
         if (bytes > stage) stage = bytes;
     }
     int64_t edges = (int64_t)edge_top_bytes(r->out->edges, r->out->samples);
@@ -243,7 +243,7 @@ static status see_rows(run *r, const feature_matrix *m, int first)
 
 static gram_rows rows_at(const feature_matrix *m, int first)
 {
-    return (gram_rows){ m->x, m->rows, m->room, first, m->type };
+    return (gram_rows){ m->x, m->rows, m->room, first, m->type, m->scale };
 }
 
 /* Rows behind block [begin, end) stream by, one row of tiles at a time. */
@@ -385,6 +385,24 @@ out:
     return st;
 }
 
+static status check_type(const run *r)
+{
+    status st = OK;
+    const features *f = r->features;
+    if (r->type != I8) goto out;
+    if (!f->device->gram_i8)
+        FAIL(ERR_USAGE, "analysis.precision: the device %s has no int8 similarities; f32 and bf16 it has",
+             f->device->name);
+    for (int l = 0; l < f->n; l++)
+        if (f->tap[l].dim % 4 || f->tap[l].dim > 462400)
+            FAIL(ERR_USAGE,
+                 "analysis.precision=int8: %s has %lld values an image, which must be a multiple of 4 up to "
+                 "462400",
+                 f->tap[l].name, (long long)f->tap[l].dim);
+out:
+    return st;
+}
+
 static status measure_all(const config *cfg, run *r, int batch_size)
 {
     status st = OK;
@@ -392,6 +410,7 @@ static status measure_all(const config *cfg, run *r, int batch_size)
     /* One batch brings the device and makes the memory of the passes resident. */
     progress_start(&r->bar, "analysis", 1);
     TRY(features_read(r->features, &r->source, r->image, r->n < batch_size ? r->n : batch_size));
+    TRY(check_type(r));
     TRY(plan_run(cfg, r, batch_size, &groups));
     TRY(open_sweep(r));
     progress_end(&r->bar);
@@ -424,6 +443,11 @@ static void close_run(run *r)
     free(r->vertex);
 }
 
+static dtype similarity_type(precision_kind precision)
+{
+    return precision == PRECISION_BF16 ? BF16 : precision == PRECISION_INT8 ? I8 : F32;
+}
+
 status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *test, const char *checkpoint,
                     analysis *out)
 {
@@ -432,7 +456,7 @@ status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *t
     const int threads_before = omp_get_max_threads();
     const config_analysis *c = &a->cfg->analysis;
     run r = { .features = a->features,
-              .type = c->precision == PRECISION_BF16 ? BF16 : F32,
+              .type = similarity_type(c->precision),
               .out = out,
               .lu_label = test->label,
               .source = { .eval_case = eval_case, .bar = &r.bar } };

@@ -94,7 +94,7 @@ const char *analysis_hooks_name(hook_set hooks)
 
 const char *analysis_precision_name(precision_kind precision)
 {
-    return precision == PRECISION_BF16 ? "bf16" : "f32";
+    return precision == PRECISION_INT8 ? "int8" : precision == PRECISION_BF16 ? "bf16" : "f32";
 }
 
 /* What else the numbers depend on, so that a reader can tell whether they are the ones it wants. */

@@ -55,14 +55,16 @@ out:
     return st;
 }
 
-/* In place, from the back: what is still to be read lies before it. */
-static void widen(float *row, int64_t n)
+/* A row as it is held -> f32, in place; from the back: what is still to be read lies before it. */
+static void widen(float *row, int64_t n, dtype type, float scale)
 {
+    const char *held = (const char *)row;
     uint16_t half;
-    for (int64_t k = n - 1; k >= 0; k--) {
-        memcpy(&half, (const char *)row + k * 2, sizeof half);
+    for (int64_t k = n - 1; type == BF16 && k >= 0; k--) {
+        memcpy(&half, held + k * 2, sizeof half);
         row[k] = bf16_to(half);
     }
+    for (int64_t k = n - 1; type == I8 && k >= 0; k--) row[k] = scale * (float)(signed char)held[k];
 }
 
 status export_rows(row_export *e, const feature_matrix *m, int first)
@@ -72,7 +74,7 @@ status export_rows(row_export *e, const feature_matrix *m, int first)
     if (!e->dir) goto out;
     for (int r = 0; r < m->rows && first + r < e->images; r++) {
         TRY(m->device->download(m->device, e->row, feature_row(m, r), held));
-        if (m->type == BF16) widen(e->row, m->dim);
+        widen(e->row, m->dim, m->type, m->scale[r].scale);
         for (int64_t k = 0; k < m->dim; k++) e->row[k] = (float)(e->row[k] * m->norm[r]);
         TRY(file_put(&e->file, e->row, bytes));
     }

@@ -20,6 +20,7 @@ status feature_matrix_open(feature_matrix *m, backend *device, dtype type, int r
     TRY(device->alloc(device, matrix_bytes(m), &x));
     m->x = x;
     TRY_ALLOC(m->norm, calloc((size_t)room + 1, sizeof *m->norm));
+    TRY_ALLOC(m->scale, calloc((size_t)room + 1, sizeof *m->scale));
 out:
     if (st != OK) feature_matrix_close(m);
     return st;
@@ -29,6 +30,7 @@ void feature_matrix_close(feature_matrix *m)
 {
     if (m->x) m->device->release(m->device, m->x, matrix_bytes(m));
     free(m->norm);
+    free(m->scale);
     *m = (feature_matrix){ 0 };
 }
 
@@ -43,16 +45,31 @@ static void round_values(const float *x, int64_t n, uint16_t *out)
     for (int64_t i = 0; i < n; i++) out[i] = bf16_from(x[i]);
 }
 
-static status reserve_stage(features *f, int64_t values)
+/* The rounded copy lies behind the values. */
+size_t feature_stage_bytes(int64_t values, dtype type)
+{
+    return (size_t)values * (sizeof(float) + (type == F32 ? 0 : dtype_bytes(type)));
+}
+
+static status reserve_stage(features *f, size_t bytes)
 {
     status st = OK;
-    if (values <= f->stage_room) return OK;
+    if (bytes <= f->stage_bytes) return OK;
     free(f->stage);
-    f->stage_room = 0;
-    TRY_ALLOC(f->stage, malloc((size_t)values * sizeof(float)));
-    f->stage_room = values;
+    f->stage_bytes = 0;
+    TRY_ALLOC(f->stage, malloc(bytes));
+    f->stage_bytes = bytes;
 out:
     return st;
+}
+
+/* rows become those of the matrix from its next row on, of its type and in `to`; the result is gram_normalise's. */
+static int make_rows(feature_matrix *m, float *rows, int n, void *to)
+{
+    if (m->type == I8) return gram_round(rows, n, m->dim, to, m->scale + m->rows, m->norm + m->rows);
+    const int bad = gram_normalise(rows, n, m->dim, m->norm + m->rows);
+    if (m->type == BF16) round_values(rows, n * m->dim, to);
+    return bad;
 }
 
 /* The rows of this batch into the matrix of the layer; *bad as gram_normalise returns it. */
@@ -60,22 +77,19 @@ static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
 {
     status st = OK;
     feature_matrix *m = t->into;
-    const int64_t values = v->rows * t->dim, most = shape_count(v->shape);
+    const int64_t values = v->rows * t->dim;
     const bool in_place = m->device->host_memory && m->type == F32;
     float *rows = feature_row(m, m->rows);
     if (!in_place) {
-        TRY(reserve_stage(t->owner, m->type == BF16 ? most + (most + 1) / 2 : most));
+        TRY(reserve_stage(t->owner, feature_stage_bytes(shape_count(v->shape), m->type)));
         rows = t->owner->stage;
     }
+    void *made = m->type == F32 ? rows : rows + values;
     TRY(tap_read(v, rows));
-    *bad = gram_normalise(rows, v->rows, t->dim, m->norm + m->rows);
-    if (in_place) goto out;
-    void *from = rows;
-    if (m->type == BF16) {
-        from = rows + values;
-        round_values(rows, values, from);
-    }
-    TRY(m->device->upload(m->device, feature_row(m, m->rows), from, (size_t)values * dtype_bytes(m->type)));
+    *bad = make_rows(m, rows, v->rows, made);
+    if (!in_place)
+        TRY(m->device->upload(m->device, feature_row(m, m->rows), made,
+                              (size_t)values * dtype_bytes(m->type)));
 out:
     return st;
 }

@@ -7,19 +7,23 @@
 #include "../data/loader.h"
 #include "../nets/net.h"
 
-/* Rows of one layer, normalised (gram_normalise), in the device's memory; in bf16 they are rounded then. */
+/* Rows of one layer, normalised (gram_normalise), in the device's memory; in bf16 they are rounded then, in int8
+ * they are gram_round's. */
 typedef struct feature_matrix {
     backend *device;
     int room, rows; /* images it can hold, and holds */
     int64_t dim;
     dtype type;
-    void *x;      /* [room, dim] of type */
-    double *norm; /* [room] what the rows were divided by; host memory */
+    void *x;          /* [room, dim] of type */
+    double *norm;     /* [room] what the rows were divided by; host memory */
+    i8_scale *scale; /* [room] of I8; host memory */
 } feature_matrix;
 
 status feature_matrix_open(feature_matrix *, backend *, dtype, int room, int64_t dim);
 void feature_matrix_close(feature_matrix *); /* a zeroed one is harmless */
 void *feature_row(const feature_matrix *, int row);
+/* Of host memory, while the rows of a batch are made. */
+size_t feature_stage_bytes(int64_t values, dtype);
 
 typedef struct features features;
 
@@ -35,8 +39,8 @@ struct features {
     backend *device; /* known after the first pass */
     int n;
     feature_tap *tap; /* [n], every hook of the set, in order of depth */
-    float *stage;     /* one batch of one layer and its copy in bf16, host memory */
-    int64_t stage_room;
+    float *stage;     /* one batch of one layer and its rounded copy, host memory */
+    size_t stage_bytes;
 };
 
 /* Taps every hook of the set; before net_compile. ERR_USAGE if the net has none. The net must outlive it. */

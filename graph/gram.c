@@ -59,6 +59,49 @@ int gram_normalise(float *x, int rows, int64_t dim, double *norm)
     return bad < rows ? bad : -1;
 }
 
+/* ---- rows of int8 ---- */
+
+/* 46340^2 < 2^31. Rounding adds 0.5 * sqrt(dim) at most, 340 for 462,400 values. */
+static const double LONGEST = 46000;
+
+/* False if a value is not finite. */
+static bool round_row(const float *x, int64_t dim, int8_t *to, i8_scale *scale, double *norm)
+{
+    double squares = 0;
+    float peak = 0;
+    int64_t length = 0;
+    int32_t sum = 0;
+#pragma omp simd reduction(+ : squares) reduction(max : peak)
+    for (int64_t k = 0; k < dim; k++) {
+        squares += (double)x[k] * x[k];
+        peak = fmaxf(peak, fabsf(x[k]));
+    }
+    if (!isfinite(squares)) return false;
+    *norm = sqrt(squares);
+    const float factor = *norm > 1e-30 ? (float)fmin(127 / (double)peak, LONGEST / *norm) : 0;
+#pragma omp simd reduction(+ : length, sum)
+    for (int64_t k = 0; k < dim; k++) {
+        const int32_t value = (int32_t)rintf(x[k] * factor);
+        to[k] = (int8_t)value;
+        length += value * value;
+        sum += value;
+    }
+    const double unit = *norm / fmax(*norm, 1e-8);
+    *scale = (i8_scale){ length > 0 ? (float)(unit / sqrt((double)length)) : 0, sum };
+    return true;
+}
+
+int gram_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm)
+{
+    int bad = rows;
+#pragma omp parallel for reduction(min : bad) schedule(static)
+    for (int r = 0; r < rows; r++)
+        if (!round_row(x + r * dim, dim, to + r * dim, &scale[r], &norm[r]) && r < bad) bad = r;
+    return bad < rows ? bad : -1;
+}
+
+/* ---- tiles of rows ---- */
+
 /* Rows of the tile that begins with row `from` and are shown. */
 static int tile_rows(const gram_rows *m, int from)
 {
@@ -122,6 +165,11 @@ out:
     return st;
 }
 
+static i8_rows i8_rows_from(const gram_rows *m, int row, int64_t dim)
+{
+    return (i8_rows){ row_of(m, row, dim), dim, m->scale + row };
+}
+
 /* The tile of rows of a from i, of b from j. */
 static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim)
 {
@@ -129,7 +177,10 @@ static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, 
     backend *d = g->device;
     gram_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
     int offset = 0;
-    if (d->gram_one_shape)
+    if (a->type == I8)
+        TRY(d->gram_i8(d, t.rows, t.cols, dim, i8_rows_from(a, i, dim), i8_rows_from(b, j, dim),
+                       t.row0 == t.col0, g->tile, GRAM_TILE));
+    else if (d->gram_one_shape)
         TRY(multiply_whole(g, a, i, b, j, dim, &offset));
     else
         TRY(d->gram_nt(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,

@@ -47,6 +47,11 @@ void gram_close(gram *); /* a zeroed gram is harmless */
  * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
 int gram_normalise(float *x, int rows, int64_t dim, double *norm);
 
+/* Rows [rows, dim] -> int8, x * s rounded to nearest, s = min(127 / max |x_k|, 46000 / |x|), so that a row fills the
+ * range and sums of products stay below 2^31 for rows of up to 462,400 values; host memory. scale: [rows], such that
+ * scale * row has unit length (0 for a row of zeros, as gram_normalise has it). norm and result as there. */
+int gram_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm);
+
 /* Normalised rows [rows, dim] of type in the device's memory. There is room for `room` >= rows; what lies behind the
  * rows may be computed with and is not shown, so that, where the device wants products of one shape
  * (gram_one_shape), ragged tiles are products of the same shape as the others. */
@@ -55,6 +60,7 @@ typedef struct gram_rows {
     int rows, room;
     int first; /* position of row 0 */
     dtype type;
+    const i8_scale *scale; /* [room] of I8 */
 } gram_rows;
 
 /* All pairs among the rows. */

@@ -259,6 +259,7 @@ static const backend table = {
     .write_value = cpu_write_value,
     .read_value = cpu_read_value,
     .gram_nt = cpu_gram_nt,
+    .gram_i8 = cpu_gram_i8,
     .choices_load = cpu_choices_load,
     .choices_save = cpu_choices_save,
     .ceiling_open = cpu_ceiling_open,

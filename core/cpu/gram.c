@@ -8,13 +8,16 @@
  *
  * A library cuts the sum over k by the shape of the product, so that equal pairs in products of different
  * shape differ in the last bit. Here every element is cut alike: a product may have any shape, and what lies
- * below the diagonal is left out. bf16 goes through the same loops in words of two values. The rows of a are
- * read where they lie; each word serves a whole strip. */
+ * below the diagonal is left out. The rows of a are read where they lie; each word serves a whole strip.
+ * bf16 goes through the same loops in words of two values, int8 in words of four, with sums of whole numbers.
+ * The processor multiplies values with a sign by values without (vpdpbusd), so columns are copied with 128 added,
+ * and 128 times the sum of the row is taken off at the end. */
 #include "block.h"
 #include "cpu.h"
 
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     STRIP = BLOCK_STRIP,
@@ -24,7 +27,7 @@ enum {
     BUFFER_WORDS = MOST_COLUMNS * DEPTH
 };
 
-/* A word is one value in f32, two neighbours in bf16; k, lda and ldb count words. */
+/* A word is one value in f32, two neighbours in bf16, four in int8; k, lda and ldb count words. */
 typedef struct product {
     dtype type;
     int m, n;
@@ -32,6 +35,7 @@ typedef struct product {
     const uint32_t *a, *b;
     float *c;
     bool upper;
+    const i8_scale *scale_a, *scale_b; /* of int8; else NULL */
 } product;
 
 static int least(int a, int b)
@@ -65,8 +69,8 @@ INLINED void transpose_step(ivec *r, int distance)
     }
 }
 
-/* LANES words of each of LANES columns: to[w * STRIP + column]. */
-static void transpose(const uint32_t *const *column, int64_t from, uint32_t *to)
+/* LANES words of each of LANES columns, exclusive-or `flip`: to[w * STRIP + column]. */
+static void transpose(const uint32_t *const *column, int64_t from, int32_t flip, uint32_t *to)
 {
     ivec r[LANES];
     for (int i = 0; i < LANES; i++) r[i] = *(const words *)(column[i] + from);
@@ -74,7 +78,7 @@ static void transpose(const uint32_t *const *column, int64_t from, uint32_t *to)
     transpose_step(r, 4);
     transpose_step(r, 2);
     transpose_step(r, 1);
-    for (int i = 0; i < LANES; i++) *(ivec *)(to + i * STRIP) = r[i];
+    for (int i = 0; i < LANES; i++) *(ivec *)(to + i * STRIP) = r[i] ^ flip;
 }
 
 /* Words [k0, k0 + depth) of the columns of a strip from j on; behind the last column it is repeated. */
@@ -83,13 +87,15 @@ static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t 
     const uint32_t *column[STRIP];
     for (int i = 0; i < STRIP; i++) column[i] = p->b + least(j + i, p->n - 1) * p->ldb + k0;
     const int whole = depth / LANES * LANES;
+    const int32_t flip =
+        p->type == I8 ? (int32_t)0x80808080 : 0; /* of a value with a sign: 128 more, without */
     for (int w = 0; w < whole; w += LANES) {
         for (int i = 0; i < STRIP; i++) __builtin_prefetch(column[i] + w + 2 * LANES);
-        transpose(column, w, to + w * STRIP);
-        transpose(column + LANES, w, to + w * STRIP + LANES);
+        transpose(column, w, flip, to + w * STRIP);
+        transpose(column + LANES, w, flip, to + w * STRIP + LANES);
     }
     for (int w = whole; w < depth; w++)
-        for (int i = 0; i < STRIP; i++) to[w * STRIP + i] = column[i][w];
+        for (int i = 0; i < STRIP; i++) to[w * STRIP + i] = column[i][w] ^ (uint32_t)flip;
 }
 
 /* ---- products ---- */
@@ -115,17 +121,28 @@ static void multiply_bf16(const uint32_t *const *row, const uint32_t *strip, int
     multiply(row, strip, depth, BF16, add, c, ldc);
 }
 
+static void multiply_i8(const uint32_t *const *row, const uint32_t *strip, int depth, bool add, float *c,
+                        int64_t ldc)
+{
+    multiply(row, strip, depth, I8, add, c, ldc);
+}
+
+typedef void multiply_fn(const uint32_t *const *row, const uint32_t *strip, int depth, bool add, float *c,
+                         int64_t ldc);
+static multiply_fn *const multiply_of[] = {
+    [F32] = multiply_f32, [BF16] = multiply_bf16, [I8] = multiply_i8
+};
+
 /* Rows from i and columns from j on, some of which may lie outside: these go elsewhere. */
 static void multiply_edge(const product *p, const uint32_t *const *row, const uint32_t *strip, int depth,
                           bool add, int i, int j)
 {
     float sum[ROWS * STRIP] __attribute__((aligned(64))) = { 0 };
     const int rows = least(ROWS, p->m - i), columns = least(STRIP, p->n - j);
-    (p->type == F32 ? multiply_f32 : multiply_bf16)(row, strip, depth, false, sum, STRIP);
-    for (int r = 0; r < rows; r++) {
-        float *c = p->c + (i + r) * p->ldc + j;
-        for (int l = 0; l < columns; l++) c[l] = add ? c[l] + sum[r * STRIP + l] : sum[r * STRIP + l];
-    }
+    const size_t bytes = (size_t)columns * sizeof *sum;
+    for (int r = 0; add && r < rows; r++) memcpy(sum + r * STRIP, p->c + (i + r) * p->ldc + j, bytes);
+    multiply_of[p->type](row, strip, depth, add, sum, STRIP);
+    for (int r = 0; r < rows; r++) memcpy(p->c + (i + r) * p->ldc + j, sum + r * STRIP, bytes);
 }
 
 /* All rows that count, times one strip. */
@@ -139,8 +156,20 @@ static void multiply_strip(const product *p, int j, int64_t k0, int depth, const
         if (i + ROWS > p->m || j + STRIP > p->n)
             multiply_edge(p, row, strip, depth, k0 > 0, i, j);
         else
-            (p->type == F32 ? multiply_f32 : multiply_bf16)(row, strip, depth, k0 > 0, p->c + i * p->ldc + j,
-                                                            p->ldc);
+            multiply_of[p->type](row, strip, depth, k0 > 0, p->c + i * p->ldc + j, p->ldc);
+    }
+}
+
+/* Of int8: elements [from, to) of row i of c, whole numbers so far, become similarities. */
+static void scale_row(const product *p, int i, int from, int to)
+{
+    typedef uint32_t number __attribute__((may_alias));
+    const i8_scale own = p->scale_a[i], *restrict other = p->scale_b;
+    const uint32_t added = (uint32_t)own.sum * 128;
+    float *restrict c = p->c + i * p->ldc;
+    for (int j = from; j < to; j++) {
+        const int32_t sum = (int32_t)(((const number *)c)[j] - added);
+        c[j] = (float)sum * (own.scale * other[j].scale);
     }
 }
 
@@ -151,6 +180,8 @@ static void run_unit(const product *p, int from, int to, uint32_t *buffer)
         for (int j = from; j < to; j += STRIP) copy_strip(p, j, k0, depth, buffer + (j - from) * DEPTH);
         for (int j = from; j < to; j += STRIP) multiply_strip(p, j, k0, depth, buffer + (j - from) * DEPTH);
     }
+    for (int i = 0; p->type == I8 && i < p->m; i++)
+        scale_row(p, i, p->upper && i + 1 > from ? i + 1 : from, to);
 }
 
 /* Few wide units where there are few threads, but of different size narrow ones. */
@@ -173,22 +204,56 @@ out:
     return st;
 }
 
+static status run_product(cpu *c, const product *p)
+{
+    status st = OK;
+    const int threads = c->base.threads;
+    const int columns = unit_columns(p, threads), units = (p->n + columns - 1) / columns;
+    TRY(reserve(c, threads));
+    /* The largest unit above a diagonal is the last. Which thread takes it changes no bit. */
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int u = units - 1; u >= 0; u--)
+        run_unit(p, u * columns, least(p->n, (u + 1) * columns),
+                 c->gram_buffer + (size_t)omp_get_thread_num() * BUFFER_WORDS);
+out:
+    return st;
+}
+
 status cpu_gram_nt(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
                    const void *b_rows, int64_t ldb, bool upper, float *c, int64_t ldc)
 {
     status st = OK;
-    cpu *owner = (cpu *)b;
-    const int per_word = type == BF16 ? 2 : 1, threads = b->threads;
+    const int per_word = type == BF16 ? 2 : 1;
     if (k % per_word || lda % per_word || ldb % per_word)
         FAIL(ERR_RUNTIME, "bf16 similarities of rows of %lld values: an even number is wanted", (long long)k);
-    const product p = { type, m, n, k / per_word, lda / per_word, ldb / per_word, ldc, a, b_rows, c, upper };
-    const int columns = unit_columns(&p, threads), units = (n + columns - 1) / columns;
-    TRY(reserve(owner, threads));
-    /* The largest unit above a diagonal is the last. Which thread takes it changes no bit. */
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int u = units - 1; u >= 0; u--)
-        run_unit(&p, u * columns, least(n, (u + 1) * columns),
-                 owner->gram_buffer + (size_t)omp_get_thread_num() * BUFFER_WORDS);
+    const product p = { type, m,     n,    k / per_word, lda / per_word, ldb / per_word, ldc, a, b_rows,
+                        c,    upper, NULL, NULL };
+    TRY(run_product((cpu *)b, &p));
+out:
+    return st;
+}
+
+status cpu_gram_i8(backend *b, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper, float *c,
+                   int64_t ldc)
+{
+    status st = OK;
+    if (k % 4 || x.stride % 4 || y.stride % 4)
+        FAIL(ERR_RUNTIME, "int8 similarities of rows of %lld values: a multiple of 4 is wanted",
+             (long long)k);
+    const product p = { I8,
+                        m,
+                        n,
+                        k / 4,
+                        x.stride / 4,
+                        y.stride / 4,
+                        ldc,
+                        (const void *)x.value,
+                        (const void *)y.value,
+                        c,
+                        upper,
+                        x.scale,
+                        y.scale };
+    TRY(run_product((cpu *)b, &p));
 out:
     return st;
 }

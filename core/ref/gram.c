@@ -4,7 +4,7 @@
  *
  *   a [m, k]   b [n, k]   c [m, n]; lda, ldb, ldc: from one row to the next, in values.
  * With normalised rows these are the cosine similarities of [Yang23] eq. 6; in bf16, of rows whose values were
- * rounded after they were normalised.
+ * rounded after they were normalised. In int8 a row is a scale times whole numbers, whose products are summed exactly.
  */
 #include "ref.h"
 
@@ -22,6 +22,18 @@ void ref_gram_nt(dtype type, int m, int n, int64_t k, const void *a, int64_t lda
             double sum = 0;
             for (int64_t t = 0; t < k; t++) sum += value(type, a, i * lda + t) * value(type, b, j * ldb + t);
             c[i * ldc + j] = (float)sum;
+        }
+    }
+}
+
+void ref_gram_i8(int m, int n, int64_t k, i8_rows a, i8_rows b, bool upper, float *c, int64_t ldc)
+{
+#pragma omp parallel for
+    for (int i = 0; i < m; i++) {
+        for (int j = upper ? i + 1 : 0; j < n; j++) {
+            int64_t sum = 0;
+            for (int64_t t = 0; t < k; t++) sum += a.value[i * a.stride + t] * b.value[j * b.stride + t];
+            c[i * ldc + j] = (float)sum * (a.scale[i].scale * b.scale[j].scale);
         }
     }
 }

@@ -175,6 +175,15 @@ static status ref_gram(backend *b, dtype type, int m, int n, int64_t k, const vo
     return OK;
 }
 
+static status ref_gram_rounded(backend *b, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper,
+                               float *c, int64_t ldc)
+{
+    const int before = use_threads(b->threads);
+    ref_gram_i8(m, n, k, x, y, upper, c, ldc);
+    omp_set_num_threads(before);
+    return OK;
+}
+
 static status ref_alloc(backend *b, size_t bytes, void **out)
 {
     status st = OK;
@@ -258,6 +267,7 @@ status ref_open(int threads, backend **out)
         .write_value = ref_write_value,
         .read_value = ref_read_value,
         .gram_nt = ref_gram,
+        .gram_i8 = ref_gram_rounded,
     };
     snprintf(r->base.description, sizeof r->base.description, "plain loops, sums in double, %d thread%s",
              r->base.threads, r->base.threads == 1 ? "" : "s");

@@ -35,6 +35,7 @@ void ref_loss_backward(const op *, const op_args *);
 void ref_sgd(const step_scalars *, float *value, const float *grad, float *velocity, int64_t count);
 void ref_gram_nt(dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  bool upper, float *c, int64_t ldc);
+void ref_gram_i8(int m, int n, int64_t k, i8_rows a, i8_rows b, bool upper, float *c, int64_t ldc);
 
 /* ---- bf16.c: values in bf16 are computed on f32 copies, so that there is one definition ---- */
 

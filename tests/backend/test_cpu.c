@@ -393,6 +393,71 @@ static void gram_rounds_alike_in_every_shape(void **state)
     backend_close(three);
 }
 
+/* Rows of whole numbers -128 .. 127, and a scale that is not the same for all. */
+static i8_rows random_i8(int64_t rows, int64_t stride, uint32_t a)
+{
+    int8_t *value = new_memory((size_t)(rows * stride));
+    i8_scale *scale = new_memory((size_t)rows * sizeof *scale);
+    for (int64_t i = 0; i < rows * stride; i++)
+        value[i] = (int8_t)(rng_u32(7, RNG_TEST, a, (uint64_t)i) & 255);
+    for (int64_t r = 0; r < rows; r++) scale[r].scale = 1e-4f * (float)(1 + r % 3);
+    return (i8_rows){ value, stride, scale };
+}
+
+/* As gram_round leaves them: of the k values that count. */
+static void sum_rows(i8_rows x, int64_t rows, int64_t k)
+{
+    i8_scale *scale = (i8_scale *)x.scale;
+    for (int64_t r = 0; r < rows; r++) {
+        scale[r].sum = 0;
+        for (int64_t i = 0; i < k; i++) scale[r].sum += x.value[r * x.stride + i];
+    }
+}
+
+/* Sums of whole numbers: the same bits as ref. */
+static void gram_of_int8(void **state)
+{
+    static const struct {
+        int m, n;
+        int64_t k;
+    } sizes[] = { { 1, 1, 4 },     { 5, 7, 12 },       { 33, 65, 1000 },
+                  { 8, 32, 1024 }, { 100, 300, 4100 }, { 12, 40, 8192 } };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        const bool upper = i % 2;
+        const int n = sizes[i / 2].n, m = upper ? n : sizes[i / 2].m;
+        const int64_t k = sizes[i / 2].k, ldc = n + 1;
+        const i8_rows a = random_i8(m, k + 4, 1), b = upper ? a : random_i8(n, k + 8, 2);
+        float *c = random_floats(m * ldc, 3), *want = random_floats(m * ldc, 3),
+              *before = random_floats(m * ldc, 3);
+        sum_rows(a, m, k);
+        if (!upper) sum_rows(b, n, k);
+        must(cpu->gram_i8(cpu, m, n, k, a, b, upper, c, ldc));
+        must(ref->gram_i8(ref, m, n, k, a, b, upper, want, ldc));
+        for (int r = 0; r < m; r++) {
+            assert_true(c[r * ldc + n] == before[r * ldc + n]);
+            for (int j = upper ? r + 1 : 0; j < n; j++) assert_true(c[r * ldc + j] == want[r * ldc + j]);
+        }
+    }
+}
+
+/* The largest sum there may be: 46340^2 < 2^31, with 128 added to every factor far above it. */
+static void sums_of_int8_may_wrap_on_the_way(void **state)
+{
+    enum { K = 1 << 18 };
+    (void)state;
+    int8_t *value = new_memory(2 * K);
+    memset(value, 90, K);
+    memset(value + K, -90, K);
+    const i8_scale scale[] = { { 1, 90 * K }, { 1, -90 * K } };
+    const i8_rows x = { value, K, scale };
+    float c[4];
+    must(cpu->gram_i8(cpu, 2, 2, K, x, x, false, c, 2));
+    const float most = 8100.f * K;
+    assert_true(c[0] == most && c[1] == -most && c[2] == -most && c[3] == most);
+    assert_int_equal(cpu->gram_i8(cpu, 2, 2, 6, x, x, false, c, 2), ERR_RUNTIME); /* not a multiple of 4 */
+}
+
 static void bf16_rows_of_an_odd_length_are_refused(void **state)
 {
     float memory[64] = { 0 };
@@ -472,6 +537,8 @@ int main(void)
         cmocka_unit_test_teardown(two_runs_are_bit_identical, release_memory),
         cmocka_unit_test_teardown(gram, release_memory),
         cmocka_unit_test_teardown(gram_rounds_alike_in_every_shape, release_memory),
+        cmocka_unit_test_teardown(gram_of_int8, release_memory),
+        cmocka_unit_test_teardown(sums_of_int8_may_wrap_on_the_way, release_memory),
         cmocka_unit_test_teardown(bf16_rows_of_an_odd_length_are_refused, release_memory),
         cmocka_unit_test_teardown(sgd, release_memory),
         cmocka_unit_test_teardown(bf16_values_are_rounded_to_nearest_even, release_memory),

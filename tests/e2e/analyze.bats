@@ -102,6 +102,27 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     [ "$status" -ne 0 ]
 }
 
+@test "bf16 and int8 similarities: activations are written as they were, but for the rounding" {
+    for precision in f32 bf16 int8; do
+        "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/$precision" --no-pictures --quiet analysis.features=20 \
+            analysis.precision=$precision
+        grep -qF '"precision":	"'$precision'"' "$BATS_TEST_TMPDIR/$precision/analysis.json"
+    done
+    /usr/bin/python3 - "$BATS_TEST_TMPDIR" <<'PY'
+import glob, os, sys
+import numpy as np
+files = glob.glob(sys.argv[1] + '/f32/features/*.npy')
+assert len(files) == 10, files
+for path in files:
+    x, half, whole = (np.load(path.replace('/f32/', f'/{p}/')) for p in ('f32', 'bf16', 'int8'))
+    peak = abs(x).max(1, keepdims=True)
+    assert (abs(half - x) <= 2**-8 * abs(x) + 1e-6 * peak).all(), path
+    # Half a step, and what the unit length of the rounded row differs from that of the row.
+    off = (abs(whole - x) / peak).max()
+    assert 0.5 / 128 < off < 0.51 / 127 + 2e-3, (path, off)
+PY
+}
+
 @test "analysis.json says the settings that prune looks at" {
     "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/s" --no-pictures --quiet analysis.k=4 analysis.lu_batches=9 \
         analysis.hooks=conv analysis.balanced=true seed=3

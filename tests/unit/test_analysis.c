@@ -87,6 +87,18 @@ static void round_unit_rows(float *x, int rows, int64_t dim)
     }
 }
 
+/* analysis.precision: int8: each row as large as -127 .. 127 allows, then rounded; the cosines of those. (The limit for
+ * long rows of equal values is not reached here.) */
+static void round_to_int8(float *x, int rows, int64_t dim)
+{
+    for (int i = 0; i < rows; i++) {
+        float *row = x + i * dim, peak = 0;
+        for (int64_t k = 0; k < dim; k++) peak = fabsf(row[k]) > peak ? fabsf(row[k]) : peak;
+        const float factor = (float)(127 / (double)peak);
+        for (int64_t k = 0; k < dim; k++) row[k] = nearbyintf(row[k] * factor);
+    }
+}
+
 /* ---- the definitions, in double, on features from the test's own tap ---- */
 
 typedef struct recorder {
@@ -128,6 +140,7 @@ static double *similarities(const config *cfg, const dataset *test, const char *
     assert_int_equal(r.rows, test->n);
     const bool rounded = cfg->analysis.precision == PRECISION_BF16;
     if (rounded) round_unit_rows(r.x, test->n, dim);
+    if (cfg->analysis.precision == PRECISION_INT8) round_to_int8(r.x, test->n, dim);
     for (int i = 0; i < test->n; i++) {
         for (int j = 0; j <= i; j++) {
             double dot = 0;
@@ -274,6 +287,12 @@ static void agrees_with_the_definitions_in_bf16(void **state)
 {
     (void)state;
     check_against_the_definitions("analysis.precision=bf16");
+}
+
+static void agrees_with_the_definitions_in_int8(void **state)
+{
+    (void)state;
+    check_against_the_definitions("analysis.precision=int8");
 }
 
 /* ---- memory ---- */
@@ -550,6 +569,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_definitions),
         cmocka_unit_test(agrees_with_the_definitions_in_bf16),
+        cmocka_unit_test(agrees_with_the_definitions_in_int8),
         cmocka_unit_test(less_memory_same_bits),
         cmocka_unit_test(fewer_images_than_asked_for),
         cmocka_unit_test(identical_images),

@@ -236,7 +236,7 @@ static void ranges(void **state)
         { "analysis.lu_batches", "1", "0" },
         { "analysis.lu_batch", "2", "1" },
         { "analysis.memory", "8G 512M 1024", "0 G 8Q 8GB 7k -1G 9223372036854775807K" },
-        { "analysis.precision", "f32 bf16", "tf32" },
+        { "analysis.precision", "f32 bf16 int8", "tf32" },
         { "analysis.every", "0 1", "-1" },
         { "analysis.cka", "0 500", "-1 20001" },
         { "analysis.features", "0 500", "-1" },

@@ -79,6 +79,49 @@ static void odd_rows_are_defined(void **state)
     assert_int_equal(gram_normalise(bad, 3, 2, NULL), 1);
 }
 
+static void rows_of_int8_fill_the_range(void **state)
+{
+    (void)state;
+    const float x[] = {
+        0.5f, -1, 0.26f, 0, /**/ 0, 0, 0, 0, /**/ 3e-9f, 4e-9f, 0, 0, /**/ 3e30f, 4e30f, 0, 0
+    };
+    int8_t q[16];
+    i8_scale scale[4];
+    double norm[4];
+    assert_int_equal(gram_round(x, 4, 4, q, scale, norm), -1);
+    const int8_t first[] = { 64, -127, 33, 0 }; /* 63.5 to the even 64 */
+    assert_memory_equal(q, first, 4);
+    assert_int_equal(scale[0].sum, 64 - 127 + 33);
+    assert_float_equal(scale[0].scale, 1 / sqrt(64 * 64 + 127 * 127 + 33 * 33), 1e-9);
+    assert_float_equal(norm[0], sqrt(0.25 + 1 + 0.26 * 0.26), 1e-7);
+    assert_true(q[4] == 0 && q[7] == 0 && scale[1].scale == 0 && scale[1].sum == 0); /* no direction */
+    assert_int_equal(q[8], 95);                                                      /* 127 * 3 / 4 */
+    assert_float_equal(scale[2].scale * hypot(95, 127), 0.5, 1e-6); /* |x| = 5e-9 counts as 1e-8 */
+    assert_int_equal(q[13], 127);
+    assert_float_equal(norm[3] / 5e30, 1, 1e-6);
+    const float bad[] = { 1, 2, 3, 4, NAN, 1, 1, 1, INFINITY, 0, 0, 0 };
+    assert_int_equal(gram_round(bad, 3, 4, q, scale, norm), 1);
+}
+
+/* A long row whose values are all alike would sum to more than 2^31 at 127. */
+static void long_rows_of_int8_stay_below_the_largest_sum(void **state)
+{
+    enum { LONG = 462400 };
+    (void)state;
+    float *x = malloc(LONG * sizeof *x);
+    int8_t *q = malloc(LONG);
+    i8_scale scale;
+    double norm;
+    for (int k = 0; k < LONG; k++) x[k] = 2;
+    assert_int_equal(gram_round(x, 1, LONG, q, &scale, &norm), -1);
+    int64_t squares = 0;
+    for (int k = 0; k < LONG; k++) squares += q[k] * q[k];
+    assert_true(q[0] == 68 && squares < INT32_MAX); /* 46000 / 680 = 67.6 */
+    assert_float_equal(scale.scale * sqrt((double)squares), 1, 1e-7);
+    free(x);
+    free(q);
+}
+
 /* The sweep ends with the consumer's failure. */
 static status refuse(void *ctx, const gram_tile *t)
 {
@@ -108,6 +151,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_once_and_right),
         cmocka_unit_test(blocks_do_not_change_a_bit),
+        cmocka_unit_test(rows_of_int8_fill_the_range),
+        cmocka_unit_test(long_rows_of_int8_stay_below_the_largest_sum),
         cmocka_unit_test(odd_rows_are_defined),
         cmocka_unit_test(failure_travels),
     };
