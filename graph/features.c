@@ -45,7 +45,7 @@ static void round_values(const float *x, int64_t n, uint16_t *out)
     for (int64_t i = 0; i < n; i++) out[i] = bf16_from(x[i]);
 }
 
-/* The rounded copy lies behind the values. */
+/* On a device with memory of its own the rounded copy lies behind the values. */
 size_t feature_stage_bytes(int64_t values, dtype type)
 {
     return (size_t)values * (sizeof(float) + (type == F32 ? 0 : dtype_bytes(type)));
@@ -78,18 +78,17 @@ static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
     status st = OK;
     feature_matrix *m = t->into;
     const int64_t values = v->rows * t->dim;
-    const bool in_place = m->device->host_memory && m->type == F32;
-    float *rows = feature_row(m, m->rows);
-    if (!in_place) {
+    const bool here = m->device->host_memory;
+    void *to = feature_row(m, m->rows);
+    float *rows = to;
+    if (!here || m->type != F32) {
         TRY(reserve_stage(t->owner, feature_stage_bytes(shape_count(v->shape), m->type)));
         rows = t->owner->stage;
     }
-    void *made = m->type == F32 ? rows : rows + values;
+    void *made = m->type == F32 ? rows : here ? to : rows + values;
     TRY(tap_read(v, rows));
     *bad = make_rows(m, rows, v->rows, made);
-    if (!in_place)
-        TRY(m->device->upload(m->device, feature_row(m, m->rows), made,
-                              (size_t)values * dtype_bytes(m->type)));
+    if (!here) TRY(m->device->upload(m->device, to, made, (size_t)values * dtype_bytes(m->type)));
 out:
     return st;
 }

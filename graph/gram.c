@@ -74,7 +74,7 @@ static bool round_row(const float *x, int64_t dim, int8_t *to, i8_scale *scale, 
 #pragma omp simd reduction(+ : squares) reduction(max : peak)
     for (int64_t k = 0; k < dim; k++) {
         squares += (double)x[k] * x[k];
-        peak = fmaxf(peak, fabsf(x[k]));
+        peak = fabsf(x[k]) > peak ? fabsf(x[k]) : peak;
     }
     if (!isfinite(squares)) return false;
     *norm = sqrt(squares);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`analyze` beside the same analysis in PyTorch (analyze_torch.py), in turns: how often as fast, and that the numbers agree.
 
-  bench_analyze.py [--arch resnet18] [--images 10000] [--rounds 1] [--threads 0] [--precisions f32,bf16]
+  bench_analyze.py [--arch resnet18] [--images 10000] [--rounds 1] [--threads 0] [--precisions f32,bf16,int8]
                    [--checkpoint CKPT.safetensors --data CIFAR_FOLDER]
 
 Without a checkpoint: a net as PyTorch initialises it, with the BN statistics of its images, and images of ten classes of
@@ -25,8 +25,8 @@ sys.path.insert(0, HERE)
 import stfile
 
 SAMPLES, EDGES, LU_BATCHES, LU_BATCH = 4000, 40000, 5, 500
-# Rounding moves pairs over a border or out of the graph; bf16 rounds to 8 bits.
-TOLERANCE = {'f32': 1e-3, 'bf16': 2e-2}
+# Rounding moves pairs over a border or out of the graph; bf16 and int8 round to 8 bits.
+TOLERANCE = {'f32': 1e-3, 'bf16': 2e-2, 'int8': 2e-2}
 
 
 def invent_images(path, n):
@@ -122,7 +122,7 @@ def measure(a, work):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('--arch', default='resnet18')
-    p.add_argument('--precisions', default='f32,bf16', type=lambda s: s.split(','))
+    p.add_argument('--precisions', default='f32,bf16,int8', type=lambda s: s.split(','))
     p.add_argument('--checkpoint')
     p.add_argument('--data')
     for name, preset in (('images', 10000), ('rounds', 1), ('threads', 0), ('memory', 14)):
