@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """`analyze` beside the same analysis in PyTorch (analyze_torch.py), in turns: how often as fast, and that the numbers agree.
 
-  bench_analyze.py [--arch resnet18] [--images 10000] [--rounds 1] [--threads 0] [--precisions f32,bf16,int8]
+  bench_analyze.py [--arch resnet18] [--images 10000] [--rounds 1] [--threads 0] [--precisions f32,bf16,int8,int8/bf16]
                    [--checkpoint CKPT.safetensors --data CIFAR_FOLDER]
 
-Without a checkpoint: a net as PyTorch initialises it, with the BN statistics of its images, and images of ten classes of
-blurred noise. Seconds are those of the whole process of `analyze` (files written, no pictures), and of PyTorch from the
+A precision is that of the similarities; int8/bf16: and that of the net. Without a checkpoint: a net as PyTorch
+initialises it, with the BN statistics of its images, and images of ten classes of blurred noise. Seconds are those of the whole process of `analyze` (files written, no pictures), and of PyTorch from the
 first file read to the last number (without starting Python and importing torch). Exit code 1 if the numbers disagree.
 BIN names the folder of the tools. make bench-analyze runs it.
 """
@@ -26,7 +26,7 @@ import stfile
 
 SAMPLES, EDGES, LU_BATCHES, LU_BATCH = 4000, 40000, 5, 500
 # Rounding moves pairs over a border or out of the graph; bf16 and int8 round to 8 bits.
-TOLERANCE = {'f32': 1e-3, 'bf16': 2e-2, 'int8': 2e-2}
+F32_TOLERANCE, ROUNDED_TOLERANCE = 1e-3, 2e-2
 
 
 def invent_images(path, n):
@@ -93,6 +93,10 @@ def differences(mine, theirs):
     return worst
 
 
+def folder(work, precision):
+    return f'{work}/{precision.replace("/", "-")}'
+
+
 def measure(a, work):
     images, net = a.data or f'{work}/images', a.checkpoint or f'{work}/net.safetensors'
     binary = os.path.join(images, 'test_batch.bin')
@@ -103,26 +107,28 @@ def measure(a, work):
     seconds, worst, peer = {p: [] for p in (*a.precisions, 'PyTorch')}, {}, None
     for _ in range(a.rounds):
         for precision in a.precisions:
+            similarities, _, of_net = precision.partition('/')
             seconds[precision].append(run([
                 f'{os.environ.get("BIN", "bin")}/analyze', net, f'net.arch={a.arch}', f'data.path={images}',
                 f'data.test_limit={a.images}', f'threads={a.threads}', 'device=cpu', f'analysis.samples={SAMPLES}',
                 f'analysis.edges={EDGES}', f'analysis.histogram_samples={a.images}', f'analysis.lu_batch={LU_BATCH}',
-                f'analysis.lu_batches={LU_BATCHES}', f'analysis.precision={precision}', f'analysis.memory={a.memory}G',
-                '--into', f'{work}/{precision}', '--no-pictures', '--quiet']))
-        run([sys.executable, f'{HERE}/analyze_torch.py', net, binary, f'{work}/{a.precisions[0]}/samples.csv',
+                f'analysis.lu_batches={LU_BATCHES}', f'analysis.precision={similarities}',
+                f'precision={of_net or "f32"}', f'analysis.memory={a.memory}G',
+                '--into', folder(work, precision), '--no-pictures', '--quiet']))
+        run([sys.executable, f'{HERE}/analyze_torch.py', net, binary, f'{folder(work, a.precisions[0])}/samples.csv',
              f'{work}/torch.json', '--arch', a.arch, '--images', str(a.images), '--edges', str(EDGES), '--threads',
              str(a.threads or os.cpu_count()), '--memory', str(a.memory)])
         peer = read(f'{work}/torch.json')
         seconds['PyTorch'].append(sum(peer['seconds'].values()))
     for precision in a.precisions:
-        worst[precision] = differences(read(f'{work}/{precision}/analysis.json'), peer)
+        worst[precision] = differences(read(f'{folder(work, precision)}/analysis.json'), peer)
     return seconds, worst, peer
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('--arch', default='resnet18')
-    p.add_argument('--precisions', default='f32,bf16,int8', type=lambda s: s.split(','))
+    p.add_argument('--precisions', default='f32,bf16,int8,int8/bf16', type=lambda s: s.split(','))
     p.add_argument('--checkpoint')
     p.add_argument('--data')
     for name, preset in (('images', 10000), ('rounds', 1), ('threads', 0), ('memory', 14)):
@@ -141,7 +147,7 @@ def main():
         ratio = statistics.median(t / s for s, t in zip(seconds[precision], seconds['PyTorch'], strict=True))
         print(f'similarities in {precision}: {statistics.median(seconds[precision]):.1f} s, {ratio:.2f} times as fast; '
               'largest differences: ' + ', '.join(f'{k} {v:.1e}' for k, v in worst[precision].items()))
-        failed |= max(worst[precision].values()) > TOLERANCE[precision]
+        failed |= max(worst[precision].values()) > (F32_TOLERANCE if precision == 'f32' else ROUNDED_TOLERANCE)
     sys.exit('the numbers disagree' if failed else 0)
 
 
