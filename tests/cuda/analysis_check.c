@@ -118,5 +118,6 @@ int analysis_check(backend *cuda)
             printf("# %s\n", status_message());
             n_wrong++;
         }
+    must_hold(run(cuda, "analysis.precision=int8") == ERR_USAGE, "int8", "not refused");
     return n_wrong;
 }

@@ -5,9 +5,10 @@
                    [--checkpoint CKPT.safetensors --data CIFAR_FOLDER]
 
 A precision is that of the similarities; int8/bf16: and that of the net. Without a checkpoint: a net as PyTorch
-initialises it, with the BN statistics of its images, and images of ten classes of blurred noise. Seconds are those of the whole process of `analyze` (files written, no pictures), and of PyTorch from the
-first file read to the last number (without starting Python and importing torch). Exit code 1 if the numbers disagree.
-BIN names the folder of the tools. make bench-analyze runs it.
+initialises it, with the BN statistics of its images, and images of ten classes of blurred noise. Seconds are those of the
+whole process of `analyze` (files written, no pictures), and of PyTorch from the first file read to the last number
+(without starting Python and importing torch). Exit code 1 if the numbers disagree. BIN names the folder of the tools.
+make bench-analyze runs it.
 """
 import argparse
 import json
