@@ -71,6 +71,10 @@ static void resnet101_in_six_gigabytes(void **state)
     assert_plan(dim, n, 10000, 5400000000, planned, groups);
     for (int l = 1; l < 4; l++) assert_int_equal(planned[l].block, 4608);
     assert_int_equal(groups, 20);
+    /* In int8 every layer fits, and several share a pass. */
+    assert_int_equal(plan_layers(dim, n, 10000, 1, 5400000000, planned, &groups), OK);
+    for (int l = 0; l < n; l++) assert_int_equal(planned[l].block, 10000);
+    assert_int_equal(groups, 6);
 }
 
 static void too_little(void **state)
