@@ -14,8 +14,8 @@ typedef struct feature_matrix {
     int room, rows; /* images it can hold, and holds */
     int64_t dim;
     dtype type;
-    void *x;          /* [room, dim] of type */
-    double *norm;     /* [room] what the rows were divided by; host memory */
+    void *x;         /* [room, dim] of type */
+    double *norm;    /* [room] what the rows were divided by; host memory */
     i8_scale *scale; /* [room] of I8; host memory */
 } feature_matrix;
 

@@ -84,7 +84,8 @@ status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
 void cpu_ceiling_close(ceiling *);
 
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
-status cpu_gram_i8(backend *, int m, int n, int64_t k, i8_rows a, i8_rows b, bool upper, float *c, int64_t ldc);
+status cpu_gram_i8(backend *, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper, float *c,
+                   int64_t ldc);
 status cpu_gram_nt(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
                    int64_t ldb, bool upper, float *c, int64_t ldc);
 
