@@ -44,6 +44,11 @@ include tools/cuda.mk
 .PHONY: all deps deps-test build demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
+# Goals begin a make of their own: two at a time would build the same files.
+ifneq ($(word 2,$(filter-out $(B)/% $(BIN)/%,$(MAKECMDGOALS))),)
+.NOTPARALLEL:
+endif
+
 all: build
 build: deps                            ## build every tool into bin/ (the default)
 	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(PLUGINS)
@@ -60,7 +65,7 @@ demo: build                            ## the main job on generated images: trai
 bench: build                           ## images/s of the nets beside the convolutions alone, and beside PyTorch
 	@BIN=$(BIN) tools/bench.sh
 
-bench-analyze: build                   ## analyze of resnet18 with 10,000 images beside PyTorch (an hour; ARGS="--images 1000": less)
+bench-analyze: build                   ## analyze of resnet18 with 10,000 images beside PyTorch (15 minutes; ARGS="--images 1000": less)
 	@BIN=$(BIN) tests/peer/bench_analyze.py $(ARGS)
 
 test: deps-test                        ## build and run every test
