@@ -394,11 +394,11 @@ static status check_type(const run *r)
         FAIL(ERR_USAGE, "analysis.precision: the device %s has no int8 similarities; f32 and bf16 it has",
              f->device->name);
     for (int l = 0; l < f->n; l++)
-        if (f->tap[l].dim % 4 || f->tap[l].dim > 462400)
+        if (f->tap[l].dim % 4 || f->tap[l].dim > GRAM_ROUNDED_DIM)
             FAIL(ERR_USAGE,
-                 "analysis.precision=int8: %s has %lld values an image, which must be a multiple of 4 up to "
-                 "462400",
-                 f->tap[l].name, (long long)f->tap[l].dim);
+                 "analysis.precision=int8: %s has %lld values an image; multiples of 4 up to %d can be "
+                 "rounded",
+                 f->tap[l].name, (long long)f->tap[l].dim, GRAM_ROUNDED_DIM);
 out:
     return st;
 }

@@ -61,7 +61,7 @@ int gram_normalise(float *x, int rows, int64_t dim, double *norm)
 
 /* ---- rows of int8 ---- */
 
-/* 46340^2 < 2^31. Rounding adds 0.5 * sqrt(dim) at most, 340 for 462,400 values. */
+/* 46340^2 < 2^31, and rounding adds 0.5 * sqrt(dim) at most: 340 for GRAM_ROUNDED_DIM. */
 static const double LONGEST = 46000;
 
 /* False if a value is not finite. */

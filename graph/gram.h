@@ -6,7 +6,7 @@
 
 #include "../core/backend.h"
 
-enum { GRAM_TILE = 512 };
+enum { GRAM_TILE = 512, GRAM_ROUNDED_DIM = 462400 /* the longest row that gram_round takes */ };
 
 /* sim[r * GRAM_TILE + c] is the similarity of images row0 + r and col0 + c, positions in one common order.
  * row0 <= col0. Pairs count where row0 + r < col0 + c: a tile on the diagonal is complete, the consumer
@@ -48,7 +48,7 @@ void gram_close(gram *); /* a zeroed gram is harmless */
 int gram_normalise(float *x, int rows, int64_t dim, double *norm);
 
 /* Rows [rows, dim] -> int8, x * s rounded to nearest, s = min(127 / max |x_k|, 46000 / |x|), so that a row fills the
- * range and sums of products stay below 2^31 for rows of up to 462,400 values; host memory. scale: [rows], such that
+ * range and sums of products stay below 2^31; dim <= GRAM_ROUNDED_DIM; host memory. scale: [rows], such that
  * scale * row has unit length (0 for a row of zeros, as gram_normalise has it). norm and result as there. */
 int gram_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm);
 

@@ -106,7 +106,7 @@ static void rows_of_int8_fill_the_range(void **state)
 /* A long row whose values are all alike would sum to more than 2^31 at 127. */
 static void long_rows_of_int8_stay_below_the_largest_sum(void **state)
 {
-    enum { LONG = 462400 };
+    enum { LONG = GRAM_ROUNDED_DIM };
     (void)state;
     float *x = malloc(LONG * sizeof *x);
     int8_t *q = malloc(LONG);
