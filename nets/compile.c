@@ -457,10 +457,11 @@ status net_compile(net *n, backend *b, dtype activations, const net_case *cases,
     n->type = activations;
     n->version = 1;
     n->current = NONE;
+    n->images.chosen = NET_NOT_KEPT;
     TRY_ALLOC(n->compiled, calloc((size_t)n_cases, sizeof *n->compiled));
     n->n_cases = n_cases;
     n->first_key = next_key;
-    next_key += 2 * n_cases;
+    next_key += NET_KEYS * n_cases;
     for (int i = 0; i < n_cases; i++) {
         n->compiled[i].which = cases[i];
         TRY(compile_case(n, &n->compiled[i]));

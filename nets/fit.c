@@ -20,8 +20,9 @@ typedef struct trainer {
     const fit_job *job;
     const config *cfg;
     loader *loader;
-    train_state at; /* what the next checkpoint will say */
-    int steps;      /* of an epoch */
+    int kept_train, kept_test; /* net_keep_images */
+    train_state at;            /* what the next checkpoint will say */
+    int steps;                 /* of an epoch */
     double last_accuracy;
     double train_seconds;
     checkpoint_info resumed; /* its parent and cuts go into further checkpoints */
@@ -59,14 +60,21 @@ out:
 
 /* ---- evaluation ---- */
 
-status fit_evaluate(net *n, int eval_case, int batch_size, const config_data *data, const dataset *set,
+/* Its pixels, or, of images that the device keeps, which they are. */
+static status put_batch(net *n, int net_case_index, int kept, const batch *b)
+{
+    return kept == NET_NOT_KEPT ? net_input(n, net_case_index, b->x, b->label, b->n)
+                                : net_input_kept(n, net_case_index, kept, b->draw, b->label, b->n);
+}
+
+status fit_evaluate(net *n, int eval_case, const config_data *data, const dataset *set, int kept,
                     loss_stats *out, float *logits)
 {
     status st = OK;
     loader *l = NULL;
     progress bar;
     int done = 0;
-    loader_options options = { .batch = batch_size };
+    loader_options options = { .batch = net_batch(n, eval_case), .draws_only = kept != NET_NOT_KEPT };
     progress_start(&bar, "evaluate", set->n);
     TRY(net_stats_set(n, &(loss_stats){ 0 }));
     TRY(loader_open(set, data, &options, &l));
@@ -76,7 +84,7 @@ status fit_evaluate(net *n, int eval_case, int batch_size, const config_data *da
         TRY(loader_next(l, &b));
         if (!b) break;
         if (stop_requested()) FAIL(STOPPED, "stopped by %s", stop_signal());
-        TRY(net_input(n, eval_case, b->x, b->label, b->n));
+        TRY(put_batch(n, eval_case, kept, b));
         TRY(net_forward(n, eval_case));
         if (logits) TRY(net_logits(n, eval_case, b->n, logits + (size_t)done * (size_t)net_classes(n)));
         done += b->n;
@@ -210,7 +218,7 @@ static status train_batch(trainer *t, const batch *b)
     net *n = t->job->net;
     int which = b->n == batch_of(t->cfg, t->job->train->n) ? FIT_CASE_TRAIN : FIT_CASE_LAST;
     step_scalars scalars = scalars_of(t);
-    TRY(b->x ? net_input(n, which, b->x, b->label, b->n) : net_input_kept(n, which, b->draw, b->label, b->n));
+    TRY(put_batch(n, which, t->kept_train, b));
     TRY(net_step(n, which, &scalars));
     t->at.step++;
 out:
@@ -254,8 +262,7 @@ static status evaluate_epoch(trainer *t, run_epoch *e)
 {
     status st = OK;
     loss_stats test;
-    st = fit_evaluate(t->job->net, FIT_CASE_EVAL, t->cfg->train.batch, &t->cfg->data, t->job->test, &test,
-                      NULL);
+    st = fit_evaluate(t->job->net, FIT_CASE_EVAL, &t->cfg->data, t->job->test, t->kept_test, &test, NULL);
     if (st == STOPPED) st = stop_here(t); /* all steps done: the resumed run begins with this evaluation */
     if (st != OK) goto out;
     if (!isfinite(test.loss))
@@ -325,6 +332,17 @@ out:
     return st;
 }
 
+static status keep_images(trainer *t)
+{
+    status st = OK;
+    const dataset *train = t->job->train, *test = t->job->test;
+    const image_norm norm = augment_norm(&t->cfg->data);
+    TRY(net_keep_images(t->job->net, train->image, train->n, &norm, &t->kept_train));
+    TRY(net_keep_images(t->job->net, test->image, test->n, &norm, &t->kept_test));
+out:
+    return st;
+}
+
 status fit(const fit_job *job, fit_result *out)
 {
     status st = OK;
@@ -332,15 +350,16 @@ status fit(const fit_job *job, fit_result *out)
     trainer t = {
         .job = job, .cfg = job->cfg, .last_accuracy = -1, .at = { .best_accuracy = -1, .best_epoch = -1 }
     };
-    loader_options options = {
-        .batch = batch_size, .shuffle = true, .augment = true, .seed = job->cfg->seed
-    };
     t.steps = (job->train->n + batch_size - 1) / batch_size;
-    const image_norm norm = augment_norm(&job->cfg->data);
     TRY(resume(&t));
-    TRY(net_keep_images(job->net, job->train->image, job->train->n, &norm, &options.draws_only));
+    TRY(keep_images(&t));
     TRY(rundir_truncate(job->run, t.at.epoch));
     TRY(fit_events_truncate(job->run, t.at.epoch));
+    const loader_options options = { .batch = batch_size,
+                                     .shuffle = true,
+                                     .augment = true,
+                                     .draws_only = t.kept_train != NET_NOT_KEPT,
+                                     .seed = job->cfg->seed };
     TRY(loader_open(job->train, &job->cfg->data, &options, &t.loader));
     TRY(report_status(&t, "running", ""));
     while (t.at.epoch < job->cfg->train.epochs) TRY(run_epoch_of(&t));

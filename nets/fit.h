@@ -38,9 +38,9 @@ status fit_start_values(const config *, net *);
 /* Trains to the end. STOPPED: a signal came, state saved. ERR_DIVERGED: the last good checkpoint is kept. */
 status fit(const fit_job *, fit_result *out);
 
-/* Loss and top-1 over a data set in its own order; logits [n, classes] if not NULL. `batch`: of the evaluation
- * case. STOPPED if a signal came. */
-status fit_evaluate(net *, int eval_case, int batch, const config_data *, const dataset *, loss_stats *out,
+/* Loss and top-1 over a data set in its own order; logits [n, classes] if not NULL. `kept`: what net_keep_images said
+ * of its images, or NET_NOT_KEPT. STOPPED if a signal came. */
+status fit_evaluate(net *, int eval_case, const config_data *, const dataset *, int kept, loss_stats *out,
                     float *logits);
 
 #endif

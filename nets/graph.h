@@ -53,14 +53,19 @@ typedef struct net_tap_entry {
 } net_tap_entry;
 
 /* net_keep_images. */
-typedef struct net_images {
-    void *pixel;         /* device */
-    image_draw *draw;    /* device: of the batch */
-    image_draw *staging; /* host */
-    size_t bytes;        /* of pixel */
+typedef struct net_image_set {
+    void *pixel; /* device */
+    size_t bytes;
     int count;
     image_norm norm;
-    bool chosen; /* the batch was put in by net_input_kept */
+} net_image_set;
+
+typedef struct net_images {
+    net_image_set set[NET_IMAGE_SETS];
+    int n;
+    image_draw *draw;    /* device: of the batch; NULL while there is no set */
+    image_draw *staging; /* host */
+    int chosen;          /* the set that the batch comes from, NET_NOT_KEPT: it was put in by net_input */
 } net_images;
 
 struct net {
@@ -84,7 +89,7 @@ struct net {
     dtype type;
     net_compiled_case *compiled;
     int n_cases, current; /* the case that ran last: the others have lost what they cached */
-    int first_key; /* of the cases, for the device: no other net has the same; two for each (net_key) */
+    int first_key; /* of the cases, for the device: no other net has the same; NET_KEYS for each (net_key) */
     void *arena_param, *arena_buffer, *act, *saved, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;
@@ -104,7 +109,10 @@ status net_grow(void *array, int n, size_t size);
 status net_input_labels(net *, int net_case, const int32_t *labels, int rows);
 
 void net_forget_images(net *);                            /* what net_keep_images allocated */
-status net_show_images(net *, const net_compiled_case *); /* the chosen ones become the image */
+status net_show_images(net *, const net_compiled_case *); /* the chosen ones, if any, become the image */
+
+/* What a device records for a case depends on where its images come from. */
+enum { NET_KEYS = NET_IMAGE_SETS + 1 };
 
 void net_release(net *); /* what net_compile allocated */
 

@@ -1,4 +1,4 @@
-/* nets/images.c -- a data set that stays on the device: a step is told which images it is made of, and how each is
+/* nets/images.c -- data sets that stay on the device: a step is told which images it is made of, and how each is
  * shown, and puts its batch together itself. */
 #include "../core/log.h"
 #include "graph.h"
@@ -22,60 +22,61 @@ static size_t draw_bytes(const net *n)
 void net_forget_images(net *n)
 {
     net_images *m = &n->images;
-    if (m->pixel) n->device->release(n->device, m->pixel, m->bytes);
+    for (int i = 0; i < m->n; i++) n->device->release(n->device, m->set[i].pixel, m->set[i].bytes);
     if (m->draw) n->device->release(n->device, m->draw, draw_bytes(n));
     free(m->staging);
-    *m = (net_images){ 0 };
+    *m = (net_images){ .chosen = NET_NOT_KEPT };
 }
 
-/* Pixels and draws, and what the draws are made ready in. */
-static status alloc_images(net *n)
+/* What draws are made ready in, and where they go; all sets share it. */
+static status alloc_draws(net *n)
 {
     status st = OK;
     net_images *m = &n->images;
     void *p;
-    TRY(n->device->alloc(n->device, m->bytes, &p));
-    m->pixel = p;
+    if (m->draw) goto out;
+    TRY_ALLOC(m->staging, realloc(m->staging, draw_bytes(n)));
     TRY(n->device->alloc(n->device, draw_bytes(n), &p));
     m->draw = p;
-    TRY_ALLOC(m->staging, malloc(draw_bytes(n)));
 out:
     return st;
 }
 
-status net_keep_images(net *n, const uint8_t *pixel, int count, const image_norm *norm, bool *kept)
-{
-    status st = OK;
-    *kept = false;
-    if (n->images.pixel) FAIL(ERR_RUNTIME, "the device keeps images of this net already");
-    if (!n->device->show_images) goto out;
-    n->images = (net_images){ .bytes = (size_t)count * IMAGE_VALUES, .count = count, .norm = *norm };
-    if (alloc_images(n) != OK) {
-        log_info("the images stay on the host: %s", status_message());
-        net_forget_images(n);
-        goto out;
-    }
-    TRY(n->device->upload(n->device, n->images.pixel, pixel, n->images.bytes));
-    *kept = true;
-out:
-    return st;
-}
-
-status net_input_kept(net *n, int net_case_index, const image_draw *draw, const int32_t *labels, int rows)
+status net_keep_images(net *n, const uint8_t *pixel, int count, const image_norm *norm, int *set)
 {
     status st = OK;
     net_images *m = &n->images;
-    const int batch = n->compiled[net_case_index].which.batch;
-    if (!m->pixel) FAIL(ERR_RUNTIME, "no images were left on the device");
+    net_image_set s = { .bytes = (size_t)count * IMAGE_VALUES, .count = count, .norm = *norm };
+    *set = NET_NOT_KEPT;
+    if (!n->device->show_images) goto out;
+    if (m->n == NET_IMAGE_SETS) FAIL(ERR_RUNTIME, "the device keeps %d sets of images already", m->n);
+    if (alloc_draws(n) != OK || n->device->alloc(n->device, s.bytes, &s.pixel) != OK) {
+        log_info("%d images stay on the host: %s", count, status_message());
+        goto out;
+    }
+    m->set[m->n] = s;
+    *set = m->n++;
+    TRY(n->device->upload(n->device, s.pixel, pixel, s.bytes));
+out:
+    return st;
+}
+
+status net_input_kept(net *n, int net_case_index, int set, const image_draw *draw, const int32_t *labels,
+                      int rows)
+{
+    status st = OK;
+    net_images *m = &n->images;
+    const int batch = net_batch(n, net_case_index);
+    if (set < 0 || set >= m->n) FAIL(ERR_RUNTIME, "set %d of images was not left on the device", set);
     for (int i = 0; i < rows; i++)
-        if (draw[i].index < 0 || draw[i].index >= m->count)
-            FAIL(ERR_RUNTIME, "image %d of %d", draw[i].index, m->count);
+        if (draw[i].index < 0 || draw[i].index >= m->set[set].count)
+            FAIL(ERR_RUNTIME, "image %d of %d", draw[i].index, m->set[set].count);
     TRY(net_input_labels(n, net_case_index, labels, rows));
     memset(m->staging, 0, draw_bytes(n));
     memcpy(m->staging, draw, (size_t)rows * sizeof *draw);
     for (int i = rows; i < batch; i++) m->staging[i].index = -1;
     TRY(n->device->upload(n->device, m->draw, m->staging, (size_t)batch * sizeof *draw));
-    m->chosen = true;
+    m->chosen = set;
 out:
     return st;
 }
@@ -85,6 +86,8 @@ status net_show_images(net *n, const net_compiled_case *c)
     const net_images *m = &n->images;
     shape4 s = n->value[0].shape;
     s.n = c->which.batch;
-    return n->device->show_images(n->device, m->pixel, m->draw, &m->norm, s, n->type,
+    if (m->chosen == NET_NOT_KEPT) return OK;
+    const net_image_set *set = &m->set[m->chosen];
+    return n->device->show_images(n->device, set->pixel, m->draw, &set->norm, s, n->type,
                                   (char *)n->act + c->value[0]);
 }

@@ -109,6 +109,7 @@ typedef struct net_case {
 
 /* May be called once per net. `b` must outlive the net. */
 status net_compile(net *, backend *b, dtype activations, const net_case *cases, int n_cases);
+int net_batch(const net *, int net_case);
 
 /* Operation `index`, in the order of the forward pass, as that case runs it; false past the last. */
 bool net_op(const net *, int index, net_case which, dtype activations, op *out);
@@ -130,12 +131,14 @@ status net_velocity_write(net *, const net_param *, const float *host);
  * (all -1). */
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
-/* Images that stay on the device as long as the net: [count][3][32][32] bytes. *kept: they do; else it cannot, or has no
- * room for them, and net_input is the way. After net_compile; once, for what is recorded knows where they lie. */
-status net_keep_images(net *, const uint8_t *images, int count, const image_norm *, bool *kept);
-/* net_input of kept images, which are shown as `draw` [rows] says. The batch is put together where the next step or pass
- * begins, as part of what the device records. */
-status net_input_kept(net *, int net_case, const image_draw *draw, const int32_t *labels, int rows);
+/* Images that stay on the device as long as the net: [count][3][32][32] bytes. *set is what net_input_kept calls them;
+ * NET_NOT_KEPT: the device cannot, or has no room for them, and net_input is the way. After net_compile; at most
+ * NET_IMAGE_SETS times, e.g. for training and for test images. */
+enum { NET_NOT_KEPT = -1, NET_IMAGE_SETS = 2 };
+status net_keep_images(net *, const uint8_t *images, int count, const image_norm *, int *set);
+/* net_input of images of a kept set, which are shown as `draw` [rows] says. The batch is put together where the next step
+ * or pass begins, as part of what the device records. */
+status net_input_kept(net *, int net_case, int set, const image_draw *draw, const int32_t *labels, int rows);
 
 status net_forward(net *, int net_case); /* adds to the statistics; calls the taps in evaluation cases */
 /* net_forward as far as this hook: all that lies before it, and taps, but nothing behind. Evaluation cases. */

@@ -402,20 +402,28 @@ out:
     return st;
 }
 
-/* "layer1.2 layer3.4", cut off where it is full. */
-static void join_removed(const net *n, char *out, size_t bytes)
+/* "layer1.2 layer3.4"; the caller frees. */
+static status join_removed(const net *n, char **out)
 {
-    size_t used = 0;
-    out[0] = '\0';
-    for (unsigned i = 0; i < n->n_removed && used < bytes; i++)
-        used += (size_t)snprintf(out + used, bytes - used, "%s%s", i ? " " : "", n->removed[i]);
+    status st = OK;
+    size_t bytes = 1;
+    char *end;
+    for (unsigned i = 0; i < n->n_removed; i++) bytes += strlen(n->removed[i]) + 1;
+    TRY_ALLOC(*out, calloc(bytes, 1));
+    end = *out;
+    for (unsigned i = 0; i < n->n_removed; i++) {
+        if (i) *end++ = ' ';
+        end = stpcpy(end, n->removed[i]);
+    }
+out:
+    return st;
 }
 
 /* What the reader of the file cannot know otherwise. */
 enum { N_META = 4 };
 typedef struct metadata {
     Onnx__StringStringEntryProto entry[N_META], *entries[N_META];
-    char mean[96], std[96], removed[4096];
+    char mean[96], std[96], *removed;
 } metadata;
 
 static void format_triple(char *out, size_t bytes, const float v[3])
@@ -423,11 +431,12 @@ static void format_triple(char *out, size_t bytes, const float v[3])
     snprintf(out, bytes, "[%.9g, %.9g, %.9g]", (double)v[0], (double)v[1], (double)v[2]);
 }
 
-static void describe_net(metadata *m, const net *n, const float mean[3], const float std[3])
+static status describe_net(metadata *m, const net *n, const float mean[3], const float std[3])
 {
+    status st = OK;
     format_triple(m->mean, sizeof m->mean, mean);
     format_triple(m->std, sizeof m->std, std);
-    join_removed(n, m->removed, sizeof m->removed);
+    TRY(join_removed(n, &m->removed));
     const char *const text[N_META][2] = {
         { "arch", n->arch }, { "removed", m->removed }, { "mean", m->mean }, { "std", m->std }
     };
@@ -437,13 +446,15 @@ static void describe_net(metadata *m, const net *n, const float mean[3], const f
         m->entry[i].value = (char *)text[i][1];
         m->entries[i] = &m->entry[i];
     }
+out:
+    return st;
 }
 
 status onnx_write(const net *n, const float mean[3], const float std[3], const char *path)
 {
     status st = OK;
     model m = { .net = n };
-    metadata meta;
+    metadata meta = { 0 };
     value_info image, logits;
     const int64_t image_size[3] = { n->value[0].shape.c, n->value[0].shape.h, n->value[0].shape.w };
     const int64_t logits_size[1] = { n->classes };
@@ -451,7 +462,7 @@ status onnx_write(const net *n, const float mean[3], const float std[3], const c
     TRY(build(&m));
     describe_value(&image, "image", "RGB, normalised: (pixel / 255 - mean) / std", image_size, 4);
     describe_value(&logits, "logits", "before the softmax", logits_size, 2);
-    describe_net(&meta, n, mean, std);
+    TRY(describe_net(&meta, n, mean, std));
 
     Onnx__GraphProto graph = ONNX__GRAPH_PROTO__INIT;
     graph.name = (char *)n->arch;
@@ -475,6 +486,7 @@ status onnx_write(const net *n, const float mean[3], const float std[3], const c
     proto.n_metadata_props = N_META;
     TRY(write_model(&proto, path));
 out:
+    free(meta.removed);
     model_free(&m);
     return st;
 }

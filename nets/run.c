@@ -11,6 +11,11 @@ static void enter(net *n, int net_case_index)
     n->current = net_case_index;
 }
 
+int net_batch(const net *n, int net_case_index)
+{
+    return n->compiled[net_case_index].which.batch;
+}
+
 status net_input_labels(net *n, int net_case_index, const int32_t *labels, int rows)
 {
     status st = OK;
@@ -39,7 +44,7 @@ status net_input(net *n, int net_case_index, const float *nchw, const int32_t *l
         memset(n->image_staging + (size_t)rows * image, 0, (size_t)(s.n - rows) * image * sizeof(float));
         nchw = n->image_staging;
     }
-    n->images.chosen = false;
+    n->images.chosen = NET_NOT_KEPT;
     TRY(n->device->write_value(n->device, (char *)n->act + c->value[0], s, n->type, nchw));
 out:
     return st;
@@ -104,7 +109,7 @@ static status run_nodes(net *n, int net_case_index, int end)
     const net_compiled_case *c = &n->compiled[net_case_index];
     enter(n, net_case_index);
     if (c->which.training && !c->which.frozen) n->version++; /* running statistics move */
-    if (n->images.chosen) TRY(net_show_images(n, c));
+    TRY(net_show_images(n, c));
     for (int i = 0; i < end; i++) {
         TRY(forward_node(n, c, i));
         if (!c->which.training && n->n_taps && c->node[i].y != NONE) TRY(call_taps(n, c, c->node[i].y));
@@ -113,10 +118,9 @@ out:
     return st;
 }
 
-/* What a device records for a case depends on how its images come. */
 static int net_key(const net *n, int net_case_index)
 {
-    return n->first_key + 2 * net_case_index + n->images.chosen;
+    return n->first_key + NET_KEYS * net_case_index + n->images.chosen - NET_NOT_KEPT;
 }
 
 status net_forward(net *n, int net_case_index)
@@ -148,7 +152,7 @@ status net_forward_timed(net *n, int net_case_index, double *seconds)
     loss_stats waited_for;
     const net_compiled_case *c = &n->compiled[net_case_index];
     enter(n, net_case_index);
-    if (n->images.chosen) TRY(net_show_images(n, c));
+    TRY(net_show_images(n, c));
     TRY(net_stats(n, &waited_for));
     for (int i = 0; i < net_layer_count(n); i++) seconds[i] = 0;
     for (int i = 0; i < n->n_nodes; i++) {

@@ -22,7 +22,7 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
     TRY(fit_compile(cfg, NULL, n, b));
     TRY(surgery_inherit(n, &f, checkpoint));
     double start = time_now();
-    TRY(fit_evaluate(n, FIT_CASE_EVAL, cfg->train.batch, &cfg->data, test, &stats, logits));
+    TRY(fit_evaluate(n, FIT_CASE_EVAL, &cfg->data, test, NET_NOT_KEPT, &stats, logits));
     double seconds = time_now() - start, rows = (double)stats.rows;
     *out = (accuracy){ stats.rows, stats.correct, (double)stats.correct / rows, stats.loss / rows,
                        rows / seconds };

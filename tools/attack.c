@@ -101,7 +101,7 @@ static status measure(session *s, const dataset *set, double *accuracy)
 {
     status st = OK;
     loss_stats stats;
-    TRY(fit_evaluate(s->net, CASE_EVAL, s->batch, &s->cfg->data, set, &stats, NULL));
+    TRY(fit_evaluate(s->net, CASE_EVAL, &s->cfg->data, set, NET_NOT_KEPT, &stats, NULL));
     *accuracy = (double)stats.correct / (double)stats.rows;
 out:
     return st;

@@ -100,13 +100,6 @@ out:
 
 /* --- memory --- */
 
-/* Small numbers, none of them denormal in f32 or bf16: 0.0078 to 0.031 and the like. */
-static void fill(uint16_t *half, size_t n)
-{
-#pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < n; i++) half[i] = (uint16_t)(0x3c00 + (i * 2654435761u >> 20) % 512);
-}
-
 static status ensure(ceiling *c, size_t buffer, size_t scratchpad)
 {
     status st = OK;
@@ -115,7 +108,7 @@ static status ensure(ceiling *c, size_t buffer, size_t scratchpad)
         if (c->buffer[i]) b->release(b, c->buffer[i], c->buffer_bytes);
         c->buffer[i] = NULL;
         TRY(b->alloc(b, buffer, &c->buffer[i]));
-        fill(c->buffer[i], buffer / 2);
+        cpu_fill(c->buffer[i], buffer);
     }
     if (buffer > c->buffer_bytes) c->buffer_bytes = buffer;
     if (scratchpad > c->scratchpad_bytes) {

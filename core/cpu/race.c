@@ -18,11 +18,11 @@ typedef struct race {
     size_t x_bytes, y_bytes, w_bytes, scratch_bytes;
 } race;
 
-/* Small numbers, none of them denormal in f32 or bf16. */
-static void fill(uint16_t *half, size_t n)
+void cpu_fill(void *memory, size_t bytes)
 {
+    uint16_t *half = memory;
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < n; i++) half[i] = (uint16_t)(0x3c00 + (i * 2654435761u >> 20) % 512);
+    for (size_t i = 0; i < bytes / 2; i++) half[i] = (uint16_t)(0x3c00 + (i * 2654435761u >> 20) % 512);
 }
 
 static status make_plans(race *r)
@@ -55,9 +55,9 @@ static status make_memory(race *r, int direction)
     TRY(b->alloc(b, r->w_bytes, &p));
     r->dw = p;
     TRY(b->alloc(b, r->scratch_bytes, &r->scratch));
-    fill(r->x, r->x_bytes / 2);
-    fill(r->y, r->y_bytes / 2);
-    fill((uint16_t *)r->w, r->w_bytes / 2);
+    cpu_fill(r->x, r->x_bytes);
+    cpu_fill(r->y, r->y_bytes);
+    cpu_fill(r->w, r->w_bytes);
     r->args = (op_args){ .x = r->x, .y = r->y, .param = { r->w }, .dy = r->y, .scratch = r->scratch };
     if (direction == CONV_DATA) r->args.dx = r->x;
     if (direction == CONV_WEIGHTS) r->args.grad[0] = r->dw;

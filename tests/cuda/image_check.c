@@ -88,7 +88,7 @@ void check_images(const device_check *d)
 /* --- training --- */
 
 /* Batch `number`, put in as pixels or as draws. */
-static status put_images(net *n, const uint8_t *images, int batch, uint32_t number, bool kept)
+static status put_images(net *n, const uint8_t *images, int batch, uint32_t number, int set)
 {
     status st = OK;
     float *x = NULL;
@@ -103,24 +103,41 @@ static status put_images(net *n, const uint8_t *images, int batch, uint32_t numb
         augment_apply(images + (size_t)index * IMAGE_VALUES, &augmented, &choice,
                       x + (size_t)i * IMAGE_VALUES);
     }
-    TRY(kept ? net_input_kept(n, CASE_TRAIN, draws, label, batch)
-             : net_input(n, CASE_TRAIN, x, label, batch));
+    TRY(set == NET_NOT_KEPT ? net_input(n, CASE_TRAIN, x, label, batch)
+                            : net_input_kept(n, CASE_TRAIN, set, draws, label, batch));
 out:
     free(x);
     return st;
 }
 
 /* Some steps of kept images are run, recorded and replayed; with `mixed`, others lie between them. */
-static status train(net *n, const uint8_t *images, int batch, bool kept, bool mixed)
+static status train(net *n, const uint8_t *images, int batch, int set, bool mixed)
 {
     status st = OK;
     for (uint32_t i = 0; i < 8; i++) {
         const step_scalars s = {
             .lr = 0.01f, .momentum = 0.9f, .weight_decay = 0.005f, .seed = 5, .step = i
         };
-        TRY(put_images(n, images, batch, i, kept && !(mixed && i % 2)));
+        TRY(put_images(n, images, batch, i, mixed && i % 2 ? NET_NOT_KEPT : set));
         TRY(net_step(n, CASE_TRAIN, &s));
     }
+out:
+    return st;
+}
+
+/* The images become the second set, behind one that nothing may look at. */
+static status keep(net *n, const uint8_t *images, int *set)
+{
+    status st = OK;
+    static const uint8_t others[IMAGE_VALUES];
+    const image_norm norm = augment_norm(&augmented);
+    int first, third;
+    TRY(net_keep_images(n, others, 1, &norm, &first));
+    TRY(net_keep_images(n, images, IMAGES, &norm, set));
+    if (first != 0 || *set != 1) FAIL(ERR_RUNTIME, "the device does not keep images");
+    if (net_keep_images(n, others, 1, &norm, &third) == OK) wrong("a third set was taken");
+    if (net_input_kept(n, CASE_TRAIN, 0, &(image_draw){ .index = 1 }, NULL, 1) == OK)
+        wrong("an image of another set was taken");
 out:
     return st;
 }
@@ -132,18 +149,13 @@ static status train_both(const device_check *d, dtype type, bool mixed)
     state *end[2] = { NULL, NULL };
     loss_stats stats[2];
     static uint8_t images[IMAGES * IMAGE_VALUES];
-    const image_norm norm = augment_norm(&augmented);
     random_images(images);
     for (int i = 0; i < 2; i++) {
-        bool kept = i == 1;
+        int set = NET_NOT_KEPT;
         TRY(open_net(d, d->cuda, &d->nets[0], type, &n[i]));
-        if (kept) TRY(net_keep_images(n[i], images, IMAGES, &norm, &kept));
-        if (kept != (i == 1)) FAIL(ERR_RUNTIME, "the device does not keep images");
-        bool again;
-        if (kept && net_keep_images(n[i], images, IMAGES, &norm, &again) == OK)
-            wrong("other images were taken");
+        if (i == 1) TRY(keep(n[i], images, &set));
         TRY(net_stats_set(n[i], &(loss_stats){ 0 }));
-        TRY(train(n[i], images, d->batch, kept, mixed));
+        TRY(train(n[i], images, d->batch, set, mixed));
         TRY(net_stats(n[i], &stats[i]));
         TRY(save(n[i], &end[i]));
     }

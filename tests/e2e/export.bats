@@ -65,6 +65,16 @@ assert error < 2e-5, error
 EOF
 }
 
+# removed_is NAME TEXT: what the model says was cut
+removed_is() {
+    /usr/bin/python3 - "$D/$1.onnx" "$2" <<'EOF'
+import sys
+sys.path.insert(0, 'tests/peer')
+import onnxfile
+assert onnxfile.metadata(onnxfile.read(sys.argv[1]))['removed'] == sys.argv[2]
+EOF
+}
+
 @test "onnxruntime computes what evaluate computes: every family of nets" {
     fetch_runtime
     for arch in resnet20 resnet18 resnet50 vgg11_bn; do
@@ -82,11 +92,13 @@ EOF
     fetch_runtime
     train resnet20
     same cut "$run" 'net.remove=[layer2.1, layer3.2]'
+    removed_is cut 'layer2.1 layer3.2'
     pruned=$("$BIN/prune" "$run" 'net.remove=[layer3.1]' prune.epochs=1 analysis.samples=24 analysis.edges=60 --quiet --json |
         sed -n 's/.*"run":\s*"\(.*\)".*/\1/p')
     same pruned "$pruned"
     [ "$(grep -c layer3.1 "$D/pruned.onnx" || true)" -le 1 ] # in the metadata only
     same parent "$run"
+    removed_is parent ''
     [ "$(wc -c <"$D/pruned.onnx")" -lt "$(wc -c <"$D/parent.onnx")" ]
 }
 
