@@ -7,20 +7,15 @@
  * nothing else here uses; all of them have to be gone at the end. */
 #include "../../core/rng.h"
 #include "../../nets/net.h"
+#include "../must.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 enum { BATCH = 2, PIXELS = 3 * 32 * 32, WARM_UP = 2, STEPS = 6, N_CALLERS = 8, SMALL_BYTES = 256 };
 
@@ -129,11 +124,6 @@ static void print_callers(int n)
             print_error("allocated from %s+0x%zx (%s)\n", info.dli_fname,
                         (size_t)((char *)callers[i] - (char *)info.dli_fbase),
                         info.dli_sname ? info.dli_sname : "?");
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
 }
 
 /* ---- tests ---- */

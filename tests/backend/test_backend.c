@@ -6,15 +6,12 @@
  * other processors' order of summation. */
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "pair.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const double DIRECT = 4e-6;
 /* The transforms of F(4x4, 3x3) have entries up to 8 and subtract: they lose about one more digit. */
@@ -28,27 +25,6 @@ static const double BF16_VALUE = 1.2e-2, BF16_GRAD = 4e-6;
 
 /* OP_CONV_BNACT in bf16 has its weights rounded before or after folding: a unit in the last place of each, which
  * the sum averages. Seen: at most 7.0e-3, inside BF16_VALUE. */
-
-static backend *ref, *cpu;
-
-static int open_backends(void **state)
-{
-    (void)state;
-    return backend_open("ref", 0, &ref, NULL, 0) != OK || backend_open("cpu", 0, &cpu, NULL, 0) != OK;
-}
-
-static int close_backends(void **state)
-{
-    (void)state;
-    backend_close(ref);
-    backend_close(cpu);
-    return 0;
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
-}
 
 /* --- against ref --- */
 
@@ -446,5 +422,5 @@ int main(void)
         cmocka_unit_test(bnact_pool),
         cmocka_unit_test(bnact_pool_bf16),
     };
-    return cmocka_run_group_tests(tests, open_backends, close_backends);
+    return cmocka_run_group_tests(tests, open_pair, close_pair);
 }

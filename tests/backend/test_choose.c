@@ -1,17 +1,11 @@
 /* tests/backend/test_choose.c -- which convolution algorithm: timed once, kept in a file, the same for
  * whoever reads it. Direct and Winograd round differently, so the bits of the results tell which one has run.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "../../core/file.h"
 #include "../../core/log.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "../must.h"
 #include "../scratch.h"
 
 #include <dirent.h>
@@ -21,11 +15,6 @@
 static const char LARGE[] = "conv n16c64h32w32_o64k3s1p1", SHAPE[] = "n16c64h32w32_o64";
 
 static char folder[256], run_file[300];
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
-}
 
 /* Each test has a cache of its own. */
 static int fresh_cache(void **state)

@@ -3,36 +3,12 @@
 #include "../../core/rng.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "pair.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include <cmocka.h>
-
-static backend *ref, *cpu;
-
-static int open_backends(void **state)
-{
-    (void)state;
-    return backend_open("ref", 0, &ref, NULL, 0) != OK || backend_open("cpu", 0, &cpu, NULL, 0) != OK;
-}
-
-static int close_backends(void **state)
-{
-    (void)state;
-    backend_close(ref);
-    backend_close(cpu);
-    return 0;
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
-}
 
 /* Memory of the backend under test, released when the test ends. */
 enum { MOST_HELD = 1024 };
@@ -169,11 +145,13 @@ static const char *const mixed_problems[] = {
     "linear n16c24h3w3_o10_relu",  NULL,
 };
 
-static void padding_stays_zero(void **state)
+/* Each problem in f32 and in bf16, where cpu can, on random data. */
+typedef void problem_check(const char *problem, const op *, const opcheck_result *in);
+
+static void each_problem(const char *const *problems, problem_check *check)
 {
     const opcheck_options opt = { .seed = 3, .backward = true };
-    (void)state;
-    for (const char *const *p = mixed_problems; *p; p++)
+    for (const char *const *p = problems; *p; p++)
         for (dtype type = F32; type <= BF16; type++) {
             op o;
             opcheck_result in = { 0 };
@@ -181,11 +159,22 @@ static void padding_stays_zero(void **state)
             o.type = type;
             if (cpu->unsupported(cpu, &o)) continue;
             must(opcheck_prepare(&o, &opt, &in));
-            outputs out = run_raw(&o, &in);
-            assert_canonical(*p, out.y, o.y, type);
-            assert_canonical(*p, out.dx, o.x, type);
+            check(*p, &o, &in);
             opcheck_free(&in);
         }
+}
+
+static void check_padding(const char *problem, const op *o, const opcheck_result *in)
+{
+    const outputs out = run_raw(o, in);
+    assert_canonical(problem, out.y, o->y, o->type);
+    assert_canonical(problem, out.dx, o->x, o->type);
+}
+
+static void padding_stays_zero(void **state)
+{
+    (void)state;
+    each_problem(mixed_problems, check_padding);
 }
 
 /* y, computed apart from z or over it. */
@@ -208,26 +197,20 @@ static void *run_sum(const op *o, const opcheck_result *in, bool over)
     return y;
 }
 
+static void check_sum(const char *problem, const op *o, const opcheck_result *in)
+{
+    void *apart = run_sum(o, in, false), *over = run_sum(o, in, true);
+    assert_memory_equal(apart, over, cpu->value_bytes(cpu, o->y, o->type));
+    assert_canonical(problem, over, o->y, o->type);
+}
+
 static void a_sum_may_lie_over_its_summand(void **state)
 {
     static const char *const problems[] = { "conv_bnact n2c24h8w8_o40k3s1p1_relu_add_eval",
                                             "conv_bnact n4c32h8w8_o32k3s1p1b_none_add_eval",
                                             "conv_bnact n2c24h6w6_o17k1s1p0_relu6_add_eval", NULL };
-    const opcheck_options opt = { .seed = 5 };
     (void)state;
-    for (const char *const *p = problems; *p; p++)
-        for (dtype type = F32; type <= BF16; type++) {
-            op o;
-            opcheck_result in = { 0 };
-            must(problem_parse(*p, &o));
-            o.type = type;
-            if (cpu->unsupported(cpu, &o)) continue;
-            must(opcheck_prepare(&o, &opt, &in));
-            void *apart = run_sum(&o, &in, false), *over = run_sum(&o, &in, true);
-            assert_memory_equal(apart, over, cpu->value_bytes(cpu, o.y, type));
-            assert_canonical(*p, over, o.y, type);
-            opcheck_free(&in);
-        }
+    each_problem(problems, check_sum);
 }
 
 /* dx and dz, dx apart from dy or over it; dx is answered, and in *dz what must not depend on it. */
@@ -258,6 +241,15 @@ static void *run_gradient(const op *o, const opcheck_result *in, bool over, void
     return dx;
 }
 
+static void check_gradient(const char *problem, const op *o, const opcheck_result *in)
+{
+    const size_t bytes = cpu->value_bytes(cpu, o->x, o->type);
+    void *dz[2], *apart = run_gradient(o, in, false, &dz[0]), *over = run_gradient(o, in, true, &dz[1]);
+    (void)problem;
+    assert_memory_equal(apart, over, bytes);
+    assert_memory_equal(dz[0], dz[1], bytes);
+}
+
 static void a_gradient_may_lie_over_the_one_it_is_made_from(void **state)
 {
     static const char *const problems[] = { "bnact n3c24h7w5_relu_add",
@@ -267,44 +259,23 @@ static void a_gradient_may_lie_over_the_one_it_is_made_from(void **state)
                                             "bnact n5c64h1w1_relu_add",
                                             "bnact n8c512h32w32_relu",
                                             NULL };
-    const opcheck_options opt = { .seed = 6, .backward = true };
     (void)state;
-    for (const char *const *p = problems; *p; p++)
-        for (dtype type = F32; type <= BF16; type++) {
-            op o;
-            opcheck_result in = { 0 };
-            void *dz[2];
-            must(problem_parse(*p, &o));
-            o.type = type;
-            const size_t bytes = cpu->value_bytes(cpu, o.x, type);
-            must(opcheck_prepare(&o, &opt, &in));
-            void *apart = run_gradient(&o, &in, false, &dz[0]), *over = run_gradient(&o, &in, true, &dz[1]);
-            assert_memory_equal(apart, over, bytes);
-            assert_memory_equal(dz[0], dz[1], bytes);
-            opcheck_free(&in);
-        }
+    each_problem(problems, check_gradient);
+}
+
+static void check_twice(const char *problem, const op *o, const opcheck_result *in)
+{
+    const outputs a = run_raw(o, in), b = run_raw(o, in);
+    (void)problem;
+    assert_memory_equal(a.y, b.y, a.y_bytes);
+    assert_memory_equal(a.dx, b.dx, a.dx_bytes);
+    assert_memory_equal(a.grad, b.grad, a.grad_bytes);
 }
 
 static void two_runs_are_bit_identical(void **state)
 {
-    const opcheck_options opt = { .seed = 4, .backward = true };
     (void)state;
-    for (const char *const *p = mixed_problems; *p; p++)
-        for (dtype type = F32; type <= BF16; type++) {
-            op o;
-            opcheck_result in1 = { 0 }, in2 = { 0 };
-            must(problem_parse(*p, &o));
-            o.type = type;
-            if (cpu->unsupported(cpu, &o)) continue;
-            must(opcheck_prepare(&o, &opt, &in1));
-            must(opcheck_prepare(&o, &opt, &in2));
-            outputs a = run_raw(&o, &in1), b = run_raw(&o, &in2);
-            assert_memory_equal(a.y, b.y, a.y_bytes);
-            assert_memory_equal(a.dx, b.dx, a.dx_bytes);
-            assert_memory_equal(a.grad, b.grad, a.grad_bytes);
-            opcheck_free(&in1);
-            opcheck_free(&in2);
-        }
+    each_problem(mixed_problems, check_twice);
 }
 
 static float *random_floats(int64_t n, uint32_t a)
@@ -544,5 +515,5 @@ int main(void)
         cmocka_unit_test_teardown(bf16_values_are_rounded_to_nearest_even, release_memory),
         cmocka_unit_test_teardown(opening, release_memory), /* last: it changes the number of threads */
     };
-    return cmocka_run_group_tests(tests, open_backends, close_backends);
+    return cmocka_run_group_tests(tests, open_pair, close_pair);
 }

@@ -4,17 +4,12 @@
 #include "../../core/rng.h"
 #include "../../nets/net.h"
 #include "../../tools/check/opcheck.h"
+#include "../must.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { BATCH = 4, CLASSES = 10, LOGITS = BATCH * CLASSES, CASE_EVAL = 0, CASE_TRAIN = 1, CASE_HALF = 2 };
 
@@ -35,11 +30,6 @@ static int close_cpu(void **state)
     (void)state;
     backend_close(cpu);
     return 0;
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
 }
 
 static status ignore(void *ctx, const tap_view *v)

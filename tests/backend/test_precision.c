@@ -3,15 +3,9 @@
  * the errors, which are random, add up to some per cent of the logits, and to more of the gradient: on images
  * of noise it is a small sum of large parts. PyTorch 1.13's autocast is off by 0.11 (resnet20) and 0.31
  * (vgg11_bn) in the same setting, and this by 0.17 and 0.31. Limits: three times what was seen. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "../../core/rng.h"
 #include "../../nets/net.h"
+#include "../must.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,11 +18,6 @@ typedef struct result {
     float *grad; /* of all parameters, in order */
     int64_t n;
 } result;
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s: %s", status_place(), status_message());
-}
 
 static void read_gradients(net *n, result *out)
 {

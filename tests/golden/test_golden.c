@@ -2,20 +2,10 @@
 #include "../../core/file.h"
 #include "../../core/rng.h"
 #include "../../tools/check/golden.h"
+#include "../must.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
-}
 
 static void tell(const char *line)
 {

@@ -8,15 +8,9 @@
  * Precision: y is stored in f32, so L is good to about 1e-7 of its terms and the quotient to about 1e-5
  * for h = 1/128. Richardson's extrapolation of h and 2h takes out the error of order h^2.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "../must.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -42,11 +36,6 @@ static int close_ref(void **state)
     (void)state;
     backend_close(ref);
     return 0;
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
 }
 
 /* L of the inputs in r as they are now. */

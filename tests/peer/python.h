@@ -3,6 +3,7 @@
 #define CLEAVE_TESTS_PYTHON_H
 
 #include "../../core/file.h"
+#include "../must.h"
 
 #include <sys/wait.h>
 
@@ -10,11 +11,6 @@ static const char *python_program(void)
 {
     const char *given = getenv("PYTHON");
     return given ? given : "/usr/bin/python3";
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
 }
 
 static void skip_without_torch(void)

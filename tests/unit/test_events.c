@@ -2,14 +2,10 @@
  * files is shown in tests/e2e/events.bats. */
 #include "../../core/events.h"
 #include "../../core/file.h"
+#include "../must.h"
 #include "../scratch.h"
 
 #include <math.h>
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
-}
 
 /* RFC 3720, B.4: the CRC bytes stand there low byte first. */
 static void crc_vectors(void **state)

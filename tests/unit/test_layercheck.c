@@ -1,25 +1,15 @@
 /* tools/check/layercheck.c: a backend that computes something else is noticed, forward and backward. */
 #include "../../tools/check/layercheck.h"
+#include "../must.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static backend *ref, *spoiled;
 static status (*forward)(plan *, const op_args *);
 static status (*backward)(plan *, const op_args *);
 static float spoil;
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
-}
 
 /* The second value of an output is off by a share `spoil`. */
 static status forward_wrong(plan *p, const op_args *a)

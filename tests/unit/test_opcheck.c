@@ -1,21 +1,10 @@
 /* tests/unit/test_opcheck.c -- the helper that compares backends must itself be able to fail. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "../must.h"
 
 #include <math.h>
 #include <string.h>
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
-}
 
 static void the_error_is_relative_and_never_hides_nan(void **state)
 {

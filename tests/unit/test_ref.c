@@ -1,15 +1,9 @@
 /* tests/unit/test_ref.c -- the reference backend against numbers worked out by hand. The gradients are
  * checked in tests/grad/test_grad.c; here: what forward computes, and what op.h fixes about it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "../../core/rng.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
+#include "../must.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,11 +26,6 @@ static int close_ref(void **state)
     (void)state;
     backend_close(ref);
     return 0;
-}
-
-static void must(status st)
-{
-    if (st != OK) fail_msg("%s", status_message());
 }
 
 /* The problem with random inputs, to be replaced by `set` before `run`. */
