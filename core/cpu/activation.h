@@ -13,13 +13,12 @@ INLINED vec activate(activation act, vec v)
     return v;
 }
 
-/* Of v before the activation. bf16 may store it as 6, which is ReLU6's kink. */
+/* Of v before the activation. bf16 stores what is 6 - 2^-6 or more as 6, which is ReLU6's kink. */
 INLINED ivec is_active(activation act, vec v, dtype stored)
 {
     if (act == ACT_NONE) return ~(ivec){ 0 };
     ivec on = v > splat(0);
-    if (act == ACT_RELU6 && stored == BF16) v = (vec)(__builtin_convertvector(round_halves(v), ivec) << 16);
-    if (act == ACT_RELU6) on &= v < splat(6);
+    if (act == ACT_RELU6) on &= v < splat(stored == BF16 ? 6 - 0x1p-6f : 6);
     return on;
 }
 

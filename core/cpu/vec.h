@@ -88,11 +88,22 @@ static inline halves round_halves(vec v)
 #endif
 }
 
+/* f32 of each lane. (Of __builtin_convertvector, GCC 12 makes two halves that it puts together again.) */
+static inline vec widen(halves h)
+{
+#if defined(__AVX512DQ__)
+    return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
+#elif defined(__AVX2__)
+    return (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32((__m128i)h), 16);
+#else
+    return (vec)(__builtin_convertvector(h, ivec) << 16);
+#endif
+}
+
 /* Vector i of the value. */
 INLINED vec load(const void *from, int64_t i, dtype type)
 {
-    if (type == F32) return ((const vec *)from)[i];
-    return (vec)(__builtin_convertvector(((const halves *)from)[i], ivec) << 16);
+    return type == F32 ? ((const vec *)from)[i] : widen(((const halves *)from)[i]);
 }
 
 INLINED void save(void *to, int64_t i, dtype type, vec v)

@@ -209,7 +209,7 @@ static void read_filters(const winograd *s, const float *w, bool rotated, int c,
     }
     for (int i = 0; i < FILTER * FILTER; i++) {
         g[i] = *(const vec *)lanes[i];
-        if (s->type == BF16) g[i] = (vec)(__builtin_convertvector(round_halves(g[i]), ivec) << 16);
+        if (s->type == BF16) g[i] = widen(round_halves(g[i]));
     }
 }
 
