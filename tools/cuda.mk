@@ -71,11 +71,13 @@ $(BIN)/libcleave_cuda.so: $(CUDA_OBJS)
 
 ifdef NVCC
 EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.cu)) \
-            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/graph.c,$(wildcard core/cuda/*.c))) \
+            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/choice.c %/graph.c,$(wildcard core/cuda/*.c))) \
             $(addprefix $(B)/emulated/,emulate.o libraries.o engine_fake.o)
 $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
 $(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o similar_check.o image_check.o analysis_check.o fit_check.o)
 $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
+
+$(B)/tests/cuda/test_choice: $(B)/cuda/choice.o
 
 # cuDNN without a device: engines that are compiled at run time want to see a libcuda; the toolkit's stub will do.
 $(B)/tests/cuda/test_planning: $(filter-out %/file.o,$(CUDA_OBJS))

@@ -1,5 +1,5 @@
 /* core/cuda/cuda.c -- the backend's table: opening, planning, memory. */
-#include "engine.h"
+#include "choice.h"
 
 #include "../plugin.h"
 
@@ -198,7 +198,7 @@ static void cuda_close(backend *b)
         if (c->stage[i].copied) cudaEventDestroy(c->stage[i].copied);
         if (c->stage[i].host) cudaFreeHost(c->stage[i].host);
     }
-    engine_forget_choices(c);
+    choices_forget(c);
     if (c->cublas) cublasDestroy(c->cublas);
     if (c->cudnn) cudnnDestroy(c->cudnn);
     if (c->convert) cudaFree(c->convert);
@@ -299,6 +299,8 @@ static const backend table = {
     .tile_count = cuda_tile_count,
     .tile_pick = cuda_tile_pick,
     .show_images = cuda_show_images,
+    .choices_load = choices_load,
+    .choices_save = choices_save,
 };
 
 static status cuda_open_device(int number, int threads, void (*note)(const char *), backend **out)

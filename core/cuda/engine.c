@@ -1,12 +1,8 @@
 /* core/cuda/engine.c -- which of cuDNN's engines runs a convolution: the fastest of those that may.
  *
  * May not: engines that do not give the same bits every time; in f32 proper, engines that round their inputs
- * (tensor cores: 10 bits of mantissa). The rest are timed once per problem, and the winner is kept in
- * $CLEAVE_CACHE (default ~/.cache/cleave)/cudnn-VERSION-DEVICE/PROBLEM.json, as cuDNN describes it itself: a
- * second timing might choose another engine, and then two runs of one experiment would differ. */
-#include "graph.h"
-
-#include "../file.h"
+ * (tensor cores: 10 bits of mantissa). The rest are timed once per problem; choice.c remembers the winner. */
+#include "choice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +12,8 @@
 enum { MAX_TRIED = 8, MAX_COMPILED = 1, WARM_UP = 1, TIMED = 3 };
 static const size_t MAX_WORKSPACE = (size_t)1 << 30;
 
-/* A chosen plan; layers with the same problem share it. */
-struct engine_choice {
-    engine_choice *next;
-    char name[ENGINE_KEY_BYTES];
-    descriptor plan;
-};
-
 struct engine {
-    descriptor plan; /* the choice's */
+    descriptor plan; /* choice.c's */
     descriptor pack; /* of the last pointers */
     const void *x, *w, *y;
     void *workspace;
@@ -53,69 +42,6 @@ void conv_problem_name(const conv_problem *p, char out[ENGINE_KEY_BYTES])
 static bool allowed(const conv_problem *p, const engine_notes *n)
 {
     return !n->nondeterministic && !(n->rounds_inputs && p->type == F32 && !p->tf32);
-}
-
-/* --- the cache --- */
-
-static status cache_folder(const cuda *c, char *out, size_t bytes)
-{
-    status st = OK;
-    const char *wanted = getenv("CLEAVE_CACHE"), *home = getenv("HOME");
-    char device[256];
-    snprintf(device, sizeof device, "%s", c->device.name);
-    for (char *s = device; *s; s++)
-        if (*s == ' ' || *s == '/') *s = '_';
-    if (wanted)
-        TRY(path_format(out, bytes, "%s/cudnn-%zu-%s", wanted, cudnnGetVersion(), device));
-    else
-        TRY(path_format(out, bytes, "%s/.cache/cleave/cudnn-%zu-%s", home ? home : "/tmp", cudnnGetVersion(),
-                        device));
-out:
-    return st;
-}
-
-static status cache_path(const cuda *c, const char *name, char *out, size_t bytes)
-{
-    status st = OK;
-    char folder[3000];
-    TRY(cache_folder(c, folder, sizeof folder));
-    TRY(path_format(out, bytes, "%s/%s.json", folder, name));
-out:
-    return st;
-}
-
-/* NULL plan: not there, or not usable any more. */
-static status cache_read(cuda *c, const char *name, descriptor *made)
-{
-    status st = OK;
-    char path[4096], *json = NULL;
-    *made = NULL;
-    TRY(cache_path(c, name, path, sizeof path));
-    if (!file_exists(path)) goto out;
-    TRY(file_read(path, &json, NULL));
-    if (plan_from_json(c->cudnn, json, made) != OK) *made = NULL;
-out:
-    free(json);
-    return st;
-}
-
-/* A choice that cannot be stored still runs; the user hears about it once. */
-static void cache_write(cuda *c, const char *name, descriptor made)
-{
-    status st = OK;
-    static bool told;
-    char path[4096], folder[3000], line[1200], *json = NULL;
-    TRY(cache_folder(c, folder, sizeof folder));
-    TRY(cache_path(c, name, path, sizeof path));
-    TRY(file_make_dirs(folder));
-    TRY(plan_to_json(made, &json));
-    TRY(file_replace(path, json, strlen(json)));
-out:
-    free(json);
-    if (st == OK || told) return;
-    told = true;
-    snprintf(line, sizeof line, "the choice of convolution engines is not kept: %s", status_message());
-    c->note(line);
 }
 
 /* --- timing --- */
@@ -226,7 +152,7 @@ out:
     return st;
 }
 
-static status choose(cuda *c, const conv_problem *p, bool timed, descriptor *made)
+status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *made)
 {
     status st = OK;
     conv_graph graph = { 0 };
@@ -250,65 +176,6 @@ out:
     return st;
 }
 
-/* CLEAVE_TUNE=0: cuDNN's first guess that need not be compiled first, neither timed nor kept; for tests. */
-static bool tuning(void)
-{
-    const char *wanted = getenv("CLEAVE_TUNE");
-    return !wanted || strcmp(wanted, "0") != 0;
-}
-
-static status find_plan(cuda *c, const conv_problem *p, const char *name, descriptor *made)
-{
-    status st = OK;
-    static bool told;
-    if (!tuning()) {
-        TRY(choose(c, p, false, made));
-        goto out;
-    }
-    TRY(cache_read(c, name, made));
-    if (*made) goto out;
-    if (!told) c->note("timing convolution engines; the choice is kept for the next time");
-    told = true;
-    TRY(choose(c, p, true, made));
-    cache_write(c, name, *made);
-out:
-    if (st != OK) st = status_prefix(st, "convolution %s", name);
-    return st;
-}
-
-static status find_choice(cuda *c, const conv_problem *p, descriptor *made)
-{
-    status st = OK;
-    engine_choice *e = NULL;
-    char name[ENGINE_KEY_BYTES];
-    conv_problem_name(p, name);
-    for (engine_choice *old = c->choices; old; old = old->next) {
-        if (strcmp(old->name, name) != 0) continue;
-        *made = old->plan;
-        goto out;
-    }
-    TRY_ALLOC(e, calloc(1, sizeof *e));
-    TRY(find_plan(c, p, name, &e->plan));
-    snprintf(e->name, sizeof e->name, "%s", name);
-    e->next = c->choices;
-    c->choices = e;
-    *made = e->plan;
-    e = NULL;
-out:
-    free(e);
-    return st;
-}
-
-void engine_forget_choices(cuda *c)
-{
-    while (c->choices) {
-        engine_choice *next = c->choices->next;
-        descriptor_close(&c->choices->plan);
-        free(c->choices);
-        c->choices = next;
-    }
-}
-
 /* --- the engine --- */
 
 status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspace)
@@ -316,7 +183,7 @@ status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspa
     status st = OK;
     engine *e = NULL;
     TRY_ALLOC(e, calloc(1, sizeof *e));
-    TRY(find_choice(c, p, &e->plan));
+    TRY(choice_find(c, p, &e->plan));
     TRY(plan_workspace(e->plan, workspace));
     *out = e;
     e = NULL;

@@ -27,8 +27,7 @@ typedef struct engine engine;
 /* Chooses, times and finalises; the answer comes from memory or disk if this problem was seen before.
  * *workspace bytes are needed to run. ERR_RUNTIME names the problem if nothing runs it. */
 status engine_open(cuda *, const conv_problem *, engine **out, size_t *workspace);
-void engine_close(engine *);        /* NULL is harmless */
-void engine_forget_choices(cuda *); /* after all engines are closed */
+void engine_close(engine *); /* NULL is harmless */
 
 /* x, w, y: input and output by their role, whatever the direction; 16-byte aligned. */
 status engine_run(engine *, cuda *, const void *x, const void *w, const void *y, void *workspace);

@@ -245,7 +245,7 @@ status plan_from_config(cudnnHandle_t cudnn, descriptor config, descriptor *out)
     status st = OK;
     descriptor made = NULL;
     TRY(create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &made));
-    TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cudnn));
+    if (cudnn) TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cudnn));
     TRY(set_descriptor(made, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config));
     TRY(finalise(made, "an execution plan"));
     *out = made;
@@ -255,14 +255,17 @@ out:
     return st;
 }
 
-status plan_from_json(cudnnHandle_t cudnn, const char *json, descriptor *out)
+status plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
 {
     status st = OK;
     descriptor made = NULL;
     TRY(create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &made));
-    TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cudnn));
-    TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json) + 1,
+    TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json),
             json));
+    if (cudnn)
+        TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cudnn));
+    else
+        TRY(set_descriptor(made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device));
     TRY(finalise(made, "a stored execution plan"));
     *out = made;
     made = NULL;

@@ -32,9 +32,10 @@ typedef struct engine_notes {
 } engine_notes;
 status engine_notes_read(descriptor config, engine_notes *out);
 
-/* Plans. `config` NULL: from `json` instead. */
+/* Plans: of a configuration, and as cuDNN describes them itself. For the device of the handle; without one for the
+ * described device, that of the configuration. */
 status plan_from_config(cudnnHandle_t, descriptor config, descriptor *out);
-status plan_from_json(cudnnHandle_t, const char *json, descriptor *out);
+status plan_from_json(cudnnHandle_t, descriptor device, const char *json, descriptor *out);
 status plan_to_json(descriptor plan, char **out); /* the caller frees */
 status plan_workspace(descriptor plan, size_t *bytes);
 

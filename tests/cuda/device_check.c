@@ -6,6 +6,7 @@
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "checks.h"
+#include "convs.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -104,22 +105,7 @@ static void check_problems(const device_check *d, const char *const *problems, d
 
 static void check_conv(const device_check *d)
 {
-    static const char *const problems[] = {
-        "conv n2c3h8w8_o16k3s1p1",
-        "conv n2c3h9w7_o16k3s2p1b",
-        "conv n2c17h7w5_o24k3s1p1",
-        "conv n4c32h8w8_o32k3s1p1b",
-        "conv n2c16h8w8_o32k1s1p0",
-        "conv n2c24h9w9_o40k1s2p0",
-        "conv n2c64h8w8_o128k1s2p0",
-        "conv n2c3h16w16_o16k7s2p3",
-        "conv n2c32h1w1_o16k1s1p0b",
-        "conv n2c32h8w8_o32k3s1p1g32",
-        "conv n2c24h7w7_o24k3s2p1g24b",
-        "conv n2c32h6w6_o64k3s1p1g2",
-        NULL,
-    };
-    check_problems(d, problems, d->f32_limit);
+    check_problems(d, checked_convs, d->f32_limit);
 }
 
 static void check_bnact(const device_check *d)

@@ -1,5 +1,5 @@
-/* tests/cuda/engine_fake.c -- core/cuda/engine.h without cuDNN, for the emulated device. */
-#include "../../core/cuda/engine.h"
+/* tests/cuda/engine_fake.c -- core/cuda/engine.h and choice.h without cuDNN, for the emulated device. */
+#include "../../core/cuda/choice.h"
 #include "libraries.h"
 
 #include <stdlib.h>
@@ -29,9 +29,21 @@ void engine_close(engine *e)
     free(e);
 }
 
-void engine_forget_choices(cuda *c)
+void choices_forget(cuda *c)
 {
     (void)c;
+}
+
+status choices_load(backend *b, const char *path)
+{
+    (void)b, (void)path;
+    return OK;
+}
+
+status choices_save(const backend *b, const char *path)
+{
+    (void)b, (void)path;
+    return OK;
 }
 
 status engine_run(engine *e, cuda *c, const void *x, const void *w, const void *y, void *workspace)

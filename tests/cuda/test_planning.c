@@ -1,16 +1,18 @@
 /* tests/cuda/test_planning.c -- without a GPU: cuDNN has an engine that gives the same bits every time for
  * every convolution of every net, in all directions, in f32, tf32 and bf16, on every architecture that the
  * backend is built for. The devices are descriptions (tests/cuda/devices/), which cuDNN plans for as if they
- * were there. Batch 256. */
+ * were there. Batch 256. And for the convolutions of device_check.c; and plans survive being written and read, as
+ * core/cuda/choice.c keeps them. */
 #include "../../core/status.h"
 
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../core/cuda/engine.h"
+#include "../../core/cuda/graph.h"
 #include "../../core/file.h"
 #include "../../nets/graph.h"
 #include "../../tools/check/problem.h"
+#include "convs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +34,13 @@ static void add_problem(const conv_problem *p)
     if (n_problems < MAX_PROBLEMS) problem[n_problems++] = *p;
 }
 
-static void add_conv(op o)
+static void add_conv(op o, int batch)
 {
     static const struct {
         dtype type;
         bool tf32;
     } precisions[] = { { F32, false }, { F32, true }, { BF16, false } };
-    o.x.n = o.y.n = BATCH;
+    o.x.n = o.y.n = batch;
     for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
         for (int direction = CONV_FORWARD; direction <= CONV_FILTER; direction++)
             for (int add = 0; add <= (direction == CONV_DATA); add++) {
@@ -48,19 +50,31 @@ static void add_conv(op o)
             }
 }
 
+static status add_problems(const char *const *problems, int batch)
+{
+    status st = OK;
+    for (; *problems; problems++) {
+        op o;
+        TRY(problem_parse(*problems, &o));
+        add_conv(o, batch ? batch : o.x.n);
+    }
+out:
+    return st;
+}
+
 /* Depthwise and odd widths: what MobileNets and pruned nets have. */
 static status add_others(void)
 {
-    static const char *const others[] = {
-        "conv n1c32h32w32_o32k3s1p1g32", "conv n1c144h16w16_o144k3s2p1g144", "conv n1c960h4w4_o960k3s1p1g960",
-        "conv n1c24h32w32_o144k1s1p0",   "conv n1c20h32w32_o20k3s1p1",       "conv n1c160h4w4_o960k1s1p0"
-    };
+    static const char *const others[] = { "conv n1c32h32w32_o32k3s1p1g32",
+                                          "conv n1c144h16w16_o144k3s2p1g144",
+                                          "conv n1c960h4w4_o960k3s1p1g960",
+                                          "conv n1c24h32w32_o144k1s1p0",
+                                          "conv n1c20h32w32_o20k3s1p1",
+                                          "conv n1c160h4w4_o960k1s1p0",
+                                          NULL };
     status st = OK;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        op o;
-        TRY(problem_parse(others[i], &o));
-        add_conv(o);
-    }
+    TRY(add_problems(others, BATCH));
+    TRY(add_problems(checked_convs, 0));
 out:
     return st;
 }
@@ -74,7 +88,7 @@ static status add_nets(void)
         net *n;
         TRY(net_create(arch[i], 10, NULL, 0, &n));
         for (int j = 0; j < n->n_nodes; j++)
-            if (n->node[j].op.kind == OP_CONV) add_conv(n->node[j].op);
+            if (n->node[j].op.kind == OP_CONV) add_conv(n->node[j].op, BATCH);
         net_free(n);
     }
 out:
@@ -99,6 +113,66 @@ static int without_engine(const char *json, const char *device)
     return lacking;
 }
 
+/* The first plan of a problem, written, read, and written again. */
+static status round_trip(const conv_problem *p, descriptor device, bool *same)
+{
+    status st = OK;
+    conv_graph graph = { 0 };
+    engine_configs configs = { 0 };
+    descriptor made = NULL, again = NULL;
+    char *text = NULL, *second = NULL;
+    TRY(conv_graph_open(p, NULL, &graph));
+    TRY(engine_configs_find(&graph, device, &configs));
+    TRY(plan_from_config(NULL, configs.config[0], &made));
+    TRY(plan_to_json(made, &text));
+    TRY(plan_from_json(NULL, device, text, &again));
+    TRY(plan_to_json(again, &second));
+    *same = strcmp(text, second) == 0;
+out:
+    free(text);
+    free(second);
+    descriptor_close(&made);
+    descriptor_close(&again);
+    engine_configs_free(&configs);
+    conv_graph_close(&graph);
+    return st;
+}
+
+/* How many of every tenth problem do not. */
+static int not_restored(const char *json)
+{
+    int failed = 0;
+    descriptor device = NULL;
+    if (device_from_json(json, &device) != OK) return -1;
+    for (int i = 0; i < n_problems; i += 10) {
+        bool same = false;
+        const status st = round_trip(&problem[i], device, &same);
+        if (st == OK && same) continue;
+        printf("# problem %d: %s\n", i, st == OK ? "another plan" : status_message());
+        failed++;
+    }
+    descriptor_close(&device);
+    return failed;
+}
+
+/* The caller frees; NULL after saying why not. */
+static char *description(const char *device)
+{
+    char path[64], *json = NULL;
+    snprintf(path, sizeof path, "tests/cuda/devices/%s.json", device);
+    if (file_read(path, &json, NULL) != OK) printf("# %s\n", status_message());
+    return json;
+}
+
+/* `wrong` of what should be none; -1: it could not be counted. */
+static int report(int number, int wrong, const char *what, const char *device)
+{
+    printf("%sok %d %s on %s\n", wrong ? "not " : "", number, what, device);
+    fflush(stdout);
+    return wrong != 0;
+}
+
+/* test_planning [DEVICE]: only that one. */
 int main(int argc, char **argv)
 {
     static const char *const devices[] = { "sm80", "sm86", "sm89", "sm90", "sm120" };
@@ -108,25 +182,21 @@ int main(int argc, char **argv)
         printf("1..1\nnot ok 1 %d convolutions: %s\n", n_problems, status_message());
         return 1;
     }
-    printf("1..%d\n# %d convolutions\n", n, n_problems);
+    printf("1..%d\n# %d convolutions\n", 2 * n, n_problems);
     for (int i = 0; i < n; i++) {
-        char path[64], *json = NULL;
-        int lacking = -1;
-        snprintf(path, sizeof path, "tests/cuda/devices/%s.json", devices[i]);
         if (argc > 1 && strcmp(argv[1], devices[i])) {
-            printf("ok %d %s # skip not asked for\n", i + 1, devices[i]);
+            printf("ok %d %s # skip not asked for\nok %d %s # skip not asked for\n", 2 * i + 1, devices[i],
+                   2 * i + 2, devices[i]);
             continue;
         }
-        if (file_read(path, &json, NULL) == OK)
-            lacking = without_engine(json, devices[i]);
-        else
-            printf("# %s\n", status_message());
-        printf("%sok %d an engine for every convolution on %s\n", lacking ? "not " : "", i + 1, devices[i]);
-        fflush(stdout);
-        failed += lacking != 0;
+        char *json = description(devices[i]);
+        failed += report(2 * i + 1, json ? without_engine(json, devices[i]) : -1,
+                         "an engine for every convolution", devices[i]);
+        failed +=
+            report(2 * i + 2, json ? not_restored(json) : -1, "plans written and read again", devices[i]);
         free(json);
     }
-    return failed ? 1 : 0;
+    return failed != 0;
 }
 #else
 int main(void)

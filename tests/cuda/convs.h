@@ -1,0 +1,24 @@
+/* tests/cuda/convs.h -- the convolutions that device_check.c runs on a device, and for which test_planning.c asks cuDNN
+ * for an engine without one. */
+#ifndef CLEAVE_TESTS_CONVS_H
+#define CLEAVE_TESTS_CONVS_H
+
+#include <stddef.h>
+
+static const char *const checked_convs[] = {
+    "conv n2c3h8w8_o16k3s1p1",
+    "conv n2c3h9w7_o16k3s2p1b",
+    "conv n2c17h7w5_o24k3s1p1",
+    "conv n4c32h8w8_o32k3s1p1b",
+    "conv n2c16h8w8_o32k1s1p0",
+    "conv n2c24h9w9_o40k1s2p0",
+    "conv n2c64h8w8_o128k1s2p0",
+    "conv n2c3h16w16_o16k7s2p3",
+    "conv n2c32h1w1_o16k1s1p0b",
+    "conv n2c32h8w8_o32k3s1p1g32",
+    "conv n2c24h7w7_o24k3s2p1g24b",
+    "conv n2c32h6w6_o64k3s1p1g2",
+    NULL,
+};
+
+#endif

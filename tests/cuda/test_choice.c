@@ -1,0 +1,231 @@
+/* tests/cuda/test_choice.c -- core/cuda/choice.c: what was timed once is not timed again, neither by a process that finds
+ * the cache nor by a run that is resumed without it. cuDNN is a fake whose plans are texts; that its own plans survive
+ * being written and read is shown in test_planning.c. */
+#include "../must.h"
+
+#include <stdio.h>
+
+#ifdef CLEAVE_CUDA
+#include "../../core/cuda/choice.h"
+#include "../../core/file.h"
+#include "../scratch.h"
+
+#include <string.h>
+
+/* --- the fake --- */
+
+static int n_timed, n_guessed, n_notes, n_open;
+static char last_note[6000],
+    meanwhile[4400]; /* meanwhile: a file that another process writes while this one times */
+
+static descriptor new_plan(const char *text)
+{
+    n_open++;
+    return (descriptor)strdup(text);
+}
+
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d)
+{
+    n_open--;
+    free(d);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+size_t cudnnGetVersion(void)
+{
+    return 91900;
+}
+
+status plan_to_json(descriptor made, char **out)
+{
+    *out = strdup((const char *)made);
+    return OK;
+}
+
+status plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
+{
+    (void)cudnn, (void)device;
+    if (json[0] != '{') return status_set(ERR_RUNTIME, __FILE__, __LINE__, "cuDNN: not a plan");
+    *out = new_plan(json);
+    return OK;
+}
+
+void conv_problem_name(const conv_problem *p, char out[ENGINE_KEY_BYTES])
+{
+    snprintf(out, ENGINE_KEY_BYTES, "fprop_n%d", p->x.n);
+}
+
+status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *made)
+{
+    char text[64];
+    (void)c;
+    snprintf(text, sizeof text, "{ \"engine\": %d,\n \"n\": %d }", timed ? n_timed : 99, p->x.n);
+    n_timed += timed;
+    n_guessed += !timed;
+    *made = new_plan(text);
+    if (*meanwhile) must(file_replace(meanwhile, "{ theirs }", 10));
+    return OK;
+}
+
+/* --- */
+
+static void note(const char *line)
+{
+    n_notes++;
+    snprintf(last_note, sizeof last_note, "%s", line);
+}
+
+static cuda gpu(const char *name)
+{
+    cuda c = { .note = note };
+    snprintf(c.device.name, sizeof c.device.name, "%s", name);
+    return c;
+}
+
+/* The text of the plan for batch n, by a backend that has just been opened. */
+static const char *plan_of(cuda *c, int n)
+{
+    descriptor made;
+    must(choice_find(c, &(conv_problem){ .x.n = n }, &made));
+    return (const char *)made;
+}
+
+/* Each test has a cache of its own. */
+static int fresh(void **state)
+{
+    static int number;
+    char name[16];
+    (void)state;
+    n_timed = n_guessed = n_notes = n_open = 0;
+    meanwhile[0] = '\0';
+    snprintf(name, sizeof name, "%d", number++);
+    unsetenv("CLEAVE_TUNE");
+    return setenv("CLEAVE_CACHE", scratch_path(name), 1);
+}
+
+static void is_timed_once(void **state)
+{
+    char first[64];
+    (void)state;
+    cuda c = gpu("A GPU");
+    snprintf(first, sizeof first, "%s", plan_of(&c, 4));
+    assert_string_equal(plan_of(&c, 4), first);
+    assert_int_equal(n_timed, 1);
+    plan_of(&c, 8);
+    assert_int_equal(n_timed, 2);
+    choices_forget(&c);
+    assert_int_equal(n_open, 0);
+    assert_string_equal(plan_of(&c, 4), first); /* as another process: from the cache */
+    assert_int_equal(n_timed, 2);
+    choices_forget(&c);
+    cuda other = gpu("Another/GPU");
+    plan_of(&other, 4);
+    assert_int_equal(n_timed, 3);
+    choices_forget(&other);
+}
+
+static void untimed_is_not_kept(void **state)
+{
+    (void)state;
+    setenv("CLEAVE_TUNE", "0", 1);
+    cuda c = gpu("A GPU");
+    plan_of(&c, 4);
+    plan_of(&c, 4);
+    choices_forget(&c);
+    assert_int_equal(n_guessed, 1);
+    unsetenv("CLEAVE_TUNE");
+    plan_of(&c, 4);
+    assert_int_equal(n_timed, 1);
+    choices_forget(&c);
+}
+
+static void who_was_first_counts(void **state)
+{
+    (void)state;
+    cuda c = gpu("A GPU");
+    plan_of(&c, 4); /* makes the folder */
+    snprintf(meanwhile, sizeof meanwhile, "%s/cudnn-91900-A_GPU/fprop_n8.json", getenv("CLEAVE_CACHE"));
+    assert_string_equal(plan_of(&c, 8), "{ theirs }");
+    choices_forget(&c);
+    assert_int_equal(n_open, 0);
+}
+
+static void a_refused_cache_is_made_anew(void **state)
+{
+    char path[4400];
+    (void)state;
+    cuda c = gpu("A GPU");
+    plan_of(&c, 4);
+    choices_forget(&c);
+    snprintf(path, sizeof path, "%s/cudnn-91900-A_GPU/fprop_n4.json", getenv("CLEAVE_CACHE"));
+    must(file_replace(path, "garbage", 7));
+    n_notes = 0;
+    plan_of(&c, 4);
+    choices_forget(&c);
+    assert_int_equal(n_timed, 2);
+    assert_int_equal(n_notes, 1);
+    assert_non_null(strstr(last_note, "not a plan; choosing anew"));
+    plan_of(&c, 4);
+    choices_forget(&c);
+    assert_int_equal(n_timed, 2);
+}
+
+static void a_run_keeps_its_choices(void **state)
+{
+    char path[512], first[64];
+    (void)state;
+    cuda c = gpu("A GPU");
+    snprintf(path, sizeof path, "%s", scratch_path("algorithms.txt"));
+    must(choices_load(&c.base, path)); /* not there yet */
+    snprintf(first, sizeof first, "%s", plan_of(&c, 4));
+    plan_of(&c, 8);
+    must(choices_save(&c.base, path));
+    choices_forget(&c);
+    setenv("CLEAVE_CACHE", scratch_path("empty"), 1);
+    must(choices_load(&c.base, path));
+    for (char *s = first; *s; s++)
+        if (*s == '\n') *s = ' '; /* a line each */
+    assert_string_equal(plan_of(&c, 4), first);
+    plan_of(&c, 8);
+    assert_int_equal(n_timed, 2);
+    choices_forget(&c);
+    assert_int_equal(n_open, 0);
+}
+
+static void what_is_not_of_this_device_is_said(void **state)
+{
+    static const char *const files[] = {
+        "cleave convolution engines, cuDNN 91900, Another GPU\nfprop_n4 { }\n", "",
+        "cleave convolution engines, cuDNN 91900, A GPU\nfprop_n4\n",
+        "cleave convolution engines, cuDNN 91900, A GPU\nfprop_n4 garbage\n"
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        cuda c = gpu("A GPU");
+        n_notes = 0;
+        must(choices_load(&c.base, scratch_write("algorithms.txt", files[i], strlen(files[i]))));
+        assert_int_equal(n_notes, 1);
+        assert_non_null(strstr(last_note, "the run will not repeat to the last bit"));
+        assert_null(c.choices);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(is_timed_once, fresh),
+        cmocka_unit_test_setup(untimed_is_not_kept, fresh),
+        cmocka_unit_test_setup(who_was_first_counts, fresh),
+        cmocka_unit_test_setup(a_refused_cache_is_made_anew, fresh),
+        cmocka_unit_test_setup(a_run_keeps_its_choices, fresh),
+        cmocka_unit_test_setup(what_is_not_of_this_device_is_said, fresh),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
+#else
+int main(void)
+{
+    printf("1..1\nok 1 remembering cuDNN's engines # skip no CUDA toolkit with cuDNN here\n");
+    return status_message()[0] != '\0';
+}
+#endif
