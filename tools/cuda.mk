@@ -25,7 +25,7 @@ bench-cuda: gpu                        ## on a GPU: images/s, beside PyTorch if 
 
 # The parts of Cleave that need no library.
 GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c progress.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c tools/check/opcheck*.c) \
-             tools/check/problem.c tests/cuda/device_check.c tests/cuda/similar_check.c tests/cuda/image_check.c data/augment.c \
+             tools/check/problem.c tests/cuda/device_check.c tests/cuda/similar_check.c tests/cuda/image_check.c tests/cuda/engine_check.c data/augment.c \
              $(addprefix graph/,gram.c histogram.c edges.c resident.c) \
              $(shell grep -LE 'cJSON|core/proto/|safetensors|checkpoint\.h|loader\.h|rundir' nets/*.c)
 gpu:
@@ -74,7 +74,7 @@ EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.c
             $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/choice.c %/graph.c,$(wildcard core/cuda/*.c))) \
             $(addprefix $(B)/emulated/,emulate.o libraries.o engine_fake.o)
 $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
-$(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o similar_check.o image_check.o analysis_check.o fit_check.o)
+$(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o similar_check.o image_check.o engine_check.o analysis_check.o fit_check.o)
 $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
 
 $(B)/tests/cuda/test_choice: $(B)/cuda/choice.o

@@ -83,10 +83,12 @@ static status cuda_alloc(backend *b, size_t bytes, void **out)
     status st = OK;
     const cuda *c = (cuda *)b;
     void *memory = NULL;
-    if (cudaMalloc(&memory, bytes ? bytes : 1)) {
+    const cudaError_t answer = cudaMalloc(&memory, bytes ? bytes : 1);
+    if (answer == cudaErrorMemoryAllocation) {
         cudaGetLastError(); /* or the next launch would report it */
         FAIL(ERR_RUNTIME, "out of GPU memory: %zu MB", bytes >> 20);
     }
+    TRY_CUDA(answer); /* of an earlier kernel, it may be */
     TRY_CUDA(cudaMemsetAsync(memory, 0, bytes, c->stream));
     *out = memory;
     memory = NULL;
@@ -268,6 +270,9 @@ static status open_libraries(cuda *c)
     TRY_CUBLAS(cublasSetStream(c->cublas, c->stream));
     TRY_CUBLAS(cublasSetWorkspace(c->cublas, c->cublas_workspace,
                                   WORKSPACE_BYTES)); /* after the stream: it resets */
+    /* Parts of a sum in f32, whatever the type of the result. */
+    TRY_CUBLAS(cublasSetMathMode(
+        c->cublas, (cublasMath_t)(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)));
 out:
     return st;
 }

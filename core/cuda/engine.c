@@ -1,7 +1,7 @@
 /* core/cuda/engine.c -- which of cuDNN's engines runs a convolution: the fastest of those that may.
  *
- * May not: engines that do not give the same bits every time; in f32 proper, engines that round their inputs
- * (tensor cores: 10 bits of mantissa). The rest are timed once per problem; choice.c remembers the winner. */
+ * May not: engines that do not give the same bits every time, or round parts of a sum; in f32 proper, engines that round
+ * their inputs (tensor cores: 10 bits of mantissa). The rest are timed once per problem; choice.c remembers the winner. */
 #include "choice.h"
 
 #include <stdio.h>
@@ -41,7 +41,7 @@ void conv_problem_name(const conv_problem *p, char out[ENGINE_KEY_BYTES])
 
 static bool allowed(const conv_problem *p, const engine_notes *n)
 {
-    return !n->nondeterministic && !(n->rounds_inputs && p->type == F32 && !p->tf32);
+    return !n->nondeterministic && !n->rounds_sums && !(n->rounds_inputs && p->type == F32 && !p->tf32);
 }
 
 /* --- timing --- */
@@ -162,7 +162,8 @@ status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *mad
     TRY(engine_configs_find(&graph, NULL, &configs));
     TRY(find_candidates(c, p, &configs, timed ? MAX_TRIED : 1, timed ? MAX_COMPILED : 0, &all));
     if (all.n == 0) TRY(find_candidates(c, p, &configs, 1, 1, &all));
-    if (all.n == 0) FAIL(ERR_RUNTIME, "cuDNN has no engine for it");
+    if (configs.n == 0) FAIL(ERR_RUNTIME, "cuDNN has no engine for it: %s", status_message());
+    if (all.n == 0) FAIL(ERR_RUNTIME, "none of cuDNN's %d engines may run it", configs.n);
     if (timed && all.n > 1) {
         TRY(time_candidates(c, p, &all, made));
     } else {

@@ -168,7 +168,7 @@ static status find_by(const conv_graph *g, descriptor device, cudnnBackendHeurMo
     TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, g->graph));
     TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (device) TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device));
-    if (cudnnBackendFinalize(heuristics)) goto out; /* nothing found */
+    if (finalise(heuristics, "heuristics") != OK) goto out; /* nothing found; should all fail, its reason is told */
     TRY_CUDNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                        CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, NULL));
     if (count > MAX_CONFIGS - out->n) count = MAX_CONFIGS - out->n;
@@ -210,6 +210,7 @@ static status read_notes(descriptor chosen, engine_notes *out)
                                        32, &n, numerical));
     for (int64_t i = 0; i < n; i++) {
         out->nondeterministic |= numerical[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+        out->rounds_sums |= numerical[i] == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION;
         /* Winograd's largest tiles lose three digits of f32. */
         out->rounds_inputs |= numerical[i] == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13;
         out->rounds_inputs |= numerical[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||

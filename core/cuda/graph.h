@@ -28,6 +28,7 @@ void engine_configs_free(engine_configs *);
 
 typedef struct engine_notes {
     bool nondeterministic, rounds_inputs; /* tensor cores or conversion to a narrower type */
+    bool rounds_sums;                     /* parts of a sum, to the type of the result */
     bool compiled;                        /* at run time: creating it takes about a second */
 } engine_notes;
 status engine_notes_read(descriptor config, engine_notes *out);

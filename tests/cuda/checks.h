@@ -18,6 +18,9 @@ float *random_floats(int64_t n, uint32_t a);
 enum { CASE_EVAL, CASE_TRAIN };
 status open_net(const device_check *d, backend *, const checked_net *, dtype, net **out);
 
+/* Steps from .. to - 1 of d->batch images, drawn for each step. */
+status train_steps(net *, int batch, int from, int to);
+
 typedef struct state state; /* values and velocities of all parameters */
 status save(net *, state **out);
 bool same_bits(const net *, const state *, const state *);
@@ -27,8 +30,12 @@ void free_state(const net *, state *);
 void check_images(const device_check *);
 void check_kept(const device_check *);
 
+/* engine_check.c; on the emulated device there is none */
+void check_engines(const device_check *);
+
 /* similar_check.c */
 void check_rows(const device_check *);
+void check_ties(const device_check *);
 void check_resident(const device_check *);
 
 #endif

@@ -152,18 +152,30 @@ static void check_rest(const device_check *d)
     check_problems(d, problems, d->f32_limit);
 }
 
+static const char *const linear_problems[] = {
+    "linear n3c24h1w1_o10_relu",
+    "linear n5c17h3w3_o7_none",
+    "linear n4c16h2w2_o1_relu6",
+    "linear n1c1h1w1_o1_none",
+    "linear n7c32h1w1_o100_none",
+    "linear n5c17h3w3_o7_relu_eval",
+    NULL,
+};
+
 static void check_linear(const device_check *d)
 {
-    static const char *const problems[] = {
-        "linear n3c24h1w1_o10_relu",
-        "linear n5c17h3w3_o7_none",
-        "linear n4c16h2w2_o1_relu6",
-        "linear n1c1h1w1_o1_none",
-        "linear n7c32h1w1_o100_none",
-        "linear n5c17h3w3_o7_relu_eval",
-        NULL,
-    };
-    check_problems(d, problems, d->f32_limit);
+    check_problems(d, linear_problems, d->f32_limit);
+}
+
+/* Factors are rounded to 10 bits behind the point, so products are off by 2^-10 at most; no result near a kink. */
+static void check_tf32(const device_check *d)
+{
+    const opcheck_options opt = { .seed = 1, .backward = true, .margin = 0.05f };
+    const char *const *const lists[] = { checked_convs, linear_problems };
+    d->cuda->tf32 = true;
+    for (int i = 0; i < 2; i++)
+        for (const char *const *p = lists[i]; *p; p++) run_both(d, *p, &opt, F32, 2e-3);
+    d->cuda->tf32 = false;
 }
 
 /* Logits of a few hundred rows: more than a block has threads. bf16 logits hold the same values in both. */
@@ -247,7 +259,7 @@ static void gram_against_ref(const device_check *d, dtype type, int m, int n, in
         fine(b->download(b, got, dev[2], (size_t)counts[2] * 4), "download") &&
         fine(d->ref->gram_nt(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc), "gram"))
         close_to("similarities", type == F32 ? "f32" : "bf16", got, host[2], counts[2],
-                 d->f32_limit); /* also between the rows */
+                 type == F32 ? d->f32_limit : d->bf16_sums_limit); /* also between the rows */
     for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)counts[j] * 4), free(host[j]);
     free(got);
 }
@@ -305,7 +317,10 @@ static void check_sgd(const device_check *d)
 
 enum { STEPS = 4 };
 
-/* Biases begin at zero, where much that is forgotten does not show. */
+/* Biases begin at zero, where much that is forgotten does not show, and where half of all values lie near a kink of ReLU:
+ * in a deep net, rounding takes some to its other side, and gradients with them (cpu against ref: up to 4 % after four
+ * steps). So every other channel is active, three deviations from both kinks of ReLU6; the others are not, by so much
+ * that none of their values is: of a few small ones, the next BN would make large ones, rounding included. */
 static status set_biases(net *n)
 {
     status st = OK;
@@ -315,7 +330,7 @@ static status set_biases(net *n)
     for (int i = 0; i < count; i++) {
         if (p[i].spec.init != PARAM_ZERO) continue;
         v = random_floats(p[i].count, 200 + (uint32_t)i);
-        for (int64_t k = 0; v && k < p[i].count; k++) v[k] *= 0.1f;
+        for (int64_t k = 0; v && k < p[i].count; k++) v[k] = 0.1f * v[k] + (k % 2 ? 3 : -8);
         TRY_ALLOC(v, v);
         TRY(net_param_write(n, &p[i], v));
         free(v);
@@ -352,7 +367,7 @@ out:
     return st;
 }
 
-static status steps(net *n, int batch, int from, int to)
+status train_steps(net *n, int batch, int from, int to)
 {
     status st = OK;
     for (int i = from; i < to; i++) {
@@ -449,7 +464,7 @@ static status net_against_ref(const device_check *d, const checked_net *which)
     for (int i = 0; i < 2; i++) {
         TRY(open_net(d, both[i], which, F32, &n[i]));
         if (i == 0) TRY(save(n[0], &start));
-        TRY(steps(n[i], d->batch, 0, STEPS));
+        TRY(train_steps(n[i], d->batch, 0, STEPS));
         for (int run = 0; run < (i == 0 ? 4 : 1); run++) {
             TRY(net_stats_set(n[i], &(loss_stats){ 0 }));
             TRY(put_batch(n[i], CASE_EVAL, d->batch - 1, 50));
@@ -460,11 +475,11 @@ static status net_against_ref(const device_check *d, const checked_net *which)
         TRY(save(n[i], &end[i]));
     }
     const double distance = state_distance(n[0], end[0], end[1], start);
-    if (!(distance < 1e-3))
+    if (!(distance < 1e-4))
         wrong("%s: after %d steps parameters are off by %.1e of their change", which->arch, STEPS, distance);
-    close_to(which->arch, "logits", logits[0], logits[1], (d->batch - 1) * 10, 1e-3);
+    close_to(which->arch, "logits", logits[0], logits[1], (d->batch - 1) * 10, 1e-4);
     if (stats[0].rows != d->batch - 1) wrong("%s: %lld rows", which->arch, (long long)stats[0].rows);
-    if (!(fabs(stats[0].loss - stats[1].loss) < 1e-3 * stats[1].loss))
+    if (!(fabs(stats[0].loss - stats[1].loss) < 1e-4 * stats[1].loss))
         wrong("%s: loss %g, ref %g", which->arch, stats[0].loss, stats[1].loss);
 out:
     free_state(n[0], start);
@@ -485,10 +500,10 @@ static status net_repeats(const device_check *d, const checked_net *which, dtype
     for (int i = 0; i < 3; i++) {
         TRY(open_net(d, d->cuda, which, type, &n[i]));
         if (i == 2) TRY(restore(n[i], middle));
-        TRY(steps(n[i], d->batch, i == 2 ? 2 : 0, i == 1 ? 2 : STEPS));
+        TRY(train_steps(n[i], d->batch, i == 2 ? 2 : 0, i == 1 ? 2 : STEPS));
         if (i == 1) {
             TRY(save(n[i], &middle));
-            TRY(steps(n[i], d->batch, 2, STEPS));
+            TRY(train_steps(n[i], d->batch, 2, STEPS));
         }
         TRY(save(n[i], &end[i]));
     }
@@ -512,16 +527,16 @@ static status net_follows_uploads(const device_check *d, const checked_net *whic
     float logits[2][2560];
     TRY(open_net(d, d->cuda, which, type, &n));
     TRY(save(n, &start));
-    TRY(steps(n, d->batch, 0, STEPS));
+    TRY(train_steps(n, d->batch, 0, STEPS));
     for (int run = 0; run < 4; run++) TRY(net_forward(n, CASE_EVAL));
     TRY(restore(n, start));
-    TRY(steps(n, d->batch, 0, STEPS));
+    TRY(train_steps(n, d->batch, 0, STEPS));
     TRY(save(n, &first));
     TRY(put_batch(n, CASE_EVAL, d->batch, 60));
     TRY(net_forward(n, CASE_EVAL));
     TRY(net_logits(n, CASE_EVAL, d->batch, logits[0]));
     TRY(restore(n, start));
-    TRY(steps(n, d->batch, 0, STEPS));
+    TRY(train_steps(n, d->batch, 0, STEPS));
     TRY(save(n, &again));
     TRY(put_batch(n, CASE_EVAL, d->batch, 60));
     TRY(net_forward(n, CASE_EVAL));
@@ -574,13 +589,16 @@ int device_check_run(const device_check *d)
         { "SGD, run, recorded, replayed", check_sgd, false },
         { "images of the device as the loader's", check_images, false },
         { "rows to unit length", check_rows, false },
+        { "equal pairs are ties", check_ties, true },
         { "histogram and edges of tiles on the device", check_resident, true },
-        { "nets train and evaluate as on ref", check_nets, true },
         { "two runs and a resumed one: the same bits", check_repeats, true },
         { "uploaded parameters reach recorded steps", check_uploads, true },
         { "training on images of the device", check_kept, true },
+        { "convolution and linear in tf32", check_tf32, true },
+        { "nets train and evaluate as on ref", check_nets, true },
+        { "engines are timed once", check_engines, true }, /* of a device: the emulated one has none */
     };
-    const int n = sizeof checks / sizeof *checks;
+    const int n = (int)(sizeof checks / sizeof *checks) - d->emulated;
     int failed = 0;
     printf("1..%d\n", n);
     for (int i = 0; i < n; i++) {

@@ -17,10 +17,12 @@ typedef struct device_check {
     backend *cuda, *ref;
     const checked_net *nets;
     int n_nets, batch;
+    bool emulated;
     bool kernels_only; /* not what cuDNN and cuBLAS do, nor nets */
     const char *only;  /* checks whose name has this in it; NULL: all */
     double f32_limit;  /* of max |cuda - ref| / max |ref| */
     double bf16_limit;
+    double bf16_sums_limit; /* of sums of bf16 products that are kept in f32 */
 } device_check;
 
 /* Prints TAP (see tests/run) and returns the exit code. */

@@ -34,7 +34,10 @@ static int test(const char *what)
                        .batch = 4,
                        .kernels_only = strcmp(what, "kernels") == 0,
                        .f32_limit = 1e-5,
-                       .bf16_limit = 8e-3 };
+                       .bf16_limit = 8e-3,
+                       /* tensor cores cut off what a partial sum does not hold, every 8 or 16 products: about
+                        * 1e-5 of the largest of 4098 */
+                       .bf16_sums_limit = 5e-5 };
     for (d.n_nets = 0; !layers_only && d.n_nets < n_archs && d.n_nets < 64; d.n_nets++) {
         const char *name = arch[d.n_nets];
         nets[d.n_nets].arch = name;

@@ -201,3 +201,43 @@ void check_resident(const device_check *d)
         free(host);
     }
 }
+
+/* --- ties --- */
+
+/* `n` rows, of which row n - 1 - i repeats row i: similarities of equal pairs have equal bits, in whatever corner of the tile
+ * they lie (gram_one_shape in core/backend.h). */
+static void ties_of(const device_check *d, dtype type, int n, int64_t k)
+{
+    backend *b = d->cuda;
+    const size_t row = (size_t)k * dtype_bytes(type);
+    float *x = random_floats((n / 2) * k, 51), *c = malloc((size_t)n * (size_t)n * sizeof *c);
+    void *rows = NULL, *tile = NULL;
+    int unequal = 0;
+    for (int64_t i = 0; type == BF16 && i < n / 2 * k; i++) ((uint16_t *)x)[i] = bf16_from(x[i]);
+    bool good = fine(b->alloc(b, (size_t)n * row, &rows), "alloc") &&
+                fine(b->alloc(b, (size_t)n * (size_t)n * sizeof *c, &tile), "alloc");
+    for (int i = 0; good && i < n; i++)
+        good = fine(b->upload(b, (char *)rows + (size_t)i * row,
+                              (char *)x + (size_t)(i < n / 2 ? i : n - 1 - i) * row, row),
+                    "upload");
+    if (good && fine(b->gram_nt(b, type, n, n, k, rows, k, rows, k, false, tile, n), "gram") &&
+        fine(b->download(b, c, tile, (size_t)n * (size_t)n * sizeof *c), "download"))
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++)
+                unequal += c[i * n + j] != c[(n - 1 - i) * n + j] || c[i * n + j] != c[j * n + i];
+    if (unequal)
+        wrong("%s, %lld values: %d similarities differ from those of equal pairs",
+              type == F32 ? "f32" : "bf16", (long long)k, unequal);
+    if (rows) b->release(b, rows, (size_t)n * row);
+    if (tile) b->release(b, tile, (size_t)n * (size_t)n * sizeof *c);
+    free(x);
+    free(c);
+}
+
+void check_ties(const device_check *d)
+{
+    static const int64_t lengths[] = { 512, 4096, 65536 }; /* short, and where libraries split sums */
+    for (size_t i = 0; i < (d->emulated ? 1 : 3); i++)
+        for (int type = F32; type <= BF16; type++)
+            ties_of(d, (dtype)type, d->emulated ? 64 : 512, lengths[i]);
+}

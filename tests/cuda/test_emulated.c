@@ -35,6 +35,8 @@ int main(int argc, char **argv)
                        .batch = 2,
                        .f32_limit = 4e-6,
                        .bf16_limit = 8e-3,
+                       .bf16_sums_limit = 4e-6,
+                       .emulated = true,
                        .only = argc > 1 ? argv[1] : NULL };
     if (cleave_plugin.open(0, 1, note, &d.cuda) != OK || ref_open(0, &d.ref) != OK) {
         printf("1..1\nnot ok 1 %s\n", status_message());
