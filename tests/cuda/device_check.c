@@ -125,16 +125,14 @@ static void check_conv(const device_check *d)
 static void check_bnact(const device_check *d)
 {
     static const char *const problems[] = {
-        "bnact n4c16h8w8_relu",          "bnact n4c16h8w8_relu_add",
-        "bnact n2c17h5w7_none",          "bnact n3c24h9w9_relu6_add",
-        "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",
-        "bnact n8c24h1w1_relu_add",      "bnact n9c32h1w1_none_add",
-        "bnact n100c40h3w3_relu",        "bnact n2c520h3w3_relu",
-        "bnact n3c1280h2w2_relu",        "bnact n2c8h33w17_none_add",
-        "bnact n2c64h1w2_relu",          "bnact n4c17h8w8_relu_add_eval",
-        "bnact n2c3h6w6_relu6_add_eval", "bnact n2c32h4w4_none_eval",
-        "bnact n1c24h1w1_relu_eval",     "bnact n4c16h8w8_relu_add_frozen",
-        "bnact n3c24h5w5_relu_frozen",   NULL,
+        "bnact n4c16h8w8_relu",           "bnact n4c16h8w8_relu_add",      "bnact n2c17h5w7_none",
+        "bnact n3c24h9w9_relu6_add",      "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",
+        "bnact n8c24h1w1_relu_add",       "bnact n9c32h1w1_none_add",      "bnact n100c40h3w3_relu",
+        "bnact n2c520h3w3_relu",          "bnact n3c1280h2w2_relu",        "bnact n2c8h33w17_none_add",
+        "bnact n2c64h1w2_relu",           "bnact n4c17h8w8_relu_add_eval", "bnact n2c3h6w6_relu6_add_eval",
+        "bnact n2c32h4w4_none_eval",      "bnact n1c24h1w1_relu_eval",     "bnact n4c16h8w8_relu_add_frozen",
+        "bnact n3c24h5w5_relu_frozen",    "bnact n2c17h45w45_none",        "bnact n2c33h64w65_relu_add",
+        "bnact n1c264h9w9_relu_add_eval", "bnact n1c2136h17w17_relu_add",  NULL,
     };
     check_problems(d, problems, d->f32_limit);
 }
