@@ -46,8 +46,7 @@ __device__ static inline bn_param known_param(const bnact_args &a, int c)
 
 /* Sums of x - shift and its square, shift = the first row: of squares about 0, float would lose the variance
  * where the mean is large. */
-template <typename W>
-__global__ void __launch_bounds__(COLUMN_THREADS) bn_sums(columns k, const void *x, two_sums *partial)
+template <typename W> COLUMN_KERNEL bn_sums(columns k, const void *x, two_sums *partial)
 {
     enum { V = W::WIDTH };
     const int vector = my_vector(k);
@@ -105,7 +104,7 @@ __device__ static inline void forward_params(columns k, const bnact_args &a, bn_
     __syncthreads();
 }
 
-template <typename W> __global__ void __launch_bounds__(COLUMN_THREADS) bn_apply(columns k, bnact_args a)
+template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a)
 {
     enum { V = W::WIDTH };
     __shared__ bn_param tile[TILE_CHANNELS];
@@ -183,7 +182,7 @@ __device__ static inline void bn_gradient(const bnact_args &a, const bn_param p[
 }
 
 /* Sums of g and of g * xh: dbeta and dgamma. */
-template <typename W> __global__ void __launch_bounds__(COLUMN_THREADS) bn_grad_sums(columns k, bnact_args a)
+template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a)
 {
     enum { V = W::WIDTH };
     __shared__ bn_param tile[TILE_CHANNELS];
@@ -233,7 +232,7 @@ __device__ static inline void backward_params(columns k, const bnact_args &a, bn
     __syncthreads();
 }
 
-template <typename W> __global__ void __launch_bounds__(COLUMN_THREADS) bn_grad_apply(columns k, bnact_args a)
+template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a)
 {
     enum { V = W::WIDTH };
     __shared__ bn_param tile[TILE_CHANNELS];
@@ -276,8 +275,7 @@ int bn_backward(cuda_stream stream, const bnact_args *a)
 
 /* --- sums alone: the gradient of a bias --- */
 
-template <typename W>
-__global__ void __launch_bounds__(COLUMN_THREADS) column_parts(columns k, const void *x, two_sums *partial)
+template <typename W> COLUMN_KERNEL column_parts(columns k, const void *x, two_sums *partial)
 {
     enum { V = W::WIDTH };
     const int vector = my_vector(k);

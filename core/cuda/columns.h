@@ -23,6 +23,7 @@ typedef struct columns {
 
 /* A row of a tile is 64 bytes of bf16. One block a multiprocessor: it may use all registers. */
 enum { COLUMN_THREADS = 512, TILE_CHANNELS = 32, BLOCKS_WANTED = 132 };
+#define COLUMN_KERNEL __global__ void __launch_bounds__(COLUMN_THREADS, 1)
 
 static inline int width_of(dtype type, int c)
 {
@@ -106,11 +107,14 @@ enum { ROWS = 4, GRAD_ROWS = 2 };
 #define FOR_LOADED_ROWS(r, at, mine, rows)                                                                   \
     UNROLL for (int r = 0; r < (rows); r++) if ((at) + r * (mine).step < (mine).end)
 
-/* to[r]: the vector at `at` + r * step; left as it is behind the end. */
+/* to[r]: the vector at `at` + r * step; behind the end the first again, which nobody looks at. */
 template <typename W, int N>
 __device__ static inline void load_rows(const void *from, int64_t at, my_rows mine, W (&to)[N])
 {
-    FOR_LOADED_ROWS(r, at, mine, N) to[r] = ((const W *)from)[at + r * mine.step];
+    for (int r = 0; r < N; r++) {
+        const int64_t i = at + r * mine.step;
+        to[r] = ((const W *)from)[i < mine.end ? i : at];
+    }
 }
 
 /* Adds up each of N values over all threads of a block that have the same channels: correct in the first row

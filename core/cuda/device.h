@@ -16,7 +16,7 @@
     ((kernel)<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__), (int)cudaGetLastError())
 /* clang-format on */
 #define LAUNCH_BLOCKS LAUNCH
-#define UNROLL _Pragma("unroll")
+#define UNROLL        _Pragma("unroll")
 
 /* Whole numbers: the sum does not depend on who comes first. */
 __device__ static inline void add_count(int64_t *to, int64_t count)

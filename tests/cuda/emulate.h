@@ -21,7 +21,7 @@ void __syncthreads(void);
 #undef __launch_bounds__
 #define __global__ static
 #define __device__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define UNROLL
 #define __shared__ static /* blocks run one after the other */
 
