@@ -152,6 +152,17 @@ HD int64_t nhwc_at(shape4 s, int n, int c, int h, int w)
     return (((int64_t)n * s.h + h) * s.w + w) * s.c + c;
 }
 
+/* Where pixel i of all images is, in NHWC order. There are fewer than 2^32: long divisions take long. */
+typedef struct nhw {
+    int n, h, w;
+} nhw;
+HD nhw nhw_of(shape4 s, int64_t i)
+{
+    const uint32_t row = (uint32_t)i / (uint32_t)s.w, n = row / (uint32_t)s.h;
+    const nhw at = { (int)n, (int)(row - n * (uint32_t)s.h), (int)((uint32_t)i - row * (uint32_t)s.w) };
+    return at;
+}
+
 /* Index in NHWC order -> index in NCHW order. */
 HD int64_t nhwc_to_nchw(shape4 s, int64_t i)
 {

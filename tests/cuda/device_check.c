@@ -159,6 +159,9 @@ static void check_rest(const device_check *d)
         "shortcut n2c17h5w7_o24s2",
         "shortcut n2c3h6w6_o8s1",
         "shortcut n2c1h4w4_o3s2",
+        "shortcut n2c16h5w6_o24s2",
+        "shortcut n2c16h4w4_o33s1",
+        "shortcut n2c8h7w5_o8s2",
         NULL,
     };
     check_problems(d, problems, d->f32_limit);
