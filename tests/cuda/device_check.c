@@ -140,29 +140,15 @@ static void check_bnact(const device_check *d)
 static void check_rest(const device_check *d)
 {
     static const char *const problems[] = {
-        "pool n2c16h8w8_max_k2s2p0",
-        "pool n2c17h7w9_max_k2s2p0",
-        "pool n2c3h6w6_max_k2s2p0",
-        "pool n2c24h9w9_max_k3s2p1",
-        "pool n1c1h7w7_max_k3s1p1",
-        "pool n2c16h9w9_max_k2s3p0",
-        "pool n2c5h8w8_max_k5s4p2",
-        "pool n2c16h8w8_avg",
-        "pool n2c17h5w3_avg",
-        "pool n2c24h1w1_avg",
-        "pool n2c24h9w9_max_k3s2p1_eval",
-        "dropout n2c24h1w1_p0.5",
-        "dropout n3c17h5w5_p0.25",
-        "dropout n2c16h4w4_p0",
-        "dropout n3c17h5w5_p0.5_eval",
-        "shortcut n2c16h6w6_o32s2",
-        "shortcut n2c17h5w7_o24s2",
-        "shortcut n2c3h6w6_o8s1",
-        "shortcut n2c1h4w4_o3s2",
-        "shortcut n2c16h5w6_o24s2",
-        "shortcut n2c16h4w4_o33s1",
-        "shortcut n2c8h7w5_o8s2",
-        NULL,
+        "pool n2c16h8w8_max_k2s2p0",   "pool n2c17h7w9_max_k2s2p0", "pool n2c3h6w6_max_k2s2p0",
+        "pool n2c24h9w8_max_k3s3p0",   "pool n2c24h9w9_max_k3s2p1", "pool n2c8h8w8_max_k2s2p1",
+        "pool n1c1h7w7_max_k3s1p1",    "pool n2c16h9w9_max_k2s3p0", "pool n2c5h8w8_max_k5s4p2",
+        "pool n2c16h8w8_avg",          "pool n2c17h5w3_avg",        "pool n2c24h1w1_avg",
+        "pool n3c72h9w16_avg",         "pool n1c40h27w27_avg",      "pool n2c24h9w9_max_k3s2p1_eval",
+        "dropout n2c24h1w1_p0.5",      "dropout n3c17h5w5_p0.25",   "dropout n2c16h4w4_p0",
+        "dropout n3c17h5w5_p0.5_eval", "shortcut n2c16h6w6_o32s2",  "shortcut n2c17h5w7_o24s2",
+        "shortcut n2c3h6w6_o8s1",      "shortcut n2c1h4w4_o3s2",    "shortcut n2c16h5w6_o24s2",
+        "shortcut n2c16h4w4_o33s1",    "shortcut n2c8h7w5_o8s2",    NULL,
     };
     check_problems(d, problems, d->f32_limit);
 }
