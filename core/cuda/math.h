@@ -170,12 +170,13 @@ HD int64_t nhwc_to_nchw(shape4 s, int64_t i)
     return (pixel / hw * s.c + c) * hw + pixel % hw;
 }
 
-/* Index in [K][R*R][C] (the weights of a convolution as cuDNN likes them) -> index in [K][C][R*R]. A linear
- * layer on [C, H, W] has the same change with R*R = H*W. */
-HD int64_t krsc_to_kcrs(int channels, int window, int64_t i)
+/* Where channel c of filter k, pair = k * C + c, begins in [K][R*R][C] (the weights of a convolution as cuDNN
+ * likes them): its R*R values are C apart. In [K][C][R*R] it begins at pair * R*R. A linear layer on [C, H, W]
+ * has the same change with R*R = H*W. */
+HD int64_t krsc_begin(int channels, int window, int pair)
 {
-    const int64_t c = i % channels, rest = i / channels;
-    return (rest / window * channels + c) * window + rest % window;
+    const int k = pair / channels;
+    return (int64_t)k * window * channels + (pair - k * channels);
 }
 
 /* The window of output p, along one axis, in which input h is element (return value) or -1. */

@@ -268,9 +268,9 @@ static void check_gram(const device_check *d)
 /* Three steps under one key: run, recorded, replayed. Then a fourth that starts from uploaded values. */
 static void check_sgd(const device_check *d)
 {
-    const int64_t n = 1003;
     backend *const both[] = { d->cuda, d->ref };
     for (int nesterov = 0; nesterov < 2; nesterov++) {
+        const int64_t n = 1003 + nesterov; /* one at a time, and four */
         float *got[2][2];
         for (int i = 0; i < 2; i++) {
             backend *b = both[i];
