@@ -53,11 +53,11 @@ template <typename W> COLUMN_KERNEL bn_sums(columns k, const void *x, two_sums *
     const my_rows mine = rows_of(k, vector);
     float shift[V] = { 0 }, sum[2 * V] = { 0 };
     if (vector >= 0) load<W>(x, vector, shift);
-    FOR_MY_ROWS(at, mine, ROWS)
+    FOR_MY_ROWS(at, mine, SUM_ROWS)
     {
-        W rows[ROWS];
+        W rows[SUM_ROWS];
         load_rows(x, at, mine, rows);
-        FOR_LOADED_ROWS(r, at, mine, ROWS)
+        FOR_LOADED_ROWS(r, at, mine, SUM_ROWS)
         {
             float v[V];
             unpack(rows[r], v);
@@ -104,28 +104,40 @@ __device__ static inline void forward_params(columns k, const bnact_args &a, bn_
     __syncthreads();
 }
 
+template <typename W> struct apply_rows {
+    W x[ROWS], z[ROWS]; /* z: only if there is one */
+};
+
+template <typename W>
+__device__ static inline void load_apply_rows(const bnact_args &a, int at, my_rows mine, apply_rows<W> *to)
+{
+    load_rows(a.x, at, mine, to->x);
+    if (a.z) load_rows(a.z, at, mine, to->z);
+}
+
+/* The first rows are on their way while the parameters are prepared. */
 template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a)
 {
     enum { V = W::WIDTH };
     __shared__ bn_param tile[TILE_CHANNELS];
+    const my_rows mine = rows_of(k, my_vector(k));
     bn_param p[V];
+    apply_rows<W> rows;
+    load_apply_rows(a, mine.first, mine, &rows);
     forward_params<W>(k, a, tile);
     my_params<V>(k, tile, p);
-    const my_rows mine = rows_of(k, my_vector(k));
     FOR_MY_ROWS(at, mine, ROWS)
     {
-        W rows[ROWS], z_rows[ROWS];
-        load_rows(a.x, at, mine, rows);
-        if (a.z) load_rows(a.z, at, mine, z_rows);
         FOR_LOADED_ROWS(r, at, mine, ROWS)
         {
             float v[V], z[V] = { 0 };
-            unpack(rows[r], v);
-            if (a.z) unpack(z_rows[r], z);
+            unpack(rows.x[r], v);
+            if (a.z) unpack(rows.z[r], z);
             for (int i = 0; i < V; i++)
                 v[i] = cuda_act(a.act, bn_affine(p[i].s, p[i].gamma, p[i].beta, v[i]) + z[i]);
-            store<W>(a.y, at + r * mine.step, v, false);
+            store<W>(a.y, mine.base + at + r * mine.step, v, false);
         }
+        load_apply_rows(a, at + ROWS * mine.step, mine, &rows);
     }
 }
 
@@ -155,7 +167,7 @@ template <typename W> struct grad_rows {
 };
 
 template <typename W>
-__device__ static inline void load_grad_rows(const bnact_args &a, int64_t at, my_rows mine, grad_rows<W> *to)
+__device__ static inline void load_grad_rows(const bnact_args &a, int at, my_rows mine, grad_rows<W> *to)
 {
     load_rows(a.x, at, mine, to->x);
     load_rows(a.dy, at, mine, to->dy);
@@ -190,13 +202,13 @@ template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a)
     const my_rows mine = rows_of(k, vector);
     bn_param p[V];
     float sum[2 * V] = { 0 };
+    grad_rows<W> rows;
+    load_grad_rows(a, mine.first, mine, &rows);
     if (c >= 0) tile[threadIdx.x] = known_param(a, c);
     __syncthreads();
     my_params<V>(k, tile, p);
     FOR_MY_ROWS(at, mine, GRAD_ROWS)
     {
-        grad_rows<W> rows;
-        load_grad_rows(a, at, mine, &rows);
         FOR_LOADED_ROWS(r, at, mine, GRAD_ROWS)
         {
             float x[V], g[V];
@@ -206,6 +218,7 @@ template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a)
                 sum[V + i] += g[i] * bn_xhat(p[i].s, x[i]);
             }
         }
+        load_grad_rows(a, at + GRAD_ROWS * mine.step, mine, &rows);
     }
     add_columns<V>(k, vector, sum, (two_sums *)a.scratch);
 }
@@ -238,23 +251,24 @@ template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a)
     __shared__ bn_param tile[TILE_CHANNELS];
     __shared__ grad_means means[TILE_CHANNELS]; /* stay there: registers are full */
     const grad_means *mean = &means[(int)threadIdx.x % k.xs * V];
+    const my_rows mine = rows_of(k, my_vector(k));
     bn_param p[V];
+    grad_rows<W> rows;
+    load_grad_rows(a, mine.first, mine, &rows);
     backward_params(k, a, tile, means);
     if (!a.dx && !a.dz) return;
     my_params<V>(k, tile, p);
-    const my_rows mine = rows_of(k, my_vector(k));
     FOR_MY_ROWS(at, mine, GRAD_ROWS)
     {
-        grad_rows<W> rows;
-        load_grad_rows(a, at, mine, &rows);
         FOR_LOADED_ROWS(r, at, mine, GRAD_ROWS)
         {
             float x[V], g[V];
             bn_gradient(a, p, rows, r, x, g);
-            if (a.dz) store<W>(a.dz, at + r * mine.step, g, a.dz_add);
+            if (a.dz) store<W>(a.dz, mine.base + at + r * mine.step, g, a.dz_add);
             for (int i = 0; i < V; i++) x[i] = bn_dx(p[i].s, p[i].gamma, x[i], g[i], mean[i].g, mean[i].gx);
-            if (a.dx) store<W>(a.dx, at + r * mine.step, x, a.dx_add);
+            if (a.dx) store<W>(a.dx, mine.base + at + r * mine.step, x, a.dx_add);
         }
+        load_grad_rows(a, at + GRAD_ROWS * mine.step, mine, &rows);
     }
 }
 
@@ -281,11 +295,11 @@ template <typename W> COLUMN_KERNEL column_parts(columns k, const void *x, two_s
     const int vector = my_vector(k);
     const my_rows mine = rows_of(k, vector);
     float sum[2 * V] = { 0 };
-    FOR_MY_ROWS(at, mine, ROWS)
+    FOR_MY_ROWS(at, mine, SUM_ROWS)
     {
-        W rows[ROWS];
+        W rows[SUM_ROWS];
         load_rows(x, at, mine, rows);
-        FOR_LOADED_ROWS(r, at, mine, ROWS)
+        FOR_LOADED_ROWS(r, at, mine, SUM_ROWS)
         for (int i = 0; i < V; i++) sum[i] += to_float(rows[r].v[i]);
     }
     add_columns<V>(k, vector, sum, partial);

@@ -81,39 +81,39 @@ __device__ static inline int my_vector(columns k)
     return v < k.vectors ? v : -1;
 }
 
-/* Where this thread's vectors are in a value: first, first + step, ... < end. */
+/* Where this thread's vectors are in a value: base + first, base + first + step, ... < base + end. A part has
+ * fewer than 2^31 vectors. */
 typedef struct my_rows {
-    int64_t first, end, step;
+    int64_t base;
+    int first, end, step;
 } my_rows;
 
 __device__ static inline my_rows rows_of(columns k, int vector)
 {
     const int64_t row = my_part(k) * k.part_rows, left = k.m - row;
-    const my_rows none = { 0, 0, 1 };
-    const my_rows mine = { (row + (int)threadIdx.x / k.xs) * k.vectors + vector,
-                           (row + (left < k.part_rows ? left : k.part_rows)) * k.vectors,
-                           (int64_t)k.ys * k.vectors };
+    const int rows = (int)(left < k.part_rows ? left : k.part_rows), step = k.ys * k.vectors;
+    const my_rows none = { row * k.vectors, 0, 0, step };
+    const my_rows mine = { row * k.vectors, (int)threadIdx.x / k.xs * k.vectors + vector, rows * k.vectors,
+                           step };
     return vector < 0 ? none : mine;
 }
 
 /* Rows are read some at a time before any is worked on or stored: the compiler cannot know that a store does
- * not change what is read next, and one read at a time leaves memory idle. Of the gradients' three tensors,
- * fewer fit into registers. */
-enum { ROWS = 4, GRAD_ROWS = 2 };
-#define FOR_MY_ROWS(at, mine, rows)                                                                          \
-    for (int64_t at = (mine).first; at < (mine).end; at += (rows) * (mine).step)
+ * not change what is read next, and one read at a time leaves memory idle. How many: as fit into registers. */
+enum { SUM_ROWS = 8, ROWS = 4, GRAD_ROWS = 2 };
+#define FOR_MY_ROWS(at, mine, rows) for (int at = (mine).first; at < (mine).end; at += (rows) * (mine).step)
 
 /* Those rows again; each has a copy of the code, so that r is a constant and the rows stay in registers. */
 #define FOR_LOADED_ROWS(r, at, mine, rows)                                                                   \
     UNROLL for (int r = 0; r < (rows); r++) if ((at) + r * (mine).step < (mine).end)
 
-/* to[r]: the vector at `at` + r * step; behind the end the first again, which nobody looks at. */
+/* to[r]: the vector at `at` + r * step; behind the end another one, which nobody looks at. */
 template <typename W, int N>
-__device__ static inline void load_rows(const void *from, int64_t at, my_rows mine, W (&to)[N])
+__device__ static inline void load_rows(const void *from, int at, my_rows mine, W (&to)[N])
 {
     for (int r = 0; r < N; r++) {
-        const int64_t i = at + r * mine.step;
-        to[r] = ((const W *)from)[i < mine.end ? i : at];
+        const int i = at + r * mine.step;
+        to[r] = ((const W *)from)[mine.base + (i < mine.end ? i : 0)];
     }
 }
 

@@ -156,11 +156,11 @@ template <typename W> __global__ void average_forward_kernel(columns k, const vo
     const int vector = my_vector(k);
     const my_rows mine = rows_of(k, vector);
     float sum[V] = { 0 };
-    FOR_MY_ROWS(at, mine, ROWS)
+    FOR_MY_ROWS(at, mine, SUM_ROWS)
     {
-        W rows[ROWS];
+        W rows[SUM_ROWS];
         load_rows(x, at, mine, rows);
-        FOR_LOADED_ROWS(r, at, mine, ROWS)
+        FOR_LOADED_ROWS(r, at, mine, SUM_ROWS)
         for (int i = 0; i < V; i++) sum[i] += to_float(rows[r].v[i]);
     }
     sum_rows<V>(k, sum);
