@@ -21,7 +21,8 @@ typedef struct columns {
     int xs, ys, tiles, parts;
 } columns;
 
-/* A row of a tile is 64 bytes of bf16. One block a multiprocessor: it may use all registers. */
+/* A row of a tile is 64 bytes of bf16, so that parts are few where channels are many. One block a multiprocessor:
+ * it may use all registers. */
 enum { COLUMN_THREADS = 512, TILE_CHANNELS = 32, BLOCKS_WANTED = 132 };
 #define COLUMN_KERNEL __global__ void __launch_bounds__(COLUMN_THREADS, 1)
 
@@ -163,8 +164,11 @@ __device__ static inline int my_channel(columns k)
     return t < k.xs * k.width && c < k.c ? c : -1;
 }
 
-/* Parts that a thread of total_columns adds up, at most: a block has at least 15 * TILE_CHANNELS threads. */
-enum { PARTS_A_THREAD = (BLOCKS_WANTED + 14) / 15 };
+/* Parts that a thread of total_columns adds up, at most: xs * ys is more than COLUMN_THREADS - TILE_CHANNELS. */
+enum {
+    LEAST_LANES = COLUMN_THREADS / TILE_CHANNELS - 1,
+    PARTS_A_THREAD = (BLOCKS_WANTED + LEAST_LANES - 1) / LEAST_LANES
+};
 
 /* The sums over all parts of my_channel: correct where it is one. All threads of the block must come here;
  * TILE_CHANNELS of them side by side read a part. */
