@@ -3,7 +3,7 @@
  * nvcc compiles these files for the device. A C++ compiler can compile the same text against
  * tests/cuda/emulate.h, which runs the threads of a block one after the other on the host: indices, bounds
  * and barriers are tested on machines without a GPU. Kernels therefore use nothing but threadIdx, blockIdx,
- * blockDim, gridDim, __shared__, __syncthreads and add_count. */
+ * blockDim, gridDim, __shared__, __syncthreads and add_count, besides hints to the compiler. */
 #ifndef CLEAVE_CUDA_DEVICE_H
 #define CLEAVE_CUDA_DEVICE_H
 
@@ -16,6 +16,7 @@
     ((kernel)<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__), (int)cudaGetLastError())
 /* clang-format on */
 #define LAUNCH_BLOCKS LAUNCH
+#define UNROLL        _Pragma("unroll")
 
 /* Whole numbers: the sum does not depend on who comes first. */
 __device__ static inline void add_count(int64_t *to, int64_t count)
@@ -69,11 +70,16 @@ __device__ static inline float rounded(const bf16 *, float v)
     return bf16_to_float(bf16_from_float(v));
 }
 
+template <typename W> __device__ static inline void unpack(const W &w, float out[W::WIDTH])
+{
+    for (int i = 0; i < W::WIDTH; i++) out[i] = to_float(w.v[i]);
+}
+
 template <typename W>
 __device__ static inline void load(const void *from, int64_t vector, float out[W::WIDTH])
 {
     const W w = ((const W *)from)[vector];
-    for (int i = 0; i < W::WIDTH; i++) out[i] = to_float(w.v[i]);
+    unpack(w, out);
 }
 
 /* Stores, or adds to what is there. */

@@ -85,55 +85,56 @@ int dropout_apply(cuda_stream stream, dtype type, const void *from, void *to, bo
 }
 
 /* y[n, c + before, i, j] = x[n, c, i*stride, j*stride], the other channels 0. */
-template <typename T>
-__global__ void shortcut_forward_kernel(const T *x, T *y, shape4 X, shape4 Y, int stride)
+template <typename W>
+__global__ void shortcut_forward_kernel(const void *x, void *y, shape4 X, shape4 Y, int stride)
 {
-    const int64_t count = values_of(Y);
-    const int before = (Y.c - X.c) / 2;
-    FOR_EACH(i, count)
+    const int before = (Y.c - X.c) / 2, row_vectors = Y.c / W::WIDTH;
+    FOR_EACH(i, values_of(Y) / W::WIDTH)
     {
-        const int64_t pixel = i / Y.c;
-        const int c = (int)(i % Y.c) - before, w = (int)(pixel % Y.w), h = (int)(pixel / Y.w % Y.h);
-        const int n = (int)(pixel / Y.w / Y.h);
+        const nhw at = nhw_of(Y, i / row_vectors);
+        const int c = (int)(i % row_vectors) * W::WIDTH - before;
+        W v = {};
         if (c >= 0 && c < X.c)
-            y[i] = x[nhwc_at(X, n, c, h * stride, w * stride)];
-        else
-            from_float(&y[i], 0);
+            v = ((const W *)x)[nhwc_at(X, at.n, c, at.h * stride, at.w * stride) / W::WIDTH];
+        ((W *)y)[i] = v;
     }
 }
 
+/* No vector of channels of y is partly copied, partly zero. */
+#define SHORTCUT_WIDTH(X, Y) ((X).c | (Y).c | ((Y).c - (X).c) / 2)
+
 int shortcut_forward(cuda_stream stream, dtype type, const void *x, void *y, shape4 X, shape4 Y, int stride)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(shortcut_forward_kernel<T>, blocks_for(values_of(Y)), THREADS, stream, (const T *)x, (T *)y, X,   \
-           Y, stride)
-    return BY_TYPE(type, CALL);
+#define CALL(W)                                                                                              \
+    LAUNCH(shortcut_forward_kernel<W>, blocks_for(values_of(Y) / W::WIDTH), THREADS, stream, x, y, X, Y,     \
+           stride)
+    return BY_WIDTH(type, SHORTCUT_WIDTH(X, Y), CALL);
 #undef CALL
 }
 
 /* A pixel of x was copied once or dropped. */
-template <typename T>
-__global__ void shortcut_backward_kernel(const T *dy, T *dx, bool add, shape4 X, shape4 Y, int stride)
+template <typename W>
+__global__ void shortcut_backward_kernel(const void *dy, void *dx, bool add, shape4 X, shape4 Y, int stride)
 {
-    const int64_t count = values_of(X);
-    const int before = (Y.c - X.c) / 2;
-    FOR_EACH(i, count)
+    const int before = (Y.c - X.c) / 2, row_vectors = X.c / W::WIDTH;
+    FOR_EACH(i, values_of(X) / W::WIDTH)
     {
-        const int64_t pixel = i / X.c;
-        const int c = (int)(i % X.c), w = (int)(pixel % X.w), h = (int)(pixel / X.w % X.h);
-        const int n = (int)(pixel / X.w / X.h);
-        const bool copied = h % stride == 0 && w % stride == 0;
-        put(&dx[i], copied ? to_float(dy[nhwc_at(Y, n, c + before, h / stride, w / stride)]) : 0, add);
+        const nhw at = nhw_of(X, i / row_vectors);
+        const int c = (int)(i % row_vectors) * W::WIDTH + before;
+        float v[W::WIDTH] = { 0 };
+        if (at.h % stride == 0 && at.w % stride == 0)
+            load<W>(dy, nhwc_at(Y, at.n, c, at.h / stride, at.w / stride) / W::WIDTH, v);
+        store<W>(dx, i, v, add);
     }
 }
 
 int shortcut_backward(cuda_stream stream, dtype type, const void *dy, void *dx, bool add, shape4 X, shape4 Y,
                       int stride)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(shortcut_backward_kernel<T>, blocks_for(values_of(X)), THREADS, stream, (const T *)dy, (T *)dx,   \
-           add, X, Y, stride)
-    return BY_TYPE(type, CALL);
+#define CALL(W)                                                                                              \
+    LAUNCH(shortcut_backward_kernel<W>, blocks_for(values_of(X) / W::WIDTH), THREADS, stream, dy, dx, add,   \
+           X, Y, stride)
+    return BY_WIDTH(type, SHORTCUT_WIDTH(X, Y), CALL);
 #undef CALL
 }
 

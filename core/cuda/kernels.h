@@ -85,6 +85,7 @@ int loss_backward(cuda_stream, dtype, const void *x, const int32_t *label, void 
 
 /* --- params.cu --- */
 
+/* All aligned to 16 bytes if count is a multiple of 4. */
 int sgd(cuda_stream, const cuda_scalars *, float *value, const float *grad, float *velocity, int64_t count);
 
 /* Weights in PyTorch's order, f32 [K][C][window], and the copy that the libraries read, [K][window][C]. */

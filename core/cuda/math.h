@@ -152,6 +152,17 @@ HD int64_t nhwc_at(shape4 s, int n, int c, int h, int w)
     return (((int64_t)n * s.h + h) * s.w + w) * s.c + c;
 }
 
+/* Where pixel i of all images is, in NHWC order. There are fewer than 2^32: long divisions take long. */
+typedef struct nhw {
+    int n, h, w;
+} nhw;
+HD nhw nhw_of(shape4 s, int64_t i)
+{
+    const uint32_t row = (uint32_t)i / (uint32_t)s.w, n = row / (uint32_t)s.h;
+    const nhw at = { (int)n, (int)(row - n * (uint32_t)s.h), (int)((uint32_t)i - row * (uint32_t)s.w) };
+    return at;
+}
+
 /* Index in NHWC order -> index in NCHW order. */
 HD int64_t nhwc_to_nchw(shape4 s, int64_t i)
 {
@@ -159,12 +170,13 @@ HD int64_t nhwc_to_nchw(shape4 s, int64_t i)
     return (pixel / hw * s.c + c) * hw + pixel % hw;
 }
 
-/* Index in [K][R*R][C] (the weights of a convolution as cuDNN likes them) -> index in [K][C][R*R]. A linear
- * layer on [C, H, W] has the same change with R*R = H*W. */
-HD int64_t krsc_to_kcrs(int channels, int window, int64_t i)
+/* Where channel c of filter k, pair = k * C + c, begins in [K][R*R][C] (the weights of a convolution as cuDNN
+ * likes them): its R*R values are C apart. In [K][C][R*R] it begins at pair * R*R. A linear layer on [C, H, W]
+ * has the same change with R*R = H*W. */
+HD int64_t krsc_begin(int channels, int window, int pair)
 {
-    const int64_t c = i % channels, rest = i / channels;
-    return (rest / window * channels + c) * window + rest % window;
+    const int k = pair / channels;
+    return (int64_t)k * window * channels + (pair - k * channels);
 }
 
 /* The window of output p, along one axis, in which input h is element (return value) or -1. */

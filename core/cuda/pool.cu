@@ -1,129 +1,200 @@
 /* core/cuda/pool.cu -- [op.h] OP_POOL. Forward leaves a byte per output: which element of the window was the
- * greatest. Backward gathers, each input from the windows that contain it, so nothing is added concurrently.
+ * greatest. Backward gathers, each input from the windows that contain it, so nothing is added concurrently;
+ * where windows neither overlap nor leave gaps, each window writes its inputs. A thread has a vector of channels.
  */
-#include "device.h"
+#include "columns.h"
 
 enum { NOWHERE = 255 };
 
-template <typename T>
-__global__ void max_forward_kernel(const T *x, T *y, uint8_t *where, shape4 X, shape4 Y, pool_desc d)
+/* What a byte per value is for a vector. */
+template <typename W> using bytes_of = wide<uint8_t, W::WIDTH>;
+
+template <typename W>
+__global__ void max_forward_kernel(const void *x, void *y, uint8_t *where, shape4 X, shape4 Y, pool_desc d)
 {
-    const int64_t count = values_of(Y);
-    FOR_EACH(i, count)
+    enum { V = W::WIDTH };
+    const int row_vectors = Y.c / V;
+    FOR_EACH(i, values_of(Y) / V)
     {
-        const int64_t pixel = i / Y.c;
-        const int c = (int)(i % Y.c), q = (int)(pixel % Y.w), p = (int)(pixel / Y.w % Y.h),
-                  n = (int)(pixel / Y.w / Y.h);
-        float best = -INFINITY;
-        int at = NOWHERE;
+        const nhw out = nhw_of(Y, i / row_vectors);
+        const int c = (int)(i % row_vectors) * V;
+        float best[V];
+        int at[V];
+        for (int j = 0; j < V; j++) {
+            best[j] = -INFINITY;
+            at[j] = NOWHERE;
+        }
         for (int r = 0; r < d.kernel; r++) {
-            const int h = p * d.stride + r - d.pad;
+            const int h = out.h * d.stride + r - d.pad;
             if (h < 0 || h >= X.h) continue;
             for (int s = 0; s < d.kernel; s++) {
-                const int w = q * d.stride + s - d.pad;
+                const int w = out.w * d.stride + s - d.pad;
                 if (w < 0 || w >= X.w) continue;
-                const float v = to_float(x[nhwc_at(X, n, c, h, w)]);
-                if (at != NOWHERE && !(v > best)) continue; /* the first of equal ones */
-                best = v;
-                at = r * d.kernel + s;
+                float v[V];
+                load<W>(x, nhwc_at(X, out.n, c, h, w) / V, v);
+                for (int j = 0; j < V; j++) {
+                    if (at[j] != NOWHERE && !(v[j] > best[j])) continue; /* the first of equal ones */
+                    best[j] = v[j];
+                    at[j] = r * d.kernel + s;
+                }
             }
         }
-        from_float(&y[i], best);
-        if (where) where[i] = (uint8_t)at;
+        store<W>(y, i, best, false);
+        if (!where) continue;
+        bytes_of<W> bytes;
+        for (int j = 0; j < V; j++) bytes.v[j] = (uint8_t)at[j];
+        ((bytes_of<W> *)where)[i] = bytes;
     }
 }
 
 int max_forward(cuda_stream stream, dtype type, const void *x, void *y, uint8_t *where, shape4 X, shape4 Y,
                 pool_desc d)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(max_forward_kernel<T>, blocks_for(values_of(Y)), THREADS, stream, (const T *)x, (T *)y, where, X, \
-           Y, d)
-    return BY_TYPE(type, CALL);
+#define CALL(W)                                                                                              \
+    LAUNCH(max_forward_kernel<W>, blocks_for(values_of(Y) / W::WIDTH), THREADS, stream, x, y, where, X, Y, d)
+    return BY_WIDTH(type, Y.c, CALL);
 #undef CALL
 }
 
-/* dx[h, w] = sum of dy over the windows whose greatest value this is. */
-template <typename T>
-__device__ static inline float pool_gather(const T *dy, const uint8_t *where, shape4 Y, pool_desc d, int n,
-                                           int c, int h, int w)
+/* sum[j] += dy[j] of vector i of y where the greatest value of the window is element `tap`. */
+template <typename W>
+__device__ static inline void add_if_greatest(const void *dy, const uint8_t *where, int64_t i, int tap,
+                                              float sum[W::WIDTH])
 {
-    float sum = 0;
-    for (int p = pool_first(h, d.stride, d.pad, d.kernel); p <= pool_last(h, d.stride, d.pad, Y.h); p++) {
-        const int r = pool_tap(h, p, d.stride, d.pad, d.kernel);
-        if (r < 0) continue; /* between two windows: stride > kernel */
-        for (int q = pool_first(w, d.stride, d.pad, d.kernel); q <= pool_last(w, d.stride, d.pad, Y.w); q++) {
-            const int s = pool_tap(w, q, d.stride, d.pad, d.kernel);
-            if (s < 0) continue;
-            const int64_t at = nhwc_at(Y, n, c, p, q);
-            if (where[at] == r * d.kernel + s) sum += to_float(dy[at]);
-        }
-    }
-    return sum;
+    const bytes_of<W> at = ((const bytes_of<W> *)where)[i];
+    float g[W::WIDTH];
+    load<W>(dy, i, g);
+    for (int j = 0; j < W::WIDTH; j++)
+        if (at.v[j] == tap) sum[j] += g[j];
 }
 
-template <typename T>
-__global__ void max_backward_kernel(const T *dy, const uint8_t *where, T *dx, bool add, shape4 X, shape4 Y,
-                                    pool_desc d)
+/* dx[h, w] = sum of dy over the windows whose greatest value this is. */
+template <typename W>
+__global__ void max_backward_kernel(const void *dy, const uint8_t *where, void *dx, bool add, shape4 X,
+                                    shape4 Y, pool_desc d)
 {
-    const int64_t count = values_of(X);
-    FOR_EACH(i, count)
+    enum { V = W::WIDTH };
+    const int row_vectors = X.c / V;
+    FOR_EACH(i, values_of(X) / V)
     {
-        const int64_t pixel = i / X.c;
-        const int c = (int)(i % X.c), w = (int)(pixel % X.w), h = (int)(pixel / X.w % X.h),
-                  n = (int)(pixel / X.w / X.h);
-        const float g = pool_gather(dy, where, Y, d, n, c, h, w);
-        from_float(&dx[i], add ? to_float(dx[i]) + g : g);
+        const nhw in = nhw_of(X, i / row_vectors);
+        const int c = (int)(i % row_vectors) * V;
+        const int first_q = pool_first(in.w, d.stride, d.pad, d.kernel),
+                  last_q = pool_last(in.w, d.stride, d.pad, Y.w),
+                  last_p = pool_last(in.h, d.stride, d.pad, Y.h);
+        float sum[V] = { 0 };
+        for (int p = pool_first(in.h, d.stride, d.pad, d.kernel); p <= last_p; p++) {
+            const int r = pool_tap(in.h, p, d.stride, d.pad, d.kernel);
+            if (r < 0) continue; /* between two windows: stride > kernel */
+            for (int q = first_q; q <= last_q; q++) {
+                const int s = pool_tap(in.w, q, d.stride, d.pad, d.kernel);
+                if (s < 0) continue;
+                add_if_greatest<W>(dy, where, nhwc_at(Y, in.n, c, p, q) / V, r * d.kernel + s, sum);
+            }
+        }
+        store<W>(dx, i, sum, add);
+    }
+}
+
+/* Windows side by side: each reads its dy once. `windows` are those of Y and, where the edge of X is left over,
+ * windows without an output. */
+template <typename W>
+__global__ void max_backward_apart_kernel(const void *dy, const uint8_t *where, void *dx, bool add, shape4 X,
+                                          shape4 Y, shape4 windows, int kernel)
+{
+    enum { V = W::WIDTH };
+    const int row_vectors = X.c / V;
+    FOR_EACH(i, values_of(windows) / V)
+    {
+        const nhw out = nhw_of(windows, i / row_vectors);
+        const int c = (int)(i % row_vectors) * V;
+        bytes_of<W> at;
+        float g[V] = { 0 };
+        for (int j = 0; j < V; j++) at.v[j] = NOWHERE;
+        if (out.h < Y.h && out.w < Y.w) {
+            const int64_t from = nhwc_at(Y, out.n, c, out.h, out.w) / V;
+            at = ((const bytes_of<W> *)where)[from];
+            load<W>(dy, from, g);
+        }
+        for (int r = 0; r < kernel && out.h * kernel + r < X.h; r++)
+            for (int s = 0; s < kernel && out.w * kernel + s < X.w; s++) {
+                float v[V];
+                for (int j = 0; j < V; j++) v[j] = at.v[j] == r * kernel + s ? g[j] : 0;
+                store<W>(dx, nhwc_at(X, out.n, c, out.h * kernel + r, out.w * kernel + s) / V, v, add);
+            }
     }
 }
 
 int max_backward(cuda_stream stream, dtype type, const void *dy, const uint8_t *where, void *dx, bool add,
                  shape4 X, shape4 Y, pool_desc d)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(max_backward_kernel<T>, blocks_for(values_of(X)), THREADS, stream, (const T *)dy, where, (T *)dx, \
-           add, X, Y, d)
-    return BY_TYPE(type, CALL);
+    const shape4 windows = { X.n, X.c, (X.h + d.kernel - 1) / d.kernel, (X.w + d.kernel - 1) / d.kernel };
+    const bool apart = d.kernel == d.stride && d.pad == 0;
+#define CALL(W)                                                                                              \
+    (apart ? LAUNCH(max_backward_apart_kernel<W>, blocks_for(values_of(windows) / W::WIDTH), THREADS,        \
+                    stream, dy, where, dx, add, X, Y, windows, d.kernel)                                     \
+           : LAUNCH(max_backward_kernel<W>, blocks_for(values_of(X) / W::WIDTH), THREADS, stream, dy, where, \
+                    dx, add, X, Y, d))
+    return BY_WIDTH(type, X.c, CALL);
 #undef CALL
 }
 
-template <typename T> __global__ void average_forward_kernel(const T *x, T *y, shape4 X)
+/* A part is an image: its pixels are the rows that are added up. */
+static inline columns columns_of_images(dtype type, shape4 X)
 {
-    const int64_t count = (int64_t)X.n * X.c;
     const int pixels = X.h * X.w;
-    FOR_EACH(i, count)
+    columns k = columns_across(type, (int64_t)X.n * pixels, X.c);
+    k.part_rows = pixels;
+    k.parts = X.n;
+    if (k.ys > pixels) k.ys = pixels;
+    return k;
+}
+
+template <typename W> __global__ void average_forward_kernel(columns k, const void *x, void *y)
+{
+    enum { V = W::WIDTH };
+    const int vector = my_vector(k);
+    const my_rows mine = rows_of(k, vector);
+    float sum[V] = { 0 };
+    FOR_MY_ROWS(at, mine, SUM_ROWS)
     {
-        const T *from = x + i / X.c * pixels * X.c + i % X.c;
-        float sum = 0;
-        for (int p = 0; p < pixels; p++) sum += to_float(from[(int64_t)p * X.c]);
-        from_float(&y[i], sum / (float)pixels);
+        W rows[SUM_ROWS];
+        load_rows(x, at, mine, rows);
+        FOR_LOADED_ROWS(r, at, mine, SUM_ROWS)
+        for (int i = 0; i < V; i++) sum[i] += to_float(rows[r].v[i]);
     }
+    sum_rows<V>(k, sum);
+    if ((int)threadIdx.x >= k.xs || vector < 0) return;
+    for (int i = 0; i < V; i++) sum[i] /= (float)k.part_rows;
+    store<W>(y, (int64_t)my_part(k) * k.vectors + vector, sum, false);
 }
 
 int average_forward(cuda_stream stream, dtype type, const void *x, void *y, shape4 X)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(average_forward_kernel<T>, blocks_for((int64_t)X.n *X.c), THREADS, stream, (const T *)x, (T *)y, X)
-    return BY_TYPE(type, CALL);
+    const columns k = columns_of_images(type, X);
+#define CALL(W) LAUNCH_BLOCKS(average_forward_kernel<W>, columns_grid(k), columns_block(k), stream, k, x, y)
+    return BY_WIDTH(type, X.c, CALL);
 #undef CALL
 }
 
-template <typename T> __global__ void average_backward_kernel(const T *dy, T *dx, bool add, shape4 X)
+template <typename W> __global__ void average_backward_kernel(const void *dy, void *dx, bool add, shape4 X)
 {
-    const int64_t count = values_of(X), image = values_of_image(X);
+    const int64_t image = values_of_image(X) / W::WIDTH;
+    const int row_vectors = X.c / W::WIDTH;
     const float pixels = (float)(X.h * X.w);
-    FOR_EACH(i, count)
+    FOR_EACH(i, values_of(X) / W::WIDTH)
     {
-        const float g = to_float(dy[i / image * X.c + i % X.c]) / pixels;
-        from_float(&dx[i], add ? to_float(dx[i]) + g : g);
+        float g[W::WIDTH];
+        load<W>(dy, i / image * row_vectors + i % row_vectors, g);
+        for (int j = 0; j < W::WIDTH; j++) g[j] /= pixels;
+        store<W>(dx, i, g, add);
     }
 }
 
 int average_backward(cuda_stream stream, dtype type, const void *dy, void *dx, bool add, shape4 X)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(average_backward_kernel<T>, blocks_for(values_of(X)), THREADS, stream, (const T *)dy, (T *)dx,    \
-           add, X)
-    return BY_TYPE(type, CALL);
+#define CALL(W)                                                                                              \
+    LAUNCH(average_backward_kernel<W>, blocks_for(values_of(X) / W::WIDTH), THREADS, stream, dy, dx, add, X)
+    return BY_WIDTH(type, X.c, CALL);
 #undef CALL
 }

@@ -111,16 +111,14 @@ static void check_conv(const device_check *d)
 static void check_bnact(const device_check *d)
 {
     static const char *const problems[] = {
-        "bnact n4c16h8w8_relu",          "bnact n4c16h8w8_relu_add",
-        "bnact n2c17h5w7_none",          "bnact n3c24h9w9_relu6_add",
-        "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",
-        "bnact n8c24h1w1_relu_add",      "bnact n9c32h1w1_none_add",
-        "bnact n100c40h3w3_relu",        "bnact n2c520h3w3_relu",
-        "bnact n3c1280h2w2_relu",        "bnact n2c8h33w17_none_add",
-        "bnact n2c64h1w2_relu",          "bnact n4c17h8w8_relu_add_eval",
-        "bnact n2c3h6w6_relu6_add_eval", "bnact n2c32h4w4_none_eval",
-        "bnact n1c24h1w1_relu_eval",     "bnact n4c16h8w8_relu_add_frozen",
-        "bnact n3c24h5w5_relu_frozen",   NULL,
+        "bnact n4c16h8w8_relu",           "bnact n4c16h8w8_relu_add",      "bnact n2c17h5w7_none",
+        "bnact n3c24h9w9_relu6_add",      "bnact n2c3h6w6_relu_add",       "bnact n5c1h4w4_relu6",
+        "bnact n8c24h1w1_relu_add",       "bnact n9c32h1w1_none_add",      "bnact n100c40h3w3_relu",
+        "bnact n2c520h3w3_relu",          "bnact n3c1280h2w2_relu",        "bnact n2c8h33w17_none_add",
+        "bnact n2c64h1w2_relu",           "bnact n4c17h8w8_relu_add_eval", "bnact n2c3h6w6_relu6_add_eval",
+        "bnact n2c32h4w4_none_eval",      "bnact n1c24h1w1_relu_eval",     "bnact n4c16h8w8_relu_add_frozen",
+        "bnact n3c24h5w5_relu_frozen",    "bnact n2c17h45w45_none",        "bnact n2c33h64w65_relu_add",
+        "bnact n1c264h9w9_relu_add_eval", "bnact n1c2136h17w17_relu_add",  NULL,
     };
     check_problems(d, problems, d->f32_limit);
 }
@@ -128,26 +126,15 @@ static void check_bnact(const device_check *d)
 static void check_rest(const device_check *d)
 {
     static const char *const problems[] = {
-        "pool n2c16h8w8_max_k2s2p0",
-        "pool n2c17h7w9_max_k2s2p0",
-        "pool n2c3h6w6_max_k2s2p0",
-        "pool n2c24h9w9_max_k3s2p1",
-        "pool n1c1h7w7_max_k3s1p1",
-        "pool n2c16h9w9_max_k2s3p0",
-        "pool n2c5h8w8_max_k5s4p2",
-        "pool n2c16h8w8_avg",
-        "pool n2c17h5w3_avg",
-        "pool n2c24h1w1_avg",
-        "pool n2c24h9w9_max_k3s2p1_eval",
-        "dropout n2c24h1w1_p0.5",
-        "dropout n3c17h5w5_p0.25",
-        "dropout n2c16h4w4_p0",
-        "dropout n3c17h5w5_p0.5_eval",
-        "shortcut n2c16h6w6_o32s2",
-        "shortcut n2c17h5w7_o24s2",
-        "shortcut n2c3h6w6_o8s1",
-        "shortcut n2c1h4w4_o3s2",
-        NULL,
+        "pool n2c16h8w8_max_k2s2p0",   "pool n2c17h7w9_max_k2s2p0", "pool n2c3h6w6_max_k2s2p0",
+        "pool n2c24h9w8_max_k3s3p0",   "pool n2c24h9w9_max_k3s2p1", "pool n2c8h8w8_max_k2s2p1",
+        "pool n1c1h7w7_max_k3s1p1",    "pool n2c16h9w9_max_k2s3p0", "pool n2c5h8w8_max_k5s4p2",
+        "pool n2c16h8w8_avg",          "pool n2c17h5w3_avg",        "pool n2c24h1w1_avg",
+        "pool n3c72h9w16_avg",         "pool n1c40h27w27_avg",      "pool n2c24h9w9_max_k3s2p1_eval",
+        "dropout n2c24h1w1_p0.5",      "dropout n3c17h5w5_p0.25",   "dropout n2c16h4w4_p0",
+        "dropout n3c17h5w5_p0.5_eval", "shortcut n2c16h6w6_o32s2",  "shortcut n2c17h5w7_o24s2",
+        "shortcut n2c3h6w6_o8s1",      "shortcut n2c1h4w4_o3s2",    "shortcut n2c16h5w6_o24s2",
+        "shortcut n2c16h4w4_o33s1",    "shortcut n2c8h7w5_o8s2",    NULL,
     };
     check_problems(d, problems, d->f32_limit);
 }
@@ -279,9 +266,9 @@ static void check_gram(const device_check *d)
 /* Three steps under one key: run, recorded, replayed. Then a fourth that starts from uploaded values. */
 static void check_sgd(const device_check *d)
 {
-    const int64_t n = 1003;
     backend *const both[] = { d->cuda, d->ref };
     for (int nesterov = 0; nesterov < 2; nesterov++) {
+        const int64_t n = 1003 + nesterov; /* one at a time, and four */
         float *got[2][2];
         for (int i = 0; i < 2; i++) {
             backend *b = both[i];

@@ -18,8 +18,11 @@ void __syncthreads(void);
 #undef __global__
 #undef __device__
 #undef __shared__
+#undef __launch_bounds__
 #define __global__ static
 #define __device__
+#define __launch_bounds__(...)
+#define UNROLL
 #define __shared__ static /* blocks run one after the other */
 
 /* Queues the work, or records it where a recording is going on. */
