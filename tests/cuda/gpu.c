@@ -54,7 +54,7 @@ static int test(const char *what)
 
 /* --- bench --- */
 
-enum { EVAL, TRAIN, WARM_UP = 10, ROUNDS = 4, TRACED = 20 };
+enum { EVAL, TRAIN, WARM_UP = 10, ROUNDS = 4, WAITED = 51, TRACED = 20 };
 
 static double seconds(void)
 {
@@ -113,6 +113,30 @@ out:
     return st;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of steps that are each waited for, as PyTorch's are measured; after `rate`. */
+static status rate_waiting(net *n, int which, int batch, double *images_per_s)
+{
+    status st = OK;
+    loss_stats stats;
+    double took[WAITED];
+    for (int i = 0; i < WAITED; i++) {
+        const double start = seconds();
+        TRY(run_once(n, which, i));
+        TRY(net_stats(n, &stats));
+        took[i] = seconds() - start;
+    }
+    qsort(took, WAITED, sizeof *took, ascending);
+    *images_per_s = batch / took[WAITED / 2];
+out:
+    return st;
+}
+
 static status open_bench(backend *b, const char *arch, const char *precision, int batch, net **out)
 {
     status st = OK;
@@ -164,18 +188,23 @@ static status bench(const char *arch, const char *precision, int batch)
     status st = OK;
     backend *b = NULL;
     net *n = NULL;
-    double rates[2], share[2];
+    double rates[2], waiting[2], share[2];
     TRY(plugin_open("cuda", 0, 0, &b));
     b->tf32 = strcmp(precision, "tf32") == 0;
     const double start = seconds();
     TRY(open_bench(b, arch, precision, batch, &n));
     const double compiled = seconds() - start;
-    TRY(rate(n, TRAIN, batch, &rates[TRAIN]));
-    TRY(rate(n, EVAL, batch, &rates[EVAL]));
+    for (int which = TRAIN; which >= EVAL; which--) {
+        TRY(rate(n, which, batch, &rates[which]));
+        TRY(rate_waiting(n, which, batch, &waiting[which]));
+    }
     net_free(n);
     n = NULL;
-    printf("%s %s %s batch %d: train %.1f inference %.1f images/s (compiled in %.1f s)\n", arch,
-           b->description, precision, batch, rates[TRAIN], rates[EVAL], compiled);
+    printf("%s %s %s batch %d: train %.1f inference %.1f images/s (each step waited for: %.1f, %.1f; "
+           "compiled in "
+           "%.1f s)\n",
+           arch, b->description, precision, batch, rates[TRAIN], rates[EVAL], waiting[TRAIN], waiting[EVAL],
+           compiled);
     fflush(stdout);
     if (kernel_shares(b, arch, precision, batch, rates, share) == OK)
         printf("%s %s: inside kernels (CUPTI) %.1f %% of the time of training, %.1f %% of inference\n", arch,
