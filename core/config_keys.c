@@ -159,7 +159,7 @@ const config_key config_keys[] = {
     INT(analysis.lu_batch, "500", AT_LEAST(2), "Lu's Q: images a batch"),
     TEXT(analysis.memory, "8G", is_bytes, "a size such as 512M or 8G", "for the activations that are kept"),
     CHOICE(analysis.precision, similarity_precisions, "f32",
-           "of the similarities; bf16, int8: 1/2, 1/4 of the memory, r and M within 3e-4, Q within 7e-4"),
+           "of the similarities; bf16, int8: 1/2, 1/4 of the memory; r and M of a trained net within 3e-4"),
     INT(analysis.every, "0", AT_LEAST(0), "n = also during training, every n epochs; 0 = not"),
     INT(analysis.cka, "0", BETWEEN(0, 20000), "first so many test images in the CKA of the layers; 0 = none"),
     INT(analysis.features, "0", AT_LEAST(0),
@@ -167,7 +167,7 @@ const config_key config_keys[] = {
 
     CHOICE(prune.metric, metrics, "yang",
            "M (yang) or Q (lu) decides; or chance, depth, least change of CKA, to compare with"),
-    NUMBER(prune.eps, "0.01", AT_LEAST(0), "a gain below this share of the curve's span is a plateau"),
+    NUMBER(prune.eps, "0.01", BETWEEN(0, 1), "a gain below this share of the curve's span is a plateau"),
     NUMBER(prune.floor, "0.30", BETWEEN(0, 1), "no cut below this share of the maximum"),
     INT_THAT(prune.smooth, "1", AT_LEAST(1), is_odd, "an odd whole number >= 1",
              "window of the moving average; odd"),

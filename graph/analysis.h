@@ -76,7 +76,8 @@ const char *analysis_precision_name(precision_kind);
 
 /* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
  * rings and plots into `dir` (made if missing); with CKA also cka.csv and difference.{png,svg}. An edge is
- * int32 i, int32 j, float32 sim, little-endian; i and j count the lines of samples.csv. */
+ * int32 i, int32 j, float32 sim, little-endian; i and j count the lines of samples.csv. What an earlier analysis
+ * left in `dir`, pictures and edges, is removed. */
 status analysis_write(const analysis *, const char *dir, bool pictures);
 
 #endif

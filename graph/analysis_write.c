@@ -9,9 +9,13 @@
 #include "ring.h"
 
 #include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_BYTES = 4096 };
 
@@ -288,12 +292,41 @@ out:
     return st;
 }
 
+static status remove_matching(const char *dir, const char *folder, const char *pattern)
+{
+    status st = OK;
+    char path[PATH_BYTES];
+    DIR *d = NULL;
+    TRY(path_format(path, sizeof path, "%s/%s", dir, folder));
+    if (!(d = opendir(path))) FAIL(ERR_RUNTIME, "%s: %s", path, strerror(errno));
+    for (struct dirent *e; (e = readdir(d));)
+        if (!fnmatch(pattern, e->d_name, 0) && unlinkat(dirfd(d), e->d_name, 0))
+            FAIL(ERR_RUNTIME, "%s/%s cannot be removed: %s", path, e->d_name, strerror(errno));
+out:
+    if (d) closedir(d);
+    return st;
+}
+
+/* What an earlier analysis left here would pass for a part of this one where this one does not write it again.
+ * analysis.json goes first: without it a folder is no analysis. */
+static status remove_earlier(const char *dir)
+{
+    static const char *const patterns[] = { "analysis.json", "cka.csv",      "rings.*",      "ring-*.*",
+                                            "curves.*",      "histograms.*", "difference.*", "tsne.*" };
+    status st = OK;
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) TRY(remove_matching(dir, ".", patterns[i]));
+    TRY(remove_matching(dir, "edges", "*.bin"));
+out:
+    return st;
+}
+
 status analysis_write(const analysis *a, const char *dir, bool pictures)
 {
     status st = OK;
     char path[PATH_BYTES];
     TRY(path_format(path, sizeof path, "%s/edges", dir));
     TRY(file_make_dirs(path));
+    TRY(remove_earlier(dir));
     TRY(write_modularity(a, dir));
     TRY(write_histogram(a, dir));
     TRY(write_samples(a, dir));

@@ -27,7 +27,7 @@ typedef struct neighbour_list {
     neighbour *neighbour;
 } neighbour_list;
 
-/* ---- the |E| most similar pairs: [Yang23 sec. 3.2] via SPEC 5 ---- */
+/* ---- the |E| most similar pairs: [Yang23 sec. 3.2], docs/definitions.md ---- */
 
 /* Takes pairs in any order and any number, holds about 2 |E| of them, and ends with exactly the first |E|
  * in the order of edge_list. */
@@ -54,7 +54,7 @@ status edge_top_finish(edge_top *, edge_list *out);
 /* Bytes that edge_top_open allocates. */
 size_t edge_top_bytes(int64_t want, int vertices);
 
-/* ---- the k nearest of each row, within batches of consecutive positions: [Lu22] via SPEC 6 ---- */
+/* ---- the k nearest of each row, within batches of consecutive positions: [Lu22] ---- */
 
 typedef struct nearest {
     int k, batch, batches; /* positions 0 .. batch * batches - 1 */

@@ -1,4 +1,4 @@
-/* graph/histogram.c -- ten equal bins on [0, 1], [Yang23 sec. 4.1] via SPEC 4. */
+/* graph/histogram.c -- ten equal bins on [0, 1], [Yang23 sec. 4.1]. */
 #include "histogram.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* graph/modularity.c -- [Yang23] eq. 3-5 on the |E| most similar pairs, [Lu22] on k nearest neighbours; the
- * readings of SPEC 5 and 6. Double precision throughout. */
+ * readings of docs/definitions.md. Double precision throughout. */
 #include "modularity.h"
 
 #include <math.h>

@@ -22,13 +22,13 @@ typedef struct lu_result {
         sd; /* over the batches; sample standard deviation, 0 for one batch; NaN if a Q is, or n is 0 */
 } lu_result;
 
-/* Edges among n vertices with labels in [0, classes). norm as SPEC 5: newman (2S = sum s_i, each edge both
+/* Edges among n vertices with labels in [0, classes). norm as docs/definitions.md: newman (2S = sum s_i, each edge both
  * ways) or literal (2S = 2 sum s_i, each edge once). No edges: r = AQ = EQ = M = NaN. Edges without weight,
  * as where all activations are 0: 2S = 0, so AQ = EQ = M = NaN. The caller frees class_share. */
 status yang_modularity(const edge_list *, int n, const int32_t *label, int classes, norm_kind,
                        yang_result *out);
 
-/* One batch of n images; nearest: the k kept entries of each row (edges.h). [Lu22] via SPEC 6.
+/* One batch of n images; nearest: the k kept entries of each row (edges.h). [Lu22].
  * NaN: the graph has no weight, or memory ran out. */
 double lu_modularity(const neighbour_list *, int n, const int32_t *label, int classes);
 

@@ -1,4 +1,4 @@
-/* graph/nearest.c -- each row's k nearest within its batch, [Lu22] via SPEC 6. */
+/* graph/nearest.c -- each row's k nearest within its batch, [Lu22], docs/definitions.md. */
 #include "edges.h"
 
 #include <math.h>

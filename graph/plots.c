@@ -1,4 +1,4 @@
-/* graph/plots.c -- curves and histograms through a pipe to gnuplot: [Yang23] fig. 2 and 4, SPEC 7. */
+/* graph/plots.c -- curves and histograms through a pipe to gnuplot: [Yang23] fig. 2 and 4. */
 #include "plots.h"
 
 #include "../core/log.h"

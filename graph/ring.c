@@ -1,4 +1,4 @@
-/* graph/ring.c -- ring graphs with cairo, as PNG and as SVG: [Yang23] fig. 3 via SPEC 7. */
+/* graph/ring.c -- ring graphs with cairo, as PNG and as SVG: [Yang23] fig. 3. */
 #include "ring.h"
 
 #include "../core/file.h"

@@ -1,4 +1,4 @@
-/* graph/ring.h -- the graph of a layer as a picture: [Yang23] fig. 3, SPEC 7. */
+/* graph/ring.h -- the graph of a layer as a picture: [Yang23] fig. 3. */
 #ifndef CLEAVE_RING_H
 #define CLEAVE_RING_H
 

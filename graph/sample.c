@@ -1,4 +1,4 @@
-/* graph/sample.c -- SPEC 5: drawn without replacement with a seed, or class-balanced. */
+/* graph/sample.c -- drawn without replacement with a seed, or class-balanced. */
 #include "sample.h"
 
 #include "../core/rng.h"

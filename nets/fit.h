@@ -32,7 +32,7 @@ typedef struct fit_job {
 enum { FIT_CASE_EVAL, FIT_CASE_TRAIN, FIT_CASE_LAST };
 status fit_compile(const config *, const dataset *train, net *, backend *);
 
-/* Sets the values of a compiled net: net.weights of the config if given, else SPEC's initialisation from the seed. */
+/* Sets the values of a compiled net: net.weights of the config if given, else the architecture's initialisation (docs/nets.md) from the seed. */
 status fit_start_values(const config *, net *);
 
 /* Trains to the end. STOPPED: a signal came, state saved. ERR_DIVERGED: the last good checkpoint is kept. */

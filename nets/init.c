@@ -1,4 +1,4 @@
-/* nets/init.c -- first values of the parameters (SPEC 1), and access to them from the host. The random numbers of a
+/* nets/init.c -- first values of the parameters (docs/nets.md), and access to them from the host. The random numbers of a
  * parameter depend on its name alone, so a pruned net draws the same for what it keeps. */
 #include "graph.h"
 

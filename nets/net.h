@@ -43,7 +43,7 @@ const net_unit *net_units(const net *, int *count); /* of the units that are the
 /* Names of the units that were left out, as given. */
 char *const *net_removed(const net *, unsigned *count);
 
-/* Points where activations can be seen, in order of depth. Names as in SPEC: conv1, layer2.0, features.7,
+/* Points where activations can be seen, in order of depth. Names: conv1, layer2.0, features.7,
  * conv1.raw (before BN). */
 typedef struct net_hook {
     char name[64];
@@ -119,7 +119,7 @@ typedef struct net_memory {
 } net_memory; /* bytes */
 net_memory net_memory_used(const net *);
 
-/* SPEC's initialisation for this architecture, from `seed`; running statistics 0 and 1. */
+/* The initialisation of this architecture (docs/nets.md), from `seed`; running statistics 0 and 1. */
 status net_init(net *, uint64_t seed);
 status net_param_read(const net *, const net_param *, float *host);
 status net_param_write(net *, const net_param *, const float *host);

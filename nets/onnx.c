@@ -302,6 +302,7 @@ static status add_node(model *m, const net_node *n)
         set_name(name, n->name);
     else
         snprintf(name, sizeof name, "%s.%d", layer_of(n->op.kind)->name, m->n_unnamed++);
+    if (!add[n->op.kind]) FAIL(ERR_RUNTIME, "%s has no form in ONNX", layer_of(n->op.kind)->name);
     TRY(add[n->op.kind](m, n, name, &last));
     if (n->y == m->net->logits) set_name(last->text[0], "logits");
     set_name(m->value[n->y], last->text[0]);

@@ -43,7 +43,7 @@ out:
 }
 
 status cost_measure(const char *arch, int classes, char *const *remove, unsigned n_remove, const char *device,
-                    int threads, int batch, cost *out)
+                    int threads, dtype type, int batch, cost *out)
 {
     status st = OK;
     backend *b = NULL;
@@ -55,7 +55,7 @@ status cost_measure(const char *arch, int classes, char *const *remove, unsigned
 
     TRY(net_create(arch, classes, remove, n_remove, &n));
     TRY(backend_open(device, threads, &b, NULL, 0));
-    TRY(net_compile(n, b, F32, cases, 2));
+    TRY(net_compile(n, b, type, cases, 2));
     TRY(net_init(n, 0));
     TRY_ALLOC(images, malloc(count * sizeof *images));
     TRY_ALLOC(logits, malloc((size_t)batch * (size_t)classes * sizeof *logits));

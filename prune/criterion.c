@@ -1,4 +1,4 @@
-/* prune/criterion.c -- which units no longer pull the classes apart. SPEC 8:
+/* prune/criterion.c -- which units no longer pull the classes apart. docs/definitions.md:
  *
  *     eps = eps_rel * (max m - min m);  floor = floor_rel * max m
  *     p = first t with m[t] >= max m - eps;  ref = m[0]

@@ -1,4 +1,4 @@
-/* prune/criterion.h -- Criterion I [Yang23 sec. 4.4], made deterministic (SPEC 8):
+/* prune/criterion.h -- Criterion I [Yang23 sec. 4.4], made deterministic (docs/definitions.md):
  * "when the curve reaches its maximum, or a plateau occurs, or it starts to decline, the layer can be
  * cut". */
 #ifndef CLEAVE_CRITERION_H

@@ -182,7 +182,7 @@ out:
 static status measure_cost(const config *c, cost *out)
 {
     return cost_measure(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, c->device,
-                        c->threads, c->train.batch, out);
+                        c->threads, config_type(c), c->train.batch, out);
 }
 
 /* What needs no training: costs and accuracies before and right after the cut. */

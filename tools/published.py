@@ -1,4 +1,4 @@
-"""What the two papers publish, as far as the ledger compares it. SPEC of the values: [Yang23] Table 1 with the cut that
+"""What the two papers publish, as far as the ledger compares it. The values: [Yang23] Table 1 with the cut that
 yields each saving exactly; [Lu22]'s curves, k 3, N 500, read off the authors' poster to +-.005."""
 
 # arch: accuracy before; by metric: accuracy after, percent of the parameters saved, units cut by kind (layerS, or

@@ -28,9 +28,16 @@ out:
     return st;
 }
 
+static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *) = {
+    [OP_CONV] = cpu_conv_plan,     [OP_BNACT] = cpu_bnact_plan,           [OP_POOL] = cpu_pool_plan,
+    [OP_LINEAR] = cpu_linear_plan, [OP_DROPOUT] = cpu_dropout_plan,       [OP_SHORTCUT] = cpu_shortcut_plan,
+    [OP_LOSS] = cpu_loss_plan,     [OP_CONV_BNACT] = cpu_conv_bnact_plan, [OP_BNACT_POOL] = cpu_bnact_plan,
+};
+
 static const char *cpu_unsupported(backend *b, const op *o)
 {
     (void)b;
+    if (!planners[o->kind]) return "there is no such operation on cpu";
     if (o->type == BF16 && dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core)
         return "bf16 needs a processor with AVX-512: precision=f32 runs everywhere";
     if (o->kind == OP_CONV_BNACT && o->training) return "OP_CONV_BNACT has no backward";
@@ -43,13 +50,6 @@ static const char *cpu_unsupported(backend *b, const op *o)
 
 static status cpu_plan(backend *b, const op *o, plan **out, op_needs *needs)
 {
-    static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *) = {
-        [OP_CONV] = cpu_conv_plan,        [OP_BNACT] = cpu_bnact_plan,
-        [OP_POOL] = cpu_pool_plan,        [OP_LINEAR] = cpu_linear_plan,
-        [OP_DROPOUT] = cpu_dropout_plan,  [OP_SHORTCUT] = cpu_shortcut_plan,
-        [OP_LOSS] = cpu_loss_plan,        [OP_CONV_BNACT] = cpu_conv_bnact_plan,
-        [OP_BNACT_POOL] = cpu_bnact_plan,
-    };
     status st = OK;
     op_needs n = { 0 };
     const char *why = cpu_unsupported(b, o);

@@ -24,11 +24,18 @@ out:
     return st;
 }
 
+static status (*const planners[OP_KINDS])(cuda *, const op *, plan **, op_needs *) = {
+    [OP_CONV] = cuda_conv_plan,     [OP_BNACT] = cuda_bnact_plan,     [OP_POOL] = cuda_pool_plan,
+    [OP_LINEAR] = cuda_linear_plan, [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
+    [OP_LOSS] = cuda_loss_plan,
+};
+
 static const char *cuda_unsupported(backend *b, const op *o)
 {
     (void)b;
     if (o->kind == OP_CONV_BNACT) return "BN is not folded into convolutions on cuda";
     if (o->kind == OP_BNACT_POOL) return "BN does not pool on cuda";
+    if (!planners[o->kind]) return "there is no such operation on cuda";
     if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
         return "batch normalisation needs at least two values per channel";
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
@@ -39,11 +46,6 @@ static const char *cuda_unsupported(backend *b, const op *o)
 
 static status cuda_plan(backend *b, const op *o, plan **out, op_needs *needs)
 {
-    static status (*const planners[OP_KINDS])(cuda *, const op *, plan **, op_needs *) = {
-        [OP_CONV] = cuda_conv_plan,     [OP_BNACT] = cuda_bnact_plan,     [OP_POOL] = cuda_pool_plan,
-        [OP_LINEAR] = cuda_linear_plan, [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
-        [OP_LOSS] = cuda_loss_plan,
-    };
     status st = OK;
     op_needs n = { 0 };
     const char *why = cuda_unsupported(b, o);

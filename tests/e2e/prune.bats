@@ -40,7 +40,7 @@ assert j["latency_ms_before"] > 0 and j["macs_before"] == 40551040 and "accuracy
     grep -q "layer3.2" "$BATS_TEST_TMPDIR/log"
 }
 
-@test "the criterion decides as SPEC 8 says, for M and for Q" {
+@test "the criterion decides as docs/definitions.md says, for M and for Q" {
     for metric in yang lu; do
         json=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.metric=$metric prune.eps=0.05 \
             prune.floor=0.2)

@@ -206,7 +206,7 @@ static void check_edges(const analysis *a, const layer_analysis *l, const double
     free(all);
 }
 
-/* W = (A + A^T) / 2 as a matrix and the formula of SPEC 6 as it stands there. */
+/* W = (A + A^T) / 2 as a matrix and the formula of docs/definitions.md as it stands there. */
 static double lu_by_matrix(const double *sim, int n, const int32_t *label, int first, int size, int k)
 {
     double *W = calloc((size_t)size * (size_t)size, sizeof *W), two_m = 0, Q = 0;
@@ -523,7 +523,14 @@ static void files_hold_the_result(void **state)
     analysis a = analyse(cfg, &test);
     char *text;
     size_t bytes;
+    assert_int_equal(file_make_dirs(scratch_path("out/analysis/edges")), OK);
+    scratch_write("out/analysis/edges/conv1.raw.bin", "of an earlier analysis", 22);
+    scratch_write("out/analysis/ring-conv1.raw.png", "its picture", 11);
+    scratch_write("out/analysis/notes.txt", "not of an analysis", 18);
     assert_int_equal(analysis_write(&a, scratch_path("out/analysis"), false), OK);
+    assert_false(file_exists(scratch_path("out/analysis/edges/conv1.raw.bin")));
+    assert_false(file_exists(scratch_path("out/analysis/ring-conv1.raw.png")));
+    assert_true(file_exists(scratch_path("out/analysis/notes.txt")));
     assert_int_equal(file_read(scratch_path("out/analysis/edges/layer3.2.bin"), &text, &bytes), OK);
     assert_int_equal(bytes, 50 * 12);
     for (int k = 0; k < 50; k++) {

@@ -22,7 +22,7 @@ static config *load(const char *yaml, char *const *overrides, int n)
     return c;
 }
 
-/* DESIGN's table of keys, typed again. */
+/* The table of keys as it was designed, typed again. */
 static void defaults(void **state)
 {
     (void)state;
@@ -249,7 +249,7 @@ static void ranges(void **state)
         { "attack.step", "1 255", "0" },
         { "attack.steps", "1", "0" },
         { "attack.random_start", "true false", "2" },
-        { "prune.eps", "0 0.01", "-0.01" },
+        { "prune.eps", "0 0.01 1", "-0.01 1.5" },
         { "prune.floor", "0 1", "1.01 -0.1" },
         { "prune.smooth", "1 3 5", "0 2 4 -1" },
         { "prune.max_cut", "0 3", "-1" },

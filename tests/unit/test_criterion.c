@@ -37,7 +37,7 @@ static const char *cuts(const double *value, int n, const char *fixed, const cri
 #define CUTS(o, fixed, ...)                                                                                  \
     cuts((const double[]){ __VA_ARGS__ }, COUNT(((const double[]){ __VA_ARGS__ })), fixed, o)
 
-/* ---- the curves that [Lu22]'s authors published, SPEC 6 ---- */
+/* ---- the curves that [Lu22]'s authors published ---- */
 
 /* Points of VGG16: the 13 convolutions; those with equal input and output channels can go. */
 static const criterion_point vgg16[] = {
@@ -64,7 +64,7 @@ static const criterion_point resnet18[] = {
     { "layer4.1", .849, true, 4 },
 };
 
-/* Cut names joined by spaces; *saved: what unit sizes (SPEC 9) say is saved. */
+/* Cut names joined by spaces; *saved: what unit sizes say is saved. */
 static const char *published(const criterion_point *p, int n, const criterion_options *o, const int *size,
                              int *saved)
 {

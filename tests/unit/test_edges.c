@@ -117,7 +117,7 @@ static int closer(const void *a, const void *b)
     return x->j - y->j;
 }
 
-/* SPEC 6 word for word: the row with a zero diagonal, sorted; its first k. */
+/* docs/definitions.md word for word: the row with a zero diagonal, sorted; its first k. */
 static void check_nearest(float *x, int rows, int64_t dim, int k, int batch, int batches)
 {
     whole_matrix m = matrix_open(rows);

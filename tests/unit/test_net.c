@@ -270,7 +270,7 @@ static void cases_agree(void **state)
     net_free(n);
 }
 
-/* ---- initialisation (SPEC 1) ---- */
+/* ---- initialisation (docs/nets.md) ---- */
 
 typedef struct moments {
     double mean, sd, greatest, count;

@@ -35,7 +35,7 @@ static void parameter_counts(void **state)
         const char *arch;
         int64_t params;
     } want[] = {
-        /* SPEC 1 */
+        /* as published, docs/nets.md */
         { "resnet18", 11173962 },      { "resnet34", 21282122 },  { "resnet20", 269722 },
         { "resnet32", 464154 },        { "resnet44", 658586 },    { "resnet56", 853018 },
         { "resnet110", 1727962 },      { "vgg11_bn", 9756426 },   { "vgg13_bn", 9941322 },
@@ -57,7 +57,7 @@ static void unit_sizes(void **state)
         const char *arch, *unit;
         int64_t params;
     } want[] = {
-        /* SPEC 9 */
+        /* [Yang23] Table 1 */
         { "resnet18", "layer1.1", 73984 },        { "resnet18", "layer2.1", 295424 },
         { "resnet18", "layer3.1", 1180672 },      { "resnet18", "layer4.1", 4720640 },
         { "resnet56", "layer1.8", 4672 },         { "resnet56", "layer2.8", 18560 },
@@ -115,7 +115,7 @@ static void table_1(void **state)
           "layer1.5 layer1.6 layer1.7 layer1.8 layer2.7 layer2.8 "
           "layer3.5 layer3.6 layer3.7 layer3.8",
           "41.24" },
-        /* all that can go: the cuts behind the published 70.10 and 47.47 are not known (SPEC 9) */
+        /* all that can go: the cuts behind the published 70.10 and 47.47 are not known */
         { "mobilenetv2",
           "layers.2 layers.4 layers.5 layers.7 layers.8 layers.9 layers.11 layers.12 layers.14 layers.15",
           "46.93" },

@@ -280,6 +280,7 @@ status opcheck_prepare(const op *o, const opcheck_options *options, opcheck_resu
     if (opt.margin == 0) opt.margin = 1e-3f;
 
     *out = (opcheck_result){ .n_x = shape_count(o->x), .n_y = o->kind == OP_LOSS ? 0 : shape_count(o->y) };
+    if (!prepare[o->kind]) FAIL(ERR_RUNTIME, "there are no checks of such an operation");
     TRY(prepare[o->kind](o, &opt, out));
     if (opt.backward) TRY(prepare_gradients(o, &opt, out));
 out:
