@@ -1,5 +1,6 @@
 /* data/dataset.c -- the formats, and what they share. */
 #include "dataset.h"
+#include "../core/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,4 +59,16 @@ out:
     if (st != OK && train) dataset_free(train);
     if (st != OK && test) dataset_free(test);
     return st;
+}
+
+uint64_t dataset_hash(const dataset *d, const config_data *c)
+{
+    const struct {
+        uint64_t image, label;
+        float mean[3], std[3];
+    } all = { file_hash(d->image, (size_t)d->n * IMAGE_VALUES),
+              file_hash(d->label, (size_t)d->n * sizeof *d->label),
+              { c->mean[0], c->mean[1], c->mean[2] },
+              { c->std[0], c->std[1], c->std[2] } };
+    return file_hash(&all, sizeof all);
 }

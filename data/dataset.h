@@ -36,6 +36,9 @@ status synthetic_open(const char *path, int limit, bool training, dataset *out);
  * fine_label_names.txt. ERR_USAGE for another number of classes. */
 status cifar_write(const dataset *, const char *folder);
 
+/* Of the pixels, the labels and the normalisation: what a net is shown. Another set of images has another hash. */
+uint64_t dataset_hash(const dataset *, const config_data *);
+
 /* For the formats: memory for n images, class_name all NULL. */
 status dataset_alloc(dataset *, int n, int classes);
 

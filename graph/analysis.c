@@ -155,7 +155,7 @@ static status choose_images(const analyser *a, const dataset *test, run *r)
 
     /* image[] begins with the first `prefix` images: position = image for all but the edges. */
     r->histogram.limit = out->histogram_samples;
-    TRY(nearest_open(&r->nearest, c->k, out->lu_batch, out->lu_batches));
+    TRY(nearest_open(&r->nearest, least(c->k, out->lu_batch), out->lu_batch, out->lu_batches));
     TRY(cka_open(&r->cka, out->cka_samples, r->features->n));
     TRY(export_open(&r->export, a->export_dir, exported, test));
     TRY(edge_top_open(&r->top, out->edges, out->samples, r->vertex));
@@ -466,6 +466,7 @@ status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *t
                        .precision = c->precision,
                        .balanced = c->balanced,
                        .seed = a->cfg->seed,
+                       .images = dataset_hash(test, &a->cfg->data),
                        .n_layers = a->features->n };
     if (test->n < 1) FAIL(ERR_DATA, "there are no test images to analyse");
     if (a->cfg->threads > 0) omp_set_num_threads(a->cfg->threads);

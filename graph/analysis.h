@@ -28,7 +28,8 @@ typedef struct analysis {
     hook_set hooks;
     precision_kind precision; /* of the similarities */
     bool balanced;
-    uint64_t seed; /* of the sample */
+    uint64_t seed;   /* of the sample */
+    uint64_t images; /* dataset_hash of the test images */
     int classes;
     int *sample;       /* [samples] positions in the test set, ascending */
     int32_t *label;    /* [samples] */
@@ -73,6 +74,7 @@ struct cJSON *analysis_json(const analysis *);
 const char *analysis_norm_name(norm_kind);
 const char *analysis_hooks_name(hook_set);
 const char *analysis_precision_name(precision_kind);
+void analysis_images_name(const analysis *, char out[17]); /* the hash in hexadecimal */
 
 /* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
  * rings and plots into `dir` (made if missing); with CKA also cka.csv and difference.{png,svg}. An edge is

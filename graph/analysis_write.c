@@ -101,14 +101,22 @@ const char *analysis_precision_name(precision_kind precision)
     return precision == PRECISION_INT8 ? "int8" : precision == PRECISION_BF16 ? "bf16" : "f32";
 }
 
+void analysis_images_name(const analysis *a, char out[17])
+{
+    snprintf(out, 17, "%016llx", (unsigned long long)a->images);
+}
+
 /* What else the numbers depend on, so that a reader can tell whether they are the ones it wants. */
 static bool add_settings(cJSON *o, const analysis *a)
 {
+    char images[17];
+    analysis_images_name(a, images);
     return add(o, "k", number(a->k)) && add(o, "lu_batches", number(a->lu_batches)) &&
            add(o, "lu_batch", number(a->lu_batch)) &&
            add(o, "hooks", cJSON_CreateString(analysis_hooks_name(a->hooks))) &&
            add(o, "balanced", cJSON_CreateBool(a->balanced)) && add(o, "seed", number((double)a->seed)) &&
-           add(o, "precision", cJSON_CreateString(analysis_precision_name(a->precision)));
+           add(o, "precision", cJSON_CreateString(analysis_precision_name(a->precision))) &&
+           add(o, "images", cJSON_CreateString(images));
 }
 
 /* {samples, matrix: [[..]]}, rows in the order of `layers`; null for a layer without differences. */
@@ -314,7 +322,8 @@ static status remove_earlier(const char *dir)
     static const char *const patterns[] = { "analysis.json", "cka.csv",      "rings.*",      "ring-*.*",
                                             "curves.*",      "histograms.*", "difference.*", "tsne.*" };
     status st = OK;
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) TRY(remove_matching(dir, ".", patterns[i]));
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        TRY(remove_matching(dir, ".", patterns[i]));
     TRY(remove_matching(dir, "edges", "*.bin"));
 out:
     return st;

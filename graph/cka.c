@@ -64,7 +64,7 @@ status cka_take(void *ctx, const gram_tile *t)
     return OK;
 }
 
-/* K = sim * norms, and its row sums. */
+/* K_ij = h_i . h_j = sim_ij * what both were divided by, and its row sums. */
 static void fill_kernel(const cka *c, float *k, double *sum)
 {
     for (int i = 0; i < c->n; i++) sum[i] = 0;
@@ -73,7 +73,7 @@ static void fill_kernel(const cka *c, float *k, double *sum)
         row[i] = (float)(c->norm[i] * c->norm[i]);
         sum[i] += row[i];
         for (int j = i + 1; j < c->n; j++) {
-            row[j] = (float)(row[j] * c->norm[i] * c->norm[j]);
+            row[j] = (float)(row[j] * gram_divisor(c->norm[i]) * gram_divisor(c->norm[j]));
             sum[i] += row[j];
             sum[j] += row[j];
         }

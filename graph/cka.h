@@ -14,8 +14,8 @@
 typedef struct cka {
     int n, layers;
     int layer; /* the one whose tiles come in now; the caller sets it */
-    double
-        *norm;  /* [n] |h_i| of that layer, from the caller: sim_ij |h_i| |h_j| = K_ij; behind it [n] work */
+    double *
+        norm; /* [n] |h_i| of that layer, from the caller: sim_ij times their gram_divisors is K_ij; behind it [n] work */
     float *k;   /* [layers][n (n + 1) / 2] upper triangles, row after row */
     bool *flat; /* [layers] the activations do not differ between images: no CKA */
 } cka;

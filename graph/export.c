@@ -1,5 +1,6 @@
 /* graph/export.c -- one row at a time: a layer's rows may be larger than what memory is left for. */
 #include "export.h"
+#include "gram.h"
 
 #include "../core/npy.h"
 
@@ -73,9 +74,10 @@ status export_rows(row_export *e, const feature_matrix *m, int first)
     const size_t bytes = (size_t)m->dim * sizeof(float), held = (size_t)m->dim * dtype_bytes(m->type);
     if (!e->dir) goto out;
     for (int r = 0; r < m->rows && first + r < e->images; r++) {
+        const double divisor = gram_divisor(m->norm[r]);
         TRY(m->device->download(m->device, e->row, feature_row(m, r), held));
         widen(e->row, m->dim, m->type, m->scale[r].scale);
-        for (int64_t k = 0; k < m->dim; k++) e->row[k] = (float)(e->row[k] * m->norm[r]);
+        for (int64_t k = 0; k < m->dim; k++) e->row[k] = (float)(e->row[k] * divisor);
         TRY(file_put(&e->file, e->row, bytes));
     }
 out:

@@ -15,7 +15,7 @@ typedef struct feature_matrix {
     int64_t dim;
     dtype type;
     void *x;         /* [room, dim] of type */
-    double *norm;    /* [room] what the rows were divided by; host memory */
+    double *norm;    /* [room] |x|; the rows were divided by gram_divisor of it; host memory */
     i8_scale *scale; /* [room] of I8; host memory */
 } feature_matrix;
 

@@ -43,7 +43,7 @@ static bool normalise_row(float *x, int64_t dim, double *norm)
     for (int64_t k = 0; k < dim; k++) sum += (double)x[k] * x[k];
     if (!isfinite(sum)) return false;
     *norm = sqrt(sum);
-    double scale = 1 / fmax(*norm, 1e-8);
+    double scale = 1 / gram_divisor(*norm);
     for (int64_t k = 0; k < dim; k++) x[k] = (float)(x[k] * scale);
     return true;
 }
@@ -86,7 +86,7 @@ static bool round_row(const float *x, int64_t dim, int8_t *to, i8_scale *scale, 
         length += value * value;
         sum += value;
     }
-    const double unit = *norm / fmax(*norm, 1e-8);
+    const double unit = *norm / gram_divisor(*norm);
     *scale = (i8_scale){ length > 0 ? (float)(unit / sqrt((double)length)) : 0, sum };
     return true;
 }

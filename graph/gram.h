@@ -43,6 +43,12 @@ typedef struct gram {
 status gram_open(gram *, backend *, const gram_consumer *consumers, int n_consumers);
 void gram_close(gram *); /* a zeroed gram is harmless */
 
+/* What a row x is divided by: the denominator of [Yang23] eq. 6, from |x|. */
+static inline double gram_divisor(double norm)
+{
+    return norm > 1e-8 ? norm : 1e-8;
+}
+
 /* Rows [rows, dim] -> unit length, x / max(|x|, 1e-8), the norm summed in double; host memory. norm: [rows],
  * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
 int gram_normalise(float *x, int rows, int64_t dim, double *norm);

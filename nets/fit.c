@@ -276,12 +276,24 @@ out:
     return st;
 }
 
+/* What came after an epoch failed: the epoch itself is kept, and --resume begins behind its last step. */
+static status save_before_failing(trainer *t, status failed)
+{
+    char message[1024];
+    snprintf(message, sizeof message, "%s", status_message());
+    if (save(t, "last.safetensors", true, t->last_accuracy) != OK) log_warn("%s", status_message());
+    return status_set(failed, __FILE__, __LINE__, "%s", message);
+}
+
 static status after_epoch(trainer *t)
 {
     status st = OK;
     if (!t->job->after_epoch) goto out;
     st = t->job->after_epoch(t->job->ctx, t->job->net, t->at.epoch);
-    if (st == STOPPED) st = stop_here(t); /* as above */
+    if (st == STOPPED)
+        st = stop_here(t); /* as above */
+    else if (st != OK)
+        st = save_before_failing(t, st);
 out:
     return st;
 }
@@ -319,11 +331,11 @@ static status run_epoch_of(trainer *t)
     status st = OK;
     run_epoch e = { .epoch = t->at.epoch };
     double started = time_now();
-    int first = t->at.step;
+    const int64_t before = t->at.train.rows; /* of a resumed epoch */
     TRY(train_epoch(t));
     e.lr = last_lr(t);
     e.seconds = time_now() - started;
-    e.images_per_s = (t->steps - first) * (double)batch_of(t->cfg, t->job->train->n) / e.seconds;
+    e.images_per_s = (double)(t->at.train.rows - before) / e.seconds;
     t->train_seconds += e.seconds;
     TRY(evaluate_epoch(t, &e));
     TRY(after_epoch(t));

@@ -83,21 +83,22 @@ out:
 }
 
 /* By Criterion I, or exactly cfg->count. */
-static status decide_points(const criterion_point *p, int n, const config_prune *cfg, criterion_decision *d)
+static status decide_points(const criterion_point *p, int n, const config *cfg, criterion_decision *d)
 {
-    const criterion_options options = { cfg->eps, cfg->floor, cfg->smooth, cfg->max_cut,
-                                        cfg->keep_one_per_stage };
-    switch (cfg->metric) {
-    case METRIC_RANDOM: return pick_random(p, n, cfg->count, cfg->seed, d);
-    case METRIC_LAST: return pick_last(p, n, cfg->count, d);
-    case METRIC_CKA: return pick_smallest(p, n, cfg->count, d);
+    const config_prune *how = &cfg->prune;
+    const criterion_options options = { how->eps, how->floor, how->smooth, how->max_cut,
+                                        how->keep_one_per_stage };
+    switch (how->metric) {
+    case METRIC_RANDOM: return pick_random(p, n, how->count, cfg->seed, how->seed, d);
+    case METRIC_LAST: return pick_last(p, n, how->count, d);
+    case METRIC_CKA: return pick_smallest(p, n, how->count, d);
     case METRIC_YANG:
     case METRIC_LU: break;
     }
-    return cfg->count > 0 ? pick_by_gain(p, n, cfg->count, cfg->pick, d) : criterion_cut(p, n, &options, d);
+    return how->count > 0 ? pick_by_gain(p, n, how->count, how->pick, d) : criterion_cut(p, n, &options, d);
 }
 
-static status decide(const net *parent, const config_prune *cfg, choice *c)
+static status decide(const net *parent, const config *cfg, choice *c)
 {
     status st = OK;
     criterion_point *point = NULL;
@@ -133,32 +134,34 @@ bool choose_wants_analysis(const config_prune *cfg)
 }
 
 /* Where the metric has no criterion of its own: as many as Criterion I cuts by M. */
-static status fill_count(const net *parent, const cJSON *analysis, config_prune *cfg)
+static status fill_count(const net *parent, const cJSON *analysis, config *cfg)
 {
     status st = OK;
     choice by_m = { 0 };
-    config_prune yang = *cfg;
-    if (cfg->count > 0 || cfg->metric == METRIC_YANG || cfg->metric == METRIC_LU) goto out;
-    yang.metric = METRIC_YANG;
+    config yang = *cfg;
+    config_prune *how = &cfg->prune;
+    if (how->count > 0 || how->metric == METRIC_YANG || how->metric == METRIC_LU) goto out;
+    yang.prune.metric = METRIC_YANG;
     TRY(choose_by_curve(parent, analysis, &yang, &by_m));
-    cfg->count = (int)by_m.n_cut;
-    log_info("Criterion I cuts %d by M: as many go by %s", cfg->count, choose_metric_name(cfg->metric));
+    how->count = (int)by_m.n_cut;
+    log_info("Criterion I cuts %d by M: as many go by %s", how->count, choose_metric_name(how->metric));
 out:
     choice_free(&by_m);
     return st;
 }
 
-status choose_by_curve(const net *parent, const cJSON *analysis, const config_prune *cfg, choice *out)
+status choose_by_curve(const net *parent, const cJSON *analysis, const config *cfg, choice *out)
 {
     status st = OK;
-    config_prune settings = *cfg;
-    choice c = { .metric = choose_metric_name(cfg->metric) };
+    config settings = *cfg; /* nothing in it is freed here */
+    const config_prune *how = &settings.prune;
+    choice c = { .metric = choose_metric_name(how->metric) };
     TRY(fill_count(parent, analysis, &settings));
-    c.count = settings.count;
-    c.pick = settings.pick;
-    c.seed = settings.seed;
+    c.count = how->count;
+    c.pick = how->pick;
+    c.seed = how->seed;
     TRY(list_units(parent, &c));
-    read_values(analysis, cfg->metric, &c);
+    read_values(analysis, how->metric, &c);
     TRY(decide(parent, &settings, &c));
     TRY(list_cuts(&c));
     *out = c;

@@ -20,7 +20,7 @@ typedef struct choice {
     const char *metric; /* "yang", "lu", "random", "last", "cka", "hand" */
     int count;          /* exactly so many were wanted; 0: as Criterion I decides, or by hand */
     pick_kind pick;
-    uint64_t seed; /* of "random" */
+    uint64_t seed; /* of "random": prune.seed */
     int n_units;
     choice_unit *unit; /* the parent's units, in order of depth */
     char **cut;        /* names of those that go */
@@ -41,8 +41,9 @@ double choose_change(const struct cJSON *analysis, const char *before, const cha
 /* The caller frees the result of either with choice_free. */
 
 /* prune.count = 0: by M or Q what Criterion I cuts; by another metric as many as it cuts by M. Else exactly
- * prune.count (prune/pick.h). random and last with a count want no analysis: it may be NULL. */
-status choose_by_curve(const net *parent, const struct cJSON *analysis, const config_prune *, choice *out);
+ * prune.count (prune/pick.h). random and last with a count want no analysis: it may be NULL. random draws from the config's seed and
+ * prune.seed. */
+status choose_by_curve(const net *parent, const struct cJSON *analysis, const config *, choice *out);
 bool choose_wants_analysis(const config_prune *);
 
 /* Cuts exactly the units named, skipping those the parent does not have any more. ERR_USAGE, in the words

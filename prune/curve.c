@@ -68,7 +68,8 @@ static status expected(const config *cfg, const dataset *test, analysis *out)
                        .hooks = c->hooks,
                        .precision = c->precision,
                        .balanced = c->balanced,
-                       .seed = cfg->seed };
+                       .seed = cfg->seed,
+                       .images = dataset_hash(test, &cfg->data) };
     if (test->n < 1) goto out;
     analysis_lu_shape(c, test->n, &out->lu_batch, &out->lu_batches);
     TRY_ALLOC(drawn, malloc((size_t)test->n * sizeof *drawn));
@@ -84,13 +85,16 @@ out:
 static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, const net *n,
                  const analysis *want)
 {
+    char images[17];
+    analysis_images_name(want, images);
     return is_text(a, "arch", cfg->net.arch) && is_text(a, "checkpoint", checkpoint) &&
            is_text(a, "norm", analysis_norm_name(want->norm)) &&
            is_text(a, "hooks", analysis_hooks_name(want->hooks)) && is_number(a, "samples", want->samples) &&
            is_number(a, "edges", want->edges) && is_number(a, "k", want->k) &&
            is_number(a, "lu_batch", want->lu_batch) && is_number(a, "lu_batches", want->lu_batches) &&
            is_number(a, "seed", (int64_t)want->seed) && is_bool(a, "balanced", want->balanced) &&
-           is_precision(a, want->precision) && has_units(a, n, cfg->prune.metric);
+           is_precision(a, want->precision) && is_text(a, "images", images) &&
+           has_units(a, n, cfg->prune.metric);
 }
 
 static status read_json(const char *path, cJSON **out)
@@ -120,11 +124,12 @@ static status analyse(const config *given, const char *checkpoint, const char *d
     analysis result = { 0 };
     dir_lock lock = { 0 };
     st_file f = { 0 };
+    char why[256];
     TRY(st_open(checkpoint, &f));
     TRY(lock_take(dir, true, &lock));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
-    TRY(device_open(cfg, &b, NULL, 0));
-    log_info("analysing %s on %s", checkpoint, b->description);
+    TRY(device_open(cfg, &b, why, sizeof why));
+    log_info("analysing %s on %s", checkpoint, why);
     TRY(analyser_create(n, cfg, &a));
     const net_case evaluation = { .batch = analysis_batch(cfg, test) };
     TRY(net_compile(n, b, config_type(cfg), &evaluation, 1));
@@ -142,8 +147,8 @@ out:
     return st;
 }
 
-status curve_analysis(const config *cfg, const char *checkpoint, const char *dir, bool anew,
-                      const dataset *test, cJSON **out)
+status curve_analysis(const config *cfg, const char *checkpoint, const char *dir, const dataset *test,
+                      cJSON **out)
 {
     status st = OK;
     cJSON *found = NULL;
@@ -153,7 +158,7 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
     TRY(expected(cfg, test, &want));
     TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
-    if (!anew && is_newer(path, checkpoint)) TRY(read_json(path, &found));
+    if (is_newer(path, checkpoint)) TRY(read_json(path, &found));
     if (found && fits(found, cfg, checkpoint, n, &want)) {
         log_info("using %s", path);
         *out = found;

@@ -113,7 +113,7 @@ static status start_values(const finetune_job *job, net *n, const st_file *paren
     if (job->cfg->net.weights[0])
         TRY(surgery_inherit(n, parent, job->checkpoint));
     else
-        TRY(fit_start_values(job->cfg, n));
+        TRY(net_init(n, ~job->cfg->seed)); /* seed would be the parent's own first values */
 out:
     return st;
 }
@@ -142,6 +142,8 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     TRY(cuts_text(&parent, job->choice, &cuts));
     TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &n));
     TRY(device_open(job->cfg, &b, why, sizeof why));
+    TRY(rundir_path(job->cfg, run));
+    TRY(rundir_choices(run, b));
     TRY(fit_compile(job->cfg, job->train, n, b));
     TRY(start_values(job, n, &parent));
     TRY(open_run(job, b, run));

@@ -77,19 +77,20 @@ out:
     return st;
 }
 
-status pick_random(const criterion_point *p, int n, int count, uint64_t seed, criterion_decision *d)
+status pick_random(const criterion_point *p, int n, int count, uint64_t seed, uint64_t draw,
+                   criterion_decision *d)
 {
     status st = OK;
     int *order = NULL, cut = 0;
     TRY(begin(p, n, count, false, d));
     TRY_ALLOC(order, malloc(((size_t)n + 1) * sizeof *order));
-    rng_permutation(seed, RNG_PRUNE, 0, n, order);
+    rng_permutation(seed, RNG_PRUNE, (uint32_t)(draw ^ draw >> 32), n, order);
     for (int k = 0; k < n && cut < count; k++) {
         int t = order[k];
         if (!p[t].removable) continue;
         d[t].cut = true;
-        snprintf(d[t].reason, sizeof d[t].reason, "drawn as number %d, seed %llu", ++cut,
-                 (unsigned long long)seed);
+        snprintf(d[t].reason, sizeof d[t].reason, "drawn as number %d, seeds %llu and %llu", ++cut,
+                 (unsigned long long)seed, (unsigned long long)draw);
     }
 out:
     free(order);

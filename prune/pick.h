@@ -14,7 +14,9 @@
 status pick_by_gain(const criterion_point *, int n, int count, pick_kind, criterion_decision *out);
 /* The units with the smallest value; of equals the deeper one. Points without a value stay. */
 status pick_smallest(const criterion_point *, int n, int count, criterion_decision *out);
-status pick_random(const criterion_point *, int n, int count, uint64_t seed, criterion_decision *out);
+/* Each seed (of the run) has its draws 0, 1, ... (prune.seed), independent of each other. */
+status pick_random(const criterion_point *, int n, int count, uint64_t seed, uint64_t draw,
+                   criterion_decision *out);
 status pick_last(const criterion_point *, int n, int count, criterion_decision *out);
 
 #endif

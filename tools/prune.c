@@ -1,4 +1,5 @@
 /* tools/prune.c -- prune RUN|CKPT: cuts the units that no longer separate the classes, then fine-tunes. */
+#include "../core/device.h"
 #include "../core/file.h"
 #include "../core/lock.h"
 #include "../core/log.h"
@@ -87,6 +88,9 @@ static status read_configs(session *s)
 {
     status st = OK;
     cli plain = *s->args;
+    plain.overrides = NULL;
+    if (has_override(s->args, "net="))
+        FAIL(ERR_USAGE, "net=...: say net.remove=[...] for the units to cut, net.KEY=VALUE for the rest");
     TRY_ALLOC(plain.overrides, calloc((size_t)s->args->n_overrides + 1, sizeof *plain.overrides));
     plain.n_overrides = 0;
     for (int i = 0; i < s->args->n_overrides; i++)
@@ -120,16 +124,15 @@ static status choose(session *s)
 {
     status st = OK;
     cJSON *analysis = NULL;
-    bool anew = has_override(s->args, "data."); /* the analysis says its settings, but not its images */
     if (s->asked) {
         TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
     } else if (analysis_given) {
         TRY(curve_read(s->parent, s->analysis_dir, &analysis));
-        TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
+        TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
     } else {
         if (choose_wants_analysis(&s->parent->prune))
-            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, anew, &s->test, &analysis));
-        TRY(choose_by_curve(s->net, analysis, &s->parent->prune, &s->choice));
+            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, &s->test, &analysis));
+        TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
     }
     choice_log(&s->choice);
 out:
@@ -185,18 +188,26 @@ static status measure_cost(const config *c, cost *out)
                         c->threads, config_type(c), c->train.batch, out);
 }
 
+static status measure_accuracy(session *s, const config *c, double *out)
+{
+    status st = OK;
+    accuracy a;
+    TRY(accuracy_measure(c, s->subject.checkpoint, &s->test, &a, NULL));
+    if (c == s->parent) log_info("accuracies on %s", a.why);
+    *out = a.top1;
+out:
+    return st;
+}
+
 /* What needs no training: costs and accuracies before and right after the cut. */
 static status measure(session *s, prune_report *r)
 {
     status st = OK;
-    accuracy before, cut;
     TRY(measure_cost(s->parent, &r->before));
     TRY(measure_cost(s->pruned, &r->after));
     if (!s->test.n) goto out; /* a dry run by hand without the data */
-    TRY(accuracy_measure(s->parent, s->subject.checkpoint, &s->test, &before, NULL));
-    r->accuracy_before = before.top1;
-    TRY(accuracy_measure(s->pruned, s->subject.checkpoint, &s->test, &cut, NULL));
-    r->accuracy_cut = cut.top1;
+    TRY(measure_accuracy(s, s->parent, &r->accuracy_before));
+    TRY(measure_accuracy(s, s->pruned, &r->accuracy_cut));
 out:
     return st;
 }
@@ -207,6 +218,8 @@ static status nothing_to_cut(session *s, prune_report *r)
     log_info("nothing to cut: every unit still helps, or cannot go");
     TRY(measure_cost(s->parent, &r->before));
     r->after = r->before;
+    if (s->test.n) TRY(measure_accuracy(s, s->parent, &r->accuracy_before));
+    r->accuracy_cut = r->accuracy_before;
     TRY(publish(s, r, dry_run ? NULL : s->analysis_dir));
 out:
     return st;

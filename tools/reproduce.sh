@@ -53,7 +53,7 @@ row() {
     [ "$run/analysis/analysis.json" -nt "$run/best.safetensors" ] || "$bin/analyze" "$run" ${later[@]+"${later[@]}"}
     for metric in $metrics; do
         for count in $counts; do
-            out=$("$bin/prune" "$run" prune.metric="$metric" prune.count="$count" prune.seed="$2" \
+            out=$("$bin/prune" "$run" prune.metric="$metric" prune.count="$count" \
                 ${later[@]+"${later[@]}"} --json)
             field run <<<"$out"
         done

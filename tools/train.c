@@ -10,6 +10,7 @@
 #include "cli.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,7 +58,7 @@ static void close_session(session *s)
 }
 
 /* A run directory that holds a training already: finished (*done), to be resumed, or an error that says how. */
-static status look_at_run(const session *s, bool *done, train_state *state)
+static status look_at_run(const session *s, bool *done, fit_result *so_far)
 {
     status st = OK;
     st_file f = { 0 };
@@ -69,7 +70,10 @@ static status look_at_run(const session *s, bool *done, train_state *state)
     TRY(checkpoint_info_read(&f, last, &info));
     if (!info.has_state)
         FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train anew", last);
-    *state = info.state;
+    *so_far = (fit_result){ .best_accuracy = info.state.best_accuracy,
+                            .last_accuracy = info.accuracy,
+                            .best_epoch = info.state.best_epoch,
+                            .epochs = info.state.epoch };
     *done = info.state.epoch >= s->cfg->train.epochs;
     if (!*done && !resume_given)
         FAIL(ERR_USAGE,
@@ -141,17 +145,23 @@ out:
     return st;
 }
 
-static status print_result(const session *s, const train_state *end)
+/* Without an epoch (train.epochs=0) there is no accuracy: null. */
+static status print_result(const session *s, const fit_result *end)
 {
     status st = OK;
+    const bool any = end->epochs > 0;
     cJSON *j = cJSON_CreateObject();
-    log_info("best test accuracy %.2f %% at epoch %d; %s", 100 * end->best_accuracy, end->best_epoch + 1,
-             s->run.path);
+    if (any)
+        log_info("best test accuracy %.2f %% at epoch %d, last %.2f %%; %s", 100 * end->best_accuracy,
+                 end->best_epoch + 1, 100 * end->last_accuracy, s->run.path);
+    else
+        log_info("no epochs, nothing is trained; %s", s->run.path);
     if (!cJSON_AddStringToObject(j, "run", s->run.path) ||
         !cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) ||
-        !cJSON_AddNumberToObject(j, "epochs", end->epoch) ||
-        !cJSON_AddNumberToObject(j, "best_accuracy", end->best_accuracy) ||
-        !cJSON_AddNumberToObject(j, "best_epoch", end->best_epoch))
+        !cJSON_AddNumberToObject(j, "epochs", end->epochs) ||
+        !cJSON_AddNumberToObject(j, "best_accuracy", any ? end->best_accuracy : NAN) ||
+        !cJSON_AddNumberToObject(j, "best_epoch", any ? end->best_epoch : NAN) ||
+        !cJSON_AddNumberToObject(j, "last_accuracy", any ? end->last_accuracy : NAN))
         FAIL(ERR_RUNTIME, "out of memory");
     TRY(cli_print_json(s->args, j));
 out:
@@ -163,16 +173,15 @@ static status train(session *s)
 {
     status st = OK;
     bool finished = false;
-    train_state state = { 0 };
-    fit_result result;
+    fit_result result = { 0 };
     TRY(config_load(s->args->subject, s->args->overrides, s->args->n_overrides, &s->cfg));
     TRY(rundir_path(s->cfg, &s->run));
     stop_install();
     TRY(lock_take(s->run.path, wait_given, &s->lock));
-    TRY(look_at_run(s, &finished, &state));
+    TRY(look_at_run(s, &finished, &result));
     if (finished) {
         log_info("this training is finished");
-        TRY(print_result(s, &state));
+        TRY(print_result(s, &result));
         goto out;
     }
     TRY(prepare(s));
@@ -185,10 +194,7 @@ static status train(session *s)
                     .after_epoch = s->cfg->analysis.every ? analyse_epoch : NULL,
                     .ctx = s };
     TRY(fit(&job, &result));
-    state = (train_state){ .epoch = result.epochs,
-                           .best_accuracy = result.best_accuracy,
-                           .best_epoch = result.best_epoch };
-    TRY(print_result(s, &state));
+    TRY(print_result(s, &result));
 out:
     return st;
 }

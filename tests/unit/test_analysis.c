@@ -547,9 +547,9 @@ static void files_hold_the_result(void **state)
     assert_string_equal(cJSON_GetObjectItem(o, "norm")->valuestring, "literal");
     const char *keys[] = { "arch",     "checkpoint", "samples",    "edges",    "histogram_samples",
                            "norm",     "k",          "lu_batches", "lu_batch", "hooks",
-                           "balanced", "seed",       "precision",  "layers" };
+                           "balanced", "seed",       "precision",  "images",   "layers" };
     const cJSON *item = o->child;
-    for (int k = 0; k < 14; k++, item = item->next) assert_string_equal(item->string, keys[k]);
+    for (int k = 0; k < 15; k++, item = item->next) assert_string_equal(item->string, keys[k]);
     assert_null(item);
     const cJSON *layer = cJSON_GetArrayItem(cJSON_GetObjectItem(o, "layers"), 9);
     assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(layer, "yang"), "M")->valuedouble ==

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-static const config_prune settings = { .metric = METRIC_YANG, .eps = .01, .floor = .3, .smooth = 1 };
+static const config settings = { .prune = { .metric = METRIC_YANG, .eps = .01, .floor = .3, .smooth = 1 } };
 
 static net *create(const char *arch, char *const *remove, unsigned n)
 {
@@ -71,8 +71,8 @@ static void values_of_an_analysis(void **state)
 static void by_curve(void **state)
 {
     (void)state;
-    config_prune lu = settings;
-    lu.metric = METRIC_LU;
+    config lu = settings;
+    lu.prune.metric = METRIC_LU;
     choice c;
     cJSON *a = parse(analysis_text);
     net *n = create("resnet20", NULL, 0);
@@ -86,7 +86,7 @@ static void by_curve(void **state)
     assert_string_equal(c.metric, "lu");
     assert_cut(&c, 1, "layer3.2");
     choice_free(&c);
-    lu.smooth = 2;
+    lu.prune.smooth = 2;
     assert_int_equal(choose_by_curve(n, a, &lu, &c), ERR_USAGE);
     net_free(n);
     cJSON_Delete(a);

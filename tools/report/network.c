@@ -2,6 +2,7 @@
  * like, what the criterion says about its units. */
 #include "network.h"
 #include "../../core/device.h"
+#include "../../core/log.h"
 #include "../../nets/checkpoint.h"
 #include "../../prune/choose.h"
 #include "parts.h"
@@ -24,11 +25,13 @@ static status open_network(const report *r, const report_run *run, network *w)
     status st = OK;
     const config *c = run->cfg;
     st_file file = { 0 };
+    char why[256];
     *w = (network){ .batch = c->train.batch < MAX_TIMING_BATCH ? c->train.batch : MAX_TIMING_BATCH };
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &w->net));
     if (run->images) TRY(picks_choose(run->images, r->picks, &w->pick, &w->n_picks));
     if (w->n_picks) TRY(activations_open(w, run));
-    TRY(device_open(c, &w->device, NULL, 0));
+    TRY(device_open(c, &w->device, why, sizeof why));
+    log_info("%s: times on %s", run->name, why);
     const net_case cases[] = { [CASE_TIMING] = { w->batch, false }, [CASE_PICKS] = { w->n_picks, false } };
     TRY(net_compile(w->net, w->device, config_type(c), cases, w->n_picks ? 2 : 1));
     TRY(st_open(run->checkpoint, &file));
@@ -124,7 +127,7 @@ static status decisions_json(report *r, const report_run *run, const net *n, cJS
     status st = OK;
     choice c = { 0 };
     const report_graph *best = run->n_graphs ? &run->graph[run->n_graphs - 1] : NULL;
-    if (best && choose_by_curve(n, best->analysis, &run->cfg->prune, &c) == OK) {
+    if (best && choose_by_curve(n, best->analysis, run->cfg, &c) == OK) {
         TRY(choice_json(&c, &run->cfg->prune, out));
         goto out;
     }
