@@ -28,6 +28,7 @@ static status make_dir(const char *path)
     status st = OK;
     if (mkdir(path, 0777) == 0) goto out;
     if (errno != EEXIST) FAIL(ERR_RUNTIME, "cannot make the folder %s: %s", path, strerror(errno));
+    if (!file_exists(path)) FAIL(ERR_RUNTIME, "cannot make the folder %s: a link to nothing is there", path);
     if (!file_is_dir(path))
         FAIL(ERR_RUNTIME, "cannot make the folder %s: a file of this name is there", path);
 out:

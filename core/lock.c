@@ -71,7 +71,10 @@ static void remove_made_dirs(const dir_lock *l)
 }
 
 /* Folders may vanish while they are made or before the file is, and the file before it is locked, when
- * lock_release of another process tidies up: then all is made anew. */
+ * lock_release of another process tidies up: then all is made anew. Not for ever: where nothing can be made (a
+ * link to nothing, a working directory that was removed), it is the same error. */
+enum { TRIES = 1000 };
+
 status lock_try(const char *dir, dir_lock *out, bool *taken)
 {
     status st = OK;
@@ -82,14 +85,14 @@ status lock_try(const char *dir, dir_lock *out, bool *taken)
     *taken = false;
     TRY(path_format(out->dir, sizeof out->dir, "%s", dir));
     TRY(path_format(path, sizeof path, "%s/lock", dir));
-    for (;;) {
+    for (int tries = TRIES;; tries--) {
         out->there = existing_part(dir);
         errno = 0;
         st = file_make_dirs(dir);
-        if (st != OK && errno == ENOENT && *dir) continue;
+        if (st != OK && errno == ENOENT && *dir && tries > 0) continue;
         if (st != OK) goto out;
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0 && errno == ENOENT) continue;
+        if (fd < 0 && errno == ENOENT && tries > 0) continue;
         if (fd < 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
         int failed = fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
         if (failed == EAGAIN || failed == EACCES) goto out; /* another process has it */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_FILES = 5, PATH_BYTES = 4096, NAME_BYTES = 128 };
+enum { MAX_FILES = 5, PATH_BYTES = 4096 };
 
 typedef struct layout {
     const char *folder, *names, *help;
@@ -96,16 +96,18 @@ static status read_names(const layout *l, const char *folder, dataset *d)
 {
     status st = OK;
     FILE *f = NULL;
-    char path[PATH_BYTES], line[NAME_BYTES];
+    char path[PATH_BYTES], number[16], *line = NULL;
+    size_t room = 0;
     TRY(path_format(path, sizeof path, "%s/%s", folder, l->names));
     f = fopen(path, "r");
     for (int c = 0; c < l->classes; c++) {
-        char *got = f ? fgets(line, sizeof line, f) : NULL;
+        const bool got = f && getline(&line, &room, f) > 0;
         if (got) line[strcspn(line, "\r\n")] = '\0';
-        if (!got || !line[0]) snprintf(line, sizeof line, "%d", c);
-        TRY_ALLOC(d->class_name[c], strdup(line));
+        snprintf(number, sizeof number, "%d", c);
+        TRY_ALLOC(d->class_name[c], strdup(got && line[0] ? line : number));
     }
 out:
+    free(line);
     if (f) fclose(f);
     return st;
 }

@@ -209,7 +209,8 @@ out:
     return st;
 }
 
-/* A failure's message belongs to the thread that met it: the first bad file is decoded again in this one. */
+/* A failure's message belongs to the thread that met it: from the first bad file on, all are decoded again in this
+ * one. What failed for want of memory or of file descriptors may succeed then. */
 static status decode_all(const char *part, const entries *list, dataset *d)
 {
     status st = OK;
@@ -222,7 +223,8 @@ static status decode_all(const char *part, const entries *list, dataset *d)
         if (decode(list->at[i].path, d->image + (size_t)i * IMAGE_VALUES, &changed) != OK && i < bad) bad = i;
         resized += changed;
     }
-    if (bad < d->n) TRY(decode(list->at[bad].path, d->image + (size_t)bad * IMAGE_VALUES, &again));
+    for (int i = bad; i < d->n; i++)
+        TRY(decode(list->at[i].path, d->image + (size_t)i * IMAGE_VALUES, &again));
     if (resized) log_info("%s: %d of %d images resized to 32 x 32", part, resized, d->n);
 out:
     return st;

@@ -5,7 +5,8 @@
  * class, so neither a mean colour nor a linear map of the pixels tells the classes apart; the shape does.
  * A shape is a signed distance (negative inside), which gives antialiased edges at any size and rotation.
  *
- * Image i is a pure function of i, and of nothing else: more images never change the earlier ones. */
+ * Image i is a function of i alone: more images never change the earlier ones. (Where a processor fuses
+ * multiplication and addition, a few pixels are rounded to the next of 256 levels.) */
 #include "dataset.h"
 
 #include "../core/rng.h"

@@ -125,6 +125,9 @@ static status choose_sample(const config *cfg, const dataset *test, analysis *ou
     TRY_ALLOC(out->sample, malloc(((size_t)test->n + 1) * sizeof(int)));
     TRY(sample_draw(cfg->seed, least(c->samples, test->n), c->balanced, test->label, test->n, test->classes,
                     out->sample, &out->samples));
+    if (out->samples == 0)
+        FAIL(ERR_USAGE, "analysis.samples=%d: too few for %d classes with the same number of each",
+             c->samples, test->classes);
     if (out->samples < c->samples)
         log_warn("analysis.samples: %d of %d: there are no more%s", out->samples, c->samples,
                  c->balanced ? " with the same number of every class" : "");
@@ -292,7 +295,7 @@ static status lu_all(const run *r, lu_result *out)
     out->n = n->batches;
     for (int b = 0; b < n->batches; b++) {
         neighbour_list kept = nearest_batch(n, b);
-        out->Q[b] = lu_modularity(&kept, n->batch, label + b * n->batch, r->out->classes);
+        TRY(lu_modularity(&kept, n->batch, label + b * n->batch, r->out->classes, &out->Q[b]));
     }
     lu_summary(out);
 out:

@@ -69,11 +69,12 @@ out:
 
 /* A_ij = the entry j that row i keeps, W = (A + A^T) / 2. So W needs no matrix: every kept entry gives half
  * of its value to d_i and half to d_j, and, as L_c counts W_ij once for i < j, half of it to L_c. */
-double lu_modularity(const neighbour_list *kept, int n, const int32_t *label, int classes)
+status lu_modularity(const neighbour_list *kept, int n, const int32_t *label, int classes, double *out)
 {
-    double *L = calloc((size_t)classes * 2 + 1, sizeof(double));
-    if (!L) return NAN;
-    double *K = L + classes, two_m = 0, Q = 0;
+    status st = OK;
+    double *L, *K, two_m = 0, Q = 0;
+    TRY_ALLOC(L, calloc((size_t)classes * 2 + 1, sizeof(double)));
+    K = L + classes;
     for (int i = 0; i < n; i++) {
         for (int p = 0; p < kept->k; p++) {
             neighbour e = kept->neighbour[(int64_t)i * kept->k + p];
@@ -85,8 +86,10 @@ double lu_modularity(const neighbour_list *kept, int n, const int32_t *label, in
         }
     }
     for (int c = 0; c < classes; c++) Q += L[c] / (two_m / 2) - (K[c] / two_m) * (K[c] / two_m);
+    *out = two_m == 0 ? NAN : Q;
+out:
     free(L);
-    return two_m == 0 ? NAN : Q;
+    return st;
 }
 
 void lu_summary(lu_result *u)

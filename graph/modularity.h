@@ -29,8 +29,8 @@ status yang_modularity(const edge_list *, int n, const int32_t *label, int class
                        yang_result *out);
 
 /* One batch of n images; nearest: the k kept entries of each row (edges.h). [Lu22].
- * NaN: the graph has no weight, or memory ran out. */
-double lu_modularity(const neighbour_list *, int n, const int32_t *label, int classes);
+ * NaN: the graph has no weight. */
+status lu_modularity(const neighbour_list *, int n, const int32_t *label, int classes, double *Q);
 
 /* Mean and standard deviation of out->Q[0 .. out->n - 1]. */
 void lu_summary(lu_result *out);

@@ -218,11 +218,15 @@ status plots_write(const analysis *a, const char *dir)
     /* gnuplot may end early: that must be an error here, not a SIGPIPE. */
     struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
     sigaction(SIGPIPE, &ignore, &before);
+    /* A parent may have left SIGCHLD ignored; then nobody learns how a child ended. */
+    struct sigaction heed = { .sa_handler = SIG_DFL }, child;
+    sigaction(SIGCHLD, &heed, &child);
     fflush(NULL);
     FILE *f = popen("command -v gnuplot >/dev/null || exit 127; exec gnuplot", "w");
     if (!f) FAIL(ERR_RUNTIME, "gnuplot: %s", strerror(errno));
     put_script(f, a, dir);
     int end = pclose(f);
+    if (end < 0) FAIL(ERR_RUNTIME, "%s: how gnuplot ended is not known: %s", dir, strerror(errno));
     if (WIFEXITED(end) && WEXITSTATUS(end) == NO_GNUPLOT)
         log_warn("gnuplot is not installed: no curves and no histograms as pictures (the numbers are in the "
                  "CSV files)");
@@ -230,6 +234,7 @@ status plots_write(const analysis *a, const char *dir)
         FAIL(ERR_RUNTIME, "%s: gnuplot failed (%s %d)", dir, WIFEXITED(end) ? "exit code" : "signal",
              WIFEXITED(end) ? WEXITSTATUS(end) : WTERMSIG(end));
 out:
+    sigaction(SIGCHLD, &child, NULL);
     sigaction(SIGPIPE, &before, NULL);
     return st;
 }

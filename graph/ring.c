@@ -166,14 +166,45 @@ static void put_text(cairo_t *c, double x, double y, double anchor, double size,
     cairo_show_text(c, text);
 }
 
+/* Bytes of the UTF-8 character at s; 0: there is none. */
+static int character_bytes(const unsigned char *s)
+{
+    const int bytes = s[0] < 0x80   ? 1
+                      : s[0] < 0xc2 ? 0
+                      : s[0] < 0xe0 ? 2
+                      : s[0] < 0xf0 ? 3
+                      : s[0] < 0xf5 ? 4
+                                    : 0;
+    for (int k = 1; k < bytes; k++)
+        if ((s[k] & 0xc0) != 0x80) return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0)) return 0; /* too long; a surrogate */
+    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90)) return 0;
+    return bytes;
+}
+
+/* The name of a class as cairo wants text: whole characters of at most room - 1 bytes, ? for what is none. */
+static const char *class_text(const char *name, size_t room, char *out)
+{
+    size_t n = 0;
+    for (const unsigned char *s = (const unsigned char *)name; *s;) {
+        const int bytes = character_bytes(s), put = bytes ? bytes : 1;
+        if (n + (size_t)put >= room) break;
+        memcpy(out + n, bytes ? (const char *)s : "?", (size_t)put);
+        n += (size_t)put;
+        s += put;
+    }
+    out[n] = '\0';
+    return out;
+}
+
 /* Class name and its share of the edge ends; along the radius where there are many classes. */
 static void draw_label(const ring *g, int class)
 {
     double middle = (g->layout->from[class] + g->layout->to[class]) / 2, away = g->radius * 1.06;
-    char text[96];
+    char text[96], name[41];
     bool many = g->a->classes > 24;
-    snprintf(text, sizeof text, many ? "%.24s" : "%.40s  %.0f %%", g->a->class_name[class],
-             100 * g->l->yang.class_share[class]);
+    class_text(g->a->class_name[class], many ? 25 : sizeof name, name);
+    snprintf(text, sizeof text, many ? "%s" : "%s  %.0f %%", name, 100 * g->l->yang.class_share[class]);
     if (!many) {
         double side = cos(middle), anchor = 0.5 - 0.5 * fmax(-1, fmin(1, side * 2.5));
         put_text(g->c, g->x + away * side, g->y + away * sin(middle) + 5 + 6 * sin(middle), anchor, 15, text);
@@ -271,13 +302,14 @@ out:
 static void draw_legend(const page *p, cairo_t *c, double x, double y)
 {
     double rgb[3], at = x;
+    char name[128];
     cairo_text_extents_t e;
     if (p->a->classes > 24) return;
     for (int k = 0; k < p->a->classes; k++) {
         picture_colour(k, rgb);
         cairo_set_source_rgb(c, rgb[0], rgb[1], rgb[2]);
-        put_text(c, at, y, 0, 15, p->a->class_name[k]);
-        cairo_text_extents(c, p->a->class_name[k], &e);
+        put_text(c, at, y, 0, 15, class_text(p->a->class_name[k], sizeof name, name));
+        cairo_text_extents(c, name, &e);
         at += e.x_advance + 14;
     }
 }

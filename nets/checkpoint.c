@@ -93,8 +93,10 @@ static status read_state(const st_file *f, const char *path, checkpoint_info *ou
         if (!cJSON_IsNumber(x)) FAIL(ERR_DATA, "%s: metadata \"state\" has no number \"%s\"", path, keys[i]);
         v[i] = x->valuedouble;
     }
-    if (v[0] < 0 || v[1] < 0 || v[0] > 1e9 || v[1] > 1e9)
-        FAIL(ERR_DATA, "%s: metadata \"state\" is out of range", path);
+    static const int counts[] = { 0, 1, 3, 4, 6 };
+    for (int i = 0; i < 5; i++)
+        if (!(v[counts[i]] >= (counts[i] == 6 ? -1 : 0) && v[counts[i]] <= 1e9))
+            FAIL(ERR_DATA, "%s: metadata \"state\" is out of range", path);
     out->state = (train_state){ .epoch = (int)v[0],
                                 .step = (int)v[1],
                                 .best_accuracy = v[5],
@@ -133,7 +135,8 @@ status checkpoint_info_read(const st_file *f, const char *path, checkpoint_info 
     TRY(copy_text(f, "config", &out->config));
     TRY(copy_text(f, "parent", &out->parent));
     TRY(copy_text(f, "cuts", &out->cuts));
-    out->epoch = (int)number_of(f, "epoch", -1);
+    const double epoch = number_of(f, "epoch", -1);
+    out->epoch = epoch >= -1 && epoch <= 1e9 ? (int)epoch : -1;
     out->accuracy = number_of(f, "accuracy", -1);
 out:
     if (st != OK) checkpoint_info_free(out);

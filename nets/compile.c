@@ -191,8 +191,9 @@ static bool is_kept(const net_compiled_case *c, const int *again, int v, int nod
     return wanted && again[v] == NONE;
 }
 
-/* For each value the node whose backward has it made again; NONE: it is kept, or nobody wants it then. What it is
- * made from must be kept for others anyway. */
+/* For each value the node whose backward has it made again; NONE: it is kept, or nobody wants it then. The reader
+ * deepest in the net decides for all: its backward is the first to want the value, and there, at the latest, what
+ * it is made from must still be kept, for others. */
 static void find_again(const net *n, net_compiled_case *c, int *again)
 {
     for (int v = 0; v < n->n_values; v++) again[v] = NONE;
@@ -200,8 +201,8 @@ static void find_again(const net *n, net_compiled_case *c, int *again)
         const int x = c->node[i].x, producer = x == NONE ? NONE : producer_of(n, c, x);
         if (!c->node[i].needs.backward_x || producer == NONE || !c->node[producer].needs.again) continue;
         const net_plan *p = &c->node[producer];
-        if (!is_kept(c, again, p->x, i)) continue;
-        if (p->z == NONE || is_kept(c, again, p->z, i)) again[x] = i; /* the last of them */
+        const bool can = is_kept(c, again, p->x, i) && (p->z == NONE || is_kept(c, again, p->z, i));
+        again[x] = can ? i : NONE;
     }
     for (int v = 0; v < n->n_values; v++)
         if (again[v] != NONE) c->node[again[v]].x_again = true;

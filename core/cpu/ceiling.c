@@ -100,17 +100,27 @@ out:
 
 /* --- memory --- */
 
+static void release_buffers(ceiling *c)
+{
+    backend *b = &c->cpu->base;
+    for (int i = 0; i < BUFFERS; i++) {
+        if (c->buffer[i]) b->release(b, c->buffer[i], c->buffer_bytes);
+        c->buffer[i] = NULL;
+    }
+}
+
 static status ensure(ceiling *c, size_t buffer, size_t scratchpad)
 {
     status st = OK;
     backend *b = &c->cpu->base;
-    for (int i = 0; buffer > c->buffer_bytes && i < BUFFERS; i++) {
-        if (c->buffer[i]) b->release(b, c->buffer[i], c->buffer_bytes);
-        c->buffer[i] = NULL;
-        TRY(b->alloc(b, buffer, &c->buffer[i]));
-        cpu_fill(c->buffer[i], buffer);
+    if (buffer > c->buffer_bytes) {
+        release_buffers(c);
+        c->buffer_bytes = buffer;
+        for (int i = 0; i < BUFFERS; i++) {
+            TRY(b->alloc(b, buffer, &c->buffer[i]));
+            cpu_fill(c->buffer[i], buffer);
+        }
     }
-    if (buffer > c->buffer_bytes) c->buffer_bytes = buffer;
     if (scratchpad > c->scratchpad_bytes) {
         if (c->scratchpad) b->release(b, c->scratchpad, c->scratchpad_bytes);
         c->scratchpad = NULL;

@@ -246,15 +246,39 @@ out:
     return st;
 }
 
+/* To what the cache holds, not to what is in use here: a resumed run's own choices are no machine's. */
+static status add_to_cache(const choices *all, const char *name, int algorithm)
+{
+    status st = OK;
+    choices cache = *all;
+    cache.list = NULL;
+    cache.n = 0;
+    TRY(read_file(&cache, cache.file, NULL));
+    TRY(add(&cache, name, algorithm));
+    TRY(write_file(&cache, cache.file));
+out:
+    free(cache.list);
+    return st;
+}
+
+/* Locks the cache's folder; *kept: there is one that can be written. */
+static status lock_cache(const choices *all, dir_lock *lock, bool *kept)
+{
+    status st = *all->file ? file_make_dirs(all->folder) : ERR_RUNTIME;
+    if (st == OK) st = lock_take(all->folder, true, lock);
+    *kept = st == OK;
+    if (*all->file && !*kept) log_debug("no cache of convolution algorithms: %s", status_message());
+    return st == STOPPED ? st : OK;
+}
+
 /* Times it, unless another process has done so while this one waited. */
 static status choose_now(cpu *c, const op *o, int direction, const char *name, int *algorithm)
 {
     status st = OK;
     choices *all = c->choices;
     dir_lock lock = { 0 };
-    bool keep = *all->file && file_make_dirs(all->folder) == OK;
-    if (*all->file && !keep) log_debug("no cache of convolution algorithms: %s", status_message());
-    if (keep) TRY(lock_take(all->folder, true, &lock));
+    bool keep;
+    TRY(lock_cache(all, &lock, &keep));
     if (keep) TRY(read_file(all, all->file, NULL));
     *algorithm = find(all, name);
     if (*algorithm >= 0) goto out;
@@ -262,7 +286,8 @@ static status choose_now(cpu *c, const op *o, int direction, const char *name, i
     all->said = true;
     TRY(race(c, o, direction, algorithm));
     TRY(add(all, name, *algorithm));
-    if (keep && write_file(all, all->file) != OK) log_warn("%s: not kept: %s", all->file, status_message());
+    if (keep && add_to_cache(all, name, *algorithm) != OK)
+        log_warn("%s: not kept: %s", all->file, status_message());
 out:
     lock_release(&lock);
     return st;

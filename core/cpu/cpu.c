@@ -34,12 +34,21 @@ static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *
     [OP_LOSS] = cpu_loss_plan,     [OP_CONV_BNACT] = cpu_conv_bnact_plan, [OP_BNACT_POOL] = cpu_bnact_plan,
 };
 
+/* Sets of instructions are bits; as numbers they are in no order. */
+static bool has_avx512(void)
+{
+    return LANES == 16 &&
+           (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+}
+
 static const char *cpu_unsupported(backend *b, const op *o)
 {
     (void)b;
     if (!planners[o->kind]) return "there is no such operation on cpu";
-    if (o->type == BF16 && dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core)
-        return "bf16 needs a processor with AVX-512: precision=f32 runs everywhere";
+    if (o->type == BF16 && !has_avx512())
+        return "bf16 needs a processor with AVX-512, and a build for it: precision=f32 runs everywhere";
+    if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
+        return "batch normalisation needs at least two values per channel";
     if (o->kind == OP_CONV_BNACT && o->training) return "OP_CONV_BNACT has no backward";
     if (o->kind == OP_BNACT_POOL) return cpu_bnact_pool_unsupported(o);
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";

@@ -425,7 +425,8 @@ static double lu_of_ties(const int32_t *label, int n, int k)
             if (j != i) kept[i * k + p++] = (neighbour){ j, 1 };
         }
     }
-    double Q = lu_modularity(&(neighbour_list){ k, kept }, n, label, 4);
+    double Q;
+    assert_int_equal(lu_modularity(&(neighbour_list){ k, kept }, n, label, 4, &Q), OK);
     free(kept);
     return Q;
 }
