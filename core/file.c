@@ -81,13 +81,28 @@ out:
     return st;
 }
 
+/* What a link leads to is replaced, not the link. */
+static status follow_link(const char *path, char *out, size_t bytes)
+{
+    status st = OK;
+    struct stat s;
+    char *target = lstat(path, &s) == 0 && S_ISLNK(s.st_mode) ? realpath(path, NULL) : NULL;
+    TRY(path_format(out, bytes, "%s", target ? target : path));
+out:
+    free(target);
+    return st;
+}
+
 status file_begin(file_writer *w, const char *path)
 {
     status st = OK;
+    struct stat s;
     memset(w, 0, sizeof *w);
-    TRY(path_format(w->path, sizeof w->path, "%s", path));
-    TRY(path_format(w->temporary, sizeof w->temporary, "%s.tmp-%ld", path, (long)getpid()));
-    w->f = fopen(w->temporary, "wbe");
+    TRY(follow_link(path, w->path, sizeof w->path));
+    const bool is_device = stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+    if (!is_device)
+        TRY(path_format(w->temporary, sizeof w->temporary, "%s.tmp-%ld", w->path, (long)getpid()));
+    w->f = fopen(is_device ? w->path : w->temporary, "wbe");
     if (!w->f) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
 out:
     return st;
@@ -126,11 +141,13 @@ out:
 status file_commit(file_writer *w)
 {
     status st = OK;
-    if (fflush(w->f) != 0 || fsync(fileno(w->f)) != 0)
+    const bool replaces = w->temporary[0] != '\0';
+    if (fflush(w->f) != 0 || (replaces && fsync(fileno(w->f)) != 0))
         FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
     int closed = fclose(w->f); /* releases the stream even if it fails */
     w->f = NULL;
     if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+    if (!replaces) goto out;
     if (rename(w->temporary, w->path) != 0)
         FAIL(ERR_RUNTIME, "cannot replace %s: %s", w->path, strerror(errno));
     w->temporary[0] = '\0';

@@ -16,7 +16,7 @@ status file_make_dirs(const char *path); /* like mkdir -p; ERR_RUNTIME names the
  * be read. The caller frees. */
 status file_read(const char *path, char **out, size_t *bytes);
 
-/* Writes PATH.tmp-PID, flushes it to the disk, renames it over PATH. On failure the
+/* Devices and pipes are written to as they are. Else: writes PATH.tmp-PID, flushes it to the disk, renames it over PATH. On failure the
  * temporary file is gone and PATH is as it was, or, if all but the flush of its folder succeeded, the new one. ERR_RUNTIME names the path and the reason ("No space left on device"). */
 typedef struct file_writer {
     FILE *f;

@@ -185,13 +185,32 @@ out:
     return st;
 }
 
+static const layout *layout_of(int classes)
+{
+    return classes == cifar10.classes ? &cifar10 : classes == cifar100.classes ? &cifar100 : NULL;
+}
+
+status cifar_may_write(int classes, const char *folder, const char *beside)
+{
+    status st = OK;
+    char test[PATH_BYTES], own[PATH_BYTES];
+    const layout *l = layout_of(classes);
+    if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, classes);
+    TRY(path_format(test, sizeof test, "%s/%s", folder, l->test[0]));
+    TRY(path_format(own, sizeof own, "%s/%s", folder, beside));
+    if (file_exists(test) && !file_exists(own))
+        FAIL(ERR_USAGE, "%s is there and not from here: it has no %s beside it; another folder is wanted",
+             test, beside);
+out:
+    return st;
+}
+
 status cifar_write(const dataset *d, const char *folder)
 {
     status st = OK;
     char path[PATH_BYTES];
-    const layout *l = d->classes == cifar10.classes ? &cifar10 : &cifar100;
-    if (d->classes != l->classes)
-        FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, d->classes);
+    const layout *l = layout_of(d->classes);
+    if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, d->classes);
     TRY(file_make_dirs(folder));
     TRY(path_format(path, sizeof path, "%s/%s", folder, l->names));
     TRY(write_names(path, d));

@@ -35,6 +35,9 @@ status synthetic_open(const char *path, int limit, bool training, dataset *out);
  * test_batch.bin and batches.meta.txt, of 100 CIFAR-100's test.bin (coarse labels 0) and
  * fine_label_names.txt. ERR_USAGE for another number of classes. */
 status cifar_write(const dataset *, const char *folder);
+/* ERR_USAGE if cifar_write would refuse so many classes, or would replace images that are not its own: a test set in
+ * FOLDER without `beside`, a file that comes with those it wrote. */
+status cifar_may_write(int classes, const char *folder, const char *beside);
 
 /* Of the pixels, the labels and the normalisation: what a net is shown. Another set of images has another hash. */
 uint64_t dataset_hash(const dataset *, const config_data *);

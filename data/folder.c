@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -193,7 +194,10 @@ static status decode(const char *path, uint8_t *image, bool *resized)
     status st = OK;
     int width, height, channels;
     uint8_t scaled[IMAGE_VALUES];
-    uint8_t *pixels = stbi_load(path, &width, &height, &channels, 3);
+    struct stat s;
+    uint8_t *pixels = NULL;
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode)) FAIL(ERR_DATA, "%s: not a regular file", path);
+    pixels = stbi_load(path, &width, &height, &channels, 3);
     const uint8_t *rgb = pixels;
     if (!pixels) FAIL(ERR_DATA, "%s: cannot read this image: %s", path, stbi_failure_reason());
     *resized = width != IMAGE_SIDE || height != IMAGE_SIDE;

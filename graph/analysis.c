@@ -9,6 +9,7 @@
 
 #include "../core/log.h"
 #include "../core/progress.h"
+#include "../core/stop.h"
 #include "cka.h"
 #include "export.h"
 #include "features.h"
@@ -226,13 +227,16 @@ static int64_t total_cost(const run *r)
     return cost;
 }
 
-/* A gram_consumer that moves the bar. */
+/* A gram_consumer that moves the bar, and sees a request to stop. */
 static status count_tile(void *ctx, const gram_tile *t)
 {
+    status st = OK;
     run *r = ctx;
     double values = (double)t->rows * t->cols * (t->row0 == t->col0 ? 0.5 : 1);
     progress_update(&r->bar, r->bar.done + (int64_t)(values / 1e6 * (double)r->pair_cost), "similarities");
-    return OK;
+    if (stop_requested()) FAIL(STOPPED, "%s: the analysis was left unfinished", stop_signal());
+out:
+    return st;
 }
 
 /* ---- one layer ---- */

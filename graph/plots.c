@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -20,25 +21,22 @@ static const char *norm_text(norm_kind norm)
     return norm == NORM_NEWMAN ? "newman" : "literal";
 }
 
-/* A gnuplot string: 'text', quotes doubled. */
+/* A gnuplot string: 'text', quotes doubled. A line would end it: no control characters. */
 static void put_quoted(FILE *f, const char *text)
 {
     fputc('\'', f);
     for (; *text; text++) {
         if (*text == '\'') fputc('\'', f);
-        fputc(*text, f);
+        fputc((unsigned char)*text < ' ' ? '?' : *text, f);
     }
     fputc('\'', f);
 }
 
-static void set_output(FILE *f, const char *dir, const char *name, bool svg, int width, int height)
+static void set_output(FILE *f, const char *name, bool svg, int width, int height)
 {
     fprintf(f, "reset\nset terminal %s noenhanced size %d,%d font ',11' background rgb 'white'\nset output ",
             svg ? "svg" : "pngcairo", width, height);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s.%s", dir, name, svg ? "svg" : "png");
-    put_quoted(f, path);
-    fputc('\n', f);
+    fprintf(f, "'%s.%s'\n", name, svg ? "svg" : "png");
 }
 
 static void put_curve_data(FILE *f, const analysis *a)
@@ -63,13 +61,13 @@ static void put_curve_range(FILE *f, const analysis *a)
     fprintf(f, "set xrange [-0.5:%d.5]\nset yrange [%g:%g]\n", a->n_layers - 1, low, high);
 }
 
-static void put_curves(FILE *f, const analysis *a, const char *dir, bool svg)
+static void put_curves(FILE *f, const analysis *a, bool svg)
 {
     int width = 160 + 26 * a->n_layers;
     char text[512];
     snprintf(text, sizeof text, "%s: %d images, %lld edges, norm %s", a->arch, a->samples,
              (long long)a->edges, norm_text(a->norm));
-    set_output(f, dir, "curves", svg, width < 720 ? 720 : width, 520);
+    set_output(f, "curves", svg, width < 720 ? 720 : width, 520);
     fprintf(f, "set title ");
     put_quoted(f, text);
     fprintf(f,
@@ -117,14 +115,14 @@ static double tallest_bar(const analysis *a)
 }
 
 /* All panels have the same axes; only those at the left and at the bottom carry numbers. */
-static void put_histograms(FILE *f, const analysis *a, const char *dir, bool svg)
+static void put_histograms(FILE *f, const analysis *a, bool svg)
 {
     int columns = picture_columns(a->n_layers), rows = (a->n_layers + columns - 1) / columns;
     int width = 90 + 170 * columns, height = 110 + 130 * rows;
     char text[512];
     snprintf(text, sizeof text, "%s: cosine similarity of the pairs of %d images, %% of pairs", a->arch,
              a->histogram_samples);
-    set_output(f, dir, "histograms", svg, width < 560 ? 560 : width, height);
+    set_output(f, "histograms", svg, width < 560 ? 560 : width, height);
     fprintf(f, "set multiplot layout %d,%d margins char 6,2,3,3 spacing char 2,2.2 title ", rows, columns);
     put_quoted(f, text);
     fprintf(f,
@@ -182,11 +180,11 @@ static void put_matrix(FILE *f, const analysis *a, const char *title, const char
 }
 
 /* Two matrices of the same layers: alike is dark in both. */
-static void put_difference(FILE *f, const analysis *a, const char *dir, bool svg)
+static void put_difference(FILE *f, const analysis *a, bool svg)
 {
     int side = 240 + (a->n_layers < 40 ? 14 * a->n_layers : 560);
     char text[128];
-    set_output(f, dir, "difference", svg, 2 * side, side * 5 / 6);
+    set_output(f, "difference", svg, 2 * side, side * 5 / 6);
     fprintf(f, "set multiplot layout 1,2\nset size ratio 1\nset xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n",
             a->n_layers - 1, a->n_layers - 1);
     fprintf(f, "set border 0\nset cbtics font ',9'\nset cbrange [0:*]\n");
@@ -198,15 +196,15 @@ static void put_difference(FILE *f, const analysis *a, const char *dir, bool svg
     fprintf(f, "unset multiplot\nset output\n");
 }
 
-static void put_script(FILE *f, const analysis *a, const char *dir)
+static void put_script(FILE *f, const analysis *a)
 {
     put_curve_data(f, a);
     if (a->cka) put_matrix_data(f, a);
     put_histogram_data(f, a);
     for (int svg = 0; svg < 2; svg++) {
-        put_curves(f, a, dir, svg);
-        put_histograms(f, a, dir, svg);
-        if (a->cka) put_difference(f, a, dir, svg);
+        put_curves(f, a, svg);
+        put_histograms(f, a, svg);
+        if (a->cka) put_difference(f, a, svg);
     }
 }
 
@@ -222,9 +220,14 @@ status plots_write(const analysis *a, const char *dir)
     struct sigaction heed = { .sa_handler = SIG_DFL }, child;
     sigaction(SIGCHLD, &heed, &child);
     fflush(NULL);
-    FILE *f = popen("command -v gnuplot >/dev/null || exit 127; exec gnuplot", "w");
+    /* The folder's name may hold anything: it is no part of the script. */
+    FILE *f = NULL;
+    if (setenv("CLEAVE_PLOTS", dir, 1)) FAIL(ERR_RUNTIME, "out of memory");
+    f = popen("command -v gnuplot >/dev/null || exit 127; CDPATH= cd -- \"$CLEAVE_PLOTS\" && exec gnuplot",
+              "w");
+    unsetenv("CLEAVE_PLOTS");
     if (!f) FAIL(ERR_RUNTIME, "gnuplot: %s", strerror(errno));
-    put_script(f, a, dir);
+    put_script(f, a);
     int end = pclose(f);
     if (end < 0) FAIL(ERR_RUNTIME, "%s: how gnuplot ended is not known: %s", dir, strerror(errno));
     if (WIFEXITED(end) && WEXITSTATUS(end) == NO_GNUPLOT)

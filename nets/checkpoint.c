@@ -4,6 +4,8 @@
 #include "graph.h"
 
 #include <cjson/cJSON.h>
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,13 +92,15 @@ static status read_state(const st_file *f, const char *path, checkpoint_info *ou
     double v[7];
     for (int i = 0; i < 7; i++) {
         const cJSON *x = cJSON_GetObjectItem(j, keys[i]);
-        if (!cJSON_IsNumber(x)) FAIL(ERR_DATA, "%s: metadata \"state\" has no number \"%s\"", path, keys[i]);
+        const bool is_count = i != 2 && i != 5;
+        if (is_count ? !whole_number(x, i == 6 ? -1 : 0, 1e12) : !cJSON_IsNumber(x))
+            FAIL(ERR_DATA, "%s: metadata \"state\" has no number \"%s\", or one that cannot be", path,
+                 keys[i]);
         v[i] = x->valuedouble;
     }
-    static const int counts[] = { 0, 1, 3, 4, 6 };
-    for (int i = 0; i < 5; i++)
-        if (!(v[counts[i]] >= (counts[i] == 6 ? -1 : 0) && v[counts[i]] <= 1e9))
-            FAIL(ERR_DATA, "%s: metadata \"state\" is out of range", path);
+    if (v[0] > INT_MAX || v[1] > INT_MAX || v[3] > v[4] || v[6] >= fmax(v[0], 1) ||
+        !(v[5] >= -1 && v[5] <= 1))
+        FAIL(ERR_DATA, "%s: metadata \"state\" contradicts itself", path);
     out->state = (train_state){ .epoch = (int)v[0],
                                 .step = (int)v[1],
                                 .best_accuracy = v[5],

@@ -151,6 +151,8 @@ static status resume(trainer *t)
     TRY(checkpoint_info_read(&f, path, info));
     if (!info->has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; it cannot be resumed", path);
     TRY(checkpoint_load(t->job->net, &f, path, true, true));
+    if (info->state.step > t->steps)
+        FAIL(ERR_DATA, "%s: stopped at step %d of an epoch, which has %d", path, info->state.step, t->steps);
     t->at = info->state;
     t->last_accuracy = info->accuracy;
     log_info("resuming at epoch %d, step %d of %d", t->at.epoch + 1, t->at.step, t->steps);

@@ -4,6 +4,7 @@
 #include "../core/progress.h"
 #include "../nets/fit.h"
 #include "surgery.h"
+#include <math.h>
 #include <stdio.h>
 
 status accuracy_measure(const config *cfg, const char *checkpoint, const dataset *test, accuracy *out,
@@ -24,6 +25,8 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
     double start = time_now();
     TRY(fit_evaluate(n, FIT_CASE_EVAL, &cfg->data, test, NET_NOT_KEPT, &stats, logits));
     double seconds = time_now() - start, rows = (double)stats.rows;
+    if (!isfinite(stats.loss))
+        FAIL(ERR_DIVERGED, "%s: the loss on the test images is not a number", checkpoint);
     *out = (accuracy){ stats.rows, stats.correct, (double)stats.correct / rows, stats.loss / rows,
                        rows / seconds };
     snprintf(out->device, sizeof out->device, "%s", b->description);

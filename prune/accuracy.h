@@ -14,7 +14,7 @@ typedef struct accuracy {
 } accuracy;
 
 /* Builds cfg->net without cfg->net.remove on cfg->device, fills it from the checkpoint (as surgery_inherit
- * does) and evaluates it. logits: [test->n, classes] in the order of the data set, or NULL. */
+ * does) and evaluates it; ERR_DIVERGED if the loss is not a number. logits: [test->n, classes] in the order of the data set, or NULL. */
 status accuracy_measure(const config *, const char *checkpoint, const dataset *test, accuracy *out,
                         float *logits);
 

@@ -43,8 +43,9 @@ bool choose_value(const cJSON *analysis, const char *unit, metric_kind metric, d
     int at = find_layer(analysis, unit);
     const cJSON *layer = at < 0 ? NULL : cJSON_GetArrayItem(cJSON_GetObjectItem(analysis, "layers"), at);
     const cJSON *result = cJSON_GetObjectItem(layer, metric == METRIC_LU ? "lu" : "yang");
-    *value = number_or_nan(cJSON_GetObjectItem(result, metric == METRIC_LU ? "mean" : "M"));
-    return layer != NULL;
+    const cJSON *number = cJSON_GetObjectItem(result, metric == METRIC_LU ? "mean" : "M");
+    *value = number_or_nan(number);
+    return cJSON_IsNumber(number) || cJSON_IsNull(number);
 }
 
 double choose_change(const cJSON *analysis, const char *before, const char *unit)

@@ -31,7 +31,7 @@ const char *choose_metric_name(metric_kind);
 
 /* The curve's value (Q for METRIC_LU, else M) at a unit: that of the hook with the unit's name, or else of
  * NAME.raw (the points of hooks: lu2022). NaN where the analysis says null, or (returning false) has no such
- * layer. */
+ * layer or no number in it. */
 bool choose_value(const struct cJSON *analysis, const char *unit, metric_kind, double *value);
 
 /* How much a unit changes the representation: 1 - CKA of what goes in (what `before` puts out) and what comes

@@ -3,6 +3,7 @@
 #include "../core/file.h"
 #include "../core/lock.h"
 #include "../core/log.h"
+#include "../core/stop.h"
 #include "../graph/analysis_events.h"
 #include "../nets/checkpoint.h"
 #include "cli.h"
@@ -139,6 +140,7 @@ static status run(session *s)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(analysis_dir(s, dir, sizeof dir));
+    stop_install();
     TRY(lock_take(dir, wait_given,
                   &s->lock)); /* before the work: a folder that cannot be made is said at once */
     TRY(prepare(s));

@@ -147,6 +147,7 @@ static status run(session *s)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(find_dir(s));
+    TRY(cifar_may_write(s->cfg->net.classes, s->dir, "attack.json"));
     TRY(file_make_dirs(s->dir));
     stop_install();
     TRY(prepare(s));

@@ -8,9 +8,12 @@
 #include "cli_text.h"
 
 #include <cjson/cJSON.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What each tool understands besides its own options. */
 typedef struct common {
@@ -133,11 +136,21 @@ int cli_exit(const cli_tool *tool, status st)
     return st;
 }
 
+/* Descriptors 0 to 2 that came closed would be those of the next files opened; and a file over the limit of its size
+ * shall be a failed write, not the end. */
+static void take_over(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) _exit(ERR_RUNTIME);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const cli *))
 {
     status st = OK;
     cli args = { 0 };
     bool done = false;
+    take_over();
     threads_sleep_when_waiting(argv);
     TRY(cli_parse(tool, argc, argv, &args, &done));
     if (!done) TRY(work(&args));
@@ -260,6 +273,21 @@ out:
     return st;
 }
 
+/* Is what a checkpoint says of its net a net? */
+static status check_net(const config *c, const char *checkpoint)
+{
+    status st = OK;
+    net *n = NULL;
+    char message[1024];
+    st = net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &n);
+    net_free(n);
+    if (st != ERR_USAGE) goto out;
+    snprintf(message, sizeof message, "%s", status_message());
+    FAIL(ERR_DATA, "%s, metadata: %s", checkpoint, message);
+out:
+    return st;
+}
+
 status cli_subject_config(const cli *c, const cli_subject *s, config **out)
 {
     status st = OK;
@@ -267,12 +295,15 @@ status cli_subject_config(const cli *c, const cli_subject *s, config **out)
     char label[4200], run_config[4200], *run_text = NULL, *described = NULL;
     config *plain = NULL;
     config_source source[2];
+    size_t bytes;
     int n = 0;
     TRY(read_info(s->checkpoint, &info));
     TRY(path_format(label, sizeof label, "%s, metadata", s->checkpoint));
     if (*s->run) {
         TRY(path_format(run_config, sizeof run_config, "%s/config.yaml", s->run));
-        TRY(file_read(run_config, &run_text, NULL));
+        TRY(file_read(run_config, &run_text, &bytes));
+        if (bytes == 0 || strlen(run_text) != bytes)
+            FAIL(ERR_DATA, "%s is damaged: empty, or not text", run_config);
         source[n++] = (config_source){ run_config, run_text };
     } else if (info.config) {
         source[n++] = (config_source){ label, info.config };
@@ -288,6 +319,7 @@ status cli_subject_config(const cli *c, const cli_subject *s, config **out)
         st = ERR_DATA;
         goto out;
     }
+    if (info.arch) TRY(check_net(plain, s->checkpoint));
     TRY(config_build(source, n, c->overrides, c->n_overrides, out));
 out:
     config_free(plain);

@@ -172,6 +172,8 @@ static status show_finished(const session *s, const char *path)
     TRY(file_read(path, &text, &bytes));
     if (!(j = cJSON_ParseWithLength(text, bytes)))
         FAIL(ERR_DATA, "%s: not JSON; remove it to prune again", path);
+    if (!cJSON_IsString(cJSON_GetObjectItem(j, "arch")) || !cJSON_IsArray(cJSON_GetObjectItem(j, "removed")))
+        FAIL(ERR_DATA, "%s: not the result of a prune; remove it to prune again", path);
     log_info("this prune is finished: %s", path);
     TRY(cli_print_json(s->args, j));
 out:

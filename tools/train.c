@@ -63,7 +63,7 @@ static status look_at_run(const session *s, bool *done, fit_result *so_far)
     status st = OK;
     st_file f = { 0 };
     checkpoint_info info = { 0 };
-    char last[4096];
+    char last[4096], best[4096];
     TRY(rundir_file(&s->run, "last.safetensors", last, sizeof last));
     if (!file_exists(last)) goto out;
     TRY(st_open(last, &f));
@@ -75,6 +75,9 @@ static status look_at_run(const session *s, bool *done, fit_result *so_far)
                             .best_epoch = info.state.best_epoch,
                             .epochs = info.state.epoch };
     *done = info.state.epoch >= s->cfg->train.epochs;
+    TRY(rundir_file(&s->run, "best.safetensors", best, sizeof best));
+    if (*done && info.state.epoch > 0 && !file_exists(best))
+        FAIL(ERR_DATA, "%s is gone, and this training is finished; remove the directory to train anew", best);
     if (!*done && !resume_given)
         FAIL(ERR_USAGE,
              "%s holds a training stopped at epoch %d of %d: add --resume, or remove the directory",

@@ -237,6 +237,74 @@ EOF
     one_line 3 'last\.safetensors'
 }
 
+@test "a run whose config.yaml was cut to nothing, or has NUL bytes in it, is not run by the defaults" {
+    cp -r "$GOOD" "$BATS_TEST_TMPDIR/run"
+    : >"$BATS_TEST_TMPDIR/run/config.yaml"
+    fails 3 'config\.yaml is damaged' evaluate "$BATS_TEST_TMPDIR/run"
+    printf 'data: {format: synthetic}\n\0\0\n' >"$BATS_TEST_TMPDIR/run/config.yaml"
+    fails 3 'config\.yaml is damaged' evaluate "$BATS_TEST_TMPDIR/run"
+}
+
+@test "a state that contradicts itself; a finished run without its best weights" {
+    train "$BATS_TEST_TMPDIR/run"
+    local run=("$BATS_TEST_TMPDIR"/run/b-*)
+    rm "${run[0]}/best.safetensors"
+    run --separate-stderr train "$BATS_TEST_TMPDIR/run"
+    one_line 3 'best\.safetensors is gone'
+    for state in '"step": 2.5' '"step": 900' '"train_rows": -5' '"best_accuracy": 2' '"best_epoch": 1e300'; do
+        cp "$GOOD/last.safetensors" "${run[0]}/"
+        python3 - "${run[0]}/last.safetensors" "{$state}" <<'EOF'
+import json, sys
+sys.path.insert(0, 'tests/peer')
+import stfile
+tensors, meta = stfile.read(sys.argv[1])
+meta['state'] = json.dumps({**json.loads(meta['state']), 'epoch': 0, 'best_epoch': 0, **json.loads(sys.argv[2])})
+stfile.write(sys.argv[1], tensors, meta)
+EOF
+        run --separate-stderr train "$BATS_TEST_TMPDIR/run" --resume
+        one_line 3 'last\.safetensors'
+    done
+}
+
+@test "weights that are not numbers: exit code 4" {
+    cp "$GOOD/best.safetensors" "$BATS_TEST_TMPDIR/nan.safetensors"
+    python3 - "$BATS_TEST_TMPDIR/nan.safetensors" <<'EOF'
+import struct, sys
+sys.path.insert(0, 'tests/peer')
+import stfile
+tensors, meta = stfile.read(sys.argv[1])
+kind, shape, data = tensors['linear.bias']
+tensors['linear.bias'] = (kind, shape, struct.pack('<f', float('nan')) + bytes(data[4:]))
+stfile.write(sys.argv[1], tensors, meta)
+EOF
+    fails 4 'not a number' evaluate "$BATS_TEST_TMPDIR/nan.safetensors"
+}
+
+@test "prune: net={...} does not say whether units are to go now" {
+    fails 2 'net\.remove=' prune "$GOOD" 'net={remove: [layer3.1]}' --dry-run
+}
+
+@test "attack does not replace a data set that it did not write" {
+    mkdir "$BATS_TEST_TMPDIR/set"
+    echo images >"$BATS_TEST_TMPDIR/set/test_batch.bin"
+    fails 2 'attack\.json' attack "$GOOD" --into "$BATS_TEST_TMPDIR/set"
+    [ "$(cat "$BATS_TEST_TMPDIR/set/test_batch.bin")" = images ]
+}
+
+@test "a result that goes nowhere because stdout is closed is an error" {
+    run sh -c '"$1" "$2" --json --quiet >&-' sh "$BIN/evaluate" "$GOOD"
+    [ "$status" -eq 1 ]
+    run sh -c '"$1" "$2" --json --quiet --into "$3" >&-' sh "$BIN/analyze" "$GOOD" "$BATS_TEST_TMPDIR/a"
+    [ "$status" -eq 1 ]
+}
+
+@test "a folder whose name has line breaks and quotes in it: gnuplot runs nothing of it" {
+    local odd=$BATS_TEST_TMPDIR/$'odd\nsystem("touch PWN")\n'"it's"
+    "$BIN/analyze" "$GOOD" --quiet --into "$odd"
+    [ -s "$odd/curves.png" ] && [ -s "$odd/analysis.json" ]
+    [ "$(find . "$BATS_TEST_TMPDIR" -name PWN | wc -l)" -eq 0 ]
+}
+
 # ---- failures on the way ----
 
 # whole RUN: every checkpoint in it can be read, no temporary file is left, status.json is JSON.

@@ -73,6 +73,19 @@ assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$js
     done
 }
 
+@test "an analysis of other images is not used, and leaves no pictures behind that are not its own" {
+    cp -r "$RUN" "$BATS_TEST_TMPDIR/run"
+    "$BIN/analyze" "$BATS_TEST_TMPDIR/run" --quiet
+    [ -e "$BATS_TEST_TMPDIR/run/analysis/rings.png" ]
+    "$BIN/prune" "$BATS_TEST_TMPDIR/run" --dry-run 2>"$BATS_TEST_TMPDIR/log"
+    grep -q "using" "$BATS_TEST_TMPDIR/log"
+    for images in data.test_limit=90 'data={mean: [0, 0, 0]}'; do
+        "$BIN/prune" "$BATS_TEST_TMPDIR/run" --dry-run "$images" 2>"$BATS_TEST_TMPDIR/log"
+        absent "using" "$BATS_TEST_TMPDIR/log"
+        [ ! -e "$BATS_TEST_TMPDIR/run/analysis/rings.png" ]
+    done
+}
+
 @test "baselines cut as many units as Criterion I by M; a count cuts exactly so many, nested" {
     want=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.eps=0.2 prune.floor=0)
     for metric in random last cka; do
@@ -160,6 +173,7 @@ assert tensors(a["run"]) == tensors(b["run"])' '{}' "$BATS_TEST_TMPDIR/a" "$BATS
 @test "nothing to cut is no failure" {
     json=$("$BIN/prune" "$RUN" net.remove=[] --json 2>"$BATS_TEST_TMPDIR/log")
     check 'assert j["removed"] == [] and j["saving_percent"] == 0 and j["params_after"] == j["params_before"]
+assert 0 < j["accuracy_before"] <= 1 and j["accuracy_cut"] == j["accuracy_before"] and "accuracy_after" not in j
 assert json.load(open(a[0] + "/analysis/prune.json")) == j' "$json" "$RUN"
     grep -q "nothing to cut" "$BATS_TEST_TMPDIR/log"
 }

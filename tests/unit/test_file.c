@@ -2,6 +2,7 @@
 #include "../../core/file.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -69,6 +70,33 @@ static void replaces(void **state)
     assert_true(file_exists(path));
     assert_false(file_is_dir(path));
     assert_int_equal(unlink(path), 0);
+    assert_int_equal(files_in_folder(), 0);
+}
+
+static void keeps_links_and_writes_into_pipes(void **state)
+{
+    (void)state;
+    char got[8] = "";
+    const char *path = in_folder("a");
+    char link[4096], pipe[4096];
+    snprintf(link, sizeof link, "%s", in_folder("link"));
+    snprintf(pipe, sizeof pipe, "%s", in_folder("pipe"));
+    path = in_folder("a");
+    assert_int_equal(file_replace(path, "one", 3), OK);
+    assert_int_equal(symlink("a", link), 0);
+    assert_int_equal(file_replace(link, "two", 3), OK);
+    assert_content(in_folder("a"), "two");
+    assert_int_equal(readlink(link, got, sizeof got), 1);
+
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    const int reader = open(pipe, O_RDONLY | O_NONBLOCK);
+    assert_int_equal(file_replace(pipe, "three", 5), OK);
+    assert_int_equal(read(reader, got, sizeof got), 5);
+    assert_memory_equal(got, "three", 5);
+    close(reader);
+    assert_int_equal(unlink(pipe), 0);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(unlink(in_folder("a")), 0);
     assert_int_equal(files_in_folder(), 0);
 }
 
@@ -239,11 +267,17 @@ static void formats_paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replaces),      cmocka_unit_test(old_until_commit),
-        cmocka_unit_test(large_file),    cmocka_unit_test(full_disk),
-        cmocka_unit_test(no_space),      cmocka_unit_test(errors_name_the_path),
-        cmocka_unit_test(folders),       cmocka_unit_test(hash),
-        cmocka_unit_test(formats_paths), cmocka_unit_test(leftovers_of_the_killed),
+        cmocka_unit_test(replaces),
+        cmocka_unit_test(keeps_links_and_writes_into_pipes),
+        cmocka_unit_test(old_until_commit),
+        cmocka_unit_test(large_file),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(no_space),
+        cmocka_unit_test(errors_name_the_path),
+        cmocka_unit_test(folders),
+        cmocka_unit_test(hash),
+        cmocka_unit_test(formats_paths),
+        cmocka_unit_test(leftovers_of_the_killed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

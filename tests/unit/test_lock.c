@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* A child that holds the lock until it is killed; returns when it has it. */
 static pid_t holder(const char *dir)
@@ -137,6 +138,10 @@ static void a_folder_that_cannot_be_made(void **state)
     const char *file = scratch_write("file", "x", 1);
     assert_int_equal(lock_take(file, false, &l), ERR_RUNTIME);
     assert_non_null(strstr(status_message(), file));
+    assert_int_equal(symlink("/nowhere/at/all", scratch_path("link")), 0);
+    assert_int_equal(lock_take(scratch_path("link"), false, &l), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "a link to nothing"));
+    assert_int_equal(lock_take("/proc/here", false, &l), ERR_RUNTIME);
 }
 
 /* Many processes count in one file, each reading and writing it under the lock; every release unlinks the

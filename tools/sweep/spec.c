@@ -285,11 +285,13 @@ status sweep_spec_read(const char *path, sweep_spec *out)
 {
     status st = OK;
     char *text = NULL;
+    size_t bytes;
     *out = (sweep_spec){ 0 };
-    if (file_read(path, &text, NULL) != OK) {
+    if (file_read(path, &text, &bytes) != OK) {
         st = ERR_USAGE; /* the message is right */
         goto out;
     }
+    if (strlen(text) != bytes) FAIL(ERR_USAGE, "%s: not text: it has a NUL byte", path);
     TRY(sweep_spec_parse(path, text, out));
 out:
     free(text);
