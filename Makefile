@@ -59,7 +59,7 @@ deps:                                  ## install the Debian packages that are m
 deps-test: deps
 	@tools/deps.sh test
 
-demo: build                            ## the main job on generated images: train, analyze, prune, fine-tune (5 minutes)
+demo: build                            ## the main job on generated images: train, analyze, prune, fine-tune (4 minutes with installing and building)
 	@BIN=$(BIN) tools/demo.sh
 
 bench: build                           ## images/s of the nets beside the convolutions alone, and beside PyTorch

@@ -63,7 +63,7 @@ typedef struct config_analysis {
     norm_kind norm;
     int k, lu_batches, lu_batch;
     char *memory;             /* "8G"; bytes by config_bytes */
-    precision_kind precision; /* of the similarities: f32 or bf16 */
+    precision_kind precision; /* of the similarities: f32, bf16 or int8 */
     int every;
     int cka;      /* images in the CKA matrix of the layers; 0 = none */
     int features; /* images whose activations are written to files; 0 = none */
@@ -126,7 +126,7 @@ void config_print_keys(FILE *);
 /* What is known about one key, for whoever writes about all of them. Points to constants. */
 enum { CONFIG_MAX_CHOICES = 8 };
 typedef struct config_key_info {
-    const char *name, *preset, *help; /* "train.epochs", "150" (YAML), "passes over the training images" */
+    const char *name, *preset, *help; /* "train.epochs", "150" (YAML), "passes over the training set" */
     const char *choice[CONFIG_MAX_CHOICES]; /* "step", "cosine", ...; true, false of a switch */
     int n_choices;                          /* 0: numbers or text */
 } config_key_info;

@@ -1,7 +1,7 @@
 /* core/plugin.h -- a backend in a file of its own, opened while the program runs: one that is linked to a
  * vendor's libraries must not keep the program from starting where these are missing.
  *
- * The file exports one symbol, `cleave_plugin`. It uses from the program only status_set and status_message.
+ * The file exports one symbol, `cleave_plugin`. It uses from the program only core/status.h.
  */
 #ifndef CLEAVE_PLUGIN_H
 #define CLEAVE_PLUGIN_H

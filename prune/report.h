@@ -13,7 +13,7 @@ typedef struct prune_report {
     double accuracy_before, accuracy_cut, accuracy_after, accuracy_last; /* in [0, 1]; NaN: not measured */
 } prune_report;
 
-/* The fields of docs: arch, metric, removed, units, params_before, ... Accuracies that were not measured are
+/* The fields of docs/files.md: arch, metric, removed, units, params_before, ... Accuracies that were not measured are
  * left out; values that are not a number are null. The caller deletes. */
 status prune_report_json(const prune_report *, struct cJSON **out);
 

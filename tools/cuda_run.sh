@@ -52,7 +52,7 @@ run_test() {
 
 peer_script() {
     local f
-    for f in "${PEER:-}" ../shared/bench/peer_torch.py tests/peer/peer_torch.py; do
+    for f in "${PEER:-}" ../shared/bench/peer_torch.py; do
         [ -n "$f" ] && [ -e "$f" ] && { echo "$f"; return; }
     done
 }

@@ -90,7 +90,7 @@ def way_of(prune, config):
 
 def differences(config):
     """What the schedule and the data have other than in the paper."""
-    return [f'{key.partition(".")[2]} {config.get(key)}' for key, want in PROTOCOL.items() if config.get(key) != want]
+    return [f'{key.partition(".")[2]} {config.get(key)}' for key, want in PROTOCOL.items() if config.get(key, want) != want]
 
 
 def without_seed(run):

@@ -22,6 +22,10 @@ CURVES = {
     'resnet18': [.119, .025, .077, .274, .335, .517, .807, .844, .849],
 }
 
-# The protocol that the published accuracies come from.
-PROTOCOL = {'data.format': 'cifar10', 'train.epochs': '150', 'train.batch': '256', 'train.lr': '0.01',
-            'train.weight_decay': '0.005', 'train.schedule': 'step'}
+# The protocol that the published accuracies and curves come from, in the order in which differences are noted.
+PROTOCOL = {'data.format': 'cifar10', 'data.train_limit': '0', 'data.test_limit': '0', 'data.flip': 'true',
+            'data.crop_pad': '4', 'train.epochs': '150', 'train.batch': '256', 'train.lr': '0.01',
+            'train.momentum': '0.9', 'train.nesterov': 'false', 'train.weight_decay': '0.005',
+            'train.schedule': 'step', 'train.milestones': '[49, 99]', 'train.gamma': '0.1', 'train.warmup': '0',
+            'train.label_smoothing': '0', 'precision': 'f32', 'analysis.samples': '4000', 'analysis.edges': '40000',
+            'analysis.precision': 'f32'}

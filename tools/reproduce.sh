@@ -9,8 +9,9 @@ usage: tools/reproduce.sh CONFIG.yaml ... [--metrics LIST] [--counts LIST] [--se
 
 For every config and seed: trains the net (or goes on with a training that was stopped), analyses it, and for every
 metric cuts units and fine-tunes what is left; random, last and cka cut as many units as Criterion I by M.
-What is finished is not done again, so the same command goes on where it was stopped. Prints the
-run directories, one a line: for tools/ledger.py.
+What is finished is not done again, so the same command goes on where it was stopped. An analysis that is
+there stays; for one with other settings: analyze RUN --into RUN/analysis-NAME. Prints the run directories,
+one a line: for tools/ledger.py.
 
   --metrics LIST   default "yang lu random last cka"
   --counts LIST    a series: cut exactly so many units, e.g. "1 2 3 4 5 6"; those that gain least, or with

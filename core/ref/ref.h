@@ -1,10 +1,11 @@
 /* core/ref/ref.h -- what the files of the reference backend share.
  *
  * This backend is the definition: it is written to be read, and it judges the fast ones. Each operation
- * is one file with two functions. `forward` is the equation as loops; `backward` is its derivative and
- * quotes the line it differentiates. Every array is plain NCHW float in host memory; every sum is kept in
- * double and rounded once, when it is stored. Only the outermost loop runs in parallel, and each of its
- * turns writes values of its own, so that the result does not depend on the number of threads.
+ * is one file: `forward` is the equation as loops; `backward` is its derivative and quotes the line it
+ * differentiates. Every array is plain NCHW float in host memory; every sum is kept in double and rounded
+ * once, when it is stored (but for max pooling's dx where windows overlap, and what is added to). Only the
+ * outermost loops run in parallel, and each of their turns writes values of its own, so that the result does
+ * not depend on the number of threads.
  */
 #ifndef CLEAVE_REF_H
 #define CLEAVE_REF_H
