@@ -160,7 +160,7 @@ const config_key config_keys[] = {
     TEXT(analysis.memory, "8G", is_bytes, "a size such as 512M or 8G", "for the activations that are kept"),
     CHOICE(analysis.precision, similarity_precisions, "f32",
            "of the similarities; bf16, int8: 1/2, 1/4 of the memory; r and M of a trained net within 3e-4"),
-    INT(analysis.every, "0", AT_LEAST(0), "n = also during training, every n epochs; 0 = not"),
+    INT(analysis.every, "0", AT_LEAST(0), "n = also while training and fine-tuning, every n epochs; 0 = not"),
     INT(analysis.cka, "0", BETWEEN(0, 20000), "first so many test images in the CKA of the layers; 0 = none"),
     INT(analysis.features, "0", AT_LEAST(0),
         "first so many test images whose activations are written to files; 0 = none"),

@@ -22,17 +22,18 @@ typedef struct fit_job {
     int n_meta;  /* further metadata for checkpoints (parent, cuts) */
     bool resume; /* go on from RUN/last.safetensors if it is there */
     /* Called after the evaluation of every epoch (0-based), before its checkpoint; NULL = none. For analysis.every.
-     * If it returns STOPPED, the resumed run evaluates and calls it again. */
+     * If it fails, or returns STOPPED, the resumed run evaluates and calls it again. */
     status (*after_epoch)(void *ctx, net *, int epoch);
     void *ctx;
 } fit_job;
 
-/* Compiles the cases that fit needs. train = NULL: evaluation only, still as FIT_CASE_EVAL. Batch size
- * min(train.batch, images); FIT_CASE_LAST, the partial last batch, exists only where there is a remainder. */
+/* Compiles the cases that fit needs. train = NULL: evaluation only, still as FIT_CASE_EVAL, of train.batch images;
+ * FIT_CASE_TRAIN has min(train.batch, images); FIT_CASE_LAST, the partial last batch, exists only where there is a remainder. */
 enum { FIT_CASE_EVAL, FIT_CASE_TRAIN, FIT_CASE_LAST };
 status fit_compile(const config *, const dataset *train, net *, backend *);
 
-/* Sets the values of a compiled net: net.weights of the config if given, else the architecture's initialisation (docs/nets.md) from the seed. */
+/* Sets the values of a compiled net: net.weights of the config if given, else the architecture's initialisation
+ * (docs/nets.md) from the seed. */
 status fit_start_values(const config *, net *);
 
 /* Trains to the end. STOPPED: a signal came, state saved. ERR_DIVERGED: the last good checkpoint is kept. */

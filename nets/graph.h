@@ -105,6 +105,11 @@ struct net {
 /* Grows *array (of elements of `size`) to hold n + 1 elements, zeroed. */
 status net_grow(void *array, int n, size_t size);
 
+/* The steps of net_compile for a case: its operations, planned; then offsets for all they need, in two blocks of *act
+ * and *saved bytes. */
+status net_plan_nodes(net *, net_compiled_case *);
+status net_place(net *, net_compiled_case *, size_t *act, size_t *saved);
+
 /* What net_input does but for the pixels. */
 status net_input_labels(net *, int net_case, const int32_t *labels, int rows);
 

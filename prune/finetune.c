@@ -4,6 +4,7 @@
 #include "../core/device.h"
 #include "../core/file.h"
 #include "../core/log.h"
+#include "../graph/epoch.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -138,10 +139,12 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     net *n = NULL;
     st_file parent = { 0 };
     char *cuts = NULL, why[256];
+    epoch_analysis every = { job->cfg, job->test, run, FIT_CASE_EVAL, NULL };
     TRY(st_open(job->checkpoint, &parent));
     TRY(cuts_text(&parent, job->choice, &cuts));
     TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &n));
     TRY(device_open(job->cfg, &b, why, sizeof why));
+    TRY(epoch_analysis_open(&every, n));
     TRY(rundir_path(job->cfg, run));
     TRY(rundir_choices(run, b));
     TRY(fit_compile(job->cfg, job->train, n, b));
@@ -149,10 +152,20 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     TRY(open_run(job, b, run));
     log_info("%s", why);
     const st_pair meta[] = { { "parent", (char *)job->checkpoint }, { "cuts", cuts } };
-    const fit_job work = { job->cfg, n, job->train, job->test, run, meta, 2, .resume = true };
+    const fit_job work = { .cfg = job->cfg,
+                           .net = n,
+                           .train = job->train,
+                           .test = job->test,
+                           .run = run,
+                           .meta = meta,
+                           .n_meta = 2,
+                           .resume = true,
+                           .after_epoch = epoch_analysis_wanted(&every) ? epoch_analysis_run : NULL,
+                           .ctx = &every };
     TRY(fit(&work, out));
 out:
     free(cuts);
+    epoch_analysis_close(&every);
     net_free(n);
     backend_close(b);
     st_close(&parent);

@@ -4,8 +4,7 @@
 #include "../core/lock.h"
 #include "../core/log.h"
 #include "../core/stop.h"
-#include "../graph/analysis_events.h"
-#include "../graph/ring.h"
+#include "../graph/epoch.h"
 #include "../nets/fit.h"
 #include "cli.h"
 
@@ -41,14 +40,14 @@ typedef struct session { /* everything one training needs, released at once */
     backend *device;
     dataset train, test;
     net *net;
-    analyser *analyser;
+    epoch_analysis every;
     rundir run;
     dir_lock lock;
 } session;
 
 static void close_session(session *s)
 {
-    analyser_free(s->analyser);
+    epoch_analysis_close(&s->every);
     net_free(s->net);
     dataset_free(&s->train);
     dataset_free(&s->test);
@@ -97,7 +96,8 @@ static status prepare(session *s)
     TRY(device_open(c, &s->device, why, sizeof why));
     log_info("%s", why);
     TRY(dataset_open(&c->data, c->net.classes, &s->train, &s->test));
-    if (c->analysis.every) TRY(analyser_create(s->net, c, &s->analyser));
+    s->every = (epoch_analysis){ c, &s->test, &s->run, FIT_CASE_EVAL, NULL };
+    TRY(epoch_analysis_open(&s->every, s->net));
     TRY(rundir_choices(&s->run, s->device));
     TRY(fit_compile(c, &s->train, s->net, s->device));
     TRY(fit_start_values(c, s->net));
@@ -111,40 +111,6 @@ static status prepare(session *s)
              s->test.n, (double)(m.param + m.act + m.saved + m.packed) / (1 << 20));
     log_info("run directory %s", s->run.path);
 out:
-    return st;
-}
-
-/* M, Q and the rings of all layers, among the events of this training. */
-static status add_events(const session *s, const analysis *a, const char *dir, int epoch)
-{
-    status st = OK;
-    events list = { 0 };
-    char path[4096];
-    TRY(rundir_file(&s->run, EVENTS_TRAINING, path, sizeof path));
-    TRY(ring_write_all(a, dir));
-    TRY(analysis_events(a, dir, epoch, &list));
-    TRY(events_append(&list, path));
-out:
-    events_free(&list);
-    return st;
-}
-
-/* analysis.every: the curves of this epoch into RUN/analysis/epoch-NNN. */
-static status analyse_epoch(void *ctx, net *n, int epoch)
-{
-    status st = OK;
-    session *s = ctx;
-    analysis a = { 0 };
-    char name[64], dir[4096];
-    (void)n;
-    if ((epoch + 1) % s->cfg->analysis.every) goto out;
-    TRY(path_format(name, sizeof name, "analysis/epoch-%03d", epoch + 1));
-    TRY(rundir_file(&s->run, name, dir, sizeof dir));
-    TRY(analysis_run(s->analyser, FIT_CASE_EVAL, s->cfg->train.batch, &s->test, "last.safetensors", &a));
-    TRY(analysis_write(&a, dir, false));
-    TRY(add_events(s, &a, dir, epoch));
-out:
-    analysis_free(&a);
     return st;
 }
 
@@ -194,8 +160,8 @@ static status train(session *s)
                     .test = &s->test,
                     .run = &s->run,
                     .resume = resume_given,
-                    .after_epoch = s->cfg->analysis.every ? analyse_epoch : NULL,
-                    .ctx = s };
+                    .after_epoch = epoch_analysis_wanted(&s->every) ? epoch_analysis_run : NULL,
+                    .ctx = &s->every };
     TRY(fit(&job, &result));
     TRY(print_result(s, &result));
 out:

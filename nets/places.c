@@ -1,0 +1,231 @@
+/* nets/places.c -- where the values, gradients and scratch of a case lie: what is never alive together shares memory.
+ *
+ * Time, for T nodes: forward of node i at i, its backward at 2T - 1 - i. A value lives from its producer to its last
+ * reader; where backward reads it again (op_needs), it is kept, or it is made again from what is kept, which costs
+ * a pass over memory and spares most of what BN leaves behind. A gradient lives from its first writer to its
+ * producer's backward, `saved` from forward to backward of the node, scratch for one call. */
+#include "graph.h"
+
+#include "../core/arena.h"
+
+#include <stdlib.h>
+
+static int forward_time(int node)
+{
+    return node;
+}
+static int backward_time(const net *n, int node)
+{
+    return 2 * n->n_nodes - 1 - node;
+}
+static int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* For each value the last node in forward order that reads it: the first to write its gradient. */
+static void last_readers(const net *n, const net_compiled_case *c, int *last)
+{
+    for (int v = 0; v < n->n_values; v++) last[v] = NONE;
+    for (int i = 0; i < n->n_nodes; i++) {
+        if (c->node[i].x != NONE) last[c->node[i].x] = i;
+        if (c->node[i].z != NONE) last[c->node[i].z] = i;
+    }
+}
+
+/* The node that makes this value in this case; NONE: the image, or what nobody makes. */
+static int producer_of(const net *n, const net_compiled_case *c, int value)
+{
+    const int producer = n->value[value].producer;
+    return producer == NONE || c->node[producer].absent ? NONE : producer;
+}
+
+/* Is value v where it was when the backward of `node` begins? again: as far as it is known for what comes before. */
+static bool is_kept(const net_compiled_case *c, const int *again, int v, int node)
+{
+    bool wanted = false; /* by a later backward, one of an earlier node */
+    for (int i = 0; i < node; i++) wanted |= c->node[i].x == v && c->node[i].needs.backward_x;
+    return wanted && again[v] == NONE;
+}
+
+/* For each value the node whose backward has it made again; NONE: it is kept, or nobody wants it then. The reader
+ * deepest in the net decides for all: its backward is the first to want the value, and there, at the latest, what
+ * it is made from must still be kept, for others. */
+static void find_again(const net *n, net_compiled_case *c, int *again)
+{
+    for (int v = 0; v < n->n_values; v++) again[v] = NONE;
+    for (int i = 0; i < n->n_nodes && c->which.training; i++) {
+        const int x = c->node[i].x, producer = x == NONE ? NONE : producer_of(n, c, x);
+        if (!c->node[i].needs.backward_x || producer == NONE || !c->node[producer].needs.again) continue;
+        const net_plan *p = &c->node[producer];
+        const bool can = is_kept(c, again, p->x, i) && (p->z == NONE || is_kept(c, again, p->z, i));
+        again[x] = can ? i : NONE;
+    }
+    for (int v = 0; v < n->n_values; v++)
+        if (again[v] != NONE) c->node[again[v]].x_again = true;
+}
+
+/* The value from its producer to its last reader; *later: from where backward has it made again. */
+static void value_requests(const net *n, const net_compiled_case *c, int v, int again, arena_request *r,
+                           arena_request *later)
+{
+    shape4 s = n->value[v].shape;
+    const int producer = n->value[v].producer;
+    int last = NONE; /* in backward */
+    s.n = c->which.batch;
+    *r = (arena_request){ .bytes = n->device->value_bytes(n->device, s, n->type) };
+    r->first = r->last = producer == NONE ? 0 : forward_time(producer);
+    if (producer != NONE && c->node[producer].absent) r->bytes = 0;
+    for (int i = 0; i < n->n_nodes; i++) {
+        if (c->node[i].x != v && c->node[i].z != v) continue;
+        r->last = max_int(r->last, forward_time(i));
+        if (c->which.training && c->node[i].x == v && c->node[i].needs.backward_x)
+            last = max_int(last, backward_time(n, i));
+    }
+    if (c->which.training && producer != NONE && c->node[producer].needs.backward_y)
+        last = max_int(last, backward_time(n, producer));
+    *later = (arena_request){ 0 };
+    if (again == NONE)
+        r->last = max_int(r->last, last);
+    else
+        *later = (arena_request){ .bytes = r->bytes, .first = backward_time(n, again), .last = last };
+}
+
+/* Where a result may lie over what is added to it, and nobody reads that afterwards, it does: over[y] is the
+ * value whose place y takes, or y itself. Only in evaluation: requests are those of values. */
+static void place_over_summands(const net *n, const net_compiled_case *c, arena_request *r, int *over)
+{
+    for (int v = 0; v < n->n_values; v++) over[v] = v;
+    for (int i = 0; i < n->n_nodes && !c->which.training; i++) {
+        const net_plan *d = &c->node[i];
+        if (!d->needs.y_over_z || d->z == d->x || r[d->z].last > forward_time(i)) continue;
+        over[d->y] = over[d->z];
+        r[d->y].bytes = 0;
+        r[over[d->y]].last = max_int(r[over[d->y]].last, r[d->y].last);
+    }
+}
+
+/* The same for gradients: over[x] is the value over whose gradient that of x is written, by the one node that reads x,
+ * or x itself. Requests are those of gradients; backward comes to the last node first. */
+static void place_over_gradients(const net *n, const net_compiled_case *c, arena_request *r, int *over)
+{
+    for (int v = 0; v < n->n_values; v++) over[v] = v;
+    for (int i = n->n_nodes - 1; i >= 0; i--) {
+        const net_plan *d = &c->node[i];
+        int readers = 0;
+        for (int k = 0; k < n->n_nodes; k++) readers += (c->node[k].x == d->x) + (c->node[k].z == d->x);
+        if (!d->needs.dx_over_dy || !c->has_grad[d->x] || readers != 1) continue;
+        over[d->x] = over[d->y];
+        r[d->x].bytes = 0;
+        r[over[d->x]].last = max_int(r[over[d->x]].last, r[d->x].last);
+    }
+}
+
+/* Scratch of node i; its backward may have x made again first. */
+static void scratch_requests(const net *n, const net_compiled_case *c, int i, arena_request *forward,
+                             arena_request *backward)
+{
+    const net_plan *p = &c->node[i];
+    *forward = (arena_request){ p->needs.scratch, forward_time(i), forward_time(i), 0 };
+    *backward = (arena_request){ 0, backward_time(n, i), backward_time(n, i), 0 };
+    if (!c->which.training) return;
+    backward->bytes = p->needs.scratch;
+    if (p->x_again) backward->bytes = larger(backward->bytes, c->node[n->value[p->x].producer].needs.scratch);
+}
+
+static arena_request grad_request(const net *n, const net_compiled_case *c, int v, size_t bytes,
+                                  int first_writer)
+{
+    const int producer = n->value[v].producer;
+    if (!c->has_grad[v]) return (arena_request){ 0 };
+    return (arena_request){ .bytes = bytes,
+                            .first = backward_time(n, first_writer),
+                            .last = backward_time(
+                                n, producer == NONE ? 0 : producer) }; /* the image's: to the end */
+}
+
+/* What lies in ACT: for each value three requests, for each node two. */
+enum { REQUEST_VALUE, REQUEST_LATER, REQUEST_GRAD, PER_VALUE };
+enum { REQUEST_FORWARD, REQUEST_BACKWARD, PER_NODE };
+
+typedef struct act_places {
+    int *last, *again, *over, *grad_over; /* [values]: what the functions above answer */
+} act_places;
+
+static void act_requests(const net *n, net_compiled_case *c, arena_request *r, act_places p)
+{
+    arena_request *of_nodes = r + PER_VALUE * n->n_values;
+    last_readers(n, c, p.last);
+    find_again(n, c, p.again);
+    for (int v = 0; v < n->n_values; v++) {
+        value_requests(n, c, v, p.again[v], &r[v], &r[REQUEST_LATER * n->n_values + v]);
+        c->has_grad[v] =
+            c->which.training && p.last[v] != NONE && (n->value[v].producer != NONE || c->which.frozen);
+        r[REQUEST_GRAD * n->n_values + v] = grad_request(n, c, v, r[v].bytes, p.last[v]);
+    }
+    for (int i = 0; i < n->n_nodes; i++)
+        scratch_requests(n, c, i, &of_nodes[i], &of_nodes[REQUEST_BACKWARD * n->n_nodes + i]);
+    place_over_summands(n, c, r, p.over);
+    place_over_gradients(n, c, r + REQUEST_GRAD * n->n_values, p.grad_over);
+}
+
+static status place_values(net *n, net_compiled_case *c, size_t *total)
+{
+    status st = OK;
+    arena_request *r = NULL;
+    int *work = NULL;
+    const int V = n->n_values, N = n->n_nodes;
+    TRY_ALLOC(r, calloc((size_t)(PER_VALUE * V + PER_NODE * N), sizeof *r));
+    TRY_ALLOC(work, calloc(4 * (size_t)V, sizeof *work));
+    TRY_ALLOC(c->value, calloc((size_t)V, sizeof *c->value));
+    TRY_ALLOC(c->later, calloc((size_t)V, sizeof *c->later));
+    TRY_ALLOC(c->grad, calloc((size_t)V, sizeof *c->grad));
+    TRY_ALLOC(c->has_grad, calloc((size_t)V, sizeof *c->has_grad));
+    const act_places p = { work, work + V, work + 2 * V, work + 3 * V };
+    act_requests(n, c, r, p);
+    TRY(arena_plan(r, PER_VALUE * V + PER_NODE * N, total));
+    for (int v = 0; v < V; v++) {
+        c->value[v] = r[p.over[v]].offset;
+        c->later[v] = p.again[v] == NONE ? c->value[v] : r[REQUEST_LATER * V + v].offset;
+        c->grad[v] = r[REQUEST_GRAD * V + p.grad_over[v]].offset;
+    }
+    for (int i = 0; i < N; i++) {
+        c->node[i].scratch[0] = r[PER_VALUE * V + i].offset;
+        c->node[i].scratch[1] = r[PER_VALUE * V + REQUEST_BACKWARD * N + i].offset;
+        c->node[i].dx_add = c->node[i].x != NONE && p.last[c->node[i].x] != i;
+        c->node[i].dz_add = c->node[i].z != NONE && p.last[c->node[i].z] != i;
+    }
+out:
+    free(work);
+    free(r);
+    return st;
+}
+
+static status place_saved(net *n, net_compiled_case *c, size_t *total)
+{
+    status st = OK;
+    arena_request *r;
+    TRY_ALLOC(r, calloc((size_t)n->n_nodes, sizeof *r));
+    for (int i = 0; i < n->n_nodes; i++)
+        r[i] = (arena_request){ .bytes = c->node[i].needs.saved,
+                                .first = forward_time(i),
+                                .last = c->which.training ? backward_time(n, i) : forward_time(i) };
+    TRY(arena_plan(r, n->n_nodes, total));
+    for (int i = 0; i < n->n_nodes; i++) c->node[i].saved = r[i].offset;
+out:
+    free(r);
+    return st;
+}
+
+status net_place(net *n, net_compiled_case *c, size_t *act, size_t *saved)
+{
+    status st = OK;
+    TRY(place_values(n, c, act));
+    TRY(place_saved(n, c, saved));
+out:
+    return st;
+}
