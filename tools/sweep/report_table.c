@@ -151,10 +151,11 @@ static bool is_repeated(const table *t, unsigned i, int row, const column *c)
 
 value table_row_value(const table *t, int row, const column *c)
 {
-    value v = { NAN, NAN, 0 };
+    value v = { .mean = NAN, .sd = NAN };
     double sum = 0, squares = 0, x;
     for (unsigned i = 0; i < t->plan->n_cases; i++) {
         if (!counts(t, i, row, c) || is_repeated(t, i, row, c)) continue;
+        v.of += t->result[i].done;
         if (!results_value(&t->result[i], c->name, &x) || !isfinite(x)) continue;
         sum += x;
         v.n++;
@@ -179,6 +180,7 @@ void table_row_counts(const table *t, int row, int *done, int *all)
     }
 }
 
+/* Where not every finished case has a value (nothing was cut, so nothing was fine-tuned): of how many it is. */
 static void result_text(const column *c, const value *v, const char *between, char *out)
 {
     double scale = results_scale(c->name);
@@ -187,7 +189,9 @@ static void result_text(const column *c, const value *v, const char *between, ch
     if (!isfinite(v->mean)) return;
     if (digits == 1 && !isfinite(v->sd)) digits = 0; /* a count */
     n = snprintf(out, CELL_BYTES, "%.*f", digits, scale * v->mean);
-    if (isfinite(v->sd)) snprintf(out + n, CELL_BYTES - (size_t)n, "%s%.*f", between, digits, scale * v->sd);
+    if (isfinite(v->sd))
+        n += snprintf(out + n, CELL_BYTES - (size_t)n, "%s%.*f", between, digits, scale * v->sd);
+    if (v->n < v->of) snprintf(out + n, CELL_BYTES - (size_t)n, " (%d of %d)", v->n, v->of);
 }
 
 status table_cell_text(const table *t, int row, const column *c, char *out)

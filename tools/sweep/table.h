@@ -18,7 +18,7 @@ typedef struct column {
 
 typedef struct value { /* of a result in a row */
     double mean, sd;   /* sd: of a sample (n - 1), NaN for one value */
-    int n;
+    int n, of;         /* finished cases that have it, of those that could */
 } value;
 
 typedef struct table {
