@@ -97,6 +97,19 @@ static void total_sums(const bnact_plan *p, const op_args *a, int channel, doubl
     }
 }
 
+/* Calls the loop over a plane with what is constant in it as constants: the type of the values and, where it pools, the
+ * usual window. `p` and what follows are its further arguments. */
+#define WITH_CONSTANTS(plain, pooled, p, ...)                                                                \
+    do {                                                                                                     \
+        const dtype type = (p)->base.op.type;                                                                \
+        if (!(p)->window)                                                                                    \
+            type == F32 ? plain(F32, p, __VA_ARGS__) : plain(BF16, p, __VA_ARGS__);                          \
+        else if ((p)->window != 2)                                                                           \
+            pooled(type, (p)->window, p, __VA_ARGS__);                                                       \
+        else                                                                                                 \
+            type == F32 ? pooled(F32, 2, p, __VA_ARGS__) : pooled(BF16, 2, p, __VA_ARGS__);                  \
+    } while (0)
+
 /* --- forward --- */
 
 /* Adds sum x and sum x^2 of `n` pixels to sum[] and square[]. */
@@ -223,16 +236,7 @@ INLINED void normalise_and_pool_as(dtype t, int window, const bnact_plan *p, con
 
 static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, values v, channel_stats s)
 {
-    if (p->window == 2 && p->base.op.type == F32)
-        normalise_and_pool_as(F32, 2, p, a, plane, v, s);
-    else if (p->window == 2)
-        normalise_and_pool_as(BF16, 2, p, a, plane, v, s);
-    else if (p->window)
-        normalise_and_pool_as(p->base.op.type, p->window, p, a, plane, v, s);
-    else if (p->base.op.type == F32)
-        normalise_as(F32, p, a, plane, v, s);
-    else
-        normalise_as(BF16, p, a, plane, v, s);
+    WITH_CONSTANTS(normalise_as, normalise_and_pool_as, p, a, plane, v, s);
 }
 
 static void compute_y(plan *base, const op_args *a, bool again)
@@ -326,16 +330,7 @@ INLINED void pooled_sums_as(dtype t, int window, const bnact_plan *p, const op_a
 static void plane_sums(const bnact_plan *p, const op_args *a, values v, int64_t plane, vec mean,
                        double *sum_g, double *sum_gx)
 {
-    if (p->window == 2 && p->base.op.type == F32)
-        pooled_sums_as(F32, 2, p, a, v, plane, mean, sum_g, sum_gx);
-    else if (p->window == 2)
-        pooled_sums_as(BF16, 2, p, a, v, plane, mean, sum_g, sum_gx);
-    else if (p->window)
-        pooled_sums_as(p->base.op.type, p->window, p, a, v, plane, mean, sum_g, sum_gx);
-    else if (p->base.op.type == F32)
-        plane_sums_as(F32, p, a, v, plane, mean, sum_g, sum_gx);
-    else
-        plane_sums_as(BF16, p, a, v, plane, mean, sum_g, sum_gx);
+    WITH_CONSTANTS(plane_sums_as, pooled_sums_as, p, a, v, plane, mean, sum_g, sum_gx);
 }
 
 static void gradient_sums(const bnact_plan *p, const op_args *a, values v, int group, channel_stats s)
@@ -408,16 +403,7 @@ INLINED void pooled_gradient_as(dtype t, int window, const bnact_plan *p, const 
 static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, values v, gradients to,
                      channel_stats s)
 {
-    if (p->window == 2 && p->base.op.type == F32)
-        pooled_gradient_as(F32, 2, p, a, plane, v, to, s);
-    else if (p->window == 2)
-        pooled_gradient_as(BF16, 2, p, a, plane, v, to, s);
-    else if (p->window)
-        pooled_gradient_as(p->base.op.type, p->window, p, a, plane, v, to, s);
-    else if (p->base.op.type == F32)
-        gradient_as(F32, p, a, plane, v, to, s);
-    else
-        gradient_as(BF16, p, a, plane, v, to, s);
+    WITH_CONSTANTS(gradient_as, pooled_gradient_as, p, a, plane, v, to, s);
 }
 
 static status bnact_backward(plan *base, const op_args *a)
