@@ -8,6 +8,7 @@
 #include "analysis.h"
 
 #include "../core/log.h"
+#include "../core/minmax.h"
 #include "../core/progress.h"
 #include "../core/stop.h"
 #include "cka.h"
@@ -26,15 +27,6 @@
 #include <unistd.h>
 
 enum { CONSUMERS = 5, MAX_BATCH = 64 };
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-static int most(int a, int b)
-{
-    return a > b ? a : b;
-}
 
 struct analyser {
     const config *cfg;
@@ -72,8 +64,8 @@ void analyser_export(analyser *a, const char *dir)
 
 int analysis_batch(const config *cfg, const dataset *test)
 {
-    int rows = least(cfg->train.batch, MAX_BATCH);
-    return test->n > 0 ? least(rows, test->n) : rows;
+    int rows = min_int(cfg->train.batch, MAX_BATCH);
+    return test->n > 0 ? min_int(rows, test->n) : rows;
 }
 
 /* One analysis_run while it runs. */
@@ -114,8 +106,8 @@ out:
 
 void analysis_lu_shape(const config_analysis *c, int n, int *size, int *batches)
 {
-    *size = least(c->lu_batch, n);
-    *batches = least(c->lu_batches, n / *size);
+    *size = min_int(c->lu_batch, n);
+    *batches = min_int(c->lu_batches, n / *size);
 }
 
 /* Yang's graph: which images, and how many edges. */
@@ -124,7 +116,7 @@ static status choose_sample(const config *cfg, const dataset *test, analysis *ou
     status st = OK;
     const config_analysis *c = &cfg->analysis;
     TRY_ALLOC(out->sample, malloc(((size_t)test->n + 1) * sizeof(int)));
-    TRY(sample_draw(cfg->seed, least(c->samples, test->n), c->balanced, test->label, test->n, test->classes,
+    TRY(sample_draw(cfg->seed, min_int(c->samples, test->n), c->balanced, test->label, test->n, test->classes,
                     out->sample, &out->samples));
     if (out->samples == 0)
         FAIL(ERR_USAGE, "analysis.samples=%d: too few for %d classes with the same number of each",
@@ -145,21 +137,21 @@ static status choose_images(const analyser *a, const dataset *test, run *r)
     status st = OK;
     analysis *out = r->out;
     const config_analysis *c = &a->cfg->analysis;
-    int exported = a->export_dir ? least(c->features, test->n) : 0;
+    int exported = a->export_dir ? min_int(c->features, test->n) : 0;
     TRY(choose_sample(a->cfg, test, out));
     analysis_lu_shape(c, test->n, &out->lu_batch, &out->lu_batches);
-    out->histogram_samples = least(c->histogram_samples, test->n);
-    out->cka_samples = least(c->cka, test->n);
+    out->histogram_samples = min_int(c->histogram_samples, test->n);
+    out->cka_samples = min_int(c->cka, test->n);
 
     TRY_ALLOC(r->image, malloc(((size_t)test->n + 1) * sizeof(int)));
     TRY_ALLOC(r->vertex, malloc(((size_t)test->n + 1) * sizeof(int32_t)));
-    int prefix =
-        most(most(out->lu_batch * out->lu_batches, out->histogram_samples), most(out->cka_samples, exported));
+    int prefix = max_int(max_int(out->lu_batch * out->lu_batches, out->histogram_samples),
+                         max_int(out->cka_samples, exported));
     r->n = sample_union(out->sample, out->samples, prefix, test->n, r->image, r->vertex);
 
     /* image[] begins with the first `prefix` images: position = image for all but the edges. */
     r->histogram.limit = out->histogram_samples;
-    TRY(nearest_open(&r->nearest, least(c->k, out->lu_batch), out->lu_batch, out->lu_batches));
+    TRY(nearest_open(&r->nearest, min_int(c->k, out->lu_batch), out->lu_batch, out->lu_batches));
     TRY(cka_open(&r->cka, out->cka_samples, r->features->n));
     TRY(export_open(&r->export, a->export_dir, exported, test));
     TRY(edge_top_open(&r->top, out->edges, out->samples, r->vertex));

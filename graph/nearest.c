@@ -1,5 +1,6 @@
 /* graph/nearest.c -- each row's k nearest within its batch, [Lu22], docs/definitions.md. */
 #include "edges.h"
+#include "../core/minmax.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -42,15 +43,6 @@ static void insert(neighbour *kept, int k, neighbour e)
     int p = k - 1;
     for (; p > 0 && comes_before(e, kept[p - 1]); p--) kept[p] = kept[p - 1];
     kept[p] = e;
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-static int max_int(int a, int b)
-{
-    return a > b ? a : b;
 }
 
 bool nearest_wants(void *ctx, const gram_tile *t)

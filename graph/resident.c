@@ -1,6 +1,7 @@
 /* graph/resident.c -- the list of candidates is read after 1, 2, 4, 8 tiles, and then after every 8: each time
  * the threshold rises (edges.c), and what the device picks afterwards is less. */
 #include "resident.h"
+#include "../core/minmax.h"
 
 #include <stdlib.h>
 
@@ -62,11 +63,6 @@ void resident_close(resident *r)
     *r = (resident){ 0 };
 }
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 static device_tile tile_there(const gram_tile *t)
 {
     return (device_tile){ t->sim, GRAM_TILE, t->row0, t->col0, t->rows, t->cols };
@@ -82,8 +78,8 @@ status resident_take_histogram(void *ctx, const gram_tile *t)
 {
     resident *r = ctx;
     device_tile tile = tile_there(t);
-    tile.rows = least(tile.rows, r->histogram->limit - t->row0);
-    tile.cols = least(tile.cols, r->histogram->limit - t->col0);
+    tile.rows = min_int(tile.rows, r->histogram->limit - t->row0);
+    tile.cols = min_int(tile.cols, r->histogram->limit - t->col0);
     return r->device->tile_count(r->device, &tile, r->begin, HISTOGRAM_BINS, r->count);
 }
 
@@ -116,7 +112,7 @@ status resident_take_edges(void *ctx, const gram_tile *t)
     const int64_t most = (int64_t)t->rows * t->cols;
     if (r->tiles >= r->patience || r->bound + most > LIST_ROOM) {
         TRY(read_list(r));
-        r->patience = least(2 * r->patience, PATIENCE);
+        r->patience = min_int(2 * r->patience, PATIENCE);
     }
     TRY(r->device->tile_pick(r->device, &tile, r->wanted, edge_top_least(r->top), r->list, r->n));
     r->bound += most;

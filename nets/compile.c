@@ -3,13 +3,10 @@
 #include "graph.h"
 
 #include "../core/arena.h"
+#include "../core/minmax.h"
 
 #include <stdlib.h>
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 static size_t aligned(size_t bytes)
 {
     return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
@@ -25,8 +22,8 @@ static status compile_case(net *n, net_compiled_case *c)
         c->node[i].cached = act;
         act += aligned(c->node[i].needs.cached);
     }
-    n->used.act = larger(n->used.act, act);
-    n->used.saved = larger(n->used.saved, saved);
+    n->used.act = max_size(n->used.act, act);
+    n->used.saved = max_size(n->used.saved, saved);
     for (int i = 0; i < n->n_nodes; i++) n->used.packed += aligned(c->node[i].needs.packed);
 out:
     return st;
@@ -84,7 +81,7 @@ static status allocate_rest(net *n)
 {
     status st = OK;
     size_t batch = 0, at = 0;
-    for (int i = 0; i < n->n_cases; i++) batch = larger(batch, (size_t)n->compiled[i].which.batch);
+    for (int i = 0; i < n->n_cases; i++) batch = max_size(batch, (size_t)n->compiled[i].which.batch);
     TRY(n->device->alloc(n->device, n->used.act, &n->act));
     TRY(n->device->alloc(n->device, n->used.saved, &n->saved));
     TRY(n->device->alloc(n->device, n->used.packed, &n->packed));
@@ -154,7 +151,7 @@ void net_release(net *n)
     if (!n->device) return;
     net_forget_images(n);
     for (int i = 0; i < n->n_cases; i++) {
-        batch = larger(batch, (size_t)n->compiled[i].which.batch);
+        batch = max_size(batch, (size_t)n->compiled[i].which.batch);
         release_case(n, &n->compiled[i]);
     }
     release_memory(n, n->arena_param, param_bytes(n));

@@ -7,6 +7,7 @@
 #include "graph.h"
 
 #include "../core/arena.h"
+#include "../core/minmax.h"
 
 #include <stdlib.h>
 
@@ -18,15 +19,6 @@ static int backward_time(const net *n, int node)
 {
     return 2 * n->n_nodes - 1 - node;
 }
-static int max_int(int a, int b)
-{
-    return a > b ? a : b;
-}
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* For each value the last node in forward order that reads it: the first to write its gradient. */
 static void last_readers(const net *n, const net_compiled_case *c, int *last)
 {
@@ -134,7 +126,8 @@ static void scratch_requests(const net *n, const net_compiled_case *c, int i, ar
     *backward = (arena_request){ 0, backward_time(n, i), backward_time(n, i), 0 };
     if (!c->which.training) return;
     backward->bytes = p->needs.scratch;
-    if (p->x_again) backward->bytes = larger(backward->bytes, c->node[n->value[p->x].producer].needs.scratch);
+    if (p->x_again)
+        backward->bytes = max_size(backward->bytes, c->node[n->value[p->x].producer].needs.scratch);
 }
 
 static arena_request grad_request(const net *n, const net_compiled_case *c, int v, size_t bytes,

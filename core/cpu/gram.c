@@ -12,6 +12,7 @@
  * bf16 goes through the same loops in words of two values, int8 in words of four, with sums of whole numbers.
  * The processor multiplies values with a sign by values without (vpdpbusd), so columns are copied with 128 added,
  * and 128 times the sum of the row is taken off at the end. */
+#include "../minmax.h"
 #include "block.h"
 #include "cpu.h"
 
@@ -37,11 +38,6 @@ typedef struct product {
     bool upper;
     const i8_scale *scale_a, *scale_b; /* of int8; else NULL */
 } product;
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 /* ---- columns, transposed ---- */
 
@@ -85,7 +81,7 @@ static void transpose(const uint32_t *const *column, int64_t from, int32_t flip,
 static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t *to)
 {
     const uint32_t *column[STRIP];
-    for (int i = 0; i < STRIP; i++) column[i] = p->b + least(j + i, p->n - 1) * p->ldb + k0;
+    for (int i = 0; i < STRIP; i++) column[i] = p->b + min_int(j + i, p->n - 1) * p->ldb + k0;
     const int whole = depth / LANES * LANES;
     const int32_t flip =
         p->type == I8 ? (int32_t)0x80808080 : 0; /* of a value with a sign: 128 more, without */
@@ -138,7 +134,7 @@ static void multiply_edge(const product *p, const uint32_t *const *row, const ui
                           bool add, int i, int j)
 {
     float sum[ROWS * STRIP] __attribute__((aligned(64))) = { 0 };
-    const int rows = least(ROWS, p->m - i), columns = least(STRIP, p->n - j);
+    const int rows = min_int(ROWS, p->m - i), columns = min_int(STRIP, p->n - j);
     const size_t bytes = (size_t)columns * sizeof *sum;
     for (int r = 0; add && r < rows; r++) memcpy(sum + r * STRIP, p->c + (i + r) * p->ldc + j, bytes);
     multiply_of[p->type](row, strip, depth, add, sum, STRIP);
@@ -149,10 +145,10 @@ static void multiply_edge(const product *p, const uint32_t *const *row, const ui
 static void multiply_strip(const product *p, int j, int64_t k0, int depth, const uint32_t *strip)
 {
     const int last =
-        p->upper ? least(p->m, j + STRIP - 1) : p->m; /* rows below have no column to the right */
+        p->upper ? min_int(p->m, j + STRIP - 1) : p->m; /* rows below have no column to the right */
     for (int i = 0; i < last; i += ROWS) {
         const uint32_t *row[ROWS];
-        for (int r = 0; r < ROWS; r++) row[r] = p->a + least(i + r, p->m - 1) * p->lda + k0;
+        for (int r = 0; r < ROWS; r++) row[r] = p->a + min_int(i + r, p->m - 1) * p->lda + k0;
         if (i + ROWS > p->m || j + STRIP > p->n)
             multiply_edge(p, row, strip, depth, k0 > 0, i, j);
         else
@@ -189,7 +185,7 @@ static int unit_columns(const product *p, int threads)
 {
     const int units = p->upper ? 4 * threads : threads;
     const int columns = (p->n + units - 1) / units, whole = (columns + STRIP - 1) / STRIP * STRIP;
-    return least(whole, MOST_COLUMNS);
+    return min_int(whole, MOST_COLUMNS);
 }
 
 static status reserve(cpu *c, int threads)
@@ -213,7 +209,7 @@ static status run_product(cpu *c, const product *p)
     /* The largest unit above a diagonal is the last. Which thread takes it changes no bit. */
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (int u = units - 1; u >= 0; u--)
-        run_unit(p, u * columns, least(p->n, (u + 1) * columns),
+        run_unit(p, u * columns, min_int(p->n, (u + 1) * columns),
                  c->gram_buffer + (size_t)omp_get_thread_num() * BUFFER_WORDS);
 out:
     return st;

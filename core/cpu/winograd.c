@@ -17,17 +17,13 @@
  * A vector holds the channels of a block: nothing is ever shuffled. */
 #include "winograd.h"
 
+#include "../minmax.h"
 #include "block.h"
 #include "cpu.h"
 #include "winograd_tile.h"
 
 #include <omp.h>
 #include <string.h>
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 static int rounded_up(int n, int multiple)
 {
@@ -248,7 +244,7 @@ static int group_tiles(const winograd *s)
     const int channels = (g.blocks_c + 2 * strips_of(s->k)) * LANES;
     const int fit = GROUP_BYTES / ((int)sizeof(float) * g.places * channels);
     const int share = (g.tiles + s->threads - 1) / s->threads;
-    return rounded_up(least(fit > LEAST ? fit : LEAST, share), BLOCK_ROWS);
+    return rounded_up(min_int(fit > LEAST ? fit : LEAST, share), BLOCK_ROWS);
 }
 
 static size_t thread_floats(const winograd *s)
@@ -331,7 +327,7 @@ void winograd_convolve(const winograd *s, const void *x, const float *u, winogra
     const bool far = bytes > CACHED_BYTES; /* no cache keeps y until it is read */
 #pragma omp parallel for schedule(static) num_threads(s->threads)
     for (int i = 0; i < groups; i++) {
-        const int first = i * size, n = least(size, g.tiles - first);
+        const int first = i * size, n = min_int(size, g.tiles - first);
         float *own = (float *)scratch + thread_floats(s) * (size_t)omp_get_thread_num();
         const group v = group_of(own, size, g.blocks_c);
         const group m = group_of(own + group_floats(&g, size, g.blocks_c), size, 2 * strips_of(s->k));
@@ -436,7 +432,7 @@ static void store_filters(const gradient *h, const float *sums, int parts, size_
 {
     enum { WEIGHTS = FILTER * FILTER };
     const winograd *s = h->s;
-    const int first = block_c * LANES, channels = least(LANES, s->c - first);
+    const int first = block_c * LANES, channels = min_int(LANES, s->c - first);
     float of[LANES][LANES * WEIGHTS]; /* of each output channel, as they follow each other in dw */
     for (int c = 0; c < channels; c++) {
         vec filter[WEIGHTS];
@@ -466,7 +462,7 @@ static void gradient_together(const gradient *h, const void *x, const void *dy, 
     const geometry *g = h->g;
     const int parts = s->threads, strips = strips_of(s->k);
     for (int t = 0; t < g->tiles; t += h->p->size) {
-        const int n = least(h->p->size, g->tiles - t);
+        const int n = min_int(h->p->size, g->tiles - t);
 #pragma omp parallel num_threads(parts)
         {
 #pragma omp for schedule(static, 1)
@@ -490,7 +486,7 @@ static void gradient_together(const gradient *h, const void *x, const void *dy, 
 static void sum_alone(const gradient *h, const void *x, const void *dy, int first, int last)
 {
     for (int t = first; t < last; t += h->p->size) {
-        const int n = least(h->p->size, last - t);
+        const int n = min_int(h->p->size, last - t);
         transform_group(h->s, h->g, INPUT, x, t, n, h->v);
         transform_group(h->s, h->g, GRADIENT, dy, t, n, h->w);
         for (int strip = 0; strip < strips_of(h->s->k); strip++)
@@ -504,7 +500,7 @@ void winograd_gradient(const winograd *s, const void *x, const void *dy, float *
     const geometry g = geometry_of(s);
     const gradient_plan p = plan_gradient(s);
     const gradient h = gradient_in(scratch, s, &g, &p);
-    const int parts = least(s->threads, g.tiles), strips = strips_of(s->k);
+    const int parts = min_int(s->threads, g.tiles), strips = strips_of(s->k);
     const size_t stride = p.groups + p.sums;
     if (p.together) {
         gradient_together(&h, x, dy, dw);
