@@ -177,15 +177,21 @@ static double last_lr(const trainer *t)
     return schedule_lr(&t->cfg->train, t->at.epoch, step, t->steps);
 }
 
+static const char *what_is_kept(const trainer *t)
+{
+    char last[4096];
+    if (rundir_file(t->job->run, "last.safetensors", last, sizeof last) == OK && file_exists(last))
+        return "the last good checkpoint is kept";
+    return "there is no checkpoint yet";
+}
+
 static status check_loss(trainer *t)
 {
     status st = OK;
     TRY(net_stats(t->job->net, &t->at.train));
     if (!isfinite(t->at.train.loss))
-        FAIL(ERR_DIVERGED,
-             "the loss is not a number any more at epoch %d, step %d (lr %g); the last good checkpoint is "
-             "kept",
-             t->at.epoch + 1, t->at.step, last_lr(t));
+        FAIL(ERR_DIVERGED, "the loss is not a number any more at epoch %d, step %d (lr %g); %s",
+             t->at.epoch + 1, t->at.step, last_lr(t), what_is_kept(t));
 out:
     return st;
 }
@@ -268,8 +274,8 @@ static status evaluate_epoch(trainer *t, run_epoch *e)
     if (st == STOPPED) st = stop_here(t); /* all steps done: the resumed run begins with this evaluation */
     if (st != OK) goto out;
     if (!isfinite(test.loss))
-        FAIL(ERR_DIVERGED, "the test loss is not a number after epoch %d; the last good checkpoint is kept",
-             t->at.epoch + 1);
+        FAIL(ERR_DIVERGED, "the test loss is not a number after epoch %d; %s", t->at.epoch + 1,
+             what_is_kept(t));
     e->test_loss = test.loss / (double)test.rows;
     e->test_accuracy = (double)test.correct / (double)test.rows;
     e->train_loss = t->at.train.loss / (double)t->at.train.rows;
