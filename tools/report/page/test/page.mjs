@@ -156,7 +156,7 @@ const cases = {
         const page = await usual();
         await page.locator('.ring').first().focus();
         await page.keyboard.press('ArrowRight');
-        assert.match(await page.locator('.verdict').innerText(), /\n1\. most similar/);
+        assert.match(await page.locator('.verdict').innerText(), /\nnumber 1 by similarity/);
         const first = +await page.locator('.pair-box .sim').innerText();
         await page.keyboard.press('ArrowRight');
         assert.ok(+await page.locator('.pair-box .sim').innerText() <= first);
