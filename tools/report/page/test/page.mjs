@@ -300,7 +300,7 @@ const cases = {
 async function picture(width, scheme) {
     const page = await open({ width, scheme });
     await page.addStyleTag({ content: 'html { scroll-behavior: auto }' }).catch(() => {});
-    await layerSlider(page).fill('1000');
+    await layerSlider(page).fill(await layerSlider(page).getAttribute('max'));
     await hoverRing(page).catch(() => {});
     for (const part of await page.locator('main > section').all()) {
         await page.evaluate(() => { document.getElementById('controls').style.position = 'static'; });
