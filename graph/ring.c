@@ -197,12 +197,18 @@ static const char *class_text(const char *name, size_t room, char *out)
     return out;
 }
 
-/* Class name and its share of the edge ends; along the radius where there are many classes. */
+/* Many classes: names stand along the radius, and there is no room for their shares. */
+static bool label_along_radius(const analysis *a)
+{
+    return a->classes > 24;
+}
+
+/* Class name and its share of the ends of the edges. */
 static void draw_label(const ring *g, int class)
 {
     double middle = (g->layout->from[class] + g->layout->to[class]) / 2, away = g->radius * 1.06;
     char text[96], name[41];
-    bool many = g->a->classes > 24;
+    bool many = label_along_radius(g->a);
     class_text(g->a->class_name[class], many ? 25 : sizeof name, name);
     snprintf(text, sizeof text, many ? "%s" : "%s  %.0f %%", name, 100 * g->l->yang.class_share[class]);
     if (!many) {
@@ -276,6 +282,7 @@ static status draw_one(const page *p, cairo_t *c)
         snprintf(text + n, sizeof text - (size_t)n, "; %lld of the edges are drawn", (long long)g.shown);
     cairo_set_source_rgb(c, 0.4, 0.4, 0.4);
     put_text(c, p->width / 2, 62, 0.5, 15, text);
+    if (!label_along_radius(a)) put_text(c, p->width / 2, 82, 0.5, 15, "%: share of the ends of the edges");
 out:
     return st;
 }

@@ -78,6 +78,14 @@ def some(count, n):
     return {round(i * (count - 1) / max(1, min(n, count) - 1)) for i in range(min(n, count))}
 
 
+def epoch_tics(epochs):
+    """Whole numbers, about ten of them."""
+    first, last = epochs[0], epochs[-1]
+    air = 0.02 * (last - first) or 1
+    step = next(s for p in range(12) for s in (10 ** p, 2 * 10 ** p, 5 * 10 ** p) if (last - first) / s <= 10)
+    return f'set xtics 0,{step} norotate nomirror\nset xrange [{first - air:g}:{last + air:g}]\n'
+
+
 def epochs(run):
     found = epochs_of(run)
     layers = names(found[0][1])
@@ -95,7 +103,7 @@ def epochs(run):
             data += block(f'${m}l{l}', [e for e, _ in found], [v[l] for v in by_epoch])
             title = layer if l in some(len(layers), 10) else None
             series.append((f'${m}l{l}', shade(l / max(1, len(layers) - 1)), title))
-        body += "set xlabel 'epoch'\nset xtics autofreq norotate nomirror\nset xrange [*:*]\n" + lines(series)
+        body += "set xlabel 'epoch'\n" + epoch_tics([e for e, _ in found]) + lines(series)
     draw('curves', os.path.join(run, 'analysis', 'epochs'), 1240, 820, data + body)
 
 

@@ -57,6 +57,7 @@ in_browser() {
 @test "the first edge of the keyboard is the most similar pair" { in_browser "the first edge of the keyboard is the most similar pair"; }
 @test "keyboard alone" { in_browser "keyboard alone: slider, j and k, image, choices"; }
 @test "correct and wrong edges apart, filtered by class" { in_browser "correct and wrong edges apart, filtered by class"; }
+@test "class colours on the rim only where edges have them; whole epochs" { in_browser "class colours on the rim only where edges have them; whole epochs"; }
 @test "activations follow the picked image" { in_browser "activations follow the picked image"; }
 @test "the criterion says why at every unit" { in_browser "the criterion says why at every unit"; }
 @test "runs side by side, and one of them alone" { in_browser "runs side by side, and one of them alone"; }

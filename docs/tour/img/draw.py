@@ -64,13 +64,16 @@ def layout():
     for block, (colour, first) in enumerate(((BLUE, 0), (ORANGE, 16))):
         y = 164 + block * 62
         for p in range(3):
-            for k in range(16):
-                used = first + k < 20
-                d.box(20 + p * 216 + k * 13, y, 13, 40, PALE[colour] if used else 'white', GREY, 0.6)
-                if k in (0, 1, 15) or (block and k == 4):
-                    d.text(26.5 + p * 216 + k * 13, y + 25, (str(first + k) if used else '0'), 9)
+            used = min(16, 20 - first)
+            for k in range(used):
+                d.box(20 + p * 216 + k * 13, y, 13, 40, PALE[colour], GREY, 0.6)
+                if k in (0, 1, used - 1):
+                    d.text(26.5 + p * 216 + k * 13, y + 25, str(first + k), 9)
+            if used < 16:
+                d.box(20 + p * 216 + used * 13, y, (16 - used) * 13, 40, 'white', GREY, 0.6)
+                d.text(20 + p * 216 + (16 + used) * 13 / 2, y + 25, f'{16 - used} zeros', 11, colour=GREY)
             d.text(20 + p * 216 + 104, y + 53, f'pixel {p}', 11, colour=GREY)
-        d.text(690, y + 25, '... pixel 15', 12, colour=GREY)
+        d.text(668, y + 25, '... pixel 15', 12, 'start', GREY)
     d.save('layout')
 
 
@@ -137,7 +140,7 @@ def residual():
     d.text(690, 140, 'dy', 14, 'start', RED, 'bold')
     d.text(590, 155, 'g', 14, colour=RED, weight='bold')
     d.line([(574, 150), (76, 150)], RED, 2)
-    d.text(330, 143, 'dx through BN, conv2, BN, conv1', 13, colour=RED)
+    d.text(330, 143, 'dx through BN, conv2, ReLU, BN, conv1', 13, colour=RED)
     d.line([(590, 164), (590, 196), (60, 196), (60, 160)], RED, 2)
     d.text(330, 189, 'dz = g: the gradient goes back unchanged', 13, colour=RED)
     d.text(60, 152, '+', 18, colour=RED, weight='bold')
@@ -147,8 +150,8 @@ def residual():
 
 def criterion():
     d = Drawing(760, 320, 'Criterion I on a curve')
-    m = [.02, .10, .27, .30, .46, .62, .63, .80, .805, .79]
-    fate = ['', 'floor', 'floor', '', '', '', 'plateau', '', 'plateau', 'past']
+    m = [.02, .10, .27, .30, .46, .62, .625, .80, .805, .79]
+    fate = ['', 'floor', 'floor', '', '', '', 'plateau', '', 'past', 'past']
     x0, y0, sx, sy = 70, 270, 68, 230
     d.line([(x0, y0), (x0, 25)])
     d.line([(x0, y0), (740, y0)])
@@ -164,11 +167,11 @@ def criterion():
         d.out.append(f'<circle cx="{x}" cy="{y}" r="6" fill="{colour}"/>')
     x, y = points[6]
     d.text(x, y + 26, 'plateau: cut', 13, colour=RED)
-    x, y = points[8]
-    d.text(x - 6, y - 14, 'plateau', 13, colour=RED)
-    x, y = points[9]
-    d.text(x, y + 28, 'past the', 13, colour=RED)
-    d.text(x, y + 44, 'maximum', 13, colour=RED)
+    x = (points[8][0] + points[9][0]) / 2
+    d.text(x, y0 - .79 * sy + 30, 'past the', 13, colour=RED)
+    d.text(x, y0 - .79 * sy + 46, 'maximum: cut', 13, colour=RED)
+    x, y = points[7]
+    d.text(x, y - 14, 'within eps of the maximum: stays', 13, colour=BLUE)
     x, y = points[4]
     d.text(x - 10, y - 14, 'rises: stays', 13, 'end', BLUE)
     d.save('criterion')

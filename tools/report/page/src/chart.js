@@ -9,7 +9,19 @@ import { hideTooltip, showTooltip } from './tooltip.js';
 const MARGIN = { top: 12, right: 14, bottom: 40, left: 52 };
 const HEIGHT = 260;
 
-/** series: [{name, colour, dash, points: [[x, y], ..]}], y may be null. */
+/** The point of a series that has no other: no line can be drawn. */
+function only(s) {
+    const known = s.points.filter(([, y]) => y !== null);
+    return known.length === 1 ? known : [];
+}
+
+/** Hollow where the line would be dashed, and larger, so that it is seen around a full one. */
+const dot = (s, cx, cy) => svg('circle', { cx, cy, r: s.dash ? 4.5 : 3, fill: s.dash ? 'none' : s.colour, stroke: s.colour, 'stroke-width': 1.5 });
+
+/** About `count` of the whole numbers that have points on both sides or on them: x counts something. */
+const whole = (x, count, xs) => x.ticks(count).filter((v) => Number.isInteger(v) && v >= xs[0] && v <= xs.at(-1));
+
+/** series: [{name, colour, dash, points: [[x, y], ..]}], x whole numbers, y may be null. */
 export function lineChart({ title, series, xTitle, yTitle, yFormat, xFormat = String }) {
     const node = el('figure', { class: 'chart' }, el('figcaption', {}, title));
     const holder = el('div', { class: 'plot' });
@@ -21,24 +33,24 @@ export function lineChart({ title, series, xTitle, yTitle, yFormat, xFormat = St
         const known = series.flatMap((s) => s.points.filter(([, y]) => y !== null));
         const xs = [...new Set(known.map(([x]) => x))].sort((a, b) => a - b);
         const ys = known.map(([, y]) => y);
-        const x = scaleLinear([xs[0], Math.max(xs[0] + 1, xs.at(-1))], [MARGIN.left, width - MARGIN.right]);
+        const alone = xs.length > 1 ? 0 : 1; // one x: in the middle
+        const x = scaleLinear([xs[0] - alone, xs.at(-1) + alone], [MARGIN.left, width - MARGIN.right]);
         const y = scaleLinear([Math.min(...ys), Math.max(...ys)], [HEIGHT - MARGIN.bottom, MARGIN.top]).nice(5);
         const path = line().defined(([, v]) => v !== null).x(([v]) => x(v)).y(([, v]) => y(v));
         const cursor = svg('line', { class: 'cursor', y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom, visibility: 'hidden' });
         const picture = svg('svg', { width, height: HEIGHT, tabindex: 0, role: 'img', 'aria-label': `${title}; arrow keys read the values` },
-            axes(x, y, width),
+            axes(x, y, width, xs),
             series.map((s) => svg('path', { class: 'series', d: path(s.points), stroke: s.colour, 'stroke-dasharray': s.dash, 'stroke-width': s.thin ? 1.2 : 2 })),
-            series.map((s) => (s.points.length === 1 && s.points[0][1] !== null
-                ? svg('circle', { cx: x(s.points[0][0]), cy: y(s.points[0][1]), r: 3, fill: s.colour }) : null)),
+            series.map((s) => only(s).map(([px, py]) => dot(s, x(px), y(py)))),
             cursor);
         reading(picture, cursor, xs, x);
         return picture;
     }
 
-    function axes(x, y, width) {
+    function axes(x, y, width, xs) {
         const bottom = svg('g', { class: 'axis', transform: `translate(0,${HEIGHT - MARGIN.bottom})` });
         const left = svg('g', { class: 'axis grid', transform: `translate(${MARGIN.left},0)` });
-        select(bottom).call(axisBottom(x).ticks(Math.min(8, width / 60)).tickFormat(xFormat));
+        select(bottom).call(axisBottom(x).tickValues(whole(x, Math.min(8, width / 60), xs)).tickFormat(xFormat));
         select(left).call(axisLeft(y).ticks(5).tickFormat(yFormat).tickSize(-(width - MARGIN.left - MARGIN.right)));
         return [left, bottom,
                 svg('text', { class: 'axis-title', x: width - MARGIN.right, y: HEIGHT - 6, 'text-anchor': 'end' }, xTitle),
@@ -76,6 +88,6 @@ export function lineChart({ title, series, xTitle, yTitle, yFormat, xFormat = St
 }
 
 const keyLine = (s) => svg('svg', { class: 'key-line', width: 24, height: 10, 'aria-hidden': true },
-    svg('line', { x1: 0, x2: 24, y1: 5, y2: 5, stroke: s.colour, 'stroke-dasharray': s.dash, 'stroke-width': s.thin ? 1.2 : 2.5 }));
+    svg('line', { x1: 0, x2: 24, y1: 5, y2: 5, stroke: s.colour, 'stroke-dasharray': s.dash, 'stroke-width': s.thin ? 1.2 : 2.5 }), only(s).map(() => dot(s, 12, 5)));
 
 export const legend = (series) => el('p', { class: 'legend' }, series.map((s) => el('span', {}, keyLine(s), s.name)));

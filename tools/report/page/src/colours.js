@@ -12,8 +12,8 @@ const runs = ['--run-0', '--run-1', '--run-2', '--run-3', '--run-4', '--run-5'];
 export const runColour = (run) => `var(${runs[run.index % runs.length]})`;
 export const runDash = (run) => (run.index < runs.length ? null : '6 3');
 
-/** Classes have their places on the ring; neighbours differ in lightness as well as in hue. */
-const classes = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#b8860b', '#7a5195', '#d55e00', '#5b8c3e', '#8a8f98'];
+/** Classes have their places on the ring; neighbours differ in lightness as well as in hue. None is the colour of wrong edges. */
+const classes = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#b8860b', '#7a5195', '#c51b8a', '#5b8c3e', '#8a8f98'];
 export const classColour = (c) => classes[c % classes.length];
 
 export const heat = (t) => interpolateCividis(Math.min(1, Math.max(0, t)));

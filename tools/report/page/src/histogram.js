@@ -120,6 +120,6 @@ function column(run) {
 
 export function histograms() {
     return section('histograms', 'Similarity of all pairs',
-        'In the first layers all images are much alike. Deeper, most pairs drift towards 0; what stays similar should be of one class.',
+        'How alike are two images for this layer? After the last layers most pairs should lie further left than in the middle of the net, and a tail of one class stay right.',
         columns((run) => run.graphs.length > 0, column, 'None of the runs shown has been analyzed.'));
 }

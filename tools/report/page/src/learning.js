@@ -20,7 +20,8 @@ function series(what) {
 
 export function learning() {
     if (!data.runs.some((run) => run.history.metrics.length)) return null;
-    return section('learning', 'Learning curves', 'Solid: test images. Dashed: training images, augmented as the net saw them.',
+    const short = data.runs.some((run) => run.history.metrics.length === 1) ? ' Of a single epoch: a full dot for test, a hollow one for training images.' : '';
+    return section('learning', 'Learning curves', `Solid: test images. Dashed: training images, augmented as the net saw them.${short}`,
         el('div', { class: 'pair' },
             lineChart({ title: 'Accuracy', series: series('accuracy'), xTitle: 'epoch', yFormat: (v) => percent(v, 0) === '–' ? '' : percent(v, v === Math.round(v * 100) / 100 ? 0 : 2) }),
             lineChart({ title: 'Loss', series: series('loss'), xTitle: 'epoch', yFormat: (v) => fixed(v, v < 10 ? 2 : 0) })));

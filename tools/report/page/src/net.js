@@ -150,10 +150,19 @@ function drawing(run) {
 
 function legend(net) {
     const kinds = [...new Set(net.layers.map((layer) => layer.kind))].filter((kind) => words[kind]);
-    const scale = el('span', { class: 'scale' }, 'none', el('span', { class: 'ramp', style: {
-        background: `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(heat).join(',')})` } }), 'the most of a row');
+    const none = el('span', {}, el('span', { class: 'key none' }), 'none');
+    const scale = el('span', { class: 'scale' }, 'little', el('span', { class: 'ramp', style: {
+        background: `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(heat).join(',')})` } }), 'most of a row');
     return el('p', { class: 'legend' },
-        kinds.map((kind) => el('span', {}, el('span', { class: `key ${kind}` }), words[kind].replace(/ with.*/, ''))), scale);
+        kinds.map((kind) => el('span', {}, el('span', { class: `key ${kind}` }), words[kind].replace(/ with.*/, ''))), none, scale);
+}
+
+/** What the numbers are, and why a normalisation may have no time. */
+function remarks({ net }) {
+    const fused = net.layers.some((layer) => layer.kind === 'bnact' && layer.us === null);
+    return el('p', { class: 'note' }, `${integer(net.params)} parameters, ${short(net.macs)} multiplications an image. Times: median of several passes of a batch of ${net.batch}, an image’s share, on ${net.device}.`,
+              ' The colour of a cell is the square root of its share of the row’s most.',
+              fused && ' Batch normalisation is computed with the convolution before it: its time is in that one’s.');
 }
 
 function table(run) {
@@ -223,8 +232,7 @@ function one(run) {
     const node = el('div', { class: 'net' },
         data.runs.length > 1 && el('h3', { class: 'run' }, run.name, el('small', {}, ` ${run.net.arch}`)),
         el('div', { class: 'net-frame' }, titles, scroller), el('div', { class: 'net-legend' }, legend(run.net), whole),
-        el('p', { class: 'note' }, `${integer(run.net.params)} parameters, ${short(run.net.macs)} multiplications an image. Times: median of several passes of a batch of ${run.net.batch}, an image’s share, on ${run.net.device}.`),
-        table(run));
+        remarks(run), table(run));
     return { node, close };
 }
 

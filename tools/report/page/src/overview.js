@@ -15,22 +15,22 @@ function what(run) {
 
 const time = (run) => run.net.layers.reduce((sum, layer) => sum + layer.us, 0);
 
+const head = ['run', 'net', 'best test accuracy', 'epochs', 'parameters', 'multiplications', 'time an image'];
+
+/** Where the page is narrow a run is a block of lines; then the cells name themselves. */
 function row(run) {
-    const h = run.history;
+    const numbers = [percent(bestAccuracy(run)), `${run.history.metrics.length}`, integer(run.net.params), short(run.net.macs), duration(time(run))];
     return el('tr', {},
         el('th', { scope: 'row' }, el('span', { class: 'swatch', style: { background: runColour(run) } }), run.name),
-        el('td', {}, what(run)),
-        el('td', { class: 'n' }, percent(bestAccuracy(run))),
-        el('td', { class: 'n' }, `${h.metrics.length}`),
-        el('td', { class: 'n' }, integer(run.net.params)),
-        el('td', { class: 'n' }, short(run.net.macs)),
-        el('td', { class: 'n' }, duration(time(run))));
+        el('td', { 'data-title': head[1] }, what(run)),
+        numbers.map((text, i) => el('td', { class: 'n', 'data-title': head[i + 2] }, text)));
 }
 
 export function overview() {
-    const head = ['run', 'net', 'best test accuracy', 'epochs', 'parameters', 'multiplications', 'time an image'];
+    const batches = [...new Set(data.runs.map((run) => run.net.batch))].join(' or ');
     return section('overview', data.runs.length > 1 ? 'The runs' : 'The run', null,
-        el('div', { class: 'scroll' }, el('table', {},
+        el('div', { class: 'scroll' }, el('table', { class: 'stacked' },
             el('thead', {}, el('tr', {}, head.map((text, i) => el('th', { scope: 'col', class: i > 1 ? 'n' : null }, text)))),
-            el('tbody', {}, data.runs.map(row)))));
+            el('tbody', {}, data.runs.map(row)))),
+        el('p', { class: 'note' }, `Time an image: sum of the layers, in batches of ${batches}.`));
 }

@@ -28,6 +28,6 @@ export class Pair {
         this.node.replaceChildren(one(i), one(j), el('div', { class: 'verdict' },
             el('b', { class: same ? 'correct' : 'wrong' }, same ? '● one class: correct' : '▲ two classes: wrong'),
             el('div', {}, 'similarity ', el('b', { class: 'sim' }, edges.sim[e].toFixed(4))),
-            el('div', {}, `${integer(rank)}. most similar of ${integer(edges.total)} at ${layer}`)));
+            el('div', {}, `number ${integer(rank)} by similarity, of ${integer(edges.total)} at ${layer}`)));
     }
 }

@@ -14,7 +14,7 @@ const rows = [
 const change = (before, after) => (before && Number.isFinite(after) ? `${after > before ? '+' : '−'}${(100 * Math.abs(after / before - 1)).toFixed(1)} %` : '–');
 
 function costs(p) {
-    return el('div', { class: 'scroll' }, el('table', {},
+    return el('div', { class: 'scroll' }, el('table', { class: 'costs' },
         el('thead', {}, el('tr', {}, ['', 'before', 'after', 'change'].map((text, i) => el('th', { scope: 'col', class: i ? 'n' : null }, text)))),
         el('tbody', {}, rows.map(([title, key, format]) => el('tr', {}, el('th', { scope: 'row' }, title),
             [p[`${key}_before`], p[`${key}_after`]].map((v) => el('td', { class: 'n' }, format(v))),

@@ -96,7 +96,7 @@ export class RingView {
         const small = place.from.length > 24 && Math.min(10, Math.max(8, 2 * Math.PI * r / place.from.length * 0.65)), width = Math.max(4, r / 36);
         this.over.setAttribute('viewBox', `0 0 ${this.size} ${this.size}`);
         this.over.replaceChildren(...classNames.flatMap((name, k) => (place.count[k] ? [
-            svg('path', { class: 'rim', d: arc(c, r + width / 2 + 1, place.from[k], place.to[k]), stroke: classColour(k), 'stroke-width': width,
+            svg('path', { class: state.byClass ? 'rim' : 'rim plain', d: arc(c, r + width / 2 + 1, place.from[k], place.to[k]), stroke: classColour(k), 'stroke-width': width,
                           opacity: !state.classes || state.classes.has(k) ? 1 : 0.25 }),
             label(name, shares[k], (place.from[k] + place.to[k]) / 2, c, r + width + 6, small)] : [])), this.marker);
     }
@@ -152,8 +152,8 @@ function label(name, share, angle, c, r, small) {
     if (small)
         return svg('text', { class: 'class-name tiny', style: { 'font-size': `${small}px` }, transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
                              'text-anchor': left ? 'end' : 'start', dy: 3 }, name);
-    const anchor = Math.cos(angle) > 0.3 ? 'start' : Math.cos(angle) < -0.3 ? 'end' : 'middle';
-    const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -12 : 0;
+    const anchor = Math.cos(angle) > 0.2 ? 'start' : Math.cos(angle) < -0.2 ? 'end' : 'middle';
+    const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -15 : 0; // two lines, clear of the rim
     return svg('text', { class: 'class-name', x, y: y + shift, 'text-anchor': anchor }, svg('tspan', {}, name),
                svg('tspan', { class: 'share', x, dy: '1.1em' }, percent(share, 0)));
 }

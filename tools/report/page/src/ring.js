@@ -55,18 +55,32 @@ function classFilter() {
         el('span', { class: 'swatch', style: { background: classColour(c) } }), name));
     const all = el('button', { type: 'button', class: 'chip all', onclick: () => change({ classes: null }) }, 'all classes');
     const summary = el('summary', {});
+    const swatches = () => buttons.forEach((button) => { button.firstChild.hidden = !state.byClass; }); /* else a colour means an edge */
     const mark = () => {
         buttons.forEach((button, c) => button.setAttribute('aria-pressed', Boolean(state.classes?.has(c))));
         all.setAttribute('aria-pressed', !state.classes);
         summary.textContent = `Classes: ${state.classes ? [...state.classes].map((c) => classNames[c]).join(', ') : `all ${classNames.length}`}`;
     };
     watch(['classes'], mark);
+    watch(['byClass'], swatches);
     mark();
+    swatches();
     const chips = el('div', { class: 'chips', role: 'group', 'aria-label': 'Only edges that touch these classes' }, all, buttons);
     return buttons.length > MANY ? el('details', { class: 'class-filter' }, summary, chips) : chips;
 }
 
 /* ---- a run's panel ---- */
+
+function edgeLegend() {
+    const key = el('span', { class: 'key correct' }), text = el('span', {});
+    const mark = () => {
+        key.hidden = state.byClass;
+        text.textContent = `correct edge: two images of one class${state.byClass ? ', in its colour' : ''}`;
+    };
+    watch(['byClass'], mark);
+    mark();
+    return el('p', { class: 'legend' }, el('span', {}, key, text), el('span', {}, el('span', { class: 'key wrong' }), 'wrong edge: of two classes'));
+}
 
 async function sceneOf(run, graph, layer) {
     if (!layer.graph) return null;
@@ -133,8 +147,8 @@ export function rings() {
     const choices = data.runs.some((run) => run.graphs.length) && el('div', { class: 'ring-choices' },
         radios('Edges', 'edges', [['both', 'all edges'], ['apart', 'correct | wrong'], ['correct', 'correct'], ['wrong', 'wrong']]),
         radios('Colours', 'byClass', [[false, 'two colours'], [true, 'class colours']]), classFilter(),
-        el('p', { class: 'legend' }, el('span', {}, el('span', { class: 'key correct' }), 'correct edge: two images of one class'), el('span', {}, el('span', { class: 'key wrong' }), 'wrong edge: of two classes')));
+        edgeLegend());
     return section('rings', 'The graph of the most similar images',
-        'Every test image has a place on the ring, class by class. The most similar pairs after a layer are joined. Percentages: the share of all edge ends that fall on a class.',
+        'Every image of the sample has a place on the ring, class by class. The most similar pairs after a layer are joined. Percentages: the share of all edge ends that fall on a class.',
         choices, columns((run) => run.graphs.length > 0, (run) => new Panel(run), 'None of the runs shown has been analyzed.'));
 }

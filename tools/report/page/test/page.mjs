@@ -156,7 +156,7 @@ const cases = {
         const page = await usual();
         await page.locator('.ring').first().focus();
         await page.keyboard.press('ArrowRight');
-        assert.match(await page.locator('.verdict').innerText(), /\n1\. most similar/);
+        assert.match(await page.locator('.verdict').innerText(), /\nnumber 1 by similarity/);
         const first = +await page.locator('.pair-box .sim').innerText();
         await page.keyboard.press('ArrowRight');
         assert.ok(+await page.locator('.pair-box .sim').innerText() <= first);
@@ -197,6 +197,15 @@ const cases = {
         const one = await pixels(page);
         assert.ok(one.lit > 0 && one.lit < correct.lit, `one class: ${one.lit} of ${correct.lit} pixels`);
     },
+    'class colours on the rim only where edges have them; whole epochs': async () => {
+        const page = await usual(), rims = () => page.locator('.ring').first().locator('.rim').evaluateAll((all) => new Set(all.map((rim) => getComputedStyle(rim).stroke)).size);
+        assert.equal(await rims(), 1);
+        await page.getByRole('radio', { name: 'class colours' }).click();
+        assert.ok(await rims() > 5);
+        await page.getByRole('radio', { name: 'two colours' }).click();
+        const ticks = await page.locator('#learning .axis:not(.grid) text').allTextContents();
+        assert.ok(ticks.length >= 2 && ticks.every((text) => /^\d+$/.test(text)), ticks.join(' '));
+    },
     'activations follow the picked image': async () => {
         const page = await usual();
         await page.waitForFunction(() => document.querySelector('.layer-row canvas')?.width > 1);
@@ -234,6 +243,8 @@ const cases = {
         for (const width of [1280, 400]) {
             const page = await open({ width });
             await noOverflow(page);
+            const cut = await page.locator('#overview .scroll, #pruning .scroll').evaluateAll((all) => all.filter((node) => node.scrollWidth > node.clientWidth).length);
+            assert.equal(cut, 0, `${cut} tables are wider than the ${width} pixels of the page`);
             await page.getByRole('radio', { name: 'correct | wrong' }).click();
             await page.waitForTimeout(200);
             await noOverflow(page);
@@ -289,7 +300,7 @@ const cases = {
 async function picture(width, scheme) {
     const page = await open({ width, scheme });
     await page.addStyleTag({ content: 'html { scroll-behavior: auto }' }).catch(() => {});
-    await layerSlider(page).fill('1000');
+    await layerSlider(page).fill(await layerSlider(page).getAttribute('max'));
     await hoverRing(page).catch(() => {});
     for (const part of await page.locator('main > section').all()) {
         await page.evaluate(() => { document.getElementById('controls').style.position = 'static'; });
