@@ -308,7 +308,7 @@ static status remove_matching(const char *dir, const char *folder, const char *p
     TRY(path_format(path, sizeof path, "%s/%s", dir, folder));
     if (!(d = opendir(path))) FAIL(ERR_RUNTIME, "%s: %s", path, strerror(errno));
     for (struct dirent *e; (e = readdir(d));)
-        if (!fnmatch(pattern, e->d_name, 0) && unlinkat(dirfd(d), e->d_name, 0))
+        if (!fnmatch(pattern, e->d_name, FNM_EXTMATCH) && unlinkat(dirfd(d), e->d_name, 0))
             FAIL(ERR_RUNTIME, "%s/%s cannot be removed: %s", path, e->d_name, strerror(errno));
 out:
     if (d) closedir(d);
@@ -319,8 +319,8 @@ out:
  * analysis.json goes first: without it a folder is no analysis. */
 static status remove_earlier(const char *dir)
 {
-    static const char *const patterns[] = { "analysis.json", "cka.csv",      "rings.*",      "ring-*.*",
-                                            "curves.*",      "histograms.*", "difference.*", "tsne.*" };
+    static const char *const patterns[] = { "analysis.json", "cka.csv", "tsne.csv",
+                                            "@(rings|ring-*|curves|histograms|difference|tsne).@(png|svg)" };
     status st = OK;
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         TRY(remove_matching(dir, ".", patterns[i]));

@@ -527,11 +527,13 @@ static void files_hold_the_result(void **state)
     assert_int_equal(file_make_dirs(scratch_path("out/analysis/edges")), OK);
     scratch_write("out/analysis/edges/conv1.raw.bin", "of an earlier analysis", 22);
     scratch_write("out/analysis/ring-conv1.raw.png", "its picture", 11);
-    scratch_write("out/analysis/notes.txt", "not of an analysis", 18);
+    scratch_write("out/analysis/curves.png", "its curves", 10);
+    scratch_write("out/analysis/curves.txt", "not of an analysis", 18);
     assert_int_equal(analysis_write(&a, scratch_path("out/analysis"), false), OK);
     assert_false(file_exists(scratch_path("out/analysis/edges/conv1.raw.bin")));
     assert_false(file_exists(scratch_path("out/analysis/ring-conv1.raw.png")));
-    assert_true(file_exists(scratch_path("out/analysis/notes.txt")));
+    assert_false(file_exists(scratch_path("out/analysis/curves.png")));
+    assert_true(file_exists(scratch_path("out/analysis/curves.txt")));
     assert_int_equal(file_read(scratch_path("out/analysis/edges/layer3.2.bin"), &text, &bytes), OK);
     assert_int_equal(bytes, 50 * 12);
     for (int k = 0; k < 50; k++) {
