@@ -19,10 +19,6 @@ void stop_install(void)
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sigaction(wanted[i], &action, NULL);
-
-    /* A file over the size limit (ulimit -f, some clusters' quota) shall be a failed write, not a killed run.
-     */
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_requested(void)

@@ -13,11 +13,10 @@
 
 typedef struct cka {
     int n, layers;
-    int layer; /* the one whose tiles come in now; the caller sets it */
-    double *
-        norm; /* [n] |h_i| of that layer, from the caller: sim_ij times their gram_divisors is K_ij; behind it [n] work */
-    float *k;   /* [layers][n (n + 1) / 2] upper triangles, row after row */
-    bool *flat; /* [layers] the activations do not differ between images: no CKA */
+    int layer;    /* the one whose tiles come in now; the caller sets it */
+    double *norm; /* [n] |h_i| of that layer, from the caller; behind it [n] work */
+    float *k;     /* [layers][n (n + 1) / 2] upper triangles, row after row */
+    bool *flat;   /* [layers] the activations do not differ between images: no CKA */
 } cka;
 
 /* n = 0: nothing is wanted, and all calls are harmless. */

@@ -16,11 +16,6 @@ enum { NO_GNUPLOT = 127 };
 
 /* ---- the script ---- */
 
-static const char *norm_text(norm_kind norm)
-{
-    return norm == NORM_NEWMAN ? "newman" : "literal";
-}
-
 /* A gnuplot string: 'text', quotes doubled. A line would end it: no control characters. */
 static void put_quoted(FILE *f, const char *text)
 {
@@ -66,7 +61,7 @@ static void put_curves(FILE *f, const analysis *a, bool svg)
     int width = 160 + 26 * a->n_layers;
     char text[512];
     snprintf(text, sizeof text, "%s: %d images, %lld edges, norm %s", a->arch, a->samples,
-             (long long)a->edges, norm_text(a->norm));
+             (long long)a->edges, analysis_norm_name(a->norm));
     set_output(f, "curves", svg, width < 720 ? 720 : width, 520);
     fprintf(f, "set title ");
     put_quoted(f, text);

@@ -25,8 +25,6 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
     double start = time_now();
     TRY(fit_evaluate(n, FIT_CASE_EVAL, &cfg->data, test, NET_NOT_KEPT, &stats, logits));
     double seconds = time_now() - start, rows = (double)stats.rows;
-    if (!isfinite(stats.loss))
-        FAIL(ERR_DIVERGED, "%s: the loss on the test images is not a number", checkpoint);
     *out = (accuracy){ stats.rows, stats.correct, (double)stats.correct / rows, stats.loss / rows,
                        rows / seconds };
     snprintf(out->device, sizeof out->device, "%s", b->description);
@@ -35,5 +33,13 @@ out:
     net_free(n);
     backend_close(b);
     st_close(&f);
+    return st;
+}
+
+status accuracy_check(const accuracy *a, const char *checkpoint)
+{
+    status st = OK;
+    if (!isfinite(a->loss)) FAIL(ERR_DIVERGED, "%s: the loss on the test images is not a number", checkpoint);
+out:
     return st;
 }

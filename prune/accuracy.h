@@ -14,8 +14,12 @@ typedef struct accuracy {
 } accuracy;
 
 /* Builds cfg->net without cfg->net.remove on cfg->device, fills it from the checkpoint (as surgery_inherit
- * does) and evaluates it; ERR_DIVERGED if the loss is not a number. logits: [test->n, classes] in the order of the data set, or NULL. */
+ * does) and evaluates it. logits: [test->n, classes] in the order of the data set, or NULL. */
 status accuracy_measure(const config *, const char *checkpoint, const dataset *test, accuracy *out,
                         float *logits);
+
+/* ERR_DIVERGED if the loss is not a number: of a checkpoint as it is a fault; a net right after a cut may well be
+ * so far off, and fine-tuning will tell. */
+status accuracy_check(const accuracy *, const char *checkpoint);
 
 #endif

@@ -41,8 +41,8 @@ double choose_change(const struct cJSON *analysis, const char *before, const cha
 /* The caller frees the result of either with choice_free. */
 
 /* prune.count = 0: by M or Q what Criterion I cuts; by another metric as many as it cuts by M. Else exactly
- * prune.count (prune/pick.h). random and last with a count want no analysis: it may be NULL. random draws from the config's seed and
- * prune.seed. */
+ * prune.count (prune/pick.h). random and last with a count want no analysis: it may be NULL.
+ * random draws from the config's seed and prune.seed. */
 status choose_by_curve(const net *parent, const struct cJSON *analysis, const config *, choice *out);
 bool choose_wants_analysis(const config_prune *);
 

@@ -10,9 +10,9 @@ typedef struct cost {
     double images_per_s; /* throughput of evaluation at the given batch: the median pass, too */
 } cost;
 
-/* Builds, compiles and times the net, values stored in `type`, on its own backend with random weights and images: the time does not
- * depend on them. After a warm-up, single images are repeated at least 20 times and half a second, whole
- * batches at least 3 times and half a second. */
+/* Builds, compiles and times the net on its own backend, values stored in `type`, with random weights and images:
+ * the time does not depend on them. After a warm-up, single images are repeated at least 20 times and half a
+ * second, whole batches at least 3 times and half a second. */
 status cost_measure(const char *arch, int classes, char *const *remove, unsigned n_remove, const char *device,
                     int threads, dtype type, int batch, cost *out);
 

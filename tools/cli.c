@@ -136,9 +136,9 @@ int cli_exit(const cli_tool *tool, status st)
     return st;
 }
 
-/* Descriptors 0 to 2 that came closed would be those of the next files opened; and a file over the limit of its size
- * shall be a failed write, not the end. */
-static void take_over(void)
+/* Descriptors 0 to 2 that came closed would be those of the next files opened. And a file over the size limit (ulimit -f,
+ * some clusters' quota) shall be a failed write, not a killed run. */
+static void settle_process(void)
 {
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) _exit(ERR_RUNTIME);
@@ -150,7 +150,7 @@ int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const c
     status st = OK;
     cli args = { 0 };
     bool done = false;
-    take_over();
+    settle_process();
     threads_sleep_when_waiting(argv);
     TRY(cli_parse(tool, argc, argv, &args, &done));
     if (!done) TRY(work(&args));

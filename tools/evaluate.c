@@ -75,6 +75,7 @@ static status evaluate(const cli *args)
     TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
     if (logits_path) TRY_ALLOC(logits, calloc((size_t)test.n, (size_t)cfg->net.classes * sizeof *logits));
     TRY(accuracy_measure(cfg, subject.checkpoint, &test, &a, logits));
+    TRY(accuracy_check(&a, subject.checkpoint));
     if (logits_path) TRY(npy_write(logits_path, logits, test.n, cfg->net.classes));
     TRY(publish(args, cfg, &a));
 out:

@@ -195,7 +195,10 @@ static status measure_accuracy(session *s, const config *c, double *out)
     status st = OK;
     accuracy a;
     TRY(accuracy_measure(c, s->subject.checkpoint, &s->test, &a, NULL));
-    if (c == s->parent) log_info("accuracies on %s", a.why);
+    if (c == s->parent) {
+        TRY(accuracy_check(&a, s->subject.checkpoint));
+        log_info("accuracies on %s", a.why);
+    }
     *out = a.top1;
 out:
     return st;
