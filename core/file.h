@@ -16,8 +16,10 @@ status file_make_dirs(const char *path); /* like mkdir -p; ERR_RUNTIME names the
  * be read. The caller frees. */
 status file_read(const char *path, char **out, size_t *bytes);
 
-/* Devices and pipes are written to as they are. Else: writes PATH.tmp-PID, flushes it to the disk, renames it over PATH. On failure the
- * temporary file is gone and PATH is as it was, or, if all but the flush of its folder succeeded, the new one. ERR_RUNTIME names the path and the reason ("No space left on device"). */
+/* Writes PATH.tmp-PID, flushes it to the disk, renames it over PATH (a link: over what it leads to). On failure the
+ * temporary file is gone and PATH is as it was, or, if all but the flush of its folder succeeded, the new one.
+ * Devices and pipes are written to as they are. ERR_RUNTIME names the path and the reason ("No space left on
+ * device"). */
 typedef struct file_writer {
     FILE *f;
     char path[4096], temporary[4128];

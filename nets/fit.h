@@ -27,8 +27,9 @@ typedef struct fit_job {
     void *ctx;
 } fit_job;
 
-/* Compiles the cases that fit needs. train = NULL: evaluation only, still as FIT_CASE_EVAL, of train.batch images;
- * FIT_CASE_TRAIN has min(train.batch, images); FIT_CASE_LAST, the partial last batch, exists only where there is a remainder. */
+/* Compiles the cases that fit needs. train = NULL: evaluation only, still as FIT_CASE_EVAL. That has train.batch images,
+ * FIT_CASE_TRAIN min(train.batch, images); FIT_CASE_LAST, the partial last batch, exists only where there is a
+ * remainder. */
 enum { FIT_CASE_EVAL, FIT_CASE_TRAIN, FIT_CASE_LAST };
 status fit_compile(const config *, const dataset *train, net *, backend *);
 
