@@ -1,5 +1,5 @@
-/* core/cuda/choice.c -- which engine runs which convolution, remembered, as cuDNN describes it itself: a second timing
- * might choose another engine, and then two runs of one experiment would differ. Three places, asked in this order:
+/* core/cuda/choice.c -- which engine runs which convolution, remembered, as cuDNN describes it itself, or as "own" (a plan
+ * that is NULL): a second timing might choose another engine, and then two runs of one experiment would differ. Three places, asked in this order:
  *
  *   memory   layers with the same problem share a plan; a resumed run's file is read into it before anything is planned
  *   cache    $CLEAVE_CACHE (default ~/.cache/cleave)/cudnn-VERSION-DEVICE/PROBLEM.json
@@ -19,6 +19,26 @@ struct engine_choice {
     char name[ENGINE_KEY_BYTES];
     descriptor plan;
 };
+
+/* --- as text --- */
+
+static const char OWN[] = "own";
+
+/* The caller frees. */
+static status choice_write(descriptor made, char **out)
+{
+    status st = OK;
+    if (made) return plan_to_json(made, out);
+    TRY_ALLOC(*out, strdup(OWN));
+out:
+    return st;
+}
+
+static status choice_read(cuda *c, const char *text, descriptor *made)
+{
+    *made = NULL;
+    return strcmp(text, OWN) == 0 ? OK : plan_from_json(c->cudnn, NULL, text, made);
+}
 
 /* --- memory --- */
 
@@ -78,17 +98,17 @@ out:
     return st;
 }
 
-/* NULL plan: not there, or not usable any more, and then it goes. */
-static status cache_read(cuda *c, const char *name, descriptor *made)
+/* Not found: not there, or not usable any more, and then it goes. */
+static status cache_read(cuda *c, const char *name, bool *found, descriptor *made)
 {
     status st = OK;
     char path[4096], line[5200], *json = NULL;
-    *made = NULL;
+    *found = false;
     TRY(cache_path(c, name, path, sizeof path));
     if (!file_exists(path)) goto out;
     TRY(file_read(path, &json, NULL));
-    if (plan_from_json(c->cudnn, NULL, json, made) == OK) goto out;
-    *made = NULL;
+    *found = choice_read(c, json, made) == OK;
+    if (*found) goto out;
     snprintf(line, sizeof line, "%s: %s; choosing anew", path, status_message());
     c->note(line);
     remove(path);
@@ -106,7 +126,7 @@ static void cache_write(cuda *c, const char *name, descriptor made)
     TRY(cache_folder(c, folder, sizeof folder));
     TRY(cache_path(c, name, path, sizeof path));
     TRY(file_make_dirs(folder));
-    TRY(plan_to_json(made, &json));
+    TRY(choice_write(made, &json));
     TRY(file_replace(path, json, strlen(json)));
 out:
     free(json);
@@ -130,12 +150,13 @@ static status time_engines(cuda *c, const conv_problem *p, const char *name, des
 {
     status st = OK;
     static bool told;
+    bool found = false;
     descriptor theirs = NULL;
     if (!told) c->note("timing convolution engines; the choice is kept for the next time");
     told = true;
     TRY(engine_choose(c, p, true, made));
-    TRY(cache_read(c, name, &theirs));
-    if (theirs) {
+    TRY(cache_read(c, name, &found, &theirs));
+    if (found) {
         descriptor_close(made);
         *made = theirs;
     } else {
@@ -148,12 +169,13 @@ out:
 static status find_plan(cuda *c, const conv_problem *p, const char *name, descriptor *made)
 {
     status st = OK;
+    bool found = false;
     if (!tuning()) {
         TRY(engine_choose(c, p, false, made));
         goto out;
     }
-    TRY(cache_read(c, name, made));
-    if (!*made) TRY(time_engines(c, p, name, made));
+    TRY(cache_read(c, name, &found, made));
+    if (!found) TRY(time_engines(c, p, name, made));
 out:
     if (st != OK) st = status_prefix(st, "convolution %s", name);
     return st;
@@ -190,7 +212,7 @@ static bool read_choice(cuda *c, char *line)
     if (!json || json - line >= ENGINE_KEY_BYTES) return false;
     *json++ = '\0';
     if (find(c, line)) return true;
-    return plan_from_json(c->cudnn, NULL, json, &made) == OK && remember(c, line, made) == OK;
+    return choice_read(c, json, &made) == OK && remember(c, line, made) == OK;
 }
 
 status choices_load(backend *b, const char *path)
@@ -218,7 +240,7 @@ static status write_choice(file_writer *w, const engine_choice *e)
 {
     status st = OK;
     char *json = NULL;
-    TRY(plan_to_json(e->plan, &json));
+    TRY(choice_write(e->plan, &json));
     for (char *s = json; *s; s++)
         if (*s == '\n' || *s == '\r') *s = ' '; /* between tokens: strings of JSON have none */
     TRY(file_put(w, e->name, strlen(e->name)));

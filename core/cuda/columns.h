@@ -46,14 +46,20 @@ static inline columns columns_across(dtype type, int64_t m, int c)
     return k;
 }
 
-static inline columns columns_of(dtype type, int64_t m, int c)
+/* Cut into parts, so that there is work for all multiprocessors. */
+static inline columns columns_in_parts(columns k)
 {
-    columns k = columns_across(type, m, c);
+    const int64_t m = k.m;
     const int64_t most = BLOCKS_WANTED / k.tiles > 0 ? BLOCKS_WANTED / k.tiles : 1;
     const int64_t parts = (m + k.ys - 1) / k.ys;
     k.part_rows = (m + (parts < most ? parts : most) - 1) / (parts < most ? parts : most);
     k.parts = (int)((m + k.part_rows - 1) / k.part_rows);
     return k;
+}
+
+static inline columns columns_of(dtype type, int64_t m, int c)
+{
+    return columns_in_parts(columns_across(type, m, c));
 }
 
 static inline unsigned columns_grid(columns k)

@@ -1,4 +1,4 @@
-/* core/cuda/engine.c -- which of cuDNN's engines runs a convolution: the fastest of those that may.
+/* core/cuda/engine.c -- which engine runs a convolution: the fastest of our own, where it fits, and of cuDNN's that may.
  *
  * May not: engines that do not give the same bits every time, or round parts of a sum; in f32 proper, engines that round
  * their inputs (tensor cores: 10 bits of mantissa). The rest are timed once per problem; choice.c remembers the winner. */
@@ -13,7 +13,8 @@ enum { MAX_TRIED = 8, MAX_COMPILED = 1, WARM_UP = 1, TIMED = 3 };
 static const size_t MAX_WORKSPACE = (size_t)1 << 30;
 
 struct engine {
-    descriptor plan; /* choice.c's */
+    conv_problem problem;
+    descriptor plan; /* choice.c's; NULL: our own kernels */
     descriptor pack; /* of the last pointers */
     const void *x, *w, *y;
     void *workspace;
@@ -78,16 +79,19 @@ static void bench_close(cuda *c, bench *b)
 }
 
 /* The shortest of a few runs, in milliseconds. */
-static status bench_plan(cuda *c, const bench *b, descriptor made, float *best)
+static status bench_plan(cuda *c, const conv_problem *p, const bench *b, descriptor made, float *best)
 {
     status st = OK;
     descriptor pack = NULL;
     *best = -1;
-    TRY(pack_open(b->x, b->w, b->y, b->workspace, &pack));
+    if (made) TRY(pack_open(b->x, b->w, b->y, b->workspace, &pack));
     for (int i = 0; i < WARM_UP + TIMED; i++) {
         float ms = 0;
         TRY_CUDA(cudaEventRecord(b->start, c->stream));
-        TRY_CUDNN(cudnnBackendExecute(c->cudnn, made, pack));
+        if (made)
+            TRY_CUDNN(cudnnBackendExecute(c->cudnn, made, pack));
+        else
+            TRY(own_run(c, p, b->x, b->w, b->y, b->workspace));
         TRY_CUDA(cudaEventRecord(b->stop, c->stream));
         TRY_CUDA(cudaEventSynchronize(b->stop));
         TRY_CUDA(cudaEventElapsedTime(&ms, b->start, b->stop));
@@ -98,7 +102,8 @@ out:
     return st;
 }
 
-/* Plans of the allowed configurations, best guess first. What cannot be made into a plan is left out. */
+/* Our own kernels (NULL) and plans of the allowed configurations, best guess first. What cannot be made into a plan is
+ * left out. */
 typedef struct candidates {
     int n;
     descriptor plan[MAX_TRIED];
@@ -110,6 +115,10 @@ static status find_candidates(cuda *c, const conv_problem *p, const engine_confi
 {
     status st = OK;
     int compiled = 0;
+    if (own_fits(p)) {
+        out->plan[out->n++] = NULL;
+        out->workspace = own_workspace(p);
+    }
     for (int i = 0; i < configs->n && out->n < limit; i++) {
         engine_notes notes;
         size_t workspace = 0;
@@ -139,12 +148,12 @@ static status time_candidates(cuda *c, const conv_problem *p, candidates *all, d
     TRY(bench_open(c, p, all->workspace, &b));
     for (int i = 0; i < all->n; i++) {
         float ms = 0;
-        if (bench_plan(c, &b, all->plan[i], &ms) != OK) continue;
+        if (bench_plan(c, p, &b, all->plan[i], &ms) != OK) continue;
         if (winner >= 0 && ms >= best) continue;
         winner = i;
         best = ms;
     }
-    if (winner < 0) FAIL(ERR_RUNTIME, "none of cuDNN's %d engines ran: %s", all->n, status_message());
+    if (winner < 0) FAIL(ERR_RUNTIME, "none of %d engines ran: %s", all->n, status_message());
     *made = all->plan[winner];
     all->plan[winner] = NULL;
 out:
@@ -162,7 +171,7 @@ status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *mad
     TRY(engine_configs_find(&graph, NULL, &configs));
     TRY(find_candidates(c, p, &configs, timed ? MAX_TRIED : 1, timed ? MAX_COMPILED : 0, &all));
     if (all.n == 0) TRY(find_candidates(c, p, &configs, 1, 1, &all));
-    if (configs.n == 0) FAIL(ERR_RUNTIME, "cuDNN has no engine for it: %s", status_message());
+    if (all.n == 0 && configs.n == 0) FAIL(ERR_RUNTIME, "cuDNN has no engine for it: %s", status_message());
     if (all.n == 0) FAIL(ERR_RUNTIME, "none of cuDNN's %d engines may run it", configs.n);
     if (timed && all.n > 1) {
         TRY(time_candidates(c, p, &all, made));
@@ -184,8 +193,14 @@ status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspa
     status st = OK;
     engine *e = NULL;
     TRY_ALLOC(e, calloc(1, sizeof *e));
+    e->problem = *p;
     TRY(choice_find(c, p, &e->plan));
-    TRY(plan_workspace(e->plan, workspace));
+    if (!e->plan && !own_fits(p))
+        FAIL(
+            ERR_RUNTIME,
+            "the engine kept for a convolution does not fit it: $CLEAVE_CACHE or algorithms.txt was changed");
+    *workspace = own_workspace(p);
+    if (e->plan) TRY(plan_workspace(e->plan, workspace));
     *out = e;
     e = NULL;
 out:
@@ -203,6 +218,7 @@ void engine_close(engine *e)
 status engine_run(engine *e, cuda *c, const void *x, const void *w, const void *y, void *workspace)
 {
     status st = OK;
+    if (!e->plan) return own_run(c, &e->problem, x, w, y, workspace);
     if (!e->pack || x != e->x || w != e->w || y != e->y || workspace != e->workspace) {
         descriptor_close(&e->pack);
         TRY(pack_open(x, w, y, workspace, &e->pack));

@@ -1,4 +1,4 @@
-/* core/cuda/engine.h -- one convolution in one direction, by cuDNN's graph API. */
+/* core/cuda/engine.h -- one convolution in one direction, by cuDNN's graph API or by our own kernels. */
 #ifndef CLEAVE_CUDA_ENGINE_H
 #define CLEAVE_CUDA_ENGINE_H
 
@@ -31,6 +31,12 @@ void engine_close(engine *); /* NULL is harmless */
 
 /* x, w, y: input and output by their role, whatever the direction; 16-byte aligned. */
 status engine_run(engine *, cuda *, const void *x, const void *w, const void *y, void *workspace);
+
+/* --- engine_own.c: the kernels of depthwise.cu as an engine --- */
+
+bool own_fits(const conv_problem *); /* they can run it */
+size_t own_workspace(const conv_problem *);
+status own_run(cuda *, const conv_problem *, const void *x, const void *w, const void *y, void *workspace);
 
 /* Without a device: how many configurations cuDNN has for the problem on the GPU that `device_json` describes
  * (all, and those that give the same bits every time). */

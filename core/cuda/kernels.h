@@ -51,6 +51,17 @@ int bn_backward(cuda_stream, const bnact_args *);
 size_t column_sums_bytes(dtype, int64_t m, int c);
 int column_sums(cuda_stream, dtype, const void *x, int64_t m, int c, float *out, void *scratch);
 
+/* --- depthwise.cu: 3x3, a filter for each channel, pad 1, stride 1 or 2 --- */
+
+/* X, Y: shapes of input and output; w, dw [C][3][3] of `type`; scratch: depthwise_filter_bytes. */
+int depthwise_forward(cuda_stream, dtype, const void *x, const void *w, void *y, shape4 X, shape4 Y,
+                      int stride);
+int depthwise_data(cuda_stream, dtype, const void *dy, const void *w, void *dx, bool add, shape4 X, shape4 Y,
+                   int stride);
+size_t depthwise_filter_bytes(shape4 Y, int stride);
+int depthwise_filter(cuda_stream, dtype, const void *x, const void *dy, void *dw, void *scratch, shape4 X,
+                     shape4 Y, int stride);
+
 /* --- elementwise.cu --- */
 
 /* y[row][c] = act(y[row][c] + bias[c]), in place. */

@@ -108,6 +108,11 @@ static void check_conv(const device_check *d)
     check_problems(d, checked_convs, d->f32_limit);
 }
 
+static void check_depthwise(const device_check *d)
+{
+    check_problems(d, checked_depthwise, d->f32_limit);
+}
+
 static void check_bnact(const device_check *d)
 {
     static const char *const problems[] = {
@@ -158,9 +163,9 @@ static void check_linear(const device_check *d)
 static void check_tf32(const device_check *d)
 {
     const opcheck_options opt = { .seed = 1, .backward = true, .margin = 0.05f };
-    const char *const *const lists[] = { checked_convs, linear_problems };
+    const char *const *const lists[] = { checked_convs, checked_depthwise, linear_problems };
     d->cuda->tf32 = true;
-    for (int i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const char *const *p = lists[i]; *p; p++) run_both(d, *p, &opt, F32, 2e-3);
     d->cuda->tf32 = false;
 }
@@ -567,6 +572,7 @@ int device_check_run(const device_check *d)
     } checks[] = {
         { "values survive a round trip", check_round_trip, false },
         { "convolution", check_conv, true },
+        { "depthwise convolution", check_depthwise, false },
         { "batch normalisation", check_bnact, false },
         { "batch normalisation of a large mean", check_large_mean, false },
         { "pooling, dropout, shortcut", check_rest, false },

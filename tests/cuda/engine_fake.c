@@ -1,11 +1,12 @@
-/* tests/cuda/engine_fake.c -- core/cuda/engine.h and choice.h without cuDNN, for the emulated device. */
+/* tests/cuda/engine_fake.c -- core/cuda/engine.h and choice.h without cuDNN, for the emulated device: our own kernels where
+ * they fit, else plain loops. */
 #include "../../core/cuda/choice.h"
 #include "libraries.h"
 
 #include <stdlib.h>
 
 struct engine {
-    fake_conv conv;
+    conv_problem problem;
 };
 
 conv_problem conv_problem_of(const op *o, conv_direction direction, bool add, bool tf32)
@@ -18,8 +19,8 @@ status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspa
     status st = OK;
     (void)c;
     TRY_ALLOC(*out, calloc(1, sizeof **out));
-    (*out)->conv = (fake_conv){ (int)p->direction, p->add, p->type, p->x, p->y, p->conv };
-    *workspace = FAKE_WORKSPACE;
+    (*out)->problem = *p;
+    *workspace = own_fits(p) ? own_workspace(p) : FAKE_WORKSPACE;
 out:
     return st;
 }
@@ -48,8 +49,10 @@ status choices_save(const backend *b, const char *path)
 
 status engine_run(engine *e, cuda *c, const void *x, const void *w, const void *y, void *workspace)
 {
-    (void)c;
-    fake_conv_run(&e->conv, x, w, y, workspace);
+    const conv_problem *p = &e->problem;
+    const fake_conv conv = { (int)p->direction, p->add, p->type, p->x, p->y, p->conv };
+    if (own_fits(p)) return own_run(c, p, x, w, y, workspace);
+    fake_conv_run(&conv, x, w, y, workspace);
     return OK;
 }
 

@@ -14,6 +14,7 @@
 
 /* --- the fake --- */
 
+enum { OWN = 16 }; /* the batch for which our own kernels are the fastest */
 static int n_timed, n_guessed, n_notes, n_open;
 static char last_note[6000],
     meanwhile[4400]; /* meanwhile: a file that another process writes while this one times */
@@ -62,7 +63,7 @@ status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *mad
     snprintf(text, sizeof text, "{ \"engine\": %d,\n \"n\": %d }", timed ? n_timed : 99, p->x.n);
     n_timed += timed;
     n_guessed += !timed;
-    *made = new_plan(text);
+    *made = p->x.n == OWN ? NULL : new_plan(text);
     if (*meanwhile) must(file_replace(meanwhile, "{ theirs }", 10));
     return OK;
 }
@@ -192,6 +193,24 @@ static void a_run_keeps_its_choices(void **state)
     assert_int_equal(n_open, 0);
 }
 
+static void our_own_kernels_are_a_choice(void **state)
+{
+    char path[512];
+    (void)state;
+    cuda c = gpu("A GPU");
+    snprintf(path, sizeof path, "%s", scratch_path("own.txt"));
+    for (int from = 0; from < 3; from++) { /* timing, the cache, the run's file */
+        if (from == 2) setenv("CLEAVE_CACHE", scratch_path("none"), 1);
+        if (from == 2) must(choices_load(&c.base, path));
+        assert_null(plan_of(&c, OWN));
+        assert_null(plan_of(&c, OWN));
+        must(choices_save(&c.base, path));
+        choices_forget(&c);
+    }
+    assert_int_equal(n_timed, 1);
+    assert_int_equal(n_open, 0);
+}
+
 static void what_is_not_of_this_device_is_said(void **state)
 {
     static const char *const files[] = {
@@ -218,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup(who_was_first_counts, fresh),
         cmocka_unit_test_setup(a_refused_cache_is_made_anew, fresh),
         cmocka_unit_test_setup(a_run_keeps_its_choices, fresh),
+        cmocka_unit_test_setup(our_own_kernels_are_a_choice, fresh),
         cmocka_unit_test_setup(what_is_not_of_this_device_is_said, fresh),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

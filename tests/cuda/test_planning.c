@@ -75,6 +75,7 @@ static status add_others(void)
     status st = OK;
     TRY(add_problems(others, BATCH));
     TRY(add_problems(checked_convs, 0));
+    TRY(add_problems(checked_depthwise, 0));
 out:
     return st;
 }
