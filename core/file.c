@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -198,6 +199,19 @@ void file_remove_leftovers(const char *folder)
         if (pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlinkat(dirfd(d), e->d_name, 0);
     }
     closedir(d);
+}
+
+status file_remove_matching(const char *folder, const char *pattern)
+{
+    status st = OK;
+    DIR *d = opendir(folder);
+    if (!d) FAIL(ERR_RUNTIME, "%s: %s", folder, strerror(errno));
+    for (struct dirent *e; (e = readdir(d));)
+        if (!fnmatch(pattern, e->d_name, FNM_EXTMATCH) && unlinkat(dirfd(d), e->d_name, 0))
+            FAIL(ERR_RUNTIME, "%s/%s cannot be removed: %s", folder, e->d_name, strerror(errno));
+out:
+    if (d) closedir(d);
+    return st;
 }
 
 static bool write_all(int fd, const char *data, size_t left)

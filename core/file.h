@@ -32,6 +32,9 @@ status file_replace(const char *path, const void *data, size_t bytes); /* begin,
 /* Removes the temporary files in this folder whose writers were killed: no process of this machine has their
  * number. For whoever holds the folder's lock. */
 void file_remove_leftovers(const char *folder);
+/* Removes what is in this folder under a name of the pattern, an fnmatch of ksh's kind: "*.bin", "@(a|b).png".
+ * ERR_RUNTIME names what stays and the reason. */
+status file_remove_matching(const char *folder, const char *pattern);
 
 /* Adds bytes to the end of a file, flushed to the disk: all of them or, on failure (disk full), none. `head`
  * goes before them if the file is new or empty. ERR_RUNTIME names the path and the reason. */

@@ -9,9 +9,7 @@
 #include "ring.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,21 +298,6 @@ out:
     return st;
 }
 
-static status remove_matching(const char *dir, const char *folder, const char *pattern)
-{
-    status st = OK;
-    char path[PATH_BYTES];
-    DIR *d = NULL;
-    TRY(path_format(path, sizeof path, "%s/%s", dir, folder));
-    if (!(d = opendir(path))) FAIL(ERR_RUNTIME, "%s: %s", path, strerror(errno));
-    for (struct dirent *e; (e = readdir(d));)
-        if (!fnmatch(pattern, e->d_name, FNM_EXTMATCH) && unlinkat(dirfd(d), e->d_name, 0))
-            FAIL(ERR_RUNTIME, "%s/%s cannot be removed: %s", path, e->d_name, strerror(errno));
-out:
-    if (d) closedir(d);
-    return st;
-}
-
 /* What an earlier analysis left here would pass for a part of this one where this one does not write it again.
  * analysis.json goes first: without it a folder is no analysis. */
 static status remove_earlier(const char *dir)
@@ -322,9 +305,11 @@ static status remove_earlier(const char *dir)
     static const char *const patterns[] = { "analysis.json", "cka.csv", "tsne.csv",
                                             "@(rings|ring-*|curves|histograms|difference|tsne).@(png|svg)" };
     status st = OK;
+    char edges[PATH_BYTES];
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        TRY(remove_matching(dir, ".", patterns[i]));
-    TRY(remove_matching(dir, "edges", "*.bin"));
+        TRY(file_remove_matching(dir, patterns[i]));
+    TRY(path_format(edges, sizeof edges, "%s/edges", dir));
+    TRY(file_remove_matching(edges, "*.bin"));
 out:
     return st;
 }

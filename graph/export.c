@@ -7,17 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A field of a CSV file, in quotes if it would be taken for several. */
+static status put_field(file_writer *w, const char *text)
+{
+    status st = OK;
+    const char *quote = strpbrk(text, ",\"\r\n") ? "\"" : "";
+    TRY(file_put(w, quote, strlen(quote)));
+    for (; *text; text++) {
+        if (*text == '"') TRY(file_put(w, text, 1)); /* doubled */
+        TRY(file_put(w, text, 1));
+    }
+    TRY(file_put(w, quote, strlen(quote)));
+out:
+    return st;
+}
+
 static status write_labels(const char *dir, int images, const dataset *d)
 {
     status st = OK;
     file_writer w = { 0 };
-    char path[4096], line[512];
+    char path[4096], line[64];
     TRY(path_format(path, sizeof path, "%s/labels.csv", dir));
     TRY(file_begin(&w, path));
     TRY(file_put(&w, "image,label,class\n", 18));
     for (int i = 0; i < images; i++) {
-        TRY(path_format(line, sizeof line, "%d,%d,%.400s\n", i, d->label[i], d->class_name[d->label[i]]));
+        TRY(path_format(line, sizeof line, "%d,%d,", i, d->label[i]));
         TRY(file_put(&w, line, strlen(line)));
+        TRY(put_field(&w, d->class_name[d->label[i]]));
+        TRY(file_put(&w, "\n", 1));
     }
     TRY(file_commit(&w));
 out:
@@ -29,6 +46,7 @@ status export_open(row_export *e, const char *dir, int images, const dataset *d)
 {
     status st = OK;
     *e = (row_export){ .dir = images > 0 ? dir : NULL, .images = images };
+    if (dir && file_exists(dir)) TRY(file_remove_matching(dir, "@(*.npy|labels.csv)"));
     if (!e->dir) goto out;
     TRY(file_make_dirs(dir));
     TRY(write_labels(dir, images, d));

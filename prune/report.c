@@ -104,10 +104,8 @@ static void log_accuracy(const char *what, double value)
 void prune_report_log(const prune_report *r)
 {
     const cost *a = &r->before, *b = &r->after;
-    for (int i = 0; i < r->choice->n_units; i++) {
-        const choice_unit *u = &r->choice->unit[i];
-        if (u->decision.cut) log_info("cut        %s: %s", u->name, u->decision.reason);
-    }
+    for (int i = 0; i < r->choice->n_units; i++)
+        if (r->choice->unit[i].decision.cut) log_info("cut        %s", r->choice->unit[i].name);
     log_info("parameters %lld -> %lld: %.2f %% saved", (long long)a->params, (long long)b->params,
              percent_saved(r));
     log_info("MACs       %.1f M -> %.1f M", 1e-6 * (double)a->macs, 1e-6 * (double)b->macs);

@@ -7,7 +7,7 @@ panel a layer, a colour a class.
 
 Needs python3-sklearn and python3-numpy (tools/deps.sh experiments).
 """
-import os, sys
+import csv, itertools, os, sys
 
 from command import Command
 from plotting import HUES, draw, fail, quoted, read_analysis
@@ -28,8 +28,8 @@ def read_labels(folder, n):
     """Of the first n test images, which features/*.npy are of."""
     path = os.path.join(folder, 'features', 'labels.csv')
     try:
-        with open(path) as f:
-            return [line.rstrip('\n').split(',', 2)[1:] for line in f.readlines()[1:n + 1]]
+        with open(path, newline='') as f:
+            return [row[1:] for row in itertools.islice(csv.reader(f), 1, n + 1)]
     except OSError as e:
         fail('tsne', f'{path}: {e.strerror}; analyze with analysis.features=500 writes it', 3)
 

@@ -123,6 +123,35 @@ for path in files:
 PY
 }
 
+@test "activations of an earlier analysis do not stay" {
+    local into=$BATS_TEST_TMPDIR/twice
+    "$BIN/analyze" "$RUN" --into "$into" --no-pictures --quiet analysis.features=3
+    [ "$(ls "$into/features" | wc -l)" -eq 11 ]
+    echo mine >"$into/features/notes.txt"
+    "$BIN/analyze" "$RUN" --into "$into" --no-pictures --quiet
+    [ "$(ls "$into/features")" = notes.txt ]
+}
+
+@test "a class name with a comma and quotes is one field of labels.csv" {
+    local d=$BATS_TEST_TMPDIR/images name='cats, "big"'
+    /usr/bin/python3 - "$d" "$name" <<'PY'
+import os, struct, sys
+bmp = b'BM' + struct.pack('<IIIIiiHHIIiiII', 3126, 0, 54, 40, 32, 32, 1, 24, 0, 3072, 0, 0, 0, 0)
+for split in 'train', 'test':
+    for c in [sys.argv[2]] + [f'c{i}' for i in range(9)]:
+        os.makedirs(f'{sys.argv[1]}/{split}/{c}')
+        for i in range(2):
+            open(f'{sys.argv[1]}/{split}/{c}/{i}.bmp', 'wb').write(bmp + bytes([i * 9] * 3072))
+PY
+    "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/named" --no-pictures --quiet analysis.features=20 \
+        data.format=folder "data.path=$d" analysis.samples=20 analysis.k=2
+    /usr/bin/python3 - "$BATS_TEST_TMPDIR/named/features/labels.csv" "$name" <<'PY'
+import csv, sys
+names = [row['class'] for row in csv.DictReader(open(sys.argv[1], newline=''))]
+assert names.count(sys.argv[2]) == 2 and names.count('c8') == 2 and len(names) == 20, names
+PY
+}
+
 @test "analysis.json says the settings that prune looks at" {
     "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/s" --no-pictures --quiet analysis.k=4 analysis.lu_batches=9 \
         analysis.hooks=conv analysis.balanced=true seed=3
