@@ -4,13 +4,21 @@
  * backward: sums over the rows (x, dy), apply (x, dy again, dx, dz).
  * Each block of the second kernel makes statistics, or gradients of gamma and beta, of the sums of its channels;
  * those of the first part keep them.
- * Where no z was added, backward asks gamma * xh + beta again for the sign of the activation instead of
- * reading y: one tensor less to read, and y need not be kept. */
+ * Which values the activation let pass is kept as a bit each, so that backward reads neither y nor z. */
 #include "columns.h"
 
-size_t bn_saved_bytes(int c)
+/* What forward keeps for backward: bn_channel [c], then `passes_t` for each vector of x. */
+typedef uint8_t passes_t; /* bit i: the gradient of value i of the vector passes the activation */
+
+static inline size_t bn_channels_bytes(int c)
 {
-    return (size_t)c * sizeof(bn_channel);
+    return ((size_t)c * sizeof(bn_channel) + 255) / 256 * 256;
+}
+
+size_t bn_saved_bytes(dtype type, int64_t m, int c, activation act)
+{
+    const size_t vectors = (size_t)m * (size_t)(c / width_of(type, c));
+    return bn_channels_bytes(c) + (act == ACT_NONE ? 0 : vectors * sizeof(passes_t));
 }
 
 size_t bn_scratch_bytes(dtype type, int64_t m, int c)
@@ -18,28 +26,34 @@ size_t bn_scratch_bytes(dtype type, int64_t m, int c)
     return partial_bytes(columns_of(type, m, c));
 }
 
+/* The kernels' arguments: bnact_args and where its `saved` is divided. */
+typedef struct bn_work {
+    bnact_args a;
+    bn_channel *channel;
+    passes_t *passes; /* NULL: all pass, or nobody will ask */
+} bn_work;
+
+static inline bn_work bn_work_of(const bnact_args *a)
+{
+    bn_work w = { *a, (bn_channel *)a->saved, NULL };
+    if (a->training && a->act != ACT_NONE) w.passes = (passes_t *)a->saved + bn_channels_bytes(a->c);
+    return w;
+}
+
 /* What the rows need to know of a channel. A block keeps those of its tile in shared memory, where one thread
  * prepares a channel; each thread reads those of its vector from there. */
-typedef struct bn_param {
-    bn_channel s;
-    float gamma, beta;
-} bn_param;
-
-template <int V>
-__device__ static inline void my_params(columns k, const bn_param tile[TILE_CHANNELS], bn_param mine[V])
+template <typename P, int V>
+__device__ static inline void my_params(columns k, const P tile[TILE_CHANNELS], P mine[V])
 {
     for (int i = 0; i < V; i++) mine[i] = tile[(int)threadIdx.x % k.xs * V + i];
 }
 
-/* Channel c as it is normalised, once forward's statistics are there. */
-__device__ static inline bn_param known_param(const bnact_args &a, int c)
+/* Channel c by the running statistics. */
+__device__ static inline bn_channel running_channel(const bnact_args &a, int c)
 {
-    bn_param p = { { a.running_mean[c], 0, 0 }, a.gamma[c], a.beta[c] };
-    if (a.training && !a.frozen)
-        p.s = ((const bn_channel *)a.saved)[c];
-    else
-        p.s.inv = (float)(1 / sqrt((double)a.running_var[c] + (double)a.eps));
-    return p;
+    const bn_channel s = { a.running_mean[c], 0,
+                           (float)(1 / sqrt((double)a.running_var[c] + (double)a.eps)) };
+    return s;
 }
 
 /* --- forward --- */
@@ -71,36 +85,51 @@ template <typename W> COLUMN_KERNEL bn_sums(columns k, const void *x, two_sums *
     add_columns<V>(k, vector, sum, partial);
 }
 
-/* Of channel c, from its sums. The statistics are the same in all blocks; `keep` in one. */
-template <typename W>
-__device__ static inline bn_channel bn_statistics(columns k, const bnact_args &a, int c, double sum,
-                                                  double squares, bool keep)
+/* What a channel's parameters are made of, read before the sums are there: one way to memory instead of two. */
+typedef struct bn_given {
+    float gamma, beta, shift, running_mean, running_var, bias;
+} bn_given;
+
+template <typename W> __device__ static inline bn_given read_given(const bnact_args &a, int c, bool keep)
+{
+    bn_given g = { a.gamma[c], a.beta[c], to_float(((const typename W::element *)a.x)[c]), 0, 0, 0 };
+    if (keep) {
+        g.running_mean = a.running_mean[c];
+        g.running_var = a.running_var[c];
+        if (a.shift) g.bias = a.shift[c];
+    }
+    return g;
+}
+
+/* Of channel c, from its sums. The statistics are the same in all blocks; `keep` in one. each: 1 / m. */
+__device__ static inline bn_channel bn_statistics(const bn_work &w, columns k, int c, const bn_given &given,
+                                                  double sum, double squares, double each, bool keep)
 {
     double mean, var;
-    const float shift = to_float(((const typename W::element *)a.x)[c]);
-    const bn_channel s = bn_from_sums(sum, squares, shift, (double)k.m, a.eps, &mean, &var);
+    const bn_channel s = bn_from_sums(sum, squares, given.shift, each, w.a.eps, &mean, &var);
     if (!keep) return s;
-    ((bn_channel *)a.saved)[c] = s;
-    if (a.shift) mean += a.shift[c];
-    a.running_mean[c] = bn_running(a.running_mean[c], mean, a.momentum);
-    a.running_var[c] = bn_running(a.running_var[c], var * (double)k.m / (double)(k.m - 1), a.momentum);
+    w.channel[c] = s;
+    w.a.running_mean[c] = bn_running(given.running_mean, mean + given.bias, w.a.momentum);
+    w.a.running_var[c] = bn_running(given.running_var, var * (double)k.m / (double)(k.m - 1), w.a.momentum);
     return s;
 }
 
 template <typename W>
-__device__ static inline void forward_params(columns k, const bnact_args &a, bn_param tile[TILE_CHANNELS])
+__device__ static inline void forward_params(columns k, const bn_work &w, bn_line tile[TILE_CHANNELS])
 {
     const int c = my_channel(k);
-    if (a.training && !a.frozen) {
+    if (w.a.training && !w.a.frozen) {
+        const bool keep = my_part(k) == 0;
+        const double each = 1 / (double)k.m;
+        const bn_given none = {}, given = c >= 0 ? read_given<W>(w.a, c, keep) : none;
         double sum, squares;
-        total_columns(k, (const two_sums *)a.scratch, &sum, &squares);
+        total_columns(k, (const two_sums *)w.a.scratch, &sum, &squares);
         if (c >= 0) {
-            const bn_param p = { bn_statistics<W>(k, a, c, sum, squares, my_part(k) == 0), a.gamma[c],
-                                 a.beta[c] };
-            tile[threadIdx.x] = p;
+            const bn_channel s = bn_statistics(w, k, c, given, sum, squares, each, keep);
+            tile[threadIdx.x] = bn_line_of(s, given.gamma, given.beta);
         }
     } else if (c >= 0)
-        tile[threadIdx.x] = known_param(a, c);
+        tile[threadIdx.x] = bn_line_of(running_channel(w.a, c), w.a.gamma[c], w.a.beta[c]);
     __syncthreads();
 }
 
@@ -115,29 +144,42 @@ __device__ static inline void load_apply_rows(const bnact_args &a, int at, my_ro
     if (a.z) load_rows(a.z, at, mine, to->z);
 }
 
+/* Stores act(v) and, in training, what of it passes. */
+template <typename W>
+__device__ static inline void store_activated(const bn_work &w, int64_t at, const float v[W::WIDTH])
+{
+    W y;
+    unsigned passes = 0;
+    for (int i = 0; i < W::WIDTH; i++) {
+        from_float(&y.v[i], cuda_act(w.a.act, v[i]));
+        passes |= (unsigned)cuda_act_passes(w.a.act, to_float(y.v[i])) << i;
+    }
+    ((W *)w.a.y)[at] = y;
+    if (w.passes) w.passes[at] = (passes_t)passes;
+}
+
 /* The first rows are on their way while the parameters are prepared. */
-template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a)
+template <typename W> COLUMN_KERNEL bn_apply(columns k, bn_work w)
 {
     enum { V = W::WIDTH };
-    __shared__ bn_param tile[TILE_CHANNELS];
+    __shared__ bn_line tile[TILE_CHANNELS];
     const my_rows mine = rows_of(k, my_vector(k));
-    bn_param p[V];
+    bn_line p[V];
     apply_rows<W> rows;
-    load_apply_rows(a, mine.first, mine, &rows);
-    forward_params<W>(k, a, tile);
-    my_params<V>(k, tile, p);
+    load_apply_rows(w.a, mine.first, mine, &rows);
+    forward_params<W>(k, w, tile);
+    my_params<bn_line, V>(k, tile, p);
     FOR_MY_ROWS(at, mine, ROWS)
     {
         FOR_LOADED_ROWS(r, at, mine, ROWS)
         {
             float v[V], z[V] = { 0 };
             unpack(rows.x[r], v);
-            if (a.z) unpack(rows.z[r], z);
-            for (int i = 0; i < V; i++)
-                v[i] = cuda_act(a.act, bn_affine(p[i].s, p[i].gamma, p[i].beta, v[i]) + z[i]);
-            store<W>(a.y, mine.base + at + r * mine.step, v, false);
+            if (w.a.z) unpack(rows.z[r], z);
+            for (int i = 0; i < V; i++) v[i] = bn_affine(p[i], v[i]) + z[i];
+            store_activated<W>(w, mine.base + at + r * mine.step, v);
         }
-        load_apply_rows(a, at + ROWS * mine.step, mine, &rows);
+        load_apply_rows(w.a, at + ROWS * mine.step, mine, &rows);
     }
 }
 
@@ -148,7 +190,8 @@ template <typename W> static int forward(cuda_stream stream, const bnact_args *a
     if (a->training && !a->frozen)
         error = LAUNCH_BLOCKS(bn_sums<W>, columns_grid(k), columns_block(k), stream, k, a->x,
                               (two_sums *)a->scratch);
-    if (!error) error = LAUNCH_BLOCKS(bn_apply<W>, columns_grid(k), columns_block(k), stream, k, *a);
+    if (!error)
+        error = LAUNCH_BLOCKS(bn_apply<W>, columns_grid(k), columns_block(k), stream, k, bn_work_of(a));
     return error;
 }
 
@@ -162,121 +205,116 @@ int bn_forward(cuda_stream stream, const bnact_args *a)
 /* --- backward --- */
 
 /* What the gradient of a vector is made of, of some rows. */
-template <typename W> struct grad_rows {
-    W x[GRAD_ROWS], dy[GRAD_ROWS], y[GRAD_ROWS]; /* y: only if it is needed */
+template <typename W, int N> struct grad_rows {
+    W x[N], dy[N];
+    passes_t passes[N];
 };
 
-template <typename W>
-__device__ static inline void load_grad_rows(const bnact_args &a, int at, my_rows mine, grad_rows<W> *to)
+template <typename W, int N>
+__device__ static inline void load_grad_rows(const bn_work &w, int at, my_rows mine, grad_rows<W, N> *to)
 {
-    load_rows(a.x, at, mine, to->x);
-    load_rows(a.dy, at, mine, to->dy);
-    if (a.act != ACT_NONE && a.add) load_rows(a.y, at, mine, to->y);
+    load_rows(w.a.x, at, mine, to->x);
+    load_rows(w.a.dy, at, mine, to->dy);
+    if (w.passes)
+        load_rows(w.passes, at, mine, to->passes);
+    else
+        for (int r = 0; r < N; r++) to->passes[r] = (passes_t)-1;
 }
 
 /* x and g = dy * act'(v) of row r. */
-template <typename W>
-__device__ static inline void bn_gradient(const bnact_args &a, const bn_param p[W::WIDTH],
-                                          const grad_rows<W> &rows, int r, float x[W::WIDTH],
+template <typename W, int N>
+__device__ static inline void bn_gradient(const grad_rows<W, N> &rows, int r, float x[W::WIDTH],
                                           float g[W::WIDTH])
 {
-    float y[W::WIDTH] = { 0 };
     unpack(rows.x[r], x);
     unpack(rows.dy[r], g);
-    if (a.act == ACT_NONE) return;
-    if (a.add) unpack(rows.y[r], y);
-    for (int i = 0; i < W::WIDTH; i++) {
-        if (!a.add)
-            y[i] = rounded((const typename W::element *)0,
-                           cuda_act(a.act, bn_affine(p[i].s, p[i].gamma, p[i].beta, x[i]) + 0.0f));
-        g[i] = cuda_act_grad(a.act, y[i], g[i]);
-    }
+    for (int i = 0; i < W::WIDTH; i++)
+        if (!(rows.passes[r] >> i & 1)) g[i] = 0;
 }
 
-/* Sums of g and of g * xh: dbeta and dgamma. */
-template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a)
+/* Channel c as forward normalised it. */
+__device__ static inline bn_channel known_channel(const bn_work &w, int c)
+{
+    return w.a.frozen ? running_channel(w.a, c) : w.channel[c];
+}
+
+/* Sums of g and of g * (x - mean_high). */
+template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bn_work w)
 {
     enum { V = W::WIDTH };
-    __shared__ bn_param tile[TILE_CHANNELS];
+    __shared__ float tile[TILE_CHANNELS];
     const int vector = my_vector(k), c = my_channel(k);
     const my_rows mine = rows_of(k, vector);
-    bn_param p[V];
-    float sum[2 * V] = { 0 };
-    grad_rows<W> rows;
-    load_grad_rows(a, mine.first, mine, &rows);
-    if (c >= 0) tile[threadIdx.x] = known_param(a, c);
+    float mean[V], sum[2 * V] = { 0 };
+    grad_rows<W, GRAD_SUM_ROWS> rows;
+    load_grad_rows(w, mine.first, mine, &rows);
+    if (c >= 0) tile[threadIdx.x] = known_channel(w, c).mean_high;
     __syncthreads();
-    my_params<V>(k, tile, p);
-    FOR_MY_ROWS(at, mine, GRAD_ROWS)
+    my_params<float, V>(k, tile, mean);
+    FOR_MY_ROWS(at, mine, GRAD_SUM_ROWS)
     {
-        FOR_LOADED_ROWS(r, at, mine, GRAD_ROWS)
+        FOR_LOADED_ROWS(r, at, mine, GRAD_SUM_ROWS)
         {
             float x[V], g[V];
-            bn_gradient(a, p, rows, r, x, g);
+            bn_gradient(rows, r, x, g);
             for (int i = 0; i < V; i++) {
                 sum[i] += g[i];
-                sum[V + i] += g[i] * bn_xhat(p[i].s, x[i]);
+                sum[V + i] = fmaf(g[i], x[i] - mean[i], sum[V + i]);
             }
         }
-        load_grad_rows(a, at + GRAD_ROWS * mine.step, mine, &rows);
+        load_grad_rows(w, at + GRAD_SUM_ROWS * mine.step, mine, &rows);
     }
-    add_columns<V>(k, vector, sum, (two_sums *)a.scratch);
+    add_columns<V>(k, vector, sum, (two_sums *)w.a.scratch);
 }
 
-/* dbeta / m, dgamma / m */
-typedef struct grad_means {
-    float g, gx;
-} grad_means;
-
-__device__ static inline void backward_params(columns k, const bnact_args &a, bn_param tile[TILE_CHANNELS],
-                                              grad_means means[TILE_CHANNELS])
+__device__ static inline void backward_params(columns k, const bn_work &w, bn_slope tile[TILE_CHANNELS])
 {
     const int c = my_channel(k);
-    double dbeta, dgamma;
-    total_columns(k, (const two_sums *)a.scratch, &dbeta, &dgamma);
+    const double each = w.a.frozen ? 0 : 1 / (double)k.m; /* frozen statistics do not move with x */
+    const bn_channel none = {}, s = c >= 0 ? known_channel(w, c) : none;
+    const float gamma = c >= 0 ? w.a.gamma[c] : 0;
+    double dbeta, products;
+    total_columns(k, (const two_sums *)w.a.scratch, &dbeta, &products);
     if (c >= 0) {
-        const grad_means moving = { (float)(dbeta / (double)k.m), (float)(dgamma / (double)k.m) };
-        const grad_means frozen = { 0, 0 }; /* these statistics do not move with x */
-        tile[threadIdx.x] = known_param(a, c);
-        means[threadIdx.x] = a.frozen ? frozen : moving;
-        if (a.dbeta && my_part(k) == 0) a.dbeta[c] = (float)dbeta;
-        if (a.dgamma && my_part(k) == 0) a.dgamma[c] = (float)dgamma;
+        const double dgamma = s.inv * (products - s.mean_low * dbeta);
+        tile[threadIdx.x] = bn_slope_of(s, gamma, (float)(dbeta * each), (float)(dgamma * each));
+        if (w.a.dbeta && my_part(k) == 0) w.a.dbeta[c] = (float)dbeta;
+        if (w.a.dgamma && my_part(k) == 0) w.a.dgamma[c] = (float)dgamma;
     }
     __syncthreads();
 }
 
-template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a)
+template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bn_work w)
 {
     enum { V = W::WIDTH };
-    __shared__ bn_param tile[TILE_CHANNELS];
-    __shared__ grad_means means[TILE_CHANNELS]; /* stay there: registers are full */
-    const grad_means *mean = &means[(int)threadIdx.x % k.xs * V];
+    __shared__ bn_slope tile[TILE_CHANNELS];
     const my_rows mine = rows_of(k, my_vector(k));
-    bn_param p[V];
-    grad_rows<W> rows;
-    load_grad_rows(a, mine.first, mine, &rows);
-    backward_params(k, a, tile, means);
-    if (!a.dx && !a.dz) return;
-    my_params<V>(k, tile, p);
+    bn_slope p[V];
+    grad_rows<W, GRAD_ROWS> rows;
+    load_grad_rows(w, mine.first, mine, &rows);
+    backward_params(k, w, tile);
+    if (!w.a.dx && !w.a.dz) return;
+    my_params<bn_slope, V>(k, tile, p);
     FOR_MY_ROWS(at, mine, GRAD_ROWS)
     {
         FOR_LOADED_ROWS(r, at, mine, GRAD_ROWS)
         {
             float x[V], g[V];
-            bn_gradient(a, p, rows, r, x, g);
-            if (a.dz) store<W>(a.dz, mine.base + at + r * mine.step, g, a.dz_add);
-            for (int i = 0; i < V; i++) x[i] = bn_dx(p[i].s, p[i].gamma, x[i], g[i], mean[i].g, mean[i].gx);
-            if (a.dx) store<W>(a.dx, mine.base + at + r * mine.step, x, a.dx_add);
+            bn_gradient(rows, r, x, g);
+            if (w.a.dz) store<W>(w.a.dz, mine.base + at + r * mine.step, g, w.a.dz_add);
+            for (int i = 0; i < V; i++) x[i] = bn_dx(p[i], x[i], g[i]);
+            if (w.a.dx) store<W>(w.a.dx, mine.base + at + r * mine.step, x, w.a.dx_add);
         }
-        load_grad_rows(a, at + GRAD_ROWS * mine.step, mine, &rows);
+        load_grad_rows(w, at + GRAD_ROWS * mine.step, mine, &rows);
     }
 }
 
 template <typename W> static int backward(cuda_stream stream, const bnact_args *a)
 {
     const columns k = columns_of(a->type, a->m, a->c);
-    int error = LAUNCH_BLOCKS(bn_grad_sums<W>, columns_grid(k), columns_block(k), stream, k, *a);
-    if (!error) error = LAUNCH_BLOCKS(bn_grad_apply<W>, columns_grid(k), columns_block(k), stream, k, *a);
+    const bn_work w = bn_work_of(a);
+    int error = LAUNCH_BLOCKS(bn_grad_sums<W>, columns_grid(k), columns_block(k), stream, k, w);
+    if (!error) error = LAUNCH_BLOCKS(bn_grad_apply<W>, columns_grid(k), columns_block(k), stream, k, w);
     return error;
 }
 

@@ -107,7 +107,7 @@ __device__ static inline my_rows rows_of(columns k, int vector)
 
 /* Rows are read some at a time before any is worked on or stored: the compiler cannot know that a store does
  * not change what is read next, and one read at a time leaves memory idle. How many: as fit into registers. */
-enum { SUM_ROWS = 8, ROWS = 4, GRAD_ROWS = 2 };
+enum { SUM_ROWS = 8, ROWS = 4, GRAD_SUM_ROWS = 4, GRAD_ROWS = 3 };
 #define FOR_MY_ROWS(at, mine, rows) for (int at = (mine).first; at < (mine).end; at += (rows) * (mine).step)
 
 /* Those rows again; each has a copy of the code, so that r is a constant and the rows stay in registers. */

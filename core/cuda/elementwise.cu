@@ -40,7 +40,7 @@ int bias_act(cuda_stream stream, dtype type, void *y, const float *bias, int64_t
 template <typename T>
 __global__ void act_backward_kernel(const T *y, const T *dy, T *dv, int64_t count, activation act)
 {
-    FOR_EACH(i, count) from_float(&dv[i], cuda_act_grad(act, to_float(y[i]), to_float(dy[i])));
+    FOR_EACH(i, count) from_float(&dv[i], cuda_act_passes(act, to_float(y[i])) ? to_float(dy[i]) : 0);
 }
 
 int act_backward(cuda_stream stream, dtype type, const void *y, const void *dy, void *dv, int64_t count,

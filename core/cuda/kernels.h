@@ -33,16 +33,16 @@ typedef struct bnact_args {
     float eps, momentum;
     const float *gamma, *beta;
     float *running_mean, *running_var;
-    const float *shift;       /* op_args; may be NULL */
-    void *saved;              /* bn_saved_bytes: the statistics of the batch; unused in evaluation */
-    void *scratch;            /* bn_scratch_bytes */
-    const void *x, *z, *dy;   /* z: NULL if absent */
-    void *y;                  /* forward writes it; backward reads it if z was added and act is not none */
-    void *dx, *dz;            /* NULL: not wanted */
-    bool add, dx_add, dz_add; /* add: forward had a z, which backward does not see any more */
-    float *dgamma, *dbeta;    /* NULL: not wanted */
+    const float *shift; /* op_args; may be NULL */
+    void *saved;        /* bn_saved_bytes: statistics of the batch, and what passed; unused in evaluation */
+    void *scratch;      /* bn_scratch_bytes */
+    const void *x, *z, *dy; /* z: NULL if absent */
+    void *y;                /* forward writes it */
+    void *dx, *dz;          /* NULL: not wanted */
+    bool dx_add, dz_add;
+    float *dgamma, *dbeta; /* NULL: not wanted */
 } bnact_args;
-size_t bn_saved_bytes(int c);
+size_t bn_saved_bytes(dtype, int64_t m, int c, activation);
 size_t bn_scratch_bytes(dtype, int64_t m, int c);
 int bn_forward(cuda_stream, const bnact_args *);
 int bn_backward(cuda_stream, const bnact_args *);

@@ -55,12 +55,10 @@ HD float cuda_act(activation act, float v)
     return v;
 }
 
-/* dy * act'(v), told from y. */
-HD float cuda_act_grad(activation act, float y, float dy)
+/* act'(v), which is 0 or 1, told from y. */
+HD bool cuda_act_passes(activation act, float y)
 {
-    if (act != ACT_NONE && y <= 0) return 0;
-    if (act == ACT_RELU6 && y >= 6) return 0;
-    return dy;
+    return !(act != ACT_NONE && y <= 0) && !(act == ACT_RELU6 && y >= 6);
 }
 
 /* --- batch normalisation --- */
@@ -71,13 +69,13 @@ typedef struct bn_channel {
     float mean_high, mean_low, inv; /* inv = 1 / sqrt(var + eps) */
 } bn_channel;
 
-/* From the sums over m values of (x - shift) and of its square. shift is any value near the mean; *var is
+/* From the sums over m values of (x - shift) and of its square, each = 1 / m. shift is any value near the mean; *var is
  * the biased variance. */
-HD bn_channel bn_from_sums(double sum, double squares, float shift, double m, double eps, double *mean,
+HD bn_channel bn_from_sums(double sum, double squares, float shift, double each, double eps, double *mean,
                            double *var)
 {
     bn_channel c;
-    const double offset = sum / m, v = squares / m - offset * offset;
+    const double offset = sum * each, v = squares * each - offset * offset;
     *mean = shift + offset;
     *var = v > 0 || v != v ? v : 0; /* the difference of two rounded numbers; NaN stays */
     c.mean_high = (float)*mean;
@@ -91,22 +89,39 @@ HD float bn_running(float running, double batch, double momentum)
     return (float)((1 - momentum) * running + momentum * batch);
 }
 
-HD float bn_xhat(bn_channel c, float x)
+/* gamma * xh + beta, where xh = (x - mean) * inv, as scale * (x - mean_high) + offset. */
+typedef struct bn_line {
+    float mean_high, scale, offset;
+} bn_line;
+
+HD bn_line bn_line_of(bn_channel c, float gamma, float beta)
 {
-    return (x - c.mean_high - c.mean_low) * c.inv;
+    const float scale = gamma * c.inv;
+    const bn_line l = { c.mean_high, scale, fmaf(-scale, c.mean_low, beta) };
+    return l;
 }
 
-/* gamma * xh + beta, before z and the activation. One multiply-add by name, so that backward, which asks
- * again what forward saw, gets the same bits. */
-HD float bn_affine(bn_channel c, float gamma, float beta, float x)
+HD float bn_affine(bn_line l, float x)
 {
-    return fmaf(gamma, bn_xhat(c, x), beta);
+    return fmaf(l.scale, x - l.mean_high, l.offset);
 }
 
-/* dx = gamma * inv * (g - dbeta/m - xh * dgamma/m) */
-HD float bn_dx(bn_channel c, float gamma, float x, float g, float mean_g, float mean_gx)
+/* dx = gamma * inv * (g - mean_g - xh * mean_gx), mean_g = dbeta / m and mean_gx = dgamma / m, as
+ * of_g * g + of_x * (x - mean_high) + offset. */
+typedef struct bn_slope {
+    float mean_high, of_g, of_x, offset;
+} bn_slope;
+
+HD bn_slope bn_slope_of(bn_channel c, float gamma, float mean_g, float mean_gx)
 {
-    return gamma * c.inv * (g - mean_g - bn_xhat(c, x) * mean_gx);
+    const float of_g = gamma * c.inv, of_x = -of_g * c.inv * mean_gx;
+    const bn_slope s = { c.mean_high, of_g, of_x, -fmaf(of_g, mean_g, of_x * c.mean_low) };
+    return s;
+}
+
+HD float bn_dx(bn_slope s, float x, float g)
+{
+    return fmaf(s.of_g, g, fmaf(s.of_x, x - s.mean_high, s.offset));
 }
 
 /* --- softmax cross-entropy: double, there are few logits --- */

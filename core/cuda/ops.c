@@ -28,7 +28,6 @@ static bnact_args bnact_arguments(plan *p, const op_args *a)
         .y = a->y,
         .dx = a->dx,
         .dz = o->bnact.add ? a->dz : NULL,
-        .add = o->bnact.add,
         .dx_add = a->dx_add,
         .dz_add = a->dz_add,
         .dgamma = a->grad[0],
@@ -63,10 +62,9 @@ status cuda_bnact_plan(cuda *c, const op *o, plan **out, op_needs *needs)
     (*out)->backward = bnact_backward;
     *needs = (op_needs){ 0 };
     if (!o->training) goto out;
-    needs->saved = bn_saved_bytes(o->x.c);
+    needs->saved = bn_saved_bytes(o->type, m, o->x.c, o->bnact.act);
     needs->scratch = bn_scratch_bytes(o->type, m, o->x.c);
     needs->backward_x = true;
-    needs->backward_y = o->bnact.add && o->bnact.act != ACT_NONE; /* else asked again: bnact.cu */
 out:
     return st;
 }
