@@ -1,6 +1,7 @@
 #!/bin/bash
 # tools/cuda_run.sh test|bench -- make test-cuda, make bench-cuda: on a machine with a GPU, within ten minutes.
-# Output also goes to $RESULTS (default build/gpu). Variables: NETS, BATCH, PEER (a PyTorch script), PEER_SECONDS.
+# Output also goes to $RESULTS (default build/gpu), and of the benchmark which kernels ran how long and which engines were
+# chosen. Variables: NETS, BATCH, PEER (a PyTorch script, run as PEER NET BATCH SECONDS), PEER_SECONDS (of each net).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 B=${B:-build} BIN=${BIN:-bin} RESULTS=${RESULTS:-build/gpu}
@@ -50,27 +51,23 @@ run_test() {
     return $code
 }
 
-peer_script() {
-    local f
-    for f in "${PEER:-}" ../shared/bench/peer_torch.py; do
-        [ -n "$f" ] && [ -e "$f" ] && { echo "$f"; return; }
-    done
-}
-
 # The first call times engines, a minute or more for mobilenetv2, and keeps its choice; a second one goes on from there.
 run_bench() {
-    local net precision peer code=0 limit=150 nets=${NETS:-resnet18 resnet20 vgg16_bn resnet56 mobilenetv2} batch=${BATCH:-256}
+    local net precision code=0 limit=150 nets=${NETS:-resnet18 resnet20 vgg16_bn resnet56 mobilenetv2} batch=${BATCH:-256}
+    local peer=${PEER:-tests/peer/bench_torch_cuda.py} peer_limit left
     describe
     for net in $nets; do
-        for precision in bf16 tf32; do within "$limit" "$gpu" bench "$net" $precision "$batch" || code=1; done
+        for precision in bf16 tf32; do within "$limit" "$gpu" bench "$net" $precision "$batch" "$RESULTS" || code=1; done
     done
-    peer=$(peer_script)
-    if [ -n "$peer" ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    left=$(wc -w <<<"$nets") # nets, among which the peer's share of nine minutes is divided
+    if [ -e "$peer" ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
         for net in $nets; do
-            within "${PEER_SECONDS:-75}" python3 "$peer" "$net" "$batch" || echo "# $peer $net: no figures"
+            peer_limit=${PEER_SECONDS:-$((SECONDS < 510 ? (540 - SECONDS) / left : 30))}
+            within "$peer_limit" python3 "$peer" "$net" "$batch" $((peer_limit / 2)) || echo "# $peer $net: not all figures"
+            left=$((left - 1))
         done
     else
-        echo "# no peer: python3 has no PyTorch that sees the GPU, or PEER=FILE is missing"
+        echo "# no peer: python3 has no PyTorch that sees the GPU, or $peer is missing"
     fi
     return $code
 }

@@ -71,7 +71,8 @@ defined() { sed -n "s/^#define $1 *\([0-9]*\).*/\1/p" "$2" | head -n 1; }
 version_header=$(first "$(dirname "$header")/cudnn_version_v9.h" "$(dirname "$header")/cudnn_version.h" "$header")
 major=$(defined CUDNN_MAJOR "$version_header")
 version="$major.$(defined CUDNN_MINOR "$version_header").$(defined CUDNN_PATCHLEVEL "$version_header")"
-[ "${major:-0}" -ge 9 ] || missing "cuDNN 9 (only $version)"
+minor=$(defined CUDNN_MINOR "$version_header")
+[ "${major:-0}" -gt 9 ] || { [ "${major:-0}" -eq 9 ] && [ "${minor:-0}" -ge 8 ]; } || missing "cuDNN 9.8 or newer (only $version)"
 toolkit=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
 
 # For the GPU of this machine, else for all that are supported; make CUDA_ARCHS="80 90" chooses.
@@ -82,14 +83,15 @@ own=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr 
 includes="$home/include $(dirname "$header") $(dirname "$cublas_header")"
 echo "NVCC := $nvcc"
 echo "CUDA_ARCHS ?= $archs"
-echo "CUDA_INCLUDES := $(for i in $includes; do echo "-isystem $i"; done | sort -u | tr '\n' ' ')"
+# The toolkit's first: wheels may have another version of the same headers.
+echo "CUDA_INCLUDES := $(for i in $includes; do echo "-isystem $i"; done | awk '!seen[$0]++' | tr '\n' ' ')"
 echo "CUDA_LIBS := $cudnn $cublas $cudart $(for l in "$cudnn" "$cublas"; do echo "-Wl,-rpath,$(dirname "$(readlink -f "$l")")"; done | sort -u | tr '\n' ' ')-lrt"
 # Optional, for the benchmark: how long kernels take.
 folders+=("$home/extras/CUPTI")
 cupti_header=$(find_in include/cupti.h)
 cupti=$(find_in $(libraries cupti))
 if [ -n "$cupti_header" ] && [ -n "$cupti" ]; then
-    echo "CUPTI_FLAGS := -DCLEAVE_CUPTI -isystem $(dirname "$cupti_header")"
+    echo "CUPTI_FLAGS := -DCLEAVE_CUPTI -isystem $(dirname "$cupti_header") -isystem $home/include"
     echo "CUPTI_LIBS := $cupti -Wl,-rpath,$(dirname "$(readlink -f "$cupti")")"
 fi
 echo "CUDA_FOUND := CUDA backend: nvcc $toolkit, cuDNN $version in $(dirname "$(dirname "$header")"), for sm_$(echo $archs | sed 's/ /, sm_/g')"

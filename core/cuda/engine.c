@@ -125,12 +125,12 @@ static status find_candidates(cuda *c, const conv_problem *p, const engine_confi
         descriptor *made = &out->plan[out->n];
         TRY(engine_notes_read(configs->config[i], &notes));
         if (!allowed(p, &notes) || (notes.compiled && compiled >= max_compiled)) continue;
+        compiled += notes.compiled; /* in vain too: it takes as long */
         if (plan_from_config(c->cudnn, configs->config[i], made) != OK) continue;
         if (plan_workspace(*made, &workspace) != OK || workspace > MAX_WORKSPACE) {
             descriptor_close(made);
             continue;
         }
-        compiled += notes.compiled;
         if (workspace > out->workspace) out->workspace = workspace;
         out->n++;
     }

@@ -261,12 +261,12 @@ status plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, 
     status st = OK;
     descriptor made = NULL;
     TRY(create(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &made));
-    TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json),
-            json));
     if (cudnn)
         TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cudnn));
     else
         TRY(set_descriptor(made, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device));
+    TRY(set(made, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json),
+            json));
     TRY(finalise(made, "a stored execution plan"));
     *out = made;
     made = NULL;

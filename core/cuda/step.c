@@ -152,6 +152,8 @@ static status make_tables(cuda *c, cuda_recording *r)
     }
     TRY(make_table(c, copies, r->n_copies, &r->copies));
     TRY(make_table(c, grads, r->n_grads, &r->grads));
+    /* Once before it is recorded, as all other kernels: the first launch may load it. The bits stay as they are. */
+    if (r->n_grads) TRY_CUDA(weights_unpack(c->stream, r->grads, r->n_grads));
 out:
     free(copies);
     free(grads);

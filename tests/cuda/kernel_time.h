@@ -9,7 +9,22 @@
 /* From here on kernels are recorded; before what they are part of is recorded as a CUDA graph. ERR_RUNTIME: the
  * program was built without CUPTI, or it does not work here, and why. */
 status kernel_time_start(void);
-/* Seconds of all kernels that ended since the start or the last call, and how many; the device must be idle. */
-status kernel_time_read(double *seconds, int64_t *kernels);
+typedef struct kernel_time {
+    const char *name; /* CUPTI's */
+    double seconds;
+    int64_t launches;
+} kernel_time;
+
+enum { KERNEL_NAMES = 512 };
+typedef struct kernel_times {
+    double seconds; /* of all */
+    int n;
+    kernel_time kernel
+        [KERNEL_NAMES]; /* each name once, the longest first; those that find no room are in the sum only */
+} kernel_times;
+
+/* Of all kernels that ended since the start or the last call; the device must be idle. ERR_RUNTIME: there was none, or
+ * records were lost. */
+status kernel_times_read(kernel_times *);
 
 #endif
