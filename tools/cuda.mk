@@ -73,7 +73,7 @@ $(BIN)/libcleave_cuda.so: $(CUDA_OBJS)
 
 ifdef NVCC
 EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.cu)) \
-            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/choice.c %/graph.c,$(wildcard core/cuda/*.c))) \
+            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/engine_choose.c %/choice.c %/graph.c,$(wildcard core/cuda/*.c))) \
             $(addprefix $(B)/emulated/,emulate.o libraries.o engine_fake.o)
 $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
 $(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o similar_check.o image_check.o engine_check.o analysis_check.o fit_check.o)

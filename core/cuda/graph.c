@@ -233,6 +233,8 @@ status engine_notes_read(descriptor config, engine_notes *out)
     TRY(create(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &chosen));
     TRY_CUDNN(cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
                                        &n, &chosen));
+    TRY_CUDNN(cudnnBackendGetAttribute(chosen, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &n,
+                                       &out->engine));
     TRY(read_notes(chosen, out));
 out:
     descriptor_close(&chosen);
