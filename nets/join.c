@@ -90,7 +90,8 @@ static void leave_out_biases(const net *n, net_compiled_case *c)
         const net_plan *d = &c->node[i];
         if (!n->device->bias_free || !c->which.training || c->which.frozen || d->absent) continue;
         const int conv = n->value[d->x].producer;
-        if (d->op.kind != OP_BNACT || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
+        const bool normalises = d->op.kind == OP_BNACT || d->op.kind == OP_BNACT_POOL;
+        if (!normalises || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
         if (!has_one_reader(n, c, d->x)) continue;
         if (n->node[conv].op.conv.bias) c->node[i].bias = conv;
     }

@@ -2,18 +2,11 @@
  *
  * forward in training: sums over the rows (x once), apply (x again, z, y).
  * backward: sums over the rows (x, dy), apply (x, dy again, dx, dz).
- * Each block of the second kernel makes statistics, or gradients of gamma and beta, of the sums of its channels;
- * those of the first part keep them.
  * Which values the activation let pass is kept as a bit each, so that backward reads neither y nor z. */
-#include "columns.h"
+#include "bn.h"
 
 /* What forward keeps for backward: bn_channel [c], then `passes_t` for each vector of x. */
 typedef uint8_t passes_t; /* bit i: the gradient of value i of the vector passes the activation */
-
-static inline size_t bn_channels_bytes(int c)
-{
-    return ((size_t)c * sizeof(bn_channel) + 255) / 256 * 256;
-}
 
 size_t bn_saved_bytes(dtype type, int64_t m, int c, activation act)
 {
@@ -26,41 +19,17 @@ size_t bn_scratch_bytes(dtype type, int64_t m, int c)
     return partial_bytes(columns_of(type, m, c));
 }
 
-/* The kernels' arguments: bnact_args and where its `saved` is divided. */
-typedef struct bn_work {
-    bnact_args a;
-    bn_channel *channel;
-    passes_t *passes; /* NULL: all pass, or nobody will ask */
-} bn_work;
-
-static inline bn_work bn_work_of(const bnact_args *a)
+/* NULL: all pass, or nobody will ask. */
+static inline passes_t *passes_in(const bnact_args *a)
 {
-    bn_work w = { *a, (bn_channel *)a->saved, NULL };
-    if (a->training && a->act != ACT_NONE) w.passes = (passes_t *)a->saved + bn_channels_bytes(a->c);
-    return w;
-}
-
-/* What the rows need to know of a channel. A block keeps those of its tile in shared memory, where one thread
- * prepares a channel; each thread reads those of its vector from there. */
-template <typename P, int V>
-__device__ static inline void my_params(columns k, const P tile[TILE_CHANNELS], P mine[V])
-{
-    for (int i = 0; i < V; i++) mine[i] = tile[(int)threadIdx.x % k.xs * V + i];
-}
-
-/* Channel c by the running statistics. */
-__device__ static inline bn_channel running_channel(const bnact_args &a, int c)
-{
-    const bn_channel s = { a.running_mean[c], 0,
-                           (float)(1 / sqrt((double)a.running_var[c] + (double)a.eps)) };
-    return s;
+    return a->training && a->act != ACT_NONE ? (passes_t *)a->saved + bn_channels_bytes(a->c) : NULL;
 }
 
 /* --- forward --- */
 
 /* Sums of x - shift and its square, shift = the first row: of squares about 0, float would lose the variance
  * where the mean is large. */
-template <typename W> COLUMN_KERNEL bn_sums(columns k, const void *x, two_sums *partial)
+template <typename W> COLUMN_KERNEL sums_kernel(columns k, const void *x, two_sums *partial)
 {
     enum { V = W::WIDTH };
     const int vector = my_vector(k);
@@ -85,52 +54,13 @@ template <typename W> COLUMN_KERNEL bn_sums(columns k, const void *x, two_sums *
     add_columns<V>(k, vector, sum, partial);
 }
 
-/* What a channel's parameters are made of, read before the sums are there: one way to memory instead of two. */
-typedef struct bn_given {
-    float gamma, beta, shift, running_mean, running_var, bias;
-} bn_given;
-
-template <typename W> __device__ static inline bn_given read_given(const bnact_args &a, int c, bool keep)
+int bn_sums(cuda_stream stream, const bnact_args *a)
 {
-    bn_given g = { a.gamma[c], a.beta[c], to_float(((const typename W::element *)a.x)[c]), 0, 0, 0 };
-    if (keep) {
-        g.running_mean = a.running_mean[c];
-        g.running_var = a.running_var[c];
-        if (a.shift) g.bias = a.shift[c];
-    }
-    return g;
-}
-
-/* Of channel c, from its sums. The statistics are the same in all blocks; `keep` in one. each: 1 / m. */
-__device__ static inline bn_channel bn_statistics(const bn_work &w, columns k, int c, const bn_given &given,
-                                                  double sum, double squares, double each, bool keep)
-{
-    double mean, var;
-    const bn_channel s = bn_from_sums(sum, squares, given.shift, each, w.a.eps, &mean, &var);
-    if (!keep) return s;
-    w.channel[c] = s;
-    w.a.running_mean[c] = bn_running(given.running_mean, mean + given.bias, w.a.momentum);
-    w.a.running_var[c] = bn_running(given.running_var, var * (double)k.m / (double)(k.m - 1), w.a.momentum);
-    return s;
-}
-
-template <typename W>
-__device__ static inline void forward_params(columns k, const bn_work &w, bn_line tile[TILE_CHANNELS])
-{
-    const int c = my_channel(k);
-    if (w.a.training && !w.a.frozen) {
-        const bool keep = my_part(k) == 0;
-        const double each = 1 / (double)k.m;
-        const bn_given none = {}, given = c >= 0 ? read_given<W>(w.a, c, keep) : none;
-        double sum, squares;
-        total_columns(k, (const two_sums *)w.a.scratch, &sum, &squares);
-        if (c >= 0) {
-            const bn_channel s = bn_statistics(w, k, c, given, sum, squares, each, keep);
-            tile[threadIdx.x] = bn_line_of(s, given.gamma, given.beta);
-        }
-    } else if (c >= 0)
-        tile[threadIdx.x] = bn_line_of(running_channel(w.a, c), w.a.gamma[c], w.a.beta[c]);
-    __syncthreads();
+    const columns k = columns_of(a->type, a->m, a->c);
+#define CALL(W)                                                                                              \
+    LAUNCH_BLOCKS(sums_kernel<W>, columns_grid(k), columns_block(k), stream, k, a->x, (two_sums *)a->scratch)
+    return BY_WIDTH(a->type, a->c, CALL);
+#undef CALL
 }
 
 template <typename W> struct apply_rows {
@@ -146,28 +76,29 @@ __device__ static inline void load_apply_rows(const bnact_args &a, int at, my_ro
 
 /* Stores act(v) and, in training, what of it passes. */
 template <typename W>
-__device__ static inline void store_activated(const bn_work &w, int64_t at, const float v[W::WIDTH])
+__device__ static inline void store_activated(const bnact_args &a, passes_t *keep, int64_t at,
+                                              const float v[W::WIDTH])
 {
     W y;
     unsigned passes = 0;
     for (int i = 0; i < W::WIDTH; i++) {
-        from_float(&y.v[i], cuda_act(w.a.act, v[i]));
-        passes |= (unsigned)cuda_act_passes(w.a.act, to_float(y.v[i])) << i;
+        from_float(&y.v[i], cuda_act(a.act, v[i]));
+        passes |= (unsigned)cuda_act_passes(a.act, to_float(y.v[i])) << i;
     }
-    ((W *)w.a.y)[at] = y;
-    if (w.passes) w.passes[at] = (passes_t)passes;
+    ((W *)a.y)[at] = y;
+    if (keep) keep[at] = (passes_t)passes;
 }
 
 /* The first rows are on their way while the parameters are prepared. */
-template <typename W> COLUMN_KERNEL bn_apply(columns k, bn_work w)
+template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a, passes_t *keep)
 {
     enum { V = W::WIDTH };
     __shared__ bn_line tile[TILE_CHANNELS];
     const my_rows mine = rows_of(k, my_vector(k));
     bn_line p[V];
     apply_rows<W> rows;
-    load_apply_rows(w.a, mine.first, mine, &rows);
-    forward_params<W>(k, w, tile);
+    load_apply_rows(a, mine.first, mine, &rows);
+    forward_params<W>(k, a, tile);
     my_params<bn_line, V>(k, tile, p);
     FOR_MY_ROWS(at, mine, ROWS)
     {
@@ -175,11 +106,11 @@ template <typename W> COLUMN_KERNEL bn_apply(columns k, bn_work w)
         {
             float v[V], z[V] = { 0 };
             unpack(rows.x[r], v);
-            if (w.a.z) unpack(rows.z[r], z);
+            if (a.z) unpack(rows.z[r], z);
             for (int i = 0; i < V; i++) v[i] = bn_affine(p[i], v[i]) + z[i];
-            store_activated<W>(w, mine.base + at + r * mine.step, v);
+            store_activated<W>(a, keep, mine.base + at + r * mine.step, v);
         }
-        load_apply_rows(w.a, at + ROWS * mine.step, mine, &rows);
+        load_apply_rows(a, at + ROWS * mine.step, mine, &rows);
     }
 }
 
@@ -187,11 +118,9 @@ template <typename W> static int forward(cuda_stream stream, const bnact_args *a
 {
     const columns k = columns_of(a->type, a->m, a->c);
     int error = 0;
-    if (a->training && !a->frozen)
-        error = LAUNCH_BLOCKS(bn_sums<W>, columns_grid(k), columns_block(k), stream, k, a->x,
-                              (two_sums *)a->scratch);
+    if (a->training && !a->frozen) error = bn_sums(stream, a);
     if (!error)
-        error = LAUNCH_BLOCKS(bn_apply<W>, columns_grid(k), columns_block(k), stream, k, bn_work_of(a));
+        error = LAUNCH_BLOCKS(bn_apply<W>, columns_grid(k), columns_block(k), stream, k, *a, passes_in(a));
     return error;
 }
 
@@ -211,12 +140,13 @@ template <typename W, int N> struct grad_rows {
 };
 
 template <typename W, int N>
-__device__ static inline void load_grad_rows(const bn_work &w, int at, my_rows mine, grad_rows<W, N> *to)
+__device__ static inline void load_grad_rows(const bnact_args &a, const passes_t *kept, int at, my_rows mine,
+                                             grad_rows<W, N> *to)
 {
-    load_rows(w.a.x, at, mine, to->x);
-    load_rows(w.a.dy, at, mine, to->dy);
-    if (w.passes)
-        load_rows(w.passes, at, mine, to->passes);
+    load_rows(a.x, at, mine, to->x);
+    load_rows(a.dy, at, mine, to->dy);
+    if (kept)
+        load_rows(kept, at, mine, to->passes);
     else
         for (int r = 0; r < N; r++) to->passes[r] = (passes_t)-1;
 }
@@ -232,14 +162,8 @@ __device__ static inline void bn_gradient(const grad_rows<W, N> &rows, int r, fl
         if (!(rows.passes[r] >> i & 1)) g[i] = 0;
 }
 
-/* Channel c as forward normalised it. */
-__device__ static inline bn_channel known_channel(const bn_work &w, int c)
-{
-    return w.a.frozen ? running_channel(w.a, c) : w.channel[c];
-}
-
 /* Sums of g and of g * (x - mean_high). */
-template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bn_work w)
+template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a, const passes_t *kept)
 {
     enum { V = W::WIDTH };
     __shared__ float tile[TILE_CHANNELS];
@@ -247,8 +171,8 @@ template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bn_work w)
     const my_rows mine = rows_of(k, vector);
     float mean[V], sum[2 * V] = { 0 };
     grad_rows<W, GRAD_SUM_ROWS> rows;
-    load_grad_rows(w, mine.first, mine, &rows);
-    if (c >= 0) tile[threadIdx.x] = known_channel(w, c).mean_high;
+    load_grad_rows(a, kept, mine.first, mine, &rows);
+    if (c >= 0) tile[threadIdx.x] = known_channel(a, c).mean_high;
     __syncthreads();
     my_params<float, V>(k, tile, mean);
     FOR_MY_ROWS(at, mine, GRAD_SUM_ROWS)
@@ -262,38 +186,21 @@ template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bn_work w)
                 sum[V + i] = fmaf(g[i], x[i] - mean[i], sum[V + i]);
             }
         }
-        load_grad_rows(w, at + GRAD_SUM_ROWS * mine.step, mine, &rows);
+        load_grad_rows(a, kept, at + GRAD_SUM_ROWS * mine.step, mine, &rows);
     }
-    add_columns<V>(k, vector, sum, (two_sums *)w.a.scratch);
+    add_columns<V>(k, vector, sum, (two_sums *)a.scratch);
 }
 
-__device__ static inline void backward_params(columns k, const bn_work &w, bn_slope tile[TILE_CHANNELS])
-{
-    const int c = my_channel(k);
-    const double each = w.a.frozen ? 0 : 1 / (double)k.m; /* frozen statistics do not move with x */
-    const bn_channel none = {}, s = c >= 0 ? known_channel(w, c) : none;
-    const float gamma = c >= 0 ? w.a.gamma[c] : 0;
-    double dbeta, products;
-    total_columns(k, (const two_sums *)w.a.scratch, &dbeta, &products);
-    if (c >= 0) {
-        const double dgamma = s.inv * (products - s.mean_low * dbeta);
-        tile[threadIdx.x] = bn_slope_of(s, gamma, (float)(dbeta * each), (float)(dgamma * each));
-        if (w.a.dbeta && my_part(k) == 0) w.a.dbeta[c] = (float)dbeta;
-        if (w.a.dgamma && my_part(k) == 0) w.a.dgamma[c] = (float)dgamma;
-    }
-    __syncthreads();
-}
-
-template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bn_work w)
+template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a, const passes_t *kept)
 {
     enum { V = W::WIDTH };
     __shared__ bn_slope tile[TILE_CHANNELS];
     const my_rows mine = rows_of(k, my_vector(k));
     bn_slope p[V];
     grad_rows<W, GRAD_ROWS> rows;
-    load_grad_rows(w, mine.first, mine, &rows);
-    backward_params(k, w, tile);
-    if (!w.a.dx && !w.a.dz) return;
+    load_grad_rows(a, kept, mine.first, mine, &rows);
+    backward_params(k, a, tile);
+    if (!a.dx && !a.dz) return;
     my_params<bn_slope, V>(k, tile, p);
     FOR_MY_ROWS(at, mine, GRAD_ROWS)
     {
@@ -301,20 +208,21 @@ template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bn_work w)
         {
             float x[V], g[V];
             bn_gradient(rows, r, x, g);
-            if (w.a.dz) store<W>(w.a.dz, mine.base + at + r * mine.step, g, w.a.dz_add);
+            if (a.dz) store<W>(a.dz, mine.base + at + r * mine.step, g, a.dz_add);
             for (int i = 0; i < V; i++) x[i] = bn_dx(p[i], x[i], g[i]);
-            if (w.a.dx) store<W>(w.a.dx, mine.base + at + r * mine.step, x, w.a.dx_add);
+            if (a.dx) store<W>(a.dx, mine.base + at + r * mine.step, x, a.dx_add);
         }
-        load_grad_rows(w, at + GRAD_ROWS * mine.step, mine, &rows);
+        load_grad_rows(a, kept, at + GRAD_ROWS * mine.step, mine, &rows);
     }
 }
 
 template <typename W> static int backward(cuda_stream stream, const bnact_args *a)
 {
     const columns k = columns_of(a->type, a->m, a->c);
-    const bn_work w = bn_work_of(a);
-    int error = LAUNCH_BLOCKS(bn_grad_sums<W>, columns_grid(k), columns_block(k), stream, k, w);
-    if (!error) error = LAUNCH_BLOCKS(bn_grad_apply<W>, columns_grid(k), columns_block(k), stream, k, w);
+    const passes_t *kept = passes_in(a);
+    int error = LAUNCH_BLOCKS(bn_grad_sums<W>, columns_grid(k), columns_block(k), stream, k, *a, kept);
+    if (!error)
+        error = LAUNCH_BLOCKS(bn_grad_apply<W>, columns_grid(k), columns_block(k), stream, k, *a, kept);
     return error;
 }
 

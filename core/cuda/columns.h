@@ -105,6 +105,19 @@ __device__ static inline my_rows rows_of(columns k, int vector)
     return vector < 0 ? none : mine;
 }
 
+/* Which rows those are: first, first + k.ys, ... < end. For values of fewer than 2^31 rows. */
+typedef struct row_range {
+    int first, end;
+} row_range;
+
+__device__ static inline row_range row_range_of(columns k, int vector)
+{
+    const int rows = (int)k.part_rows, all = (int)k.m, begin = my_part(k) * rows;
+    const row_range none = { 0, 0 };
+    const row_range mine = { begin + (int)threadIdx.x / k.xs, begin < all - rows ? begin + rows : all };
+    return vector < 0 ? none : mine;
+}
+
 /* Rows are read some at a time before any is worked on or stored: the compiler cannot know that a store does
  * not change what is read next, and one read at a time leaves memory idle. How many: as fit into registers. */
 enum { SUM_ROWS = 8, ROWS = 4, GRAD_SUM_ROWS = 4, GRAD_ROWS = 3 };

@@ -25,18 +25,20 @@ out:
 }
 
 static status (*const planners[OP_KINDS])(cuda *, const op *, plan **, op_needs *) = {
-    [OP_CONV] = cuda_conv_plan,     [OP_BNACT] = cuda_bnact_plan,     [OP_POOL] = cuda_pool_plan,
-    [OP_LINEAR] = cuda_linear_plan, [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
-    [OP_LOSS] = cuda_loss_plan,
+    [OP_CONV] = cuda_conv_plan,       [OP_BNACT] = cuda_bnact_plan,
+    [OP_POOL] = cuda_pool_plan,       [OP_LINEAR] = cuda_linear_plan,
+    [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
+    [OP_LOSS] = cuda_loss_plan,       [OP_BNACT_POOL] = cuda_bnact_pool_plan,
 };
 
 static const char *cuda_unsupported(backend *b, const op *o)
 {
     (void)b;
     if (o->kind == OP_CONV_BNACT) return "BN is not folded into convolutions on cuda";
-    if (o->kind == OP_BNACT_POOL) return "BN does not pool on cuda";
+    if (o->kind == OP_BNACT_POOL && !cuda_pools_along(o)) return "BN pools by 2 x 2 places only on cuda";
     if (!planners[o->kind]) return "there is no such operation on cuda";
-    if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
+    if ((o->kind == OP_BNACT || o->kind == OP_BNACT_POOL) && o->training && !op_bnact(o)->frozen &&
+        (int64_t)o->x.n * o->x.h * o->x.w < 2)
         return "batch normalisation needs at least two values per channel";
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
     if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 15)

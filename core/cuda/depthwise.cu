@@ -42,19 +42,6 @@ static inline columns columns_of_strips(shape4 s, int strip)
     return columns_in_parts(k);
 }
 
-/* The strips of this thread: first, first + k.ys, ... < end. There are fewer than 2^31. */
-typedef struct my_strips {
-    int first, end;
-} my_strips;
-
-__device__ static inline my_strips strips_of_thread(columns k, int vector)
-{
-    const int rows = (int)k.part_rows, all = (int)k.m, begin = my_part(k) * rows;
-    const my_strips none = { 0, 0 };
-    const my_strips mine = { begin + (int)threadIdx.x / k.xs, begin < all - rows ? begin + rows : all };
-    return vector < 0 ? none : mine;
-}
-
 /* N places of row h from column w on, zeros where there are none. */
 template <typename W, int N>
 __device__ static inline void load_places(const void *from, shape4 s, int n, int h, int w, int vector,
@@ -102,7 +89,7 @@ COLUMN_KERNEL filter_strips(columns k, const void *x, const void *w, void *y, sh
                             bool add)
 {
     const int vector = my_vector(k);
-    const my_strips mine = strips_of_thread(k, vector);
+    const row_range mine = row_range_of(k, vector);
     float f[TAPS][W::WIDTH];
     load_filters<W>(w, vector, turned, f);
     for (int strip = mine.first; strip < mine.end; strip += k.ys) {
@@ -127,7 +114,7 @@ template <typename W>
 COLUMN_KERNEL spread_strips(columns k, const void *dy, const void *w, void *dx, shape4 X, shape4 Y, bool add)
 {
     const int vector = my_vector(k);
-    const my_strips mine = strips_of_thread(k, vector);
+    const row_range mine = row_range_of(k, vector);
     float f[TAPS][W::WIDTH];
     load_filters<W>(w, vector, false, f);
     for (int strip = mine.first; strip < mine.end; strip += k.ys) {
@@ -153,7 +140,7 @@ COLUMN_KERNEL filter_parts(columns k, const void *x, const void *dy, float *part
 {
     enum { V = W::WIDTH };
     const int vector = my_vector(k);
-    const my_strips mine = strips_of_thread(k, vector);
+    const row_range mine = row_range_of(k, vector);
     float sum[TAPS][V] = {};
     for (int strip = mine.first; strip < mine.end; strip += k.ys) {
         const nhw from = nhw_of(strips_of(Y, STRIP(S)), strip);

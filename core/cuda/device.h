@@ -43,6 +43,9 @@ typedef wide<float, 4> f32x4;
 typedef wide<bf16, 1> bf16x1;
 typedef wide<bf16, 8> bf16x8;
 
+/* What a byte per value is for a vector. */
+template <typename W> using bytes_of = wide<uint8_t, W::WIDTH>;
+
 __device__ static inline float to_float(float v)
 {
     return v;

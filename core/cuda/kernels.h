@@ -47,6 +47,15 @@ size_t bn_scratch_bytes(dtype, int64_t m, int c);
 int bn_forward(cuda_stream, const bnact_args *);
 int bn_backward(cuda_stream, const bnact_args *);
 
+/* --- bnpool.cu: the same, and of every 2 x 2 places of X the greatest; Y: half as high and as wide --- */
+
+size_t bnpool_saved_bytes(int c, shape4 Y);
+/* As of bn_forward; y and dy have the shape of Y, and there is no z. */
+int bnpool_forward(cuda_stream, const bnact_args *, shape4 X, shape4 Y);
+int bnpool_backward(cuda_stream, const bnact_args *, shape4 X, shape4 Y);
+
+/* --- bnact.cu again --- */
+
 /* out[c] = sum over rows of x[row][c]; scratch: column_sums_bytes. */
 size_t column_sums_bytes(dtype, int64_t m, int c);
 int column_sums(cuda_stream, dtype, const void *x, int64_t m, int c, float *out, void *scratch);
@@ -79,8 +88,8 @@ int value_to_nchw(cuda_stream, dtype, const void *value, float *nchw, shape4);
 
 /* --- pool.cu --- */
 
-/* `where` [y's count] uint8: r * kernel + s of each maximum, 255 if the window is all padding; may be NULL.
- */
+/* `where` [y's count] uint8: r * kernel + s of each maximum, NOWHERE if the window is all padding; may be NULL. */
+enum { NOWHERE = 255 };
 int max_forward(cuda_stream, dtype, const void *x, void *y, uint8_t *where, shape4 X, shape4 Y, pool_desc);
 int max_backward(cuda_stream, dtype, const void *dy, const uint8_t *where, void *dx, bool add, shape4 X,
                  shape4 Y, pool_desc);

@@ -3,18 +3,24 @@
 
 /* --- bnact --- */
 
+static int64_t rows_of_value(shape4 s)
+{
+    return (int64_t)s.n * s.h * s.w;
+}
+
 static bnact_args bnact_arguments(plan *p, const op_args *a)
 {
     const op *o = &p->op;
+    const bnact_desc *d = op_bnact(o);
     return (bnact_args){
         .type = o->type,
-        .m = (int64_t)o->x.n * o->x.h * o->x.w,
+        .m = rows_of_value(o->x),
         .c = o->x.c,
-        .act = o->bnact.act,
+        .act = d->act,
         .training = o->training,
-        .frozen = o->bnact.frozen,
-        .eps = o->bnact.eps,
-        .momentum = o->bnact.momentum,
+        .frozen = d->frozen,
+        .eps = d->eps,
+        .momentum = d->momentum,
         .gamma = a->param[0],
         .beta = a->param[1],
         .running_mean = (float *)a->param[2], /* the only parameters that an operation writes */
@@ -23,11 +29,11 @@ static bnact_args bnact_arguments(plan *p, const op_args *a)
         .saved = a->saved,
         .scratch = a->scratch,
         .x = a->x,
-        .z = o->bnact.add ? a->z : NULL,
+        .z = d->add ? a->z : NULL,
         .dy = a->dy,
         .y = a->y,
         .dx = a->dx,
-        .dz = o->bnact.add ? a->dz : NULL,
+        .dz = d->add ? a->dz : NULL,
         .dx_add = a->dx_add,
         .dz_add = a->dz_add,
         .dgamma = a->grad[0],
@@ -56,7 +62,7 @@ out:
 status cuda_bnact_plan(cuda *c, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
-    const int64_t m = (int64_t)o->x.n * o->x.h * o->x.w;
+    const int64_t m = rows_of_value(o->x);
     TRY(cuda_plan_new(c, o, sizeof **out, out));
     (*out)->forward = bnact_forward;
     (*out)->backward = bnact_backward;
@@ -65,6 +71,46 @@ status cuda_bnact_plan(cuda *c, const op *o, plan **out, op_needs *needs)
     needs->saved = bn_saved_bytes(o->type, m, o->x.c, o->bnact.act);
     needs->scratch = bn_scratch_bytes(o->type, m, o->x.c);
     needs->backward_x = true;
+out:
+    return st;
+}
+
+/* --- bnact and pool --- */
+
+static status bnact_pool_forward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const bnact_args k = bnact_arguments(p, a);
+    TRY_CUDA(bnpool_forward(p->cuda->stream, &k, p->op.x, p->op.y));
+out:
+    return st;
+}
+
+static status bnact_pool_backward(plan *p, const op_args *a)
+{
+    status st = OK;
+    const bnact_args k = bnact_arguments(p, a);
+    TRY_CUDA(bnpool_backward(p->cuda->stream, &k, p->op.x, p->op.y));
+out:
+    return st;
+}
+
+bool cuda_pools_along(const op *o)
+{
+    const pool_desc *d = &o->bnact_pool.pool;
+    return o->training && d->kind == POOL_MAX && d->kernel == 2 && d->stride == 2 && d->pad == 0 &&
+           o->x.h % 2 == 0 && o->x.w % 2 == 0;
+}
+
+status cuda_bnact_pool_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+{
+    status st = OK;
+    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    (*out)->forward = bnact_pool_forward;
+    (*out)->backward = bnact_pool_backward;
+    *needs = (op_needs){ .saved = bnpool_saved_bytes(o->x.c, o->y),
+                         .scratch = bn_scratch_bytes(o->type, rows_of_value(o->x), o->x.c),
+                         .backward_x = true };
 out:
     return st;
 }

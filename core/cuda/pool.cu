@@ -4,11 +4,6 @@
  */
 #include "columns.h"
 
-enum { NOWHERE = 255 };
-
-/* What a byte per value is for a vector. */
-template <typename W> using bytes_of = wide<uint8_t, W::WIDTH>;
-
 template <typename W>
 __global__ void max_forward_kernel(const void *x, void *y, uint8_t *where, shape4 X, shape4 Y, pool_desc d)
 {

@@ -128,6 +128,17 @@ static void check_bnact(const device_check *d)
     check_problems(d, problems, d->f32_limit);
 }
 
+static void check_bnact_pool(const device_check *d)
+{
+    static const char *const problems[] = {
+        "bnact_pool n4c16h8w8_max_k2s2p0_relu",   "bnact_pool n2c64h2w2_max_k2s2p0_relu",
+        "bnact_pool n3c24h6w4_max_k2s2p0_relu6",  "bnact_pool n3c17h10w6_max_k2s2p0_none",
+        "bnact_pool n2c32h36w40_max_k2s2p0_relu", "bnact_pool n2c24h8w8_max_k2s2p0_relu_frozen",
+        "bnact_pool n5c520h4w6_max_k2s2p0_relu",  NULL,
+    };
+    check_problems(d, problems, d->f32_limit);
+}
+
 static void check_rest(const device_check *d)
 {
     static const char *const problems[] = {
@@ -577,6 +588,7 @@ int device_check_run(const device_check *d)
         { "depthwise convolution", check_depthwise, false },
         { "batch normalisation", check_bnact, false },
         { "batch normalisation of a large mean", check_large_mean, false },
+        { "batch normalisation with pooling", check_bnact_pool, false },
         { "pooling, dropout, shortcut", check_rest, false },
         { "linear", check_linear, true },
         { "loss", check_loss, false },
