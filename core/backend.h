@@ -108,7 +108,8 @@ struct backend {
     status (*eval_end)(backend *);
 
     /* One pass over the whole parameter arena, [PyTorch SGD]: g = grad + weight_decay * value;
-     * v = momentum * v + g; value -= lr * (nesterov ? g + momentum * v : v). Scalars of step_begin. */
+     * v = momentum * v + g; value -= lr * (nesterov ? g + momentum * v : v). Scalars of step_begin. In a step that is
+     * recorded or replayed, `grad` need not have held anything. */
     status (*sgd)(backend *, float *value, const float *grad, float *velocity, int64_t count);
 
     /* Memory: zeroed, aligned to 64 bytes at least; released by the number of bytes it was asked for with. What is never

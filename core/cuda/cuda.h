@@ -5,8 +5,8 @@
  * and nothing waits for the device but `download` and `read_value`.
  *
  * Weights. The libraries read a copy in their own order and type ([K][window][C], `packed`), and write
- * gradients there. After the first step of a compiled case its copies are renewed, and its gradients put back
- * into PyTorch's order, by one launch each (step.c). */
+ * gradients there. After the first step of a compiled case one launch reads these gradients, updates the parameters and
+ * renews the copies (step.c, pieces.c). */
 #ifndef CLEAVE_CUDA_H
 #define CLEAVE_CUDA_H
 
@@ -90,6 +90,26 @@ void cuda_forget_all(cuda *);
 
 bool cuda_is_recording(const cuda *);
 
+/* --- pieces.c --- */
+
+/* What cuda_sgd was called with. */
+typedef struct cuda_sgd_call {
+    float *value, *velocity;
+    const float *grad;
+    int64_t count;
+} cuda_sgd_call;
+/* Tables in device memory for sgd_pieces; n chunks, 0: none were made. */
+typedef struct cuda_pieces {
+    sgd_piece *piece;
+    sgd_chunk *chunk;
+    int n;
+} cuda_pieces;
+/* Of the plans of a step that has run. What was made before a failure is freed with *out, too. */
+status cuda_pieces_make(cuda *, plan *const *, int n_plans, const cuda_sgd_call *, cuda_pieces *out);
+void cuda_pieces_free(cuda_pieces *);
+/* A copy of `bytes` in device memory; cudaFree it, also after a failure. */
+status cuda_table(cuda *, const void *host, size_t bytes, void **out);
+
 /* --- weights.c --- */
 
 void cuda_params_changed(cuda *, const void *dst, size_t bytes); /* called by every upload */
@@ -101,8 +121,8 @@ void weights_plan(cuda_weights *, weight_copy copy, bool needs_copy, weight_copy
 void weights_place(cuda_weights *, void *packed);
 /* In forward: renews the copy if it is not of args.version. */
 status weights_use(plan *, cuda_weights *, const op_args *);
-/* In backward, after the gradient was computed into grad.packed: puts it where it belongs, or leaves that to
- * the end of the recorded step. */
+/* In backward, after the gradient was computed into grad.packed: puts it where it belongs; in a recorded step, which
+ * optimises what is packed, it stays there. */
 status weights_grad(plan *, cuda_weights *, float *grad);
 /* What the library reads, and what it writes a gradient to. */
 static inline const void *weights_read(const cuda_weights *w, const op_args *a)

@@ -115,13 +115,26 @@ typedef struct weight_copy {
     dtype type; /* of packed */
     int filters, channels, window;
 } weight_copy;
-/* Many weights in one launch; `table` and the pointers in it are device memory. pack: plain -> packed.
- * unpack: the same for gradients, packed -> plain. */
-int weights_pack(cuda_stream, const weight_copy *table, int n);
-int weights_unpack(cuda_stream, const weight_copy *table, int n);
-/* The same for one, given by value. */
+/* plain -> packed, and for gradients packed -> plain. */
 int weight_pack(cuda_stream, weight_copy);
 int weight_unpack(cuda_stream, weight_copy);
+/* weight_pack of many in one launch; `table` and the pointers in it are device memory. */
+int weights_pack(cuda_stream, const weight_copy *table, int n);
+
+/* SGD from the libraries' gradients to the libraries' copies in one pass. A piece: parameters side by side, either
+ * weights [filters][channels][window] that have one or both of these, or what lies between such ([1][count][1]). */
+typedef struct sgd_piece {
+    float *value, *velocity;
+    const float *grad;    /* PyTorch's order; not read if there is a packed one */
+    weight_copy from, to; /* packed gradient, and copy of the weights; .packed NULL: there is none */
+    int filters, channels, window;
+} sgd_piece;
+typedef struct sgd_chunk {
+    int32_t piece, first; /* pair of filter and channel */
+} sgd_chunk;
+int sgd_chunk_pairs(int window); /* of a chunk, or fewer at the end of a piece */
+/* A block a chunk; both tables are device memory. n 0: nothing happens. */
+int sgd_pieces(cuda_stream, const cuda_scalars *, const sgd_piece *, const sgd_chunk *, int n);
 
 /* --- tiles.cu: core/backend.h says what they do --- */
 

@@ -48,28 +48,50 @@ __device__ static inline void packed_write(weight_copy w, int64_t i, float v)
         ((bf16 *)w.packed)[i] = bf16_from_float(v);
 }
 
+/* `n` places, from `begin` on, of the windows of `pairs` pairs, from `first` on: stage[pair][place]. */
+typedef struct places {
+    int first, pairs, begin, n;
+} places;
+
+__device__ static inline void read_packed(const weight_copy &w, places p, float *stage)
+{
+    for (int i = (int)threadIdx.x; i < p.pairs; i += THREADS) {
+        const int64_t at = krsc_begin(w.channels, w.window, p.first + i) + (int64_t)p.begin * w.channels;
+        for (int s = 0; s < p.n; s++) stage[i * p.n + s] = packed_read(w, at + (int64_t)s * w.channels);
+    }
+}
+
+__device__ static inline void write_packed(const weight_copy &w, places p, const float *stage)
+{
+    for (int i = (int)threadIdx.x; i < p.pairs; i += THREADS) {
+        const int64_t at = krsc_begin(w.channels, w.window, p.first + i) + (int64_t)p.begin * w.channels;
+        for (int s = 0; s < p.n; s++) packed_write(w, at + (int64_t)s * w.channels, stage[i * p.n + s]);
+    }
+}
+
+/* Where stage[i] is in the plain weights. */
+__device__ static inline int64_t plain_at(places p, int window, int i)
+{
+    return (int64_t)p.first * window + p.begin + (p.n == window ? i : i / p.n * window + i % p.n);
+}
+
 /* All threads of the block must come here. */
-template <bool PACK> __device__ static inline void move_pairs(weight_copy w, int first)
+template <bool PACK> __device__ static inline void move_pairs(const weight_copy &w, int first)
 {
     __shared__ float stage[THREADS * STAGE];
     const int t = (int)threadIdx.x, left = w.filters * w.channels - first;
-    const int pairs = left < THREADS ? left : THREADS;
-    const int64_t mine = krsc_begin(w.channels, w.window, first + t);
     for (int begin = 0; begin < w.window; begin += STAGE) {
-        const int n = w.window - begin < STAGE ? w.window - begin : STAGE;
-        const int64_t packed = mine + (int64_t)begin * w.channels;
-        float *plain = w.plain + (int64_t)first * w.window + begin;
-        if (PACK) {
-            for (int i = t; i < pairs * n; i += THREADS) stage[i] = plain[i / n * w.window + i % n];
-            __syncthreads();
-            for (int s = 0; t < pairs && s < n; s++)
-                packed_write(w, packed + (int64_t)s * w.channels, stage[t * n + s]);
-        } else {
-            for (int s = 0; t < pairs && s < n; s++)
-                stage[t * n + s] = packed_read(w, packed + (int64_t)s * w.channels);
-            __syncthreads();
-            for (int i = t; i < pairs * n; i += THREADS) plain[i / n * w.window + i % n] = stage[i];
-        }
+        const places p = { first, left < THREADS ? left : THREADS, begin,
+                           w.window - begin < STAGE ? w.window - begin : STAGE };
+        if (PACK)
+            for (int i = t; i < p.pairs * p.n; i += THREADS) stage[i] = w.plain[plain_at(p, w.window, i)];
+        else
+            read_packed(w, p, stage);
+        __syncthreads();
+        if (PACK)
+            write_packed(w, p, stage);
+        else
+            for (int i = t; i < p.pairs * p.n; i += THREADS) w.plain[plain_at(p, w.window, i)] = stage[i];
         __syncthreads();
     }
 }
@@ -80,12 +102,12 @@ HD int weight_chunks(weight_copy w)
 }
 
 /* The weights' chunks as if in one row: a block takes every gridDim.x-th. */
-template <bool PACK> __global__ void move_table(const weight_copy *table, int n)
+__global__ void pack_table(const weight_copy *table, int n)
 {
     int chunk = (int)blockIdx.x;
     for (int i = 0; i < n; i++) {
         const int chunks = weight_chunks(table[i]);
-        for (; chunk < chunks; chunk += (int)gridDim.x) move_pairs<PACK>(table[i], chunk * THREADS);
+        for (; chunk < chunks; chunk += (int)gridDim.x) move_pairs<true>(table[i], chunk * THREADS);
         chunk -= chunks;
     }
 }
@@ -103,12 +125,7 @@ static inline unsigned weight_blocks(weight_copy w)
 
 int weights_pack(cuda_stream stream, const weight_copy *table, int n)
 {
-    return LAUNCH_BLOCKS(move_table<true>, WEIGHT_BLOCKS, THREADS, stream, table, n);
-}
-
-int weights_unpack(cuda_stream stream, const weight_copy *table, int n)
-{
-    return LAUNCH_BLOCKS(move_table<false>, WEIGHT_BLOCKS, THREADS, stream, table, n);
+    return LAUNCH_BLOCKS(pack_table, WEIGHT_BLOCKS, THREADS, stream, table, n);
 }
 
 int weight_pack(cuda_stream stream, weight_copy w)
@@ -119,4 +136,58 @@ int weight_pack(cuda_stream stream, weight_copy w)
 int weight_unpack(cuda_stream stream, weight_copy w)
 {
     return LAUNCH_BLOCKS(move_one<false>, weight_blocks(w), THREADS, stream, w);
+}
+
+/* --- SGD by pieces --- */
+
+HD int chunk_pairs(int window)
+{
+    return window < STAGE ? THREADS * STAGE / window : THREADS;
+}
+
+int sgd_chunk_pairs(int window)
+{
+    return chunk_pairs(window);
+}
+
+/* Gradients through shared memory to where values are updated in the order of memory, and these through shared memory to
+ * their copies. */
+__device__ static inline void sgd_places(const cuda_scalars &now, const sgd_piece &piece, places p)
+{
+    __shared__ float stage[THREADS * STAGE];
+    if (piece.from.packed) read_packed(piece.from, p, stage);
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < p.pairs * p.n; i += THREADS) {
+        const int64_t at = plain_at(p, piece.window, i);
+        float value = piece.value[at], velocity = piece.velocity[at];
+        sgd_update(&value, &velocity, piece.from.packed ? stage[i] : piece.grad[at], now.lr, now.momentum,
+                   now.weight_decay, now.nesterov != 0);
+        piece.value[at] = stage[i] = value;
+        piece.velocity[at] = velocity;
+    }
+    __syncthreads();
+    if (piece.to.packed) write_packed(piece.to, p, stage);
+    __syncthreads();
+}
+
+__global__ void sgd_pieces_kernel(const cuda_scalars *scalars, const sgd_piece *piece,
+                                  const sgd_chunk *chunks, int n)
+{
+    if ((int)blockIdx.x >= n) return;
+    const cuda_scalars now = *scalars;
+    const sgd_chunk chunk = chunks[blockIdx.x];
+    const sgd_piece p = piece[chunk.piece];
+    const int most = chunk_pairs(p.window), left = p.filters * p.channels - chunk.first;
+    for (int begin = 0; begin < p.window; begin += STAGE) {
+        const places here = { chunk.first, left < most ? left : most, begin,
+                              p.window - begin < STAGE ? p.window - begin : STAGE };
+        sgd_places(now, p, here);
+    }
+}
+
+int sgd_pieces(cuda_stream stream, const cuda_scalars *now, const sgd_piece *piece, const sgd_chunk *chunks,
+               int n)
+{
+    return LAUNCH_BLOCKS(sgd_pieces_kernel, (unsigned)(n > 0 ? n : 1), THREADS, stream, now, piece, chunks,
+                         n);
 }

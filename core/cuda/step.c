@@ -8,8 +8,8 @@
  *
  * What changes from step to step (learning rate, step, seed) is read from c->now, in device memory. Weight
  * copies: before a recorded case runs, all its copies are renewed by one launch if parameters may have
- * changed since; at the end of a training step, behind the optimiser, they are renewed inside the recording.
- */
+ * changed since. A recorded training step ends with one launch that reads the libraries' gradients, updates the parameters
+ * and renews the copies (pieces.c). */
 #include "cuda.h"
 
 #include <stdlib.h>
@@ -17,13 +17,15 @@
 struct cuda_recording {
     cuda_recording *next;
     int key;
-    bool evaluation, capturing, flushed;
+    bool evaluation, capturing;
     int runs;
     plan **plan;
     int n_plans, room;
     cudaGraphExec_t graph;
-    weight_copy *copies, *grads; /* tables in device memory, of n_copies and n_grads */
-    int n_copies, n_grads;
+    weight_copy *copies; /* a table in device memory, of n_copies */
+    int n_copies;
+    cuda_sgd_call optimised; /* in the first run; count 0: it was not */
+    cuda_pieces pieces;
     uint64_t packed_at; /* c->changes for which the copies are right */
 };
 
@@ -59,7 +61,7 @@ static void forget(cuda_recording *r)
 {
     if (r->graph) cudaGraphExecDestroy(r->graph);
     if (r->copies) cudaFree(r->copies);
-    if (r->grads) cudaFree(r->grads);
+    cuda_pieces_free(&r->pieces);
     free(r->plan);
     free(r);
 }
@@ -126,37 +128,20 @@ out:
     return st;
 }
 
-static status make_table(cuda *c, const weight_copy *host, int n, weight_copy **out)
-{
-    status st = OK;
-    void *table = NULL;
-    if (n == 0) return OK;
-    TRY(c->base.alloc(&c->base, (size_t)n * sizeof *host, &table));
-    TRY(c->base.upload(&c->base, table, host, (size_t)n * sizeof *host));
-    *out = table;
-out:
-    return st;
-}
-
 /* After the first run: the weights of all plans, in tables that the kernels read. */
 static status make_tables(cuda *c, cuda_recording *r)
 {
     status st = OK;
-    weight_copy *copies = NULL, *grads = NULL;
+    weight_copy *copies = NULL;
     TRY_ALLOC(copies, calloc((size_t)r->n_plans + 1, sizeof *copies));
-    TRY_ALLOC(grads, calloc((size_t)r->n_plans + 1, sizeof *grads));
     for (int i = 0; i < r->n_plans; i++) {
         const cuda_weights *w = r->plan[i]->weights;
         if (w && w->copy.packed && w->copy.plain) copies[r->n_copies++] = w->copy;
-        if (w && w->grad.packed && w->grad.plain && !r->evaluation) grads[r->n_grads++] = w->grad;
     }
-    TRY(make_table(c, copies, r->n_copies, &r->copies));
-    TRY(make_table(c, grads, r->n_grads, &r->grads));
-    /* Once before it is recorded, as all other kernels: the first launch may load it. The bits stay as they are. */
-    if (r->n_grads) TRY_CUDA(weights_unpack(c->stream, r->grads, r->n_grads));
+    if (r->n_copies) TRY(cuda_table(c, copies, (size_t)r->n_copies * sizeof *copies, (void **)&r->copies));
+    if (r->optimised.count) TRY(cuda_pieces_make(c, r->plan, r->n_plans, &r->optimised, &r->pieces));
 out:
     free(copies);
-    free(grads);
     return st;
 }
 
@@ -187,7 +172,6 @@ static status begin(cuda *c, int key, bool evaluation, bool *replayed)
     } else if (r->runs > 0) {
         TRY_CUDA(cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal));
         r->capturing = true;
-        r->flushed = false;
     }
     c->current = r;
 out:
@@ -211,22 +195,10 @@ status cuda_eval_begin(backend *b, int key, bool *replayed)
     return begin((cuda *)b, key, true, replayed);
 }
 
-/* Gradients that the libraries wrote in their order, into PyTorch's: once a recorded step. */
-static status flush_grads(cuda *c, cuda_recording *r)
-{
-    status st = OK;
-    if (!r || !r->capturing || r->flushed) return OK;
-    if (r->n_grads) TRY_CUDA(weights_unpack(c->stream, r->grads, r->n_grads));
-    r->flushed = true;
-out:
-    return st;
-}
-
 static status launch_recorded(cuda *c, cuda_recording *r)
 {
     status st = OK;
     cudaGraph_t graph = NULL;
-    TRY(flush_grads(c, r));
     r->capturing = false;
     TRY_CUDA(cudaStreamEndCapture(c->stream, &graph));
     TRY_CUDA(cudaGraphInstantiate(&r->graph, graph, 0));
@@ -255,13 +227,16 @@ status cuda_sgd(backend *b, float *value, const float *grad, float *velocity, in
     status st = OK;
     cuda *c = (cuda *)b;
     cuda_recording *r = c->current;
-    TRY(flush_grads(c, r));
-    TRY_CUDA(sgd(c->stream, c->now, value, grad, velocity, count));
+    const bool recording = cuda_is_recording(c);
+    if (recording && (value != r->optimised.value || count != r->optimised.count))
+        FAIL(ERR_RUNTIME, "cuda: a step optimises other parameters than the first time");
+    if (recording)
+        TRY_CUDA(sgd_pieces(c->stream, c->now, r->pieces.piece, r->pieces.chunk, r->pieces.n));
+    else
+        TRY_CUDA(sgd(c->stream, c->now, value, grad, velocity, count));
     c->changes++;
-    if (r && r->capturing) {
-        if (r->n_copies) TRY_CUDA(weights_pack(c->stream, r->copies, r->n_copies));
-        r->packed_at = c->changes;
-    }
+    if (recording) r->packed_at = c->changes;
+    if (r && r->runs == 0) r->optimised = (cuda_sgd_call){ value, velocity, grad, count };
 out:
     return st;
 }

@@ -55,7 +55,7 @@ status weights_grad(plan *p, cuda_weights *w, float *grad)
     status st = OK;
     cuda *c = p->cuda;
     if (!w->grad.packed) return OK;
-    if (cuda_is_recording(c) && w->grad.plain == grad) return OK; /* put back by the table */
+    if (cuda_is_recording(c) && w->grad.plain == grad) return OK; /* read where it is: pieces.c */
     w->grad.plain = grad;
     TRY_CUDA(weight_unpack(c->stream, w->grad));
 out:
