@@ -20,7 +20,7 @@ __global__ void bias_act_kernel(void *y, const float *bias, int64_t vectors, int
 {
     FOR_EACH(i, vectors)
     {
-        const int c = (int)(i % row_vectors) * W::WIDTH;
+        const int c = vector_of(i, row_vectors).channel * W::WIDTH;
         float v[W::WIDTH];
         load<W>(y, i, v);
         for (int j = 0; j < W::WIDTH; j++) v[j] = cuda_act(act, v[j] + bias[c + j]);
@@ -91,8 +91,9 @@ __global__ void shortcut_forward_kernel(const void *x, void *y, shape4 X, shape4
     const int before = (Y.c - X.c) / 2, row_vectors = Y.c / W::WIDTH;
     FOR_EACH(i, values_of(Y) / W::WIDTH)
     {
-        const nhw at = nhw_of(Y, i / row_vectors);
-        const int c = (int)(i % row_vectors) * W::WIDTH - before;
+        const vector_place here = vector_of(i, row_vectors);
+        const nhw at = nhw_of(Y, here.pixel);
+        const int c = here.channel * W::WIDTH - before;
         W v = {};
         if (c >= 0 && c < X.c)
             v = ((const W *)x)[nhwc_at(X, at.n, c, at.h * stride, at.w * stride) / W::WIDTH];
@@ -119,8 +120,9 @@ __global__ void shortcut_backward_kernel(const void *dy, void *dx, bool add, sha
     const int before = (Y.c - X.c) / 2, row_vectors = X.c / W::WIDTH;
     FOR_EACH(i, values_of(X) / W::WIDTH)
     {
-        const nhw at = nhw_of(X, i / row_vectors);
-        const int c = (int)(i % row_vectors) * W::WIDTH + before;
+        const vector_place here = vector_of(i, row_vectors);
+        const nhw at = nhw_of(X, here.pixel);
+        const int c = here.channel * W::WIDTH + before;
         float v[W::WIDTH] = { 0 };
         if (at.h % stride == 0 && at.w % stride == 0)
             load<W>(dy, nhwc_at(Y, at.n, c, at.h / stride, at.w / stride) / W::WIDTH, v);
@@ -140,29 +142,45 @@ int shortcut_backward(cuda_stream stream, dtype type, const void *dy, void *dx, 
 
 /* --- layouts --- */
 
-template <typename T> __global__ void from_nchw_kernel(const float *nchw, T *value, shape4 s)
+/* An image is a matrix: [places][channels] as a value, [channels][places] as NCHW. A block turns a square of it through
+ * shared memory, so that both sides are read and written in pieces; a column more than the square has, so that
+ * neither side of shared memory waits for itself. */
+enum { SIDE = 32, SIDE_ROWS = THREADS / SIDE };
+
+template <typename A, typename B>
+__global__ void turn_kernel(const A *from, B *to, int rows, int cols, int tiles_across, int tiles)
 {
-    const int64_t count = values_of(s);
-    FOR_EACH(i, count) from_float(&value[i], nchw[nhwc_to_nchw(s, i)]);
+    __shared__ float square[SIDE][SIDE + 1];
+    const int image = (int)blockIdx.x / tiles, tile = (int)blockIdx.x - image * tiles;
+    const int row0 = tile / tiles_across * SIDE, col0 = tile % tiles_across * SIDE;
+    const int x = (int)threadIdx.x % SIDE, y = (int)threadIdx.x / SIDE;
+    const int64_t begin = (int64_t)image * rows * cols;
+    for (int r = y; r < SIDE && row0 + r < rows; r += SIDE_ROWS)
+        if (col0 + x < cols) square[r][x] = to_float(from[begin + (int64_t)(row0 + r) * cols + col0 + x]);
+    __syncthreads();
+    for (int c = y; c < SIDE && col0 + c < cols; c += SIDE_ROWS)
+        if (row0 + x < rows) from_float(&to[begin + (int64_t)(col0 + c) * rows + row0 + x], square[x][c]);
+}
+
+/* [images][rows][cols] -> [images][cols][rows] */
+template <typename A, typename B>
+static int turn(cuda_stream stream, const A *from, B *to, int images, int rows, int cols)
+{
+    const int across = (cols + SIDE - 1) / SIDE, tiles = across * ((rows + SIDE - 1) / SIDE);
+    return LAUNCH_BLOCKS((turn_kernel<A, B>), (unsigned)images * (unsigned)tiles, THREADS, stream, from, to,
+                         rows, cols, across, tiles);
 }
 
 int value_from_nchw(cuda_stream stream, dtype type, const float *nchw, void *value, shape4 s)
 {
-#define CALL(T) LAUNCH(from_nchw_kernel<T>, blocks_for(values_of(s)), THREADS, stream, nchw, (T *)value, s)
+#define CALL(T) turn(stream, nchw, (T *)value, s.n, s.c, s.h *s.w)
     return BY_TYPE(type, CALL);
 #undef CALL
 }
 
-template <typename T> __global__ void to_nchw_kernel(const T *value, float *nchw, shape4 s)
-{
-    const int64_t count = values_of(s);
-    FOR_EACH(i, count) nchw[nhwc_to_nchw(s, i)] = to_float(value[i]);
-}
-
 int value_to_nchw(cuda_stream stream, dtype type, const void *value, float *nchw, shape4 s)
 {
-#define CALL(T)                                                                                              \
-    LAUNCH(to_nchw_kernel<T>, blocks_for(values_of(s)), THREADS, stream, (const T *)value, nchw, s)
+#define CALL(T) turn(stream, (const T *)value, nchw, s.n, s.h *s.w, s.c)
     return BY_TYPE(type, CALL);
 #undef CALL
 }

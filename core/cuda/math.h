@@ -178,6 +178,18 @@ HD nhw nhw_of(shape4 s, int64_t i)
     return at;
 }
 
+/* Vector i of a value: of which pixel of all images, and which of its `row_vectors`. There are fewer than 2^32. */
+typedef struct vector_place {
+    int64_t pixel;
+    int channel;
+} vector_place;
+HD vector_place vector_of(int64_t i, int row_vectors)
+{
+    const uint32_t pixel = (uint32_t)i / (uint32_t)row_vectors;
+    const vector_place at = { pixel, (int)((uint32_t)i - pixel * (uint32_t)row_vectors) };
+    return at;
+}
+
 /* Index in NHWC order -> index in NCHW order. */
 HD int64_t nhwc_to_nchw(shape4 s, int64_t i)
 {

@@ -11,8 +11,9 @@ __global__ void max_forward_kernel(const void *x, void *y, uint8_t *where, shape
     const int row_vectors = Y.c / V;
     FOR_EACH(i, values_of(Y) / V)
     {
-        const nhw out = nhw_of(Y, i / row_vectors);
-        const int c = (int)(i % row_vectors) * V;
+        const vector_place here = vector_of(i, row_vectors);
+        const nhw out = nhw_of(Y, here.pixel);
+        const int c = here.channel * V;
         float best[V];
         int at[V];
         for (int j = 0; j < V; j++) {
@@ -72,8 +73,9 @@ __global__ void max_backward_kernel(const void *dy, const uint8_t *where, void *
     const int row_vectors = X.c / V;
     FOR_EACH(i, values_of(X) / V)
     {
-        const nhw in = nhw_of(X, i / row_vectors);
-        const int c = (int)(i % row_vectors) * V;
+        const vector_place here = vector_of(i, row_vectors);
+        const nhw in = nhw_of(X, here.pixel);
+        const int c = here.channel * V;
         const int first_q = pool_first(in.w, d.stride, d.pad, d.kernel),
                   last_q = pool_last(in.w, d.stride, d.pad, Y.w),
                   last_p = pool_last(in.h, d.stride, d.pad, Y.h);
@@ -101,8 +103,9 @@ __global__ void max_backward_apart_kernel(const void *dy, const uint8_t *where, 
     const int row_vectors = X.c / V;
     FOR_EACH(i, values_of(windows) / V)
     {
-        const nhw out = nhw_of(windows, i / row_vectors);
-        const int c = (int)(i % row_vectors) * V;
+        const vector_place here = vector_of(i, row_vectors);
+        const nhw out = nhw_of(windows, here.pixel);
+        const int c = here.channel * V;
         bytes_of<W> at;
         float g[V] = { 0 };
         for (int j = 0; j < V; j++) at.v[j] = NOWHERE;
@@ -174,13 +177,14 @@ int average_forward(cuda_stream stream, dtype type, const void *x, void *y, shap
 
 template <typename W> __global__ void average_backward_kernel(const void *dy, void *dx, bool add, shape4 X)
 {
-    const int64_t image = values_of_image(X) / W::WIDTH;
+    const uint32_t image = (uint32_t)(values_of_image(X) / W::WIDTH);
     const int row_vectors = X.c / W::WIDTH;
     const float pixels = (float)(X.h * X.w);
     FOR_EACH(i, values_of(X) / W::WIDTH)
     {
+        const uint32_t n = (uint32_t)i / image;
         float g[W::WIDTH];
-        load<W>(dy, i / image * row_vectors + i % row_vectors, g);
+        load<W>(dy, (int64_t)n * row_vectors + vector_of(i, row_vectors).channel, g);
         for (int j = 0; j < W::WIDTH; j++) g[j] /= pixels;
         store<W>(dx, i, g, add);
     }
