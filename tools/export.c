@@ -6,6 +6,8 @@
 #include "cli.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *output;
@@ -37,6 +39,26 @@ static status output_path(const char *checkpoint, char *out, size_t bytes)
     if (output) return path_format(out, bytes, "%s", output);
     if (n > s && strcmp(checkpoint + n - s, suffix) == 0) n -= s;
     return path_format(out, bytes, "%.*s.onnx", (int)n, checkpoint);
+}
+
+/* A net whose training diverged is of no use to another program, either. */
+static status check_values(net *n, const char *checkpoint)
+{
+    status st = OK;
+    float *values = NULL;
+    int count;
+    const net_param *p = net_params(n, &count);
+    for (int i = 0; i < count; i++) {
+        free(values);
+        TRY_ALLOC(values, malloc((size_t)p[i].count * sizeof *values));
+        TRY(net_param_read(n, &p[i], values));
+        for (int64_t k = 0; k < p[i].count; k++)
+            if (!isfinite(values[k]))
+                FAIL(ERR_DIVERGED, "%s: %s has values that are not finite", checkpoint, p[i].name);
+    }
+out:
+    free(values);
+    return st;
 }
 
 static status publish(const cli *args, const net *n, const char *path)
@@ -73,6 +95,7 @@ static status export_net(const cli *args)
     TRY(backend_open("ref", 1, &b, NULL, 0)); /* only holds the values */
     TRY(net_compile(n, b, F32, &evaluation, 1));
     TRY(surgery_inherit(n, &f, subject.checkpoint));
+    TRY(check_values(n, subject.checkpoint));
     TRY(onnx_write(n, cfg->data.mean, cfg->data.std, path));
     TRY(publish(args, n, path));
 out:

@@ -278,6 +278,8 @@ tensors['linear.bias'] = (kind, shape, struct.pack('<f', float('nan')) + bytes(d
 stfile.write(sys.argv[1], tensors, meta)
 EOF
     fails 4 'not a number' evaluate "$BATS_TEST_TMPDIR/nan.safetensors"
+    fails 4 'linear.bias has values that are not finite' export "$BATS_TEST_TMPDIR/nan.safetensors"
+    [ ! -e "$BATS_TEST_TMPDIR/nan.onnx" ]
 }
 
 @test "prune: net={...} does not say whether units are to go now" {
