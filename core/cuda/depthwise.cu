@@ -10,6 +10,7 @@
  * read most of the same places at the same time, so that memory is read about once. What columns.h calls a row is a
  * strip here. */
 #include "columns.h"
+#include "parts.h"
 
 enum { SIDE = 3, TAPS = SIDE * SIDE, STRIP_VECTORS = 32 };
 
@@ -164,22 +165,12 @@ COLUMN_KERNEL filter_parts(columns k, const void *x, const void *dy, float *part
     }
 }
 
-/* A block adds up one tap of some channels: TOTAL_LANES threads a channel, always in the same order. */
-enum { TOTAL_CHANNELS = 16, TOTAL_LANES = THREADS / TOTAL_CHANNELS };
-
 template <typename T> __global__ void filter_totals(const float *partial, int parts, int c, T *dw)
 {
-    __shared__ double sum[THREADS];
-    const int t = (int)threadIdx.x, tap = (int)blockIdx.x % TAPS;
-    const int channel = (int)blockIdx.x / TAPS * TOTAL_CHANNELS + t % TOTAL_CHANNELS;
-    double total = 0;
-    for (int p = t / TOTAL_CHANNELS; channel < c && p < parts; p += TOTAL_LANES)
-        total += partial[((int64_t)p * TAPS + tap) * c + channel];
-    sum[t] = total;
-    __syncthreads();
-    if (t >= TOTAL_CHANNELS || channel >= c) return;
-    for (int lane = 1; lane < TOTAL_LANES; lane++) total += sum[lane * TOTAL_CHANNELS + t];
-    from_float(&dw[(int64_t)channel * TAPS + tap], (float)total);
+    const int value = my_value();
+    const double total = sum_parts(partial, parts, TAPS * c);
+    if ((int)threadIdx.x < PART_VALUES && value < TAPS * c)
+        from_float(&dw[value % c * TAPS + value / c], (float)total);
 }
 
 /* --- launchers --- */
@@ -220,7 +211,7 @@ int depthwise_filter(cuda_stream stream, dtype type, const void *x, const void *
 {
     const columns k = columns_of_strips(Y, STRIP(stride));
     float *partial = (float *)scratch;
-    const unsigned blocks = TAPS * (unsigned)((k.c + TOTAL_CHANNELS - 1) / TOTAL_CHANNELS);
+    const unsigned blocks = blocks_for_parts(TAPS * k.c);
 #define LAUNCH_STRIDE(W, S)                                                                                  \
     LAUNCH_BLOCKS((filter_parts<W, S>), columns_grid(k), columns_block(k), stream, k, x, dy, partial, X, Y)
 #define CALL(W) (stride == 1 ? LAUNCH_STRIDE(W, 1) : LAUNCH_STRIDE(W, 2))

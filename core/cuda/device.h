@@ -3,7 +3,7 @@
  * nvcc compiles these files for the device. A C++ compiler can compile the same text against
  * tests/cuda/emulate.h, which runs the threads of a block one after the other on the host: indices, bounds
  * and barriers are tested on machines without a GPU. Kernels therefore use nothing but threadIdx, blockIdx,
- * blockDim, gridDim, __shared__, __syncthreads and add_count, besides hints to the compiler. */
+ * blockDim, gridDim, __shared__, __syncthreads, add_count and what mma.h has, besides hints to the compiler. */
 #ifndef CLEAVE_CUDA_DEVICE_H
 #define CLEAVE_CUDA_DEVICE_H
 

@@ -32,7 +32,7 @@ void engine_close(engine *); /* NULL is harmless */
 /* x, w, y: input and output by their role, whatever the direction; 16-byte aligned. */
 status engine_run(engine *, cuda *, const void *x, const void *w, const void *y, void *workspace);
 
-/* --- engine_own.c: the kernels of depthwise.cu as an engine --- */
+/* --- engine_own.c: our own kernels as an engine --- */
 
 bool own_fits(const conv_problem *); /* they can run it */
 size_t own_workspace(const conv_problem *);

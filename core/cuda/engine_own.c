@@ -1,18 +1,38 @@
-/* core/cuda/engine_own.c -- convolutions by our own kernels (depthwise.cu), where those can run them. */
+/* core/cuda/engine_own.c -- convolutions by our own kernels, where those can run them: depthwise.cu, narrow.cu. */
 #include "engine.h"
+
+/* The window that both have. */
+static bool is_3x3(const conv_desc *c)
+{
+    return c->kernel == 3 && c->pad == 1;
+}
+
+static bool is_depthwise(const conv_problem *p)
+{
+    const conv_desc *c = &p->conv;
+    return is_3x3(c) && c->groups == p->x.c && c->out == p->x.c && c->stride <= 2;
+}
+
+static bool is_narrow(const conv_problem *p)
+{
+    const conv_desc *c = &p->conv;
+    return is_3x3(c) && c->groups == 1 && c->stride == 1 && p->x.c <= NARROW_CHANNELS &&
+           c->out <= NARROW_CHANNELS && p->type == BF16;
+}
 
 bool own_fits(const conv_problem *p)
 {
-    const conv_desc *c = &p->conv;
-    return c->groups == p->x.c && c->out == p->x.c && c->kernel == 3 && c->pad == 1 && c->stride <= 2;
+    return is_depthwise(p) || is_narrow(p);
 }
 
 size_t own_workspace(const conv_problem *p)
 {
-    return p->direction == CONV_FILTER ? depthwise_filter_bytes(p->y, p->conv.stride) : 0;
+    if (p->direction != CONV_FILTER || !own_fits(p)) return 0;
+    return is_depthwise(p) ? depthwise_filter_bytes(p->y, p->conv.stride) : narrow_filter_bytes(p->x);
 }
 
-status own_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y, void *workspace)
+static status depthwise_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y,
+                            void *workspace)
 {
     status st = OK;
     const int stride = p->conv.stride;
@@ -24,4 +44,23 @@ status own_run(cuda *c, const conv_problem *p, const void *x, const void *w, con
         TRY_CUDA(depthwise_filter(c->stream, p->type, x, y, (void *)w, workspace, p->x, p->y, stride));
 out:
     return st;
+}
+
+static status narrow_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y,
+                         void *workspace)
+{
+    status st = OK;
+    if (p->direction == CONV_FORWARD)
+        TRY_CUDA(narrow_forward(c->stream, x, w, (void *)y, p->x, p->conv.out));
+    else if (p->direction == CONV_DATA)
+        TRY_CUDA(narrow_data(c->stream, y, w, (void *)x, p->add, p->x, p->conv.out));
+    else
+        TRY_CUDA(narrow_filter(c->stream, x, y, (void *)w, workspace, p->x, p->conv.out));
+out:
+    return st;
+}
+
+status own_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y, void *workspace)
+{
+    return is_depthwise(p) ? depthwise_run(c, p, x, w, y, workspace) : narrow_run(c, p, x, w, y, workspace);
 }

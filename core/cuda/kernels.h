@@ -71,6 +71,15 @@ size_t depthwise_filter_bytes(shape4 Y, int stride);
 int depthwise_filter(cuda_stream, dtype, const void *x, const void *dy, void *dw, void *scratch, shape4 X,
                      shape4 Y, int stride);
 
+/* --- narrow.cu: 3x3, at most 32 channels in and out, bf16, stride 1, pad 1; for sm_80 and newer --- */
+
+enum { NARROW_CHANNELS = 32 };
+/* X: shape of x; k: channels of y; w [k][3][3][X.c]. */
+int narrow_forward(cuda_stream, const void *x, const void *w, void *y, shape4 X, int k);
+int narrow_data(cuda_stream, const void *dy, const void *w, void *dx, bool add, shape4 X, int k);
+size_t narrow_filter_bytes(shape4 X);
+int narrow_filter(cuda_stream, const void *x, const void *dy, void *dw, void *scratch, shape4 X, int k);
+
 /* --- elementwise.cu --- */
 
 /* y[row][c] = act(y[row][c] + bias[c]), in place. */

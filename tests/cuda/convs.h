@@ -12,13 +12,20 @@ static const char *const checked_convs[] = {
     "conv n2c24h6w6_o24k5s1p2g24", "conv n2c32h6w6_o64k3s1p1g2", NULL,
 };
 
-/* Those for which there are kernels of our own. */
+/* Those for which there are kernels of our own: for both types, and for bf16. */
 static const char *const checked_depthwise[] = {
     "conv n2c32h8w8_o32k3s1p1g32",    "conv n2c24h7w7_o24k3s2p1g24b",
     "conv n5c32h16w13_o32k3s2p1g32",  "conv n5c128h15w13_o128k3s1p1g128",
     "conv n2c140h5w6_o140k3s1p1g140", "conv n2c960h4w4_o960k3s1p1g960b",
     "conv n3c17h9w10_o17k3s1p1g17",   "conv n3c17h10w9_o17k3s2p1g17",
     "conv n4c32h1w1_o32k3s2p1g32",    NULL,
+};
+
+static const char *const checked_narrow[] = {
+    "conv n3c16h33w20_o16k3s1p1", "conv n2c32h17w16_o32k3s1p1b",
+    "conv n1c30h16w16_o9k3s1p1",  "conv n2c3h32w32_o16k3s1p1",
+
+    "conv n2c9h5w40_o31k3s1p1",   NULL,
 };
 
 #endif

@@ -85,7 +85,7 @@ static void run_both(const device_check *d, const char *problem, const opcheck_o
 
 /* Overwriting, adding, and with nothing wanted but one thing; both precisions. bf16 data are exact in both,
  * so what differs is the rounding of results: a rounded value must not cross a kink. */
-static void check_problems(const device_check *d, const char *const *problems, double f32_limit)
+static void check_types(const device_check *d, const char *const *problems, double f32_limit, bool bf16_only)
 {
     static const opcheck_options variants[] = {
         { .seed = 1, .backward = true },
@@ -98,9 +98,14 @@ static void check_problems(const device_check *d, const char *const *problems, d
             opcheck_options rounded = variants[v];
             rounded.bf16_data = true;
             rounded.margin = 0.05f;
-            run_both(d, *problems, &variants[v], F32, f32_limit);
+            if (!bf16_only) run_both(d, *problems, &variants[v], F32, f32_limit);
             run_both(d, *problems, &rounded, BF16, d->bf16_limit);
         }
+}
+
+static void check_problems(const device_check *d, const char *const *problems, double f32_limit)
+{
+    check_types(d, problems, f32_limit, false);
 }
 
 static void check_conv(const device_check *d)
@@ -111,6 +116,13 @@ static void check_conv(const device_check *d)
 static void check_depthwise(const device_check *d)
 {
     check_problems(d, checked_depthwise, d->f32_limit);
+}
+
+static void check_narrow(const device_check *d)
+{
+    const opcheck_options once = { .seed = 5, .backward = true, .bf16_data = true, .margin = 0.05f };
+    check_types(d, checked_narrow, 0, true);
+    run_both(d, "conv n530c8h2w3_o8k3s1p1", &once, BF16, d->bf16_limit); /* more tiles than blocks */
 }
 
 static void check_bnact(const device_check *d)
@@ -586,6 +598,7 @@ int device_check_run(const device_check *d)
         { "values survive a round trip", check_round_trip, false },
         { "convolution", check_conv, true },
         { "depthwise convolution", check_depthwise, false },
+        { "convolution of few channels", check_narrow, false },
         { "batch normalisation", check_bnact, false },
         { "batch normalisation of a large mean", check_large_mean, false },
         { "batch normalisation with pooling", check_bnact_pool, false },

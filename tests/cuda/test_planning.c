@@ -76,6 +76,7 @@ static status add_others(void)
     TRY(add_problems(others, BATCH));
     TRY(add_problems(checked_convs, 0));
     TRY(add_problems(checked_depthwise, 0));
+    TRY(add_problems(checked_narrow, 0));
 out:
     return st;
 }
