@@ -24,6 +24,10 @@ enum {
  * different banks. */
 #define STRIDE(channels) ((channels) + 8)
 
+/* What is read and written at once. */
+enum { PIECE = 8 };
+typedef wide<bf16, PIECE> piece;
+
 typedef struct narrow_args {
     const bf16 *x, *w;
     bf16 *y;
@@ -48,25 +52,23 @@ __device__ static inline tile_place tile_at(const narrow_args &a, int tile)
     return t;
 }
 
-/* SIDE x SIDE places of an image with c channels, from line h and column w on; zeros outside of it. C: c, rounded up to
+/* PLACES x PLACES places of an image with c channels, from line h and column w on; zeros outside of it. C: c, rounded up to
  * 16s. */
 template <int C, int PLACES>
 __device__ static inline void load_tile(const narrow_args &a, const bf16 *image, int c, int h, int w,
                                         bf16 (*tile)[STRIDE(C)])
 {
-    enum { V = 8 };
-    typedef wide<bf16, V> vector;
-    for (int i = (int)threadIdx.x; i < PLACES * PLACES * (C / V); i += THREADS) {
-        const int place = i / (C / V), first = i % (C / V) * V;
+    for (int i = (int)threadIdx.x; i < PLACES * PLACES * (C / PIECE); i += THREADS) {
+        const int place = i / (C / PIECE), first = i % (C / PIECE) * PIECE;
         const int line = h + place / PLACES, column = w + place % PLACES;
         const bool inside = line >= 0 && line < a.h && column >= 0 && column < a.w_;
         const bf16 *from = image + ((int64_t)line * a.w_ + column) * c + first;
-        vector v = {};
+        piece v = {};
         if (inside && c == C)
-            v = *(const vector *)(const void *)from;
+            v = *(const piece *)(const void *)from;
         else if (inside)
-            for (int j = 0; j < V && first + j < c; j++) v.v[j] = from[j];
-        *(vector *)(void *)&tile[place][first] = v;
+            for (int j = 0; j < PIECE && first + j < c; j++) v.v[j] = from[j];
+        *(piece *)(void *)&tile[place][first] = v;
     }
 }
 
@@ -76,19 +78,34 @@ __device__ static inline const bf16 *image_of(const narrow_args &a, const bf16 *
     return value + (int64_t)t.n * a.h * a.w_ * c;
 }
 
-/* weight[tap][k][c], k rounded up to 8s, as forward needs it. */
+/* weight[tap][k][c] as forward needs it: of filter k, or with the filter turned round of filter c. In pieces of PIECE values
+ * wherever the channels are as many as there is room for. */
 template <int C, int K>
 __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[K][STRIDE(C)])
 {
-    for (int i = (int)threadIdx.x; i < TAPS * K * C; i += THREADS) {
-        const int tap = i / (K * C), k = i / C % K, c = i % C;
-        const bf16 zero = {};
-        bf16 v = zero;
-        if (k < a.k && c < a.c)
-            v = a.turned ? a.w[((int64_t)c * TAPS + TAPS - 1 - tap) * a.k + k]
-                         : a.w[((int64_t)k * TAPS + tap) * a.c + c];
-        weight[tap][k][c] = v;
-    }
+    if (!a.turned && a.c == C)
+        for (int i = (int)threadIdx.x; i < TAPS * K * (C / PIECE); i += THREADS) {
+            const int tap = i / (K * (C / PIECE)), k = i / (C / PIECE) % K, c = i % (C / PIECE) * PIECE;
+            piece v = {};
+            if (k < a.k) v = *(const piece *)(const void *)&a.w[((int64_t)k * TAPS + tap) * C + c];
+            *(piece *)(void *)&weight[tap][k][c] = v;
+        }
+    else if (a.turned && a.k == K)
+        for (int i = (int)threadIdx.x; i < TAPS * C * (K / PIECE); i += THREADS) {
+            const int tap = i / (C * (K / PIECE)), k = i / C % (K / PIECE) * PIECE, c = i % C;
+            piece v = {};
+            if (c < a.c) v = *(const piece *)(const void *)&a.w[((int64_t)c * TAPS + TAPS - 1 - tap) * K + k];
+            for (int l = 0; l < PIECE; l++) weight[tap][k + l][c] = v.v[l];
+        }
+    else
+        for (int i = (int)threadIdx.x; i < TAPS * K * C; i += THREADS) {
+            const int tap = i / (K * C), k = i / C % K, c = i % C;
+            bf16 v = {};
+            if (k < a.k && c < a.c)
+                v = a.turned ? a.w[((int64_t)c * TAPS + TAPS - 1 - tap) * a.k + k]
+                             : a.w[((int64_t)k * TAPS + tap) * a.c + c];
+            weight[tap][k][c] = v;
+        }
 }
 
 /* sum[line][column of 8] += what the window's place `tap` gives; of lines warp, warp + WARPS, ... of the tile. Squares, as

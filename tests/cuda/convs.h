@@ -22,10 +22,17 @@ static const char *const checked_depthwise[] = {
 };
 
 static const char *const checked_narrow[] = {
-    "conv n3c16h33w20_o16k3s1p1", "conv n2c32h17w16_o32k3s1p1b",
-    "conv n1c30h16w16_o9k3s1p1",  "conv n2c3h32w32_o16k3s1p1",
+    "conv n3c16h33w20_o16k3s1p1",
+    "conv n2c32h17w16_o32k3s1p1b",
+    "conv n1c30h16w16_o9k3s1p1",
+    "conv n2c16h9w9_o32k3s1p1",
+    "conv n2c3h32w32_o16k3s1p1",
 
-    "conv n2c9h5w40_o31k3s1p1",   NULL,
+    "conv n2c9h5w40_o31k3s1p1",
+    "conv n2c32h8w8_o16k3s1p1",
+    "conv n1c32h7w9_o12k3s1p1",
+    "conv n1c12h7w9_o32k3s1p1",
+    NULL,
 };
 
 #endif
