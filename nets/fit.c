@@ -1,32 +1,19 @@
+/* nets/fit.c -- the training loop; its checkpoints are fit_checkpoint.c, its evaluations fit_evaluate.c. */
 #include "fit.h"
 
 #include "../core/device.h"
-#include "../core/file.h"
 #include "../core/log.h"
 #include "../core/progress.h"
 #include "../core/stop.h"
 #include "../data/loader.h"
 #include "fit_events.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Reading the loss waits for the device, so divergence is looked for only every so many steps. */
 enum { STEPS_BETWEEN_CHECKS = 16 };
-
-typedef struct trainer {
-    const fit_job *job;
-    const config *cfg;
-    loader *loader;
-    int kept_train, kept_test; /* net_keep_images */
-    train_state at;            /* what the next checkpoint will say */
-    int steps;                 /* of an epoch */
-    double last_accuracy;
-    double train_seconds;
-    checkpoint_info resumed; /* its parent and cuts go into further checkpoints */
-} trainer;
 
 static int batch_of(const config *cfg, int images)
 {
@@ -58,109 +45,6 @@ out:
     return st;
 }
 
-/* ---- evaluation ---- */
-
-/* Its pixels, or, of images that the device keeps, which they are. */
-static status put_batch(net *n, int net_case_index, int kept, const batch *b)
-{
-    return kept == NET_NOT_KEPT ? net_input(n, net_case_index, b->x, b->label, b->n)
-                                : net_input_kept(n, net_case_index, kept, b->draw, b->label, b->n);
-}
-
-status fit_evaluate(net *n, int eval_case, const config_data *data, const dataset *set, int kept,
-                    loss_stats *out, float *logits)
-{
-    status st = OK;
-    loader *l = NULL;
-    progress bar;
-    int done = 0;
-    loader_options options = { .batch = net_batch(n, eval_case), .draws_only = kept != NET_NOT_KEPT };
-    progress_start(&bar, "evaluate", set->n);
-    TRY(net_stats_set(n, &(loss_stats){ 0 }));
-    TRY(loader_open(set, data, &options, &l));
-    TRY(loader_start(l, 0, 0, NULL, 0));
-    for (;;) {
-        const batch *b;
-        TRY(loader_next(l, &b));
-        if (!b) break;
-        if (stop_requested()) FAIL(STOPPED, "stopped by %s", stop_signal());
-        TRY(put_batch(n, eval_case, kept, b));
-        TRY(net_forward(n, eval_case));
-        if (logits) TRY(net_logits(n, eval_case, b->n, logits + (size_t)done * (size_t)net_classes(n)));
-        done += b->n;
-        progress_update(&bar, done, "");
-    }
-    TRY(net_stats(n, out));
-out:
-    progress_end(&bar);
-    loader_close(l);
-    return st;
-}
-
-/* ---- checkpoints ---- */
-
-/* Why the net is what it is: from the caller, else from the checkpoint that was resumed. */
-static int lineage(const trainer *t, st_pair *out)
-{
-    int n = 0;
-    for (int i = 0; i < t->job->n_meta; i++) out[n++] = t->job->meta[i];
-    if (t->job->n_meta == 0 && t->resumed.parent) out[n++] = (st_pair){ "parent", t->resumed.parent };
-    if (t->job->n_meta == 0 && t->resumed.cuts) out[n++] = (st_pair){ "cuts", t->resumed.cuts };
-    return n;
-}
-
-static status save(trainer *t, const char *file, bool with_state, double accuracy)
-{
-    status st = OK;
-    char path[4096], hash[9], normalisation[256], epoch[16], top1[32], *yaml = NULL;
-    const config_data *d = &t->cfg->data;
-    st_pair *meta = NULL;
-    int n = 0;
-    TRY(rundir_file(t->job->run, file, path, sizeof path));
-    TRY(config_hash(t->cfg, hash));
-    TRY(config_yaml(t->cfg, &yaml));
-    TRY(path_format(normalisation, sizeof normalisation,
-                    "{\"mean\": [%.9g, %.9g, %.9g], \"std\": [%.9g, %.9g, %.9g]}", (double)d->mean[0],
-                    (double)d->mean[1], (double)d->mean[2], (double)d->std[0], (double)d->std[1],
-                    (double)d->std[2]));
-    TRY(path_format(epoch, sizeof epoch, "%d", t->at.epoch));
-    TRY(path_format(top1, sizeof top1, "%.6f", accuracy));
-    TRY_ALLOC(meta, calloc((size_t)t->job->n_meta + 7, sizeof *meta));
-    meta[n++] = (st_pair){ "normalisation", normalisation };
-    meta[n++] = (st_pair){ "epoch", epoch };
-    if (accuracy >= 0) meta[n++] = (st_pair){ "accuracy", top1 };
-    meta[n++] = (st_pair){ "config_hash", hash };
-    meta[n++] = (st_pair){ "config", yaml };
-    n += lineage(t, meta + n);
-    TRY(checkpoint_save(t->job->net, path, meta, n, with_state ? &t->at : NULL));
-out:
-    free(meta);
-    free(yaml);
-    return st;
-}
-
-static status resume(trainer *t)
-{
-    status st = OK;
-    st_file f = { 0 };
-    checkpoint_info *info = &t->resumed;
-    char path[4096];
-    TRY(rundir_file(t->job->run, "last.safetensors", path, sizeof path));
-    if (!t->job->resume || !file_exists(path)) goto out;
-    TRY(st_open(path, &f));
-    TRY(checkpoint_info_read(&f, path, info));
-    if (!info->has_state) FAIL(ERR_DATA, "%s: no training state in its metadata; it cannot be resumed", path);
-    TRY(checkpoint_load(t->job->net, &f, path, true, true));
-    if (info->state.step > t->steps)
-        FAIL(ERR_DATA, "%s: stopped at step %d of an epoch, which has %d", path, info->state.step, t->steps);
-    t->at = info->state;
-    t->last_accuracy = info->accuracy;
-    log_info("resuming at epoch %d, step %d of %d", t->at.epoch + 1, t->at.step, t->steps);
-out:
-    st_close(&f);
-    return st;
-}
-
 /* ---- training ---- */
 
 static status report_status(trainer *t, const char *state, const char *message)
@@ -177,21 +61,13 @@ static double last_lr(const trainer *t)
     return schedule_lr(&t->cfg->train, t->at.epoch, step, t->steps);
 }
 
-static const char *what_is_kept(const trainer *t)
-{
-    char last[4096];
-    if (rundir_file(t->job->run, "last.safetensors", last, sizeof last) == OK && file_exists(last))
-        return "the last good checkpoint is kept";
-    return "there is no checkpoint yet";
-}
-
 static status check_loss(trainer *t)
 {
     status st = OK;
     TRY(net_stats(t->job->net, &t->at.train));
     if (!isfinite(t->at.train.loss))
         FAIL(ERR_DIVERGED, "the loss is not a number any more at epoch %d, step %d (lr %g); %s",
-             t->at.epoch + 1, t->at.step, last_lr(t), what_is_kept(t));
+             t->at.epoch + 1, t->at.step, last_lr(t), trainer_what_is_kept(t));
 out:
     return st;
 }
@@ -200,7 +76,7 @@ out:
 static status stop_here(trainer *t)
 {
     status st = OK;
-    TRY(save(t, "last.safetensors", true, t->last_accuracy));
+    TRY(trainer_save(t, "last.safetensors", true, t->last_accuracy));
     TRY(report_status(t, "stopped", stop_signal()));
     FAIL(STOPPED, "stopped by %s at epoch %d, step %d; train --resume goes on from here", stop_signal(),
          t->at.epoch + 1, t->at.step);
@@ -226,7 +102,7 @@ static status train_batch(trainer *t, const batch *b)
     net *n = t->job->net;
     int which = b->n == batch_of(t->cfg, t->job->train->n) ? FIT_CASE_TRAIN : FIT_CASE_LAST;
     step_scalars scalars = scalars_of(t);
-    TRY(put_batch(n, which, t->kept_train, b));
+    TRY(fit_put_batch(n, which, t->kept_train, b));
     TRY(net_step(n, which, &scalars));
     t->at.step++;
 out:
@@ -275,7 +151,7 @@ static status evaluate_epoch(trainer *t, run_epoch *e)
     if (st != OK) goto out;
     if (!isfinite(test.loss))
         FAIL(ERR_DIVERGED, "the test loss is not a number after epoch %d; %s", t->at.epoch + 1,
-             what_is_kept(t));
+             trainer_what_is_kept(t));
     e->test_loss = test.loss / (double)test.rows;
     e->test_accuracy = (double)test.correct / (double)test.rows;
     e->train_loss = t->at.train.loss / (double)t->at.train.rows;
@@ -289,7 +165,7 @@ static status save_before_failing(trainer *t, status failed)
 {
     char message[1024];
     snprintf(message, sizeof message, "%s", status_message());
-    if (save(t, "last.safetensors", true, t->last_accuracy) != OK) log_warn("%s", status_message());
+    if (trainer_save(t, "last.safetensors", true, t->last_accuracy) != OK) log_warn("%s", status_message());
     return status_set(failed, __FILE__, __LINE__, "%s", message);
 }
 
@@ -319,12 +195,12 @@ static status finish_epoch(trainer *t, const run_epoch *e)
     if (best) {
         t->at.best_accuracy = e->test_accuracy;
         t->at.best_epoch = e->epoch;
-        TRY(save(t, "best.safetensors", false, e->test_accuracy));
+        TRY(trainer_save(t, "best.safetensors", false, e->test_accuracy));
     }
     TRY(rundir_metrics(t->job->run, e));
     TRY(fit_events(t->job->run, t->job->net, e));
     if (t->at.epoch % t->cfg->train.save_every == 0 || t->at.epoch == t->cfg->train.epochs)
-        TRY(save(t, "last.safetensors", true, e->test_accuracy));
+        TRY(trainer_save(t, "last.safetensors", true, e->test_accuracy));
     TRY(report_status(t, t->at.epoch == t->cfg->train.epochs ? "done" : "running", ""));
     log_info("epoch %d/%d  lr %.4g  train loss %.4f acc %.2f %%  test loss %.4f acc %.2f %%%s  %.0f images/s "
              " %.1f s",
@@ -371,7 +247,7 @@ status fit(const fit_job *job, fit_result *out)
         .job = job, .cfg = job->cfg, .last_accuracy = -1, .at = { .best_accuracy = -1, .best_epoch = -1 }
     };
     t.steps = (job->train->n + batch_size - 1) / batch_size;
-    TRY(resume(&t));
+    TRY(trainer_resume(&t));
     TRY(keep_images(&t));
     TRY(rundir_truncate(job->run, t.at.epoch));
     TRY(fit_events_truncate(job->run, t.at.epoch));

@@ -1,5 +1,6 @@
 /* core/cpu/cpu.c -- the backend's table: opening, planning, memory. */
 #include "cpu.h"
+#include "choices.h"
 
 #include "../progress.h"
 

@@ -10,12 +10,13 @@
 #include "onednn.h"
 #include "vec.h"
 
-typedef struct choices choices; /* choose.c */
+typedef struct choices choices; /* choices.h */
 
 typedef struct cpu {
     backend base;
     choices *choices;      /* of convolution algorithms */
     int forced;            /* the one that is timed; -1: none */
+    bool told;             /* that algorithms are timed: once is enough */
     uint32_t *gram_buffer; /* gram.c: of each thread */
     int gram_buffers;
     dnnl_engine_t engine;
@@ -65,12 +66,8 @@ work_kind cpu_work(cpu *, work_kind kind);
 
 enum { CONV_FORWARD, CONV_DATA, CONV_WEIGHTS, CONV_DIRECTIONS };
 enum { CONV_DIRECT, CONV_WINOGRAD, CONV_ALGORITHMS }; /* oneDNN's; winograd.c's */
-status choices_open(cpu *, choices **out);
-void choices_close(choices *); /* NULL is harmless */
 /* The algorithm. CLEAVE_CONV = auto (the default), rule, direct, winograd. */
 status cpu_choose_conv(cpu *, const op *, int direction, int *out);
-status cpu_choices_load(backend *, const char *path);
-status cpu_choices_save(const backend *, const char *path);
 
 /* --- race.c --- */
 
