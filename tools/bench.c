@@ -11,8 +11,8 @@
 #include "../graph/edges.h"
 #include "../graph/histogram.h"
 #include "../nets/fit.h"
+#include "bench/peer.h"
 #include "cli.h"
-#include "cli_peer.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ typedef struct bench {
     backend *device;
     net *net;
     ceiling *ceiling;
-    cli_peer peer[MODES];
+    bench_peer peer[MODES];
     int n_peers, batch, rounds;
     float *images;   /* [batch, 3, 32, 32] */
     int32_t *labels; /* [batch] */
@@ -196,8 +196,8 @@ static status measure_peers(bench *b, int round)
 {
     status st = OK;
     for (int i = 0; i < b->n_peers; i++) {
-        TRY(cli_peer_ask(&b->peer[i], "train", &b->sample[PEER_TRAIN + i][round]));
-        TRY(cli_peer_ask(&b->peer[i], "eval", &b->sample[PEER_EVAL + i][round]));
+        TRY(bench_peer_ask(&b->peer[i], "train", &b->sample[PEER_TRAIN + i][round]));
+        TRY(bench_peer_ask(&b->peer[i], "eval", &b->sample[PEER_EVAL + i][round]));
         b->sample[TIMES_TRAIN + i][round] = b->sample[PEER_TRAIN + i][round] / b->sample[TRAIN][round];
         b->sample[TIMES_EVAL + i][round] = b->sample[PEER_EVAL + i][round] / b->sample[EVAL][round];
     }
@@ -329,8 +329,8 @@ static status start_peers(bench *b)
     for (; b->n_peers < MODES; b->n_peers++) {
         char *argv[] = { (char *)peer_program,      b->cfg->net.arch, size, (char *)config_precision(b->cfg),
                          (char *)modes[b->n_peers], threads,          NULL };
-        TRY(cli_peer_start(&b->peer[b->n_peers], argv));
-        TRY(cli_peer_ask(&b->peer[b->n_peers], "memory", &b->peer_peak_bytes[b->n_peers]));
+        TRY(bench_peer_start(&b->peer[b->n_peers], argv));
+        TRY(bench_peer_ask(&b->peer[b->n_peers], "memory", &b->peer_peak_bytes[b->n_peers]));
     }
 out:
     return st;
@@ -544,7 +544,7 @@ out:
 
 static void bench_close(bench *b)
 {
-    for (int i = 0; i < b->n_peers; i++) cli_peer_stop(&b->peer[i]);
+    for (int i = 0; i < b->n_peers; i++) bench_peer_stop(&b->peer[i]);
     if (b->ceiling) b->device->ceiling_close(b->ceiling);
     if (b->features)
         b->device->release(b->device, b->features,
