@@ -28,7 +28,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B)
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
 # The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
-MODULES   := tools/sweep tools/report tools/check prune graph nets data layers core/cpu core/ref core
+MODULES   := tools/bench tools/sweep tools/report tools/check prune graph nets data layers core/cpu core/ref core
 PROTO     := $(wildcard core/proto/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES) proto,$(B)/lib$(subst /,-,$(m)).a)

@@ -3,8 +3,8 @@
 
   bench_torch.py ARCH BATCH f32|bf16 contiguous|channels_last THREADS
 
-The protocol stands in tools/cli_peer.h. bf16 is autocast; SGD lr .01, momentum .9, weight decay .005, cross-entropy, as
-in training with this repository's defaults. The first step of each kind is not timed.
+The protocol stands in tools/bench/peer.h. bf16 is autocast; SGD lr .01, momentum .9, weight decay .005, cross-entropy,
+as in training with this repository's defaults. The first step of each kind is not timed.
 """
 import os
 import resource

@@ -43,7 +43,7 @@ static double by_features(const float *a, int p, const float *b, int q, int rows
     return v;
 }
 
-/* One layer's rows through a real sweep, as graph/analysis.c does it. */
+/* One layer's rows through a real sweep, as graph/analysis_measure.c does it. */
 static void feed(cka *c, int layer, const float *rows, int dim, int block)
 {
     float *x = malloc((size_t)ROWS * (size_t)dim * sizeof *x);

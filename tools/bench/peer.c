@@ -1,5 +1,5 @@
-/* tools/cli_peer.c -- a child process with a pipe each way. */
-#include "cli_peer.h"
+/* tools/bench/peer.c -- a child process with a pipe each way. */
+#include "peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@ static void close_all(int *fd, int n)
 }
 
 /* fd: [0] its stdin, [1] our end of that, [2] our end of its stdout, [3] its stdout. */
-static status spawn(cli_peer *p, char *const *argv, const int *fd)
+static status spawn(bench_peer *p, char *const *argv, const int *fd)
 {
     status st = OK;
     posix_spawn_file_actions_t actions;
@@ -33,7 +33,7 @@ out:
     return st;
 }
 
-static status read_line(cli_peer *p, char *line, size_t bytes)
+static status read_line(bench_peer *p, char *line, size_t bytes)
 {
     status st = OK;
     if (!fgets(line, (int)bytes, p->from))
@@ -43,11 +43,11 @@ out:
     return st;
 }
 
-status cli_peer_start(cli_peer *p, char *const *argv)
+status bench_peer_start(bench_peer *p, char *const *argv)
 {
     status st = OK;
     int fd[4] = { -1, -1, -1, -1 };
-    *p = (cli_peer){ 0 };
+    *p = (bench_peer){ 0 };
     if (pipe2(fd, O_CLOEXEC) || pipe2(fd + 2, O_CLOEXEC)) /* no later child shall hold these open */
         FAIL(ERR_RUNTIME, "pipe: %s", strerror(errno));
     TRY(spawn(p, argv, fd));
@@ -60,11 +60,11 @@ status cli_peer_start(cli_peer *p, char *const *argv)
     TRY(read_line(p, p->name, sizeof p->name));
 out:
     close_all(fd, 4);
-    if (st != OK) cli_peer_stop(p);
+    if (st != OK) bench_peer_stop(p);
     return st;
 }
 
-status cli_peer_ask(cli_peer *p, const char *word, double *answer)
+status bench_peer_ask(bench_peer *p, const char *word, double *answer)
 {
     status st = OK;
     char line[128], *end;
@@ -77,10 +77,10 @@ out:
     return st;
 }
 
-void cli_peer_stop(cli_peer *p)
+void bench_peer_stop(bench_peer *p)
 {
     if (p->to) fclose(p->to); /* it ends when its stdin ends */
     if (p->from) fclose(p->from);
     if (p->pid > 0) waitpid(p->pid, NULL, 0);
-    *p = (cli_peer){ 0 };
+    *p = (bench_peer){ 0 };
 }
