@@ -126,7 +126,7 @@ void config_print_keys(FILE *);
 /* What is known about one key, for whoever writes about all of them. Points to constants. */
 enum { CONFIG_MAX_CHOICES = 8 };
 typedef struct config_key_info {
-    const char *name, *preset, *help; /* "train.epochs", "150" (YAML), "passes over the training set" */
+    const char *name, *preset, *help;       /* "train.epochs", "150" (YAML), "passes over the training set" */
     const char *choice[CONFIG_MAX_CHOICES]; /* "step", "cosine", ...; true, false of a switch */
     int n_choices;                          /* 0: numbers or text */
 } config_key_info;

@@ -1,6 +1,6 @@
 /* graph/nearest.c -- each row's k nearest within its batch, [Lu22], docs/definitions.md. */
-#include "edges.h"
 #include "../core/minmax.h"
+#include "edges.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -168,7 +168,8 @@ static status find_by(const conv_graph *g, descriptor device, cudnnBackendHeurMo
     TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, g->graph));
     TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (device) TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device));
-    if (finalise(heuristics, "heuristics") != OK) goto out; /* nothing found; should all fail, its reason is told */
+    if (finalise(heuristics, "heuristics") != OK)
+        goto out; /* nothing found; should all fail, its reason is told */
     TRY_CUDNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                        CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, NULL));
     if (count > MAX_CONFIGS - out->n) count = MAX_CONFIGS - out->n;

@@ -27,7 +27,7 @@ status engine_configs_find(const conv_graph *, descriptor device, engine_configs
 void engine_configs_free(engine_configs *);
 
 typedef struct engine_notes {
-    int64_t engine; /* cuDNN's number; many configurations share one */
+    int64_t engine;                       /* cuDNN's number; many configurations share one */
     bool nondeterministic, rounds_inputs; /* tensor cores or conversion to a narrower type */
     bool rounds_sums;                     /* parts of a sum, to the type of the result */
     bool compiled;                        /* at run time: creating it takes about a second */

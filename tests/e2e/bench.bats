@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # bench: the fields of its JSON, sums and ratios that must agree, a peer measured beside it, failures.
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin}

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # One writer per folder: the second process says who the first is, or waits; several analyses side by side.
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} OMP_WAIT_POLICY=passive
