@@ -12,6 +12,8 @@
 
 #include "device.h"
 
+#include <assert.h>
+
 #ifdef __CUDACC__
 __device__ static inline void mma(float d[4], const uint32_t a[4], const uint32_t b[2])
 {
@@ -66,6 +68,7 @@ template <bool TURNED> static inline void load_squares(const bf16 *row, uint32_t
 {
     static const bf16 *rows[1024];
     const int thread = (int)threadIdx.x, warp = thread / 32 * 32, g = thread % 32 / 4, t = thread % 4;
+    assert((uintptr_t)row % 16 == 0);
     rows[thread] = row;
     __syncthreads();
     for (int m = 0; m < 4; m++) {

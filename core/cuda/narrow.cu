@@ -20,8 +20,7 @@ enum {
     LINES = TILE / WARPS
 };
 
-/* From place to place in shared memory: so that 8 places and 4 pairs of channels, which a warp reads at once, are in 32
- * different banks. */
+/* From place to place in shared memory: so that the 8 rows of a square (mma.h), 16 bytes each, are in different banks. */
 #define STRIDE(channels) ((channels) + 8)
 
 /* What is read and written at once. */
@@ -29,9 +28,9 @@ enum { PIECE = 8 };
 typedef wide<bf16, PIECE> piece;
 
 typedef struct narrow_args {
-    const bf16 *x, *w;
+    const bf16 *x, *filter;
     bf16 *y;
-    int n, h, w_, c, k; /* of x; channels of y */
+    int n, h, w, c, k; /* of x; channels of y */
     bool turned, add;
 } narrow_args;
 
@@ -47,7 +46,7 @@ HD int tiles_along(int places)
 
 __device__ static inline tile_place tile_at(const narrow_args &a, int tile)
 {
-    const int across = tiles_along(a.w_), down = tiles_along(a.h), line = tile / across, n = line / down;
+    const int across = tiles_along(a.w), down = tiles_along(a.h), line = tile / across, n = line / down;
     const tile_place t = { n, (line - n * down) * TILE, (tile - line * across) * TILE };
     return t;
 }
@@ -61,8 +60,8 @@ __device__ static inline void load_tile(const narrow_args &a, const bf16 *image,
     for (int i = (int)threadIdx.x; i < PLACES * PLACES * (C / PIECE); i += THREADS) {
         const int place = i / (C / PIECE), first = i % (C / PIECE) * PIECE;
         const int line = h + place / PLACES, column = w + place % PLACES;
-        const bool inside = line >= 0 && line < a.h && column >= 0 && column < a.w_;
-        const bf16 *from = image + ((int64_t)line * a.w_ + column) * c + first;
+        const bool inside = line >= 0 && line < a.h && column >= 0 && column < a.w;
+        const bf16 *from = image + ((int64_t)line * a.w + column) * c + first;
         piece v = {};
         if (inside && c == C)
             v = *(const piece *)(const void *)from;
@@ -75,7 +74,7 @@ __device__ static inline void load_tile(const narrow_args &a, const bf16 *image,
 /* The image of a tile in a value with c channels. */
 __device__ static inline const bf16 *image_of(const narrow_args &a, const bf16 *value, int c, tile_place t)
 {
-    return value + (int64_t)t.n * a.h * a.w_ * c;
+    return value + (int64_t)t.n * a.h * a.w * c;
 }
 
 /* weight[tap][k][c] as forward needs it: of filter k, or with the filter turned round of filter c. In pieces of PIECE values
@@ -87,14 +86,15 @@ __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[
         for (int i = (int)threadIdx.x; i < TAPS * K * (C / PIECE); i += THREADS) {
             const int tap = i / (K * (C / PIECE)), k = i / (C / PIECE) % K, c = i % (C / PIECE) * PIECE;
             piece v = {};
-            if (k < a.k) v = *(const piece *)(const void *)&a.w[((int64_t)k * TAPS + tap) * C + c];
+            if (k < a.k) v = *(const piece *)(const void *)&a.filter[((int64_t)k * TAPS + tap) * C + c];
             *(piece *)(void *)&weight[tap][k][c] = v;
         }
     else if (a.turned && a.k == K)
         for (int i = (int)threadIdx.x; i < TAPS * C * (K / PIECE); i += THREADS) {
             const int tap = i / (C * (K / PIECE)), k = i / C % (K / PIECE) * PIECE, c = i % C;
             piece v = {};
-            if (c < a.c) v = *(const piece *)(const void *)&a.w[((int64_t)c * TAPS + TAPS - 1 - tap) * K + k];
+            if (c < a.c)
+                v = *(const piece *)(const void *)&a.filter[((int64_t)c * TAPS + TAPS - 1 - tap) * K + k];
             for (int l = 0; l < PIECE; l++) weight[tap][k + l][c] = v.v[l];
         }
     else
@@ -102,8 +102,8 @@ __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[
             const int tap = i / (K * C), k = i / C % K, c = i % C;
             bf16 v = {};
             if (k < a.k && c < a.c)
-                v = a.turned ? a.w[((int64_t)c * TAPS + TAPS - 1 - tap) * a.k + k]
-                             : a.w[((int64_t)k * TAPS + tap) * a.c + c];
+                v = a.turned ? a.filter[((int64_t)c * TAPS + TAPS - 1 - tap) * a.k + k]
+                             : a.filter[((int64_t)k * TAPS + tap) * a.c + c];
             weight[tap][k][c] = v;
         }
 }
@@ -138,8 +138,8 @@ __device__ static inline void store_pair(const narrow_args &a, tile_place t, int
                                          float v0, float v1)
 {
     const int h = t.h + line, w = t.w + place;
-    if (h >= a.h || w >= a.w_) return;
-    bf16 *to = a.y + (((int64_t)t.n * a.h + h) * a.w_ + w) * a.k + k;
+    if (h >= a.h || w >= a.w) return;
+    bf16 *to = a.y + (((int64_t)t.n * a.h + h) * a.w + w) * a.k + k;
     if (a.k % 2 == 0) {
         const float v[2] = { v0, v1 };
         if (k < a.k) store<wide<bf16, 2>>(to, 0, v, a.add);
@@ -265,7 +265,7 @@ __global__ void narrow_totals(narrow_args a, const float *partial, int parts, bf
 
 static int tiles_of(const narrow_args *a)
 {
-    return a->n * tiles_along(a->h) * tiles_along(a->w_);
+    return a->n * tiles_along(a->h) * tiles_along(a->w);
 }
 
 /* As many blocks as an H100 takes at once; each brings its own weights, or leaves its own sums. */
