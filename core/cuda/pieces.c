@@ -1,11 +1,10 @@
 /* core/cuda/pieces.c -- SGD of a recorded step in one launch: the parameters as pieces (kernels.h), those with copies or
  * gradients in the libraries' order, and what lies between them. */
-#include "../minmax.h"
 #include "cuda.h"
 
 #include <stdlib.h>
 
-/* Into a[] in the order of memory; at most one for each plan. */
+/* Into a[], at most one for each plan. Returns how many. */
 static int weights_of(plan *const *plans, int n_plans, const cuda_sgd_call *all, sgd_piece *a)
 {
     int n = 0;

@@ -28,10 +28,14 @@ static int report(const char *what, int wrong)
 int main(int argc, char **argv)
 {
     static char *const blocks[] = { "layer1.1", "layer1.2", "layer2.1", "layer2.2", "layer3.1", "layer3.2" };
-    static const checked_net nets[] = { { "resnet20", blocks, 6, true }, { "vgg11_bn", NULL, 0, false } };
+    static char *const layers[] = { "layers.2", "layers.4",  "layers.5",  "layers.7",  "layers.8",
+                                    "layers.9", "layers.11", "layers.12", "layers.14", "layers.15" };
+    static const checked_net nets[] = { { "resnet20", blocks, 6, true },
+                                        { "vgg11_bn", NULL, 0, false },
+                                        { "mobilenetv2", layers, 10, false } };
     /* ref sums in double, the kernels in float: as in tests/backend/test_backend.c. bf16 has 8 bits. */
     device_check d = { .nets = nets,
-                       .n_nets = 2,
+                       .n_nets = 3,
                        .batch = 2,
                        .f32_limit = 4e-6,
                        .bf16_limit = 8e-3,
