@@ -6,7 +6,7 @@
 #include "status.h"
 #include <stddef.h>
 
-enum { ARENA_ALIGN = 256 }; /* what cuDNN expects of memory: as cudaMalloc gives it */
+enum { ARENA_ALIGN = 64 };
 
 typedef struct arena_request {
     size_t bytes;    /* 0 is allowed: offset 0 */

@@ -80,6 +80,7 @@ struct backend {
     char description[128]; /* device and library versions, for logs and env.json */
     int threads;
     bool bias_free;   /* BN knows op_args.shift: in training, a bias before it is left out */
+    size_t alignment; /* of values and scratch in a net's memory; 0: that of core/arena.h */
     bool host_memory; /* what alloc returns can be read here: download would copy for nothing */
     bool tf32;        /* set by the caller before planning: f32 products may round to tf32; cuda only */
 

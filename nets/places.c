@@ -166,6 +166,14 @@ static void act_requests(const net *n, net_compiled_case *c, arena_request *r, a
     place_over_gradients(n, c, r + REQUEST_GRAD * n->n_values, p.grad_over);
 }
 
+/* Sizes that are multiples of the device's alignment lie at multiples of it. */
+static status plan_arena(const net *n, arena_request *r, int count, size_t *total)
+{
+    const size_t a = n->device->alignment ? n->device->alignment : ARENA_ALIGN;
+    for (int i = 0; i < count; i++) r[i].bytes = (r[i].bytes + a - 1) / a * a;
+    return arena_plan(r, count, total);
+}
+
 static status place_values(net *n, net_compiled_case *c, size_t *total)
 {
     status st = OK;
@@ -180,7 +188,7 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
     TRY_ALLOC(c->has_grad, calloc((size_t)V, sizeof *c->has_grad));
     const act_places p = { work, work + V, work + 2 * V, work + 3 * V };
     act_requests(n, c, r, p);
-    TRY(arena_plan(r, PER_VALUE * V + PER_NODE * N, total));
+    TRY(plan_arena(n, r, PER_VALUE * V + PER_NODE * N, total));
     for (int v = 0; v < V; v++) {
         c->value[v] = r[p.over[v]].offset;
         c->later[v] = p.again[v] == NONE ? c->value[v] : r[REQUEST_LATER * V + v].offset;
@@ -207,7 +215,7 @@ static status place_saved(net *n, net_compiled_case *c, size_t *total)
         r[i] = (arena_request){ .bytes = c->node[i].needs.saved,
                                 .first = forward_time(i),
                                 .last = c->which.training ? backward_time(n, i) : forward_time(i) };
-    TRY(arena_plan(r, n->n_nodes, total));
+    TRY(plan_arena(n, r, n->n_nodes, total));
     for (int i = 0; i < n->n_nodes; i++) c->node[i].saved = r[i].offset;
 out:
     free(r);

@@ -284,6 +284,7 @@ out:
 static const backend table = {
     .name = "cuda",
     .bias_free = true,
+    .alignment = 256, /* as cudaMalloc's: engines are timed so, and may rely on it */
     .close = cuda_close,
     .unsupported = cuda_unsupported,
     .plan = cuda_plan,

@@ -47,10 +47,18 @@ status choices_save(const backend *b, const char *path)
     return OK;
 }
 
+/* As memory that engines were timed with. */
+static bool is_aligned(const void *memory)
+{
+    return (uintptr_t)memory % 256 == 0;
+}
+
 status engine_run(engine *e, cuda *c, const void *x, const void *w, const void *y, void *workspace)
 {
     const conv_problem *p = &e->problem;
     const fake_conv conv = { (int)p->direction, p->add, p->type, p->x, p->y, p->conv };
+    if (!is_aligned(x) || !is_aligned(y) || !is_aligned(workspace))
+        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "an engine was given memory at an odd place");
     if (own_fits(p)) return own_run(c, p, x, w, y, workspace);
     fake_conv_run(&conv, x, w, y, workspace);
     return OK;
