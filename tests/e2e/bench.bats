@@ -72,7 +72,7 @@ PY
 
 @test "bench: failures are one line" {
     local case
-    for case in "--rounds 0" "--rounds many" "net.arch=resnet21" "nonsense"; do
+    for case in "--rounds 0" "--rounds many" "net.arch=resnet21" "nonsense" "train.batch=8 data.test_limit=7"; do
         # shellcheck disable=SC2086
         run --separate-stderr "$BIN/bench" $case
         [ "$status" -eq 2 ]

@@ -88,9 +88,24 @@ out:
     return st;
 }
 
+/* Said before minutes of measuring rather than after them. */
+static status check_limits(const bench *b)
+{
+    status st = OK;
+    const config_data *d = &b->cfg->data;
+    const int limits[] = { d->train_limit, d->test_limit }; /* 0: none */
+    for (int i = 0; i < 2; i++)
+        if (limits[i] && limits[i] < b->batch)
+            FAIL(ERR_USAGE, "data.%s_limit=%d is less than a batch of %d", i ? "test" : "train", limits[i],
+                 b->batch);
+out:
+    return st;
+}
+
 status bench_open(bench *b, const char *peer_program)
 {
     status st = OK;
+    TRY(check_limits(b));
     TRY(prepare_net(b));
     TRY(start_peers(b, peer_program));
     TRY(prepare_ceiling(b));
