@@ -28,8 +28,13 @@ within() {
 run_test() {
     local code=0 tool what answer
     describe
-    # cuDNN's first guess of an engine: timing hundreds of small shapes would take most of the time.
-    CLEAVE_TUNE=0 within 330 "$gpu" test || code=1
+    # First guesses of engines: timing hundreds of small shapes would take most of the time.
+    CLEAVE_TUNE=0 within 310 "$gpu" test || code=1
+    if [ -x "$BIN/selftest" ]; then
+        CLEAVE_TUNE=0 within 60 "$BIN/selftest" device=cuda || code=1
+    else
+        echo "# $BIN/selftest is not built (make; it needs Cleave's packages): skipped"
+    fi
     if command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck; do
             what=layers

@@ -1,5 +1,6 @@
-/* core/cuda/choice.c -- which engine runs which convolution, remembered, as cuDNN describes it itself, or as "own" (a plan
- * that is NULL): a second timing might choose another engine, and then two runs of one experiment would differ. Three places, asked in this order:
+/* core/cuda/choice.c -- which engine runs which convolution, remembered, as cuDNN describes it itself, or as "own" (a
+ * plan that is NULL): a second timing might choose another engine, and then two runs of one experiment would differ.
+ * Three places, asked in this order:
  *
  *   memory   layers with the same problem share a plan; a resumed run's file is read into it before anything is planned
  *   cache    $CLEAVE_CACHE (default ~/.cache/cleave)/cudnn-VERSION-DEVICE/PROBLEM.json
@@ -138,7 +139,7 @@ out:
 
 /* --- choosing --- */
 
-/* CLEAVE_TUNE=0: cuDNN's first guess that need not be compiled first, neither timed nor kept; for tests. */
+/* CLEAVE_TUNE=0: our own, else cuDNN's first guess that need not be compiled first; neither timed nor kept; for tests. */
 static bool tuning(void)
 {
     const char *wanted = getenv("CLEAVE_TUNE");

@@ -13,8 +13,8 @@ void choices_forget(cuda *); /* after all engines are closed */
 status choices_load(backend *, const char *path);
 status choices_save(const backend *, const char *path);
 
-/* engine_choose.c: the fastest engine that may run the problem; without `timed`, our own or else cuDNN's first guess that need
- * not be compiled. The caller closes the plan; NULL: our own. ERR_RUNTIME if there is none. */
+/* engine_choose.c: the fastest engine that may run the problem; without `timed`, our own or else cuDNN's first guess
+ * that need not be compiled. The caller closes the plan; NULL: our own. ERR_RUNTIME if there is none. */
 status engine_choose(cuda *, const conv_problem *, bool timed, descriptor *made);
 
 #endif

@@ -1,5 +1,5 @@
-/* core/cuda/mma.h -- a product by the tensor cores of a warp, d [16][8] += a [16][16] b [16][8]: bf16, sums in f32; and what
- * brings its factors from shared memory. They are PTX's mma.sync.m16n8k16 and ldmatrix. For the product, lane = 4 g + t of
+/* core/cuda/mma.h -- a product by the tensor cores of a warp, d [16][8] += a [16][16] b [16][8]: bf16, sums in f32;
+ * and what brings its factors from shared memory. They are PTX's mma.sync.m16n8k16 and ldmatrix. For the product, lane = 4 g + t of
  * a warp holds, two values beside each other in a register,
  *
  *   a[0]  row g,      columns 2t, 2t + 1     b[0]  rows 2t, 2t + 1 of column g      d[0], d[1]  row g, columns 2t, 2t + 1

@@ -5,8 +5,9 @@
  *   dw[k][r][s] = sum_{p,q} dy[p][q][k] x[p + r - 1][q + s - 1]            over all images, too
  *
  * So few channels give the libraries' large tiles too little to do. Here a block takes 16 x 16 places of an image, with
- * all channels, from tile to tile. What the tensor cores multiply at a time, for y: 16 places of a line by 16 channels of x at
- * one place of the window, and these by channels of y. For dw: channels of dy by 16 places of a line, and these by channels of x.
+ * all channels, from tile to tile. What the tensor cores multiply at a time
+ *   for y    16 places of a line by 16 channels of x at one place of the window, and these by channels of y
+ *   for dw   channels of dy by 16 places of a line, and these by channels of x
  * Channels that do not exist are zeros. */
 #include "mma.h"
 #include "parts.h"
