@@ -41,7 +41,8 @@ __device__ static inline int64_t place_in(const window &w, int i)
 
 template <typename W> __device__ static inline void load_window(const void *x, const window &w, W to[WINDOW])
 {
-    UNROLL for (int i = 0; i < WINDOW; i++) to[i] = ((const W *)x)[place_in(w, i)];
+    UNROLL
+    for (int i = 0; i < WINDOW; i++) to[i] = ((const W *)x)[place_in(w, i)];
 }
 
 /* --- forward --- */
@@ -53,8 +54,8 @@ __device__ static inline void pool_window(const bnact_args &a, const bn_line p[W
     for (int j = 0; j < W::WIDTH; j++) {
         float best = 0;
         int at = 0;
-        UNROLL for (int i = 0; i < WINDOW; i++)
-        {
+        UNROLL
+        for (int i = 0; i < WINDOW; i++) {
             const float v = cuda_act(a.act, bn_affine(p[j], to_float(x[i].v[j])));
             if (i > 0 && !(v > best)) continue; /* the first of equal ones */
             best = v;
@@ -168,8 +169,8 @@ COLUMN_KERNEL pool_grad_apply(columns k, bnact_args a, shape4 X, shape4 Y, const
         const window w = window_of(k, X, Y, row, vector);
         window_grads<W> g;
         load_window_grads(a, where, w, (int64_t)row * k.vectors + vector, &g);
-        UNROLL for (int i = 0; i < WINDOW; i++)
-        {
+        UNROLL
+        for (int i = 0; i < WINDOW; i++) {
             float dx[V];
             for (int j = 0; j < V; j++) dx[j] = bn_dx(p[j], to_float(g.x[i].v[j]), gradient_at(g, i, j));
             store<W>(a.dx, place_in(w, i), dx, a.dx_add);

@@ -125,7 +125,9 @@ enum { SUM_ROWS = 8, ROWS = 4, GRAD_SUM_ROWS = 4, GRAD_ROWS = 3 };
 
 /* Those rows again; each has a copy of the code, so that r is a constant and the rows stay in registers. */
 #define FOR_LOADED_ROWS(r, at, mine, rows)                                                                   \
-    UNROLL for (int r = 0; r < (rows); r++) if ((at) + r * (mine).step < (mine).end)
+    UNROLL                                                                                                   \
+    for (int r = 0; r < (rows); r++)                                                                         \
+        if ((at) + r * (mine).step < (mine).end)
 
 /* to[r]: the vector at `at` + r * step; behind the end another one, which nobody looks at. */
 template <typename W, int N>

@@ -51,8 +51,8 @@ __device__ static inline void load_places(const void *from, shape4 s, int n, int
     const int vectors = s.c / W::WIDTH, at = w * vectors + vector;
     const W *row = (const W *)from + ((int64_t)n * s.h + h) * s.w * vectors;
     const bool inside = h >= 0 && h < s.h;
-    UNROLL for (int i = 0; i < N; i++)
-    {
+    UNROLL
+    for (int i = 0; i < N; i++) {
         const W zero = {};
         to[i] = inside && w + i >= 0 && w + i < s.w ? row[at + i * vectors] : zero;
     }
@@ -63,8 +63,10 @@ template <typename W>
 __device__ static inline void load_filters(const void *w, int vector, bool turned, float f[TAPS][W::WIDTH])
 {
     const typename W::element *from = (const typename W::element *)w + (int64_t)vector * W::WIDTH * TAPS;
-    UNROLL for (int tap = 0; tap < TAPS; tap++) for (int i = 0; i < W::WIDTH; i++) f[tap][i] =
-        vector < 0 ? 0 : to_float(from[i * TAPS + (turned ? TAPS - 1 - tap : tap)]);
+    UNROLL
+    for (int tap = 0; tap < TAPS; tap++)
+        for (int i = 0; i < W::WIDTH; i++)
+            f[tap][i] = vector < 0 ? 0 : to_float(from[i * TAPS + (turned ? TAPS - 1 - tap : tap)]);
 }
 
 /* sum[i] += f[i] * v[i] */
@@ -80,7 +82,9 @@ __device__ static inline void store_strip(void *to, shape4 s, nhw strip, int vec
 {
     const int vectors = s.c / W::WIDTH, w = strip.w * N;
     const int64_t at = (((int64_t)strip.n * s.h + strip.h) * s.w + w) * vectors + vector;
-    UNROLL for (int j = 0; j < N; j++) if (w + j < s.w) store<W>(to, at + j * vectors, sum[j], add);
+    UNROLL
+    for (int j = 0; j < N; j++)
+        if (w + j < s.w) store<W>(to, at + j * vectors, sum[j], add);
 }
 
 /* --- forward, and backward to x with stride 1 --- */
@@ -96,12 +100,13 @@ COLUMN_KERNEL filter_strips(columns k, const void *x, const void *w, void *y, sh
     for (int strip = mine.first; strip < mine.end; strip += k.ys) {
         const nhw to = nhw_of(strips_of(Y, STRIP(S)), strip);
         float sum[STRIP(S)][W::WIDTH] = {};
-        UNROLL for (int r = 0; r < SIDE; r++)
-        {
+        UNROLL
+        for (int r = 0; r < SIDE; r++) {
             W row[SOURCE(S)];
             load_places(x, X, to.n, to.h * S + r - 1, to.w * STRIP(S) * S - 1, vector, row);
-            UNROLL for (int j = 0; j < STRIP(S); j++) for (int s = 0; s < SIDE; s++)
-                multiply_add(f[r * SIDE + s], row[j * S + s], sum[j]);
+            UNROLL
+            for (int j = 0; j < STRIP(S); j++)
+                for (int s = 0; s < SIDE; s++) multiply_add(f[r * SIDE + s], row[j * S + s], sum[j]);
         }
         store_strip<W>(y, Y, to, vector, sum, add);
     }
@@ -121,13 +126,15 @@ COLUMN_KERNEL spread_strips(columns k, const void *dy, const void *w, void *dx, 
     for (int strip = mine.first; strip < mine.end; strip += k.ys) {
         const nhw to = nhw_of(strips_of(X, SPREAD), strip);
         float sum[SPREAD][W::WIDTH] = {};
-        UNROLL for (int r = 0; r < SIDE; r++)
-        {
+        UNROLL
+        for (int r = 0; r < SIDE; r++) {
             W row[SPREAD / 2 + 1];
             if ((to.h + 1 - r) % 2 != 0) continue;
             load_places(dy, Y, to.n, (to.h + 1 - r) / 2, to.w * SPREAD / 2, vector, row);
-            UNROLL for (int j = 0; j < SPREAD; j++) for (int s = 0; s < SIDE; s++) if ((j + 1 - s) % 2 == 0)
-                multiply_add(f[r * SIDE + s], row[(j + 1 - s) / 2], sum[j]);
+            UNROLL
+            for (int j = 0; j < SPREAD; j++)
+                for (int s = 0; s < SIDE; s++)
+                    if ((j + 1 - s) % 2 == 0) multiply_add(f[r * SIDE + s], row[(j + 1 - s) / 2], sum[j]);
         }
         store_strip<W>(dx, X, to, vector, sum, add);
     }
@@ -148,17 +155,19 @@ COLUMN_KERNEL filter_parts(columns k, const void *x, const void *dy, float *part
         W places[STRIP(S)];
         float g[STRIP(S)][V];
         load_places(dy, Y, from.n, from.h, from.w * STRIP(S), vector, places);
-        UNROLL for (int j = 0; j < STRIP(S); j++) unpack(places[j], g[j]);
-        UNROLL for (int r = 0; r < SIDE; r++)
-        {
+        UNROLL
+        for (int j = 0; j < STRIP(S); j++) unpack(places[j], g[j]);
+        UNROLL
+        for (int r = 0; r < SIDE; r++) {
             W row[SOURCE(S)];
             load_places(x, X, from.n, from.h * S + r - 1, from.w * STRIP(S) * S - 1, vector, row);
-            UNROLL for (int j = 0; j < STRIP(S); j++) for (int s = 0; s < SIDE; s++)
-                multiply_add(g[j], row[j * S + s], sum[r * SIDE + s]);
+            UNROLL
+            for (int j = 0; j < STRIP(S); j++)
+                for (int s = 0; s < SIDE; s++) multiply_add(g[j], row[j * S + s], sum[r * SIDE + s]);
         }
     }
-    UNROLL for (int tap = 0; tap < TAPS; tap++)
-    {
+    UNROLL
+    for (int tap = 0; tap < TAPS; tap++) {
         sum_rows<V>(k, sum[tap]);
         if ((int)threadIdx.x < k.xs && vector >= 0)
             store<wide<float, V>>(partial, (my_part(k) * TAPS + tap) * k.vectors + vector, sum[tap], false);

@@ -116,20 +116,23 @@ __device__ static inline void add_tap(const bf16 (*tile)[STRIDE(C)], const bf16 
                                       float sum[LINES][K / 8][4])
 {
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, square = lane / 8, row = lane % 8;
-    UNROLL for (int c = 0; c < C; c += 16)
-    {
+    UNROLL
+    for (int c = 0; c < C; c += 16) {
         uint32_t a[LINES][4];
-        UNROLL for (int l = 0; l < LINES; l++)
-        {
+        UNROLL
+        for (int l = 0; l < LINES; l++) {
             const int place = (warp + l * WARPS + tap / SIDE) * HALO + tap % SIDE;
             load_squares<false>(&tile[place + square % 2 * 8 + row][c + square / 2 * 8], a[l]);
         }
-        UNROLL for (int k = 0; k < K; k += 16)
-        {
+        UNROLL
+        for (int k = 0; k < K; k += 16) {
             uint32_t b[4];
             load_squares<false>(&weight[k + square / 2 * 8 + row][c + square % 2 * 8], b);
-            UNROLL for (int l = 0; l < LINES; l++) UNROLL for (int i = 0; i < 2; i++)
-                mma(sum[l][k / 8 + i], a[l], b + 2 * i);
+            UNROLL
+            for (int l = 0; l < LINES; l++) {
+                mma(sum[l][k / 8], a[l], b);
+                mma(sum[l][k / 8 + 1], a[l], b + 2);
+            }
         }
     }
 }
@@ -155,8 +158,9 @@ __device__ static inline void store_tile(const narrow_args &a, tile_place at,
                                          const float sum[LINES][K / 8][4])
 {
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    UNROLL for (int l = 0; l < LINES; l++) UNROLL for (int k = 0; k < K / 8; k++)
-    {
+    UNROLL
+    for (int i = 0; i < LINES * (K / 8); i++) {
+        const int l = i / (K / 8), k = i % (K / 8);
         store_pair(a, at, warp + l * WARPS, g, k * 8 + 2 * t, sum[l][k][0], sum[l][k][1]);
         store_pair(a, at, warp + l * WARPS, g + 8, k * 8 + 2 * t, sum[l][k][2], sum[l][k][3]);
     }
@@ -176,7 +180,8 @@ __global__ void __launch_bounds__(THREADS, RESIDENT(K)) narrow_kernel(narrow_arg
         float sum[LINES][K / 8][4] = {};
         load_tile<C, HALO>(a, image_of(a, a.x, a.c, at), a.c, at.h - 1, at.w - 1, tile);
         __syncthreads();
-        UNROLL for (int tap = 0; tap < TAPS; tap++) add_tap<C, K>(tile, weight[tap], tap, sum);
+        UNROLL
+        for (int tap = 0; tap < TAPS; tap++) add_tap<C, K>(tile, weight[tap], tap, sum);
         __syncthreads();
         store_tile<K>(a, at, sum);
     }
@@ -195,12 +200,13 @@ __device__ static inline void add_line(const bf16 (*x)[STRIDE(C)], const bf16 (*
     const int lane = (int)threadIdx.x % 32, square = lane / 8, row = lane % 8;
     uint32_t a[4];
     load_squares<true>(&dy[line * TILE + square / 2 * 8 + row][k + square % 2 * 8], a);
-    UNROLL for (int tap = 0; tap < TAPS; tap++)
-    {
+    UNROLL
+    for (int tap = 0; tap < TAPS; tap++) {
         uint32_t b[4];
         const int place = (line + tap / SIDE) * HALO + tap % SIDE;
         load_squares<true>(&x[place + square % 2 * 8 + row][c + square / 2 * 8], b);
-        UNROLL for (int i = 0; i < 2; i++) mma(sum[tap][i], a, b + 2 * i);
+        UNROLL
+        for (int i = 0; i < 2; i++) mma(sum[tap][i], a, b + 2 * i);
     }
 }
 
@@ -210,12 +216,13 @@ __device__ static inline void put_sums(float (*total)[K][C], int k, int c, const
                                        bool add)
 {
     const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    UNROLL for (int tap = 0; tap < TAPS; tap++) UNROLL for (int i = 0; i < 2; i++)
-        UNROLL for (int v = 0; v < 4; v++)
-    {
-        float *to = &total[tap][k + g + v / 2 * 8][c + i * 8 + 2 * t + v % 2];
-        *to = add ? *to + sum[tap][i][v] : sum[tap][i][v];
-    }
+    UNROLL
+    for (int tap = 0; tap < TAPS; tap++)
+        for (int i = 0; i < 2; i++)
+            for (int v = 0; v < 4; v++) {
+                float *to = &total[tap][k + g + v / 2 * 8][c + i * 8 + 2 * t + v % 2];
+                *to = add ? *to + sum[tap][i][v] : sum[tap][i][v];
+            }
 }
 
 /* partial [blocks][TAPS][K][C]. a.y: dy. The warps of a group share out the channels; the groups share out the lines, and

@@ -162,7 +162,7 @@ out:
     return st;
 }
 
-/* FOLDER/kernels-ARCH-PRECISION-training.txt: of a step, the kernels, the longest first. */
+/* FOLDER/kernels-ARCH-PRECISION-training.txt, -inference.txt: the kernels of a step or pass, the longest first. */
 static status write_kernels(const kernel_times *t, const char *path)
 {
     status st = OK;
@@ -216,18 +216,17 @@ out:
     return st;
 }
 
-/* What engines win for batches of this size is compared with nothing in `gpu test`: this should not be NaN, and much the
- * same in all precisions. */
-static status print_loss(net *n, int batch)
+/* Of a net as it was made. What engines win for batches of this size is compared with nothing in `gpu test`: this should
+ * not be NaN, and much the same in all precisions. */
+static status print_loss(net *n, const char *precision, int batch)
 {
     status st = OK;
     loss_stats stats;
     TRY(random_batch(n, TRAIN, batch));
-    TRY(net_init(n, 1));
-    TRY(net_stats_set(n, &(loss_stats){ 0 }));
     for (int i = 0; i < TRACED; i++) TRY(run_once(n, TRAIN, i));
     TRY(net_stats(n, &stats));
-    printf("# mean loss of %d steps on one batch: %.4f\n", TRACED, stats.loss / (double)stats.rows);
+    printf("# %s %s: mean loss of the first %d steps, of one batch: %.4f\n", net_arch(n), precision, TRACED,
+           stats.loss / (double)stats.rows);
 out:
     return st;
 }
@@ -250,6 +249,7 @@ static status bench(const char *arch, const char *precision, int batch, const ch
     const double start = seconds();
     TRY(open_bench(b, arch, precision, batch, &n));
     const double compiled = seconds() - start;
+    TRY(print_loss(n, precision, batch));
     for (int which = TRAIN; which >= EVAL; which--) {
         TRY(rate(n, which, batch, &rates[which]));
         TRY(rate_waiting(n, which, batch, &waiting[which]));
@@ -259,7 +259,6 @@ static status bench(const char *arch, const char *precision, int batch, const ch
            "%.1f s)\n",
            arch, b->description, precision, batch, rates[TRAIN], rates[EVAL], waiting[TRAIN], waiting[EVAL],
            compiled);
-    TRY(print_loss(n, batch));
     fflush(stdout);
     net_free(n);
     n = NULL;
