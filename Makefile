@@ -27,12 +27,11 @@ CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
-# The parts of the architecture, from the top down. Linked as a group: core/backend.c lists the devices above it.
-MODULES   := tools/bench tools/sweep tools/report tools/check prune graph nets data layers core/cpu core/ref core
-PROTO     := $(wildcard core/proto/*.proto)
+# The rooms, from the top down. The linker reads them once, in this order: an arrow upwards does not link.
+MODULES   := tools/bench tools/sweep tools/report tools/check prune graph nets data layers core/ref core/cpu core/device core/format core/config core/base
+PROTO     := $(wildcard core/format/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
-LIBS      := $(foreach m,$(MODULES) proto,$(B)/lib$(subst /,-,$(m)).a)
-LINK      := -Wl,--start-group $(LIBS) -Wl,--end-group
+LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
 TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c)))
 CLI       := $(patsubst %.c,$(B)/%.o,$(wildcard tools/cli*.c))
 TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
@@ -111,15 +110,14 @@ $(B)/lib$(subst /,-,$(1)).a: $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 endef
 $(foreach m,$(MODULES),$(eval $(call archive,$(m))))
 
-# Protocol buffers: build/core/proto/NAME.pb-c.{c,h} from core/proto/NAME.proto. They exist before any object is made.
-$(B)/libproto.a: $(patsubst %.proto,$(B)/%.pb-c.o,$(PROTO))
-	@rm -f $@; ar rcs $@ $^
+# Protocol buffers: build/core/format/NAME.pb-c.{c,h} from core/format/NAME.proto. They exist before any object is made.
+$(B)/libcore-format.a: $(patsubst %.proto,$(B)/%.pb-c.o,$(PROTO))
 
-$(B)/core/proto/%.pb-c.c $(B)/core/proto/%.pb-c.h &: core/proto/%.proto
+$(B)/core/format/%.pb-c.c $(B)/core/format/%.pb-c.h &: core/format/%.proto
 	@mkdir -p $(@D); echo "  PROTO $<"
-	$(Q)protoc-c --proto_path=core/proto --c_out=$(B)/core/proto $<
+	$(Q)protoc-c --proto_path=core/format --c_out=$(B)/core/format $<
 
-$(B)/core/proto/%.o: $(B)/core/proto/%.c
+$(B)/core/format/%.pb-c.o: $(B)/core/format/%.pb-c.c
 	@echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
@@ -129,15 +127,15 @@ $(B)/%.o: %.c | $(PROTO_H)
 
 $(BIN)/%: $(B)/tools/%.o $(CLI) $(LIBS)
 	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LIBS) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(CLI) $(LIBS)
 	@echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LINK) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LIBS) $(LDLIBS)
 
 # Plugins for tests/unit/test_plugin.c.
 $(B)/tests/unit/test_plugin: $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%/libcleave_cuda.so,$(wildcard tests/plugins/*.c))
-$(B)/tests/plugins/%/libcleave_cuda.so: tests/plugins/%.c core/plugin.h core/backend.h core/op.h
+$(B)/tests/plugins/%/libcleave_cuda.so: tests/plugins/%.c core/device/plugin.h core/device/backend.h core/device/op.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) -g -shared -fPIC $< -o $@
 
@@ -145,8 +143,8 @@ $(B)/tests/plugins/%/libcleave_cuda.so: tests/plugins/%.c core/plugin.h core/bac
 $(B)/commit: FORCE
 	@mkdir -p $(@D); c=$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown); \
 	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@
-$(B)/core/rundir.o: $(B)/commit
-$(B)/core/rundir.o: ALL_CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
+$(B)/nets/rundir.o: $(B)/commit
+$(B)/nets/rundir.o: ALL_CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
 
 # The report's page: bundled by esbuild from tools/report/page/ with the npm packages of its lock file. Without Node or the
 # packages it is an empty file, `report` writes still pictures, and the next make tries again.

@@ -1,7 +1,7 @@
 /* data/augment.c -- random crop, flip and rotation of one image, then normalisation. */
 #include "augment.h"
 
-#include "../core/rng.h"
+#include "../core/base/rng.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  *   CIFAR-10:  | label |               1024 red, 1024 green, 1024 blue |   3073 bytes a record
  *   CIFAR-100: | coarse label | fine label | 1024 red, 1024 green, 1024 blue |   3074 bytes a record
  */
-#include "../core/file.h"
+#include "../core/base/file.h"
 #include "dataset.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_FILES = 5, PATH_BYTES = 4096 };
+enum { MAX_FILES = 5 };
 
 typedef struct layout {
     const char *folder, *names, *help;
@@ -45,8 +45,8 @@ static status find_folder(const layout *l, const char *path, char folder[PATH_BY
 {
     status st = OK;
     if (!file_is_dir(path)) FAIL(ERR_DATA, "%s: no such folder; %s", path, l->help);
-    TRY(path_format(folder, PATH_BYTES, "%s/%s", path, l->folder));
-    if (!file_is_dir(folder)) TRY(path_format(folder, PATH_BYTES, "%s", path));
+    TRY(text_format(folder, PATH_BYTES, "%s/%s", path, l->folder));
+    if (!file_is_dir(folder)) TRY(text_format(folder, PATH_BYTES, "%s", path));
 out:
     return st;
 }
@@ -98,7 +98,7 @@ static status read_names(const layout *l, const char *folder, dataset *d)
     FILE *f = NULL;
     char path[PATH_BYTES], number[16], *line = NULL;
     size_t room = 0;
-    TRY(path_format(path, sizeof path, "%s/%s", folder, l->names));
+    TRY(text_format(path, sizeof path, "%s/%s", folder, l->names));
     f = fopen(path, "r");
     for (int c = 0; c < l->classes; c++) {
         const bool got = f && getline(&line, &room, f) > 0;
@@ -123,7 +123,7 @@ static status open_layout(const layout *l, const char *path, int limit, bool tra
 
     TRY(find_folder(l, path, folder));
     for (; names[files]; files++) {
-        TRY(path_format(file[files], PATH_BYTES, "%s/%s", folder, names[files]));
+        TRY(text_format(file[files], PATH_BYTES, "%s/%s", folder, names[files]));
         TRY(count_records(l, file[files], &records[files]));
         n += records[files];
     }
@@ -196,8 +196,8 @@ status cifar_may_write(int classes, const char *folder, const char *beside)
     char test[PATH_BYTES], own[PATH_BYTES];
     const layout *l = layout_of(classes);
     if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, classes);
-    TRY(path_format(test, sizeof test, "%s/%s", folder, l->test[0]));
-    TRY(path_format(own, sizeof own, "%s/%s", folder, beside));
+    TRY(text_format(test, sizeof test, "%s/%s", folder, l->test[0]));
+    TRY(text_format(own, sizeof own, "%s/%s", folder, beside));
     if (file_exists(test) && !file_exists(own))
         FAIL(ERR_USAGE, "%s is there and not from here: it has no %s beside it; another folder is wanted",
              test, beside);
@@ -212,9 +212,9 @@ status cifar_write(const dataset *d, const char *folder)
     const layout *l = layout_of(d->classes);
     if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, d->classes);
     TRY(file_make_dirs(folder));
-    TRY(path_format(path, sizeof path, "%s/%s", folder, l->names));
+    TRY(text_format(path, sizeof path, "%s/%s", folder, l->names));
     TRY(write_names(path, d));
-    TRY(path_format(path, sizeof path, "%s/%s", folder, l->test[0]));
+    TRY(text_format(path, sizeof path, "%s/%s", folder, l->test[0]));
     TRY(write_records(l, path, d));
 out:
     return st;

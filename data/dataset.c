@@ -1,6 +1,6 @@
 /* data/dataset.c -- the formats, and what they share. */
 #include "dataset.h"
-#include "../core/file.h"
+#include "../core/base/file.h"
 
 #include <stdlib.h>
 #include <string.h>

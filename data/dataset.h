@@ -2,9 +2,9 @@
 #ifndef CLEAVE_DATASET_H
 #define CLEAVE_DATASET_H
 
-#include "../core/config.h"
-#include "../core/image.h"
-#include "../core/status.h"
+#include "../core/config/config.h"
+#include "../core/device/image.h"
+#include "../core/base/status.h"
 
 typedef struct dataset {
     int n, classes;

@@ -1,6 +1,6 @@
 /* data/folder.c -- images in folders named after their class; the layout and the order: dataset.h. */
-#include "../core/file.h"
-#include "../core/log.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "dataset.h"
 
 #include <dirent.h>
@@ -23,7 +23,6 @@
 #include <stb/stb_image_resize.h>
 #pragma GCC diagnostic pop
 
-enum { PATH_BYTES = 4096 };
 
 typedef struct names { /* strings, owned */
     char **at;
@@ -85,7 +84,7 @@ static status list_folder(const char *folder, bool sub_folders, names *out)
     if (!dir) FAIL(ERR_DATA, "%s: %s", folder, strerror(errno));
     for (struct dirent *e; (errno = 0, e = readdir(dir));) {
         if (e->d_name[0] == '.') continue;
-        TRY(path_format(path, sizeof path, "%s/%s", folder, e->d_name));
+        TRY(text_format(path, sizeof path, "%s/%s", folder, e->d_name));
         if (sub_folders ? !file_is_dir(path) : !is_image(e->d_name)) continue;
         if (out->n == room) {
             char **grown;
@@ -133,11 +132,11 @@ static status list_class(const char *part, const char *name, int class, entries 
     status st = OK;
     char folder[PATH_BYTES], path[PATH_BYTES];
     names files = { 0 };
-    TRY(path_format(folder, sizeof folder, "%s/%s", part, name));
+    TRY(text_format(folder, sizeof folder, "%s/%s", part, name));
     if (!file_is_dir(folder)) goto out;
     TRY(list_folder(folder, false, &files));
     for (int i = 0; i < files.n; i++) {
-        TRY(path_format(path, sizeof path, "%s/%s", folder, files.at[i]));
+        TRY(text_format(path, sizeof path, "%s/%s", folder, files.at[i]));
         TRY(add_entry(out, path, class, i));
     }
 out:
@@ -178,11 +177,11 @@ static status find_parts(const char *path, bool training, char train[PATH_BYTES]
         FAIL(ERR_DATA,
              "%s: no such folder; data.path of an image folder has train/CLASS/*.png and test/CLASS/*.png",
              path);
-    TRY(path_format(train, PATH_BYTES, "%s/train", path));
+    TRY(text_format(train, PATH_BYTES, "%s/train", path));
     if (!file_is_dir(train))
         FAIL(ERR_DATA, "%s: no such folder; it holds one folder of images per class", train);
-    TRY(path_format(part, PATH_BYTES, "%s/%s", path, training ? "train" : "test"));
-    if (!training && !file_is_dir(part)) TRY(path_format(part, PATH_BYTES, "%s/val", path));
+    TRY(text_format(part, PATH_BYTES, "%s/%s", path, training ? "train" : "test"));
+    if (!training && !file_is_dir(part)) TRY(text_format(part, PATH_BYTES, "%s/val", path));
     if (!file_is_dir(part)) FAIL(ERR_DATA, "%s: neither test/ nor val/ is there, one is needed", path);
 out:
     return st;

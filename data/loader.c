@@ -7,7 +7,7 @@
  * result. The worker only computes on memory that exists already: nothing in it can fail. */
 #include "loader.h"
 
-#include "../core/rng.h"
+#include "../core/base/rng.h"
 
 #include <pthread.h>
 #include <stdlib.h>

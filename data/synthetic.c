@@ -9,7 +9,7 @@
  * multiplication and addition, a few pixels are rounded to the next of 256 levels.) */
 #include "dataset.h"
 
-#include "../core/rng.h"
+#include "../core/base/rng.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* graph/analysis.c -- an analysis from its settings to its results: what is looked at (analysis_setup.c), the
  * layers one after the other (analysis_measure.c), and what belongs to whom afterwards. */
-#include "../core/minmax.h"
+#include "../core/base/minmax.h"
 #include "analysis_state.h"
 
 #include <omp.h>

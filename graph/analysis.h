@@ -4,7 +4,7 @@
 #ifndef CLEAVE_ANALYSIS_H
 #define CLEAVE_ANALYSIS_H
 
-#include "../core/config.h"
+#include "../core/config/config.h"
 #include "../data/dataset.h"
 #include "../nets/net.h"
 #include "modularity.h"

@@ -1,7 +1,7 @@
 /* graph/analysis_events.c -- see analysis_events.h. */
 #include "analysis_events.h"
 
-#include "../core/file.h"
+#include "../core/base/file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ static status add_scalar(events *out, const char *kind, const char *layer, int64
     status st = OK;
     char tag[128];
     if (!isfinite(value)) goto out;
-    TRY(path_format(tag, sizeof tag, "%s/%s", kind, layer));
+    TRY(text_format(tag, sizeof tag, "%s/%s", kind, layer));
     TRY(events_scalar(out, tag, step, value));
 out:
     return st;
@@ -24,7 +24,7 @@ static status add_picture(events *out, const char *dir, const char *prefix, cons
     status st = OK;
     char path[4096], *png = NULL;
     size_t bytes;
-    TRY(path_format(path, sizeof path, "%s/%s%s.png", dir, prefix, layer));
+    TRY(text_format(path, sizeof path, "%s/%s%s.png", dir, prefix, layer));
     if (!file_exists(path)) goto out;
     TRY(file_read(path, &png, &bytes));
     TRY(events_image(out, tag, step, png, bytes));
@@ -40,7 +40,7 @@ status analysis_events(const analysis *a, const char *dir, int64_t step, events 
     for (int l = 0; l < a->n_layers; l++) {
         const layer_analysis *x = &a->layer[l];
         char tag[128];
-        TRY(path_format(tag, sizeof tag, "ring/%s", x->name));
+        TRY(text_format(tag, sizeof tag, "ring/%s", x->name));
         TRY(add_scalar(out, "M", x->name, step, x->yang.M));
         TRY(add_scalar(out, "Q", x->name, step, x->lu.mean));
         TRY(add_picture(out, dir, "ring-", x->name, tag, step));

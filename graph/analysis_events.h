@@ -2,7 +2,7 @@
 #ifndef CLEAVE_ANALYSIS_EVENTS_H
 #define CLEAVE_ANALYSIS_EVENTS_H
 
-#include "../core/events.h"
+#include "../core/format/events.h"
 #include "analysis.h"
 
 /* Adds M/LAYER, Q/LAYER (those that are defined) and, of the pictures ring-LAYER.png and rings.png, those

@@ -6,8 +6,8 @@
  *       for each layer: tiles of the upper triangle -> consumers   gram.c; histogram.c, edges.c, nearest.c, cka.c
  *                       edges, neighbours -> M, Q                  modularity.c
  */
-#include "../core/log.h"
-#include "../core/stop.h"
+#include "../core/base/log.h"
+#include "../core/base/stop.h"
 #include "analysis_state.h"
 
 #include <stdlib.h>

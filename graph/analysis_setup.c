@@ -1,7 +1,7 @@
 /* graph/analysis_setup.c -- what an analysis settles before it measures: which images it looks at, what it
  * collects from them, and which layers fit into memory together. */
-#include "../core/log.h"
-#include "../core/minmax.h"
+#include "../core/base/log.h"
+#include "../core/base/minmax.h"
 #include "analysis_state.h"
 #include "sample.h"
 

@@ -5,7 +5,7 @@
 #ifndef CLEAVE_ANALYSIS_STATE_H
 #define CLEAVE_ANALYSIS_STATE_H
 
-#include "../core/progress.h"
+#include "../core/base/progress.h"
 #include "analysis.h"
 #include "cka.h"
 #include "export.h"

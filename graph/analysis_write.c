@@ -1,8 +1,8 @@
 /* graph/analysis_write.c -- an analysis as files: JSON for programs, CSV for spreadsheets, edges as raw
  * numbers. */
-#include "../core/file.h"
-#include "../core/log.h"
-#include "../core/rundir.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
+#include "../core/base/json.h"
 #include "analysis.h"
 #include "histogram.h"
 #include "plots.h"
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
 
 /* ---- JSON ---- */
 
@@ -158,7 +157,7 @@ static status write_json(const analysis *a, const char *dir)
     status st = OK;
     char path[PATH_BYTES];
     cJSON *o = NULL;
-    TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
+    TRY(text_format(path, sizeof path, "%s/analysis.json", dir));
     TRY_ALLOC(o, analysis_json(a));
     TRY(json_write(path, o));
 out:
@@ -189,7 +188,7 @@ static status text_close(text *t, status st, const char *dir, const char *name)
     bool failed = ferror(t->f);
     if (fclose(t->f) != 0 || failed) st = status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory");
     if (st != OK) goto out;
-    TRY(path_format(path, sizeof path, "%s/%s", dir, name));
+    TRY(text_format(path, sizeof path, "%s/%s", dir, name));
     TRY(file_replace(path, t->data, t->bytes));
 out:
     free(t->data);
@@ -264,7 +263,7 @@ static status write_edges(const layer_analysis *l, const char *dir)
 {
     status st = OK;
     char path[PATH_BYTES];
-    TRY(path_format(path, sizeof path, "%s/edges/%s.bin", dir, l->name));
+    TRY(text_format(path, sizeof path, "%s/edges/%s.bin", dir, l->name));
     TRY(file_replace(path, l->edges.edge, (size_t)l->edges.n * sizeof(edge)));
 out:
     return st;
@@ -308,7 +307,7 @@ static status remove_earlier(const char *dir)
     char edges[PATH_BYTES];
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         TRY(file_remove_matching(dir, patterns[i]));
-    TRY(path_format(edges, sizeof edges, "%s/edges", dir));
+    TRY(text_format(edges, sizeof edges, "%s/edges", dir));
     TRY(file_remove_matching(edges, "*.bin"));
 out:
     return st;
@@ -318,7 +317,7 @@ status analysis_write(const analysis *a, const char *dir, bool pictures)
 {
     status st = OK;
     char path[PATH_BYTES];
-    TRY(path_format(path, sizeof path, "%s/edges", dir));
+    TRY(text_format(path, sizeof path, "%s/edges", dir));
     TRY(file_make_dirs(path));
     TRY(remove_earlier(dir));
     TRY(write_modularity(a, dir));

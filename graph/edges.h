@@ -2,7 +2,7 @@
 #ifndef CLEAVE_EDGES_H
 #define CLEAVE_EDGES_H
 
-#include "../core/status.h"
+#include "../core/base/status.h"
 #include "gram.h"
 #include <stdint.h>
 

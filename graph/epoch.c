@@ -1,8 +1,8 @@
 /* graph/epoch.c -- the taps stay on the net for the whole training; the evaluation case shows them every test image. */
 #include "epoch.h"
 
-#include "../core/events.h"
-#include "../core/file.h"
+#include "../core/format/events.h"
+#include "../core/base/file.h"
 #include "analysis_events.h"
 #include "ring.h"
 
@@ -44,7 +44,7 @@ status epoch_analysis_run(void *ctx, net *n, int epoch)
     char name[64], dir[4096];
     (void)n;
     if ((epoch + 1) % e->cfg->analysis.every) goto out;
-    TRY(path_format(name, sizeof name, "analysis/epoch-%03d", epoch + 1));
+    TRY(text_format(name, sizeof name, "analysis/epoch-%03d", epoch + 1));
     TRY(rundir_file(e->run, name, dir, sizeof dir));
     TRY(analysis_run(e->analyser, e->eval_case, e->cfg->train.batch, e->test, "last.safetensors", &a));
     TRY(analysis_write(&a, dir, false));

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_EPOCH_H
 #define CLEAVE_EPOCH_H
 
-#include "../core/rundir.h"
+#include "../nets/rundir.h"
 #include "analysis.h"
 
 typedef struct epoch_analysis {

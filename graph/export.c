@@ -2,7 +2,7 @@
 #include "export.h"
 #include "gram.h"
 
-#include "../core/npy.h"
+#include "../core/base/npy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +27,11 @@ static status write_labels(const char *dir, int images, const dataset *d)
     status st = OK;
     file_writer w = { 0 };
     char path[4096], line[64];
-    TRY(path_format(path, sizeof path, "%s/labels.csv", dir));
+    TRY(text_format(path, sizeof path, "%s/labels.csv", dir));
     TRY(file_begin(&w, path));
     TRY(file_put(&w, "image,label,class\n", 18));
     for (int i = 0; i < images; i++) {
-        TRY(path_format(line, sizeof line, "%d,%d,", i, d->label[i]));
+        TRY(text_format(line, sizeof line, "%d,%d,", i, d->label[i]));
         TRY(file_put(&w, line, strlen(line)));
         TRY(put_field(&w, d->class_name[d->label[i]]));
         TRY(file_put(&w, "\n", 1));
@@ -68,7 +68,7 @@ status export_layer(row_export *e, const char *name, int64_t dim)
     if (!e->dir) goto out;
     free(e->row);
     TRY_ALLOC(e->row, malloc((size_t)dim * sizeof(float)));
-    TRY(path_format(path, sizeof path, "%s/%s.npy", e->dir, name));
+    TRY(text_format(path, sizeof path, "%s/%s.npy", e->dir, name));
     TRY(npy_begin(&e->file, path, e->images, dim));
 out:
     return st;

@@ -3,7 +3,7 @@
 #ifndef CLEAVE_EXPORT_H
 #define CLEAVE_EXPORT_H
 
-#include "../core/file.h"
+#include "../core/base/file.h"
 #include "features.h"
 
 typedef struct row_export {

@@ -1,7 +1,7 @@
 /* graph/features.c -- taps -> matrices. */
 #include "features.h"
 
-#include "../core/stop.h"
+#include "../core/base/stop.h"
 #include "gram.h"
 
 #include <stdlib.h>

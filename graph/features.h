@@ -3,7 +3,7 @@
 #ifndef CLEAVE_FEATURES_H
 #define CLEAVE_FEATURES_H
 
-#include "../core/progress.h"
+#include "../core/base/progress.h"
 #include "../data/loader.h"
 #include "../nets/net.h"
 

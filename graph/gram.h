@@ -4,7 +4,7 @@
 #ifndef CLEAVE_GRAM_H
 #define CLEAVE_GRAM_H
 
-#include "../core/backend.h"
+#include "../core/device/backend.h"
 
 enum { GRAM_TILE = 512, GRAM_ROUNDED_DIM = 462400 /* the longest row that gram_round takes */ };
 

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_MODULARITY_H
 #define CLEAVE_MODULARITY_H
 
-#include "../core/config.h"
+#include "../core/config/config.h"
 #include "edges.h"
 
 typedef struct yang_result {

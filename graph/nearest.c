@@ -1,5 +1,5 @@
 /* graph/nearest.c -- each row's k nearest within its batch, [Lu22], docs/definitions.md. */
-#include "../core/minmax.h"
+#include "../core/base/minmax.h"
 #include "edges.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
 #ifndef CLEAVE_GRAPH_PLAN_H
 #define CLEAVE_GRAPH_PLAN_H
 
-#include "../core/status.h"
+#include "../core/base/status.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* graph/resident.c -- the list of candidates is read after 1, 2, 4, 8 tiles, and then after every 8: each time
  * the threshold rises (edges.c), and what the device picks afterwards is less. */
 #include "resident.h"
-#include "../core/minmax.h"
+#include "../core/base/minmax.h"
 
 #include <stdlib.h>
 

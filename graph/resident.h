@@ -1,5 +1,5 @@
 /* graph/resident.h -- histogram and edges of tiles that stay on the device: counts and candidates are all that
- * leaves it. Where the device has the functions for it (core/backend.h), these consumers take the place of
+ * leaves it. Where the device has the functions for it (core/device/backend.h), these consumers take the place of
  * histogram_take and edge_top_take, and the numbers are the same: counts are whole numbers, and which edges are
  * the first |E| does not depend on the order in which they come. */
 #ifndef CLEAVE_RESIDENT_H

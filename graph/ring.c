@@ -1,7 +1,7 @@
 /* graph/ring.c -- ring graphs with cairo, as PNG and as SVG: [Yang23] fig. 3. */
 #include "ring.h"
 
-#include "../core/file.h"
+#include "../core/base/file.h"
 #include "picture.h"
 
 #include <cairo-svg.h>
@@ -374,7 +374,7 @@ static status write_page(const page *p, const char *dir, const char *name, bool 
     cairo_surface_t *s = NULL;
     char path[4096];
     const double scale = svg ? 1 : 1.25;
-    TRY(path_format(path, sizeof path, "%s/%s.%s", dir, name, svg ? "svg" : "png"));
+    TRY(text_format(path, sizeof path, "%s/%s.%s", dir, name, svg ? "svg" : "png"));
     TRY(file_begin(&w, path));
     if (svg)
         s = cairo_svg_surface_create_for_stream(put_bytes, &w, p->width, p->height);

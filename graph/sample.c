@@ -1,7 +1,7 @@
 /* graph/sample.c -- drawn without replacement with a seed, or class-balanced. */
 #include "sample.h"
 
-#include "../core/rng.h"
+#include "../core/base/rng.h"
 
 #include <stdlib.h>
 

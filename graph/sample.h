@@ -2,7 +2,7 @@
 #ifndef CLEAVE_SAMPLE_H
 #define CLEAVE_SAMPLE_H
 
-#include "../core/status.h"
+#include "../core/base/status.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* layers/dropout.c -- inverted dropout [Srivastava14]: in training each value is zeroed with probability p and
- * the others are divided by 1 - p, so that evaluation is the identity. The mask is drawn by counter (core/op.h). */
+ * the others are divided by 1 - p, so that evaluation is the identity. The mask is drawn by counter (core/device/op.h). */
 #include "layer.h"
 
 static status infer(op *o)

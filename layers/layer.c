@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-/* The registry: a new layer is a file of its own, a line here, and a kind in core/op.h. */
+/* The registry: a new layer is a file of its own, a line here, and a kind in core/device/op.h. */
 static const layer_type *const registry[OP_KINDS] = {
     [OP_CONV] = &layer_conv,     [OP_BNACT] = &layer_bnact,     [OP_POOL] = &layer_pool,
     [OP_LINEAR] = &layer_linear, [OP_DROPOUT] = &layer_dropout, [OP_SHORTCUT] = &layer_shortcut,

@@ -1,11 +1,11 @@
 /* layers/layer.h -- what a kind of layer is, apart from how a device computes it: its output shape, its
  * parameters, its cost. One layer, one file; layers/layer.c is the registry (one line each).
- * The arithmetic: core/op.h says what, core/ref/ shows how, core/cpu/ and core/cuda/ do it fast. */
+ * The arithmetic: core/device/op.h says what, core/ref/ shows how, core/cpu/ and core/cuda/ do it fast. */
 #ifndef CLEAVE_LAYER_H
 #define CLEAVE_LAYER_H
 
-#include "../core/op.h"
-#include "../core/status.h"
+#include "../core/device/op.h"
+#include "../core/base/status.h"
 
 typedef enum param_init {
     PARAM_ZERO,

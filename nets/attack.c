@@ -1,9 +1,9 @@
 /* nets/attack.c -- see attack.h. */
 #include "attack.h"
 
-#include "../core/progress.h"
-#include "../core/rng.h"
-#include "../core/stop.h"
+#include "../core/base/progress.h"
+#include "../core/base/rng.h"
+#include "../core/base/stop.h"
 #include "../data/augment.h"
 
 #include <math.h>

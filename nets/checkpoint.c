@@ -1,6 +1,6 @@
 #include "checkpoint.h"
 
-#include "../core/file.h"
+#include "../core/base/file.h"
 #include "graph.h"
 
 #include <cjson/cJSON.h>
@@ -218,7 +218,7 @@ static bool belongs(const net *n, const char *tensor)
 
 static status velocity_name(const net_param *p, char *out, size_t bytes)
 {
-    return path_format(out, bytes, "optimizer.%s", p->name);
+    return text_format(out, bytes, "optimizer.%s", p->name);
 }
 
 static status check_all(const net *n, const st_file *f, const char *path, bool strict, bool velocity)
@@ -293,7 +293,7 @@ static status add_tensor(image_of_net *m, const net_param *p, const char *prefix
 {
     status st = OK;
     st_tensor *t = &m->tensor[m->n];
-    TRY(path_format(m->name[m->n], sizeof m->name[0], "%s%s", prefix, p->name));
+    TRY(text_format(m->name[m->n], sizeof m->name[0], "%s%s", prefix, p->name));
     *t = (st_tensor){
         .name = m->name[m->n], .type = type, .rank = p->spec.rank, .count = p->count, .data = data
     };

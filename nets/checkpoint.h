@@ -8,7 +8,7 @@
 #ifndef CLEAVE_CHECKPOINT_H
 #define CLEAVE_CHECKPOINT_H
 
-#include "../core/safetensors.h"
+#include "../core/format/safetensors.h"
 #include "net.h"
 
 /* What `state` carries: where a training stands. */

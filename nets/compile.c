@@ -2,8 +2,8 @@
  * then everything is allocated once. */
 #include "graph.h"
 
-#include "../core/arena.h"
-#include "../core/minmax.h"
+#include "../core/device/arena.h"
+#include "../core/base/minmax.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,11 @@
 /* nets/fit.c -- the training loop; its checkpoints are fit_checkpoint.c, its evaluations fit_evaluate.c. */
 #include "fit.h"
+#include "schedule.h"
 
-#include "../core/device.h"
-#include "../core/log.h"
-#include "../core/progress.h"
-#include "../core/stop.h"
+#include "device.h"
+#include "../core/base/log.h"
+#include "../core/base/progress.h"
+#include "../core/base/stop.h"
 #include "../data/loader.h"
 #include "fit_events.h"
 #include "trainer.h"

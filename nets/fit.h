@@ -2,7 +2,7 @@
 #ifndef CLEAVE_FIT_H
 #define CLEAVE_FIT_H
 
-#include "../core/rundir.h"
+#include "rundir.h"
 #include "../data/dataset.h"
 #include "checkpoint.h"
 #include "net.h"

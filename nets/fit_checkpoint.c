@@ -1,6 +1,6 @@
 /* nets/fit_checkpoint.c -- the checkpoints of a training: what goes into them, and how it goes on from the last. */
-#include "../core/file.h"
-#include "../core/log.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "checkpoint.h"
 #include "trainer.h"
 
@@ -26,12 +26,12 @@ status trainer_save(trainer *t, const char *file, bool with_state, double accura
     TRY(rundir_file(t->job->run, file, path, sizeof path));
     TRY(config_hash(t->cfg, hash));
     TRY(config_yaml(t->cfg, &yaml));
-    TRY(path_format(normalisation, sizeof normalisation,
+    TRY(text_format(normalisation, sizeof normalisation,
                     "{\"mean\": [%.9g, %.9g, %.9g], \"std\": [%.9g, %.9g, %.9g]}", (double)d->mean[0],
                     (double)d->mean[1], (double)d->mean[2], (double)d->std[0], (double)d->std[1],
                     (double)d->std[2]));
-    TRY(path_format(epoch, sizeof epoch, "%d", t->at.epoch));
-    TRY(path_format(top1, sizeof top1, "%.6f", accuracy));
+    TRY(text_format(epoch, sizeof epoch, "%d", t->at.epoch));
+    TRY(text_format(top1, sizeof top1, "%.6f", accuracy));
     TRY_ALLOC(meta, calloc((size_t)t->job->n_meta + 7, sizeof *meta));
     meta[n++] = (st_pair){ "normalisation", normalisation };
     meta[n++] = (st_pair){ "epoch", epoch };

@@ -1,6 +1,6 @@
 /* nets/fit_evaluate.c -- loss and top-1 of a net over a data set, and how a batch gets into a net. */
-#include "../core/progress.h"
-#include "../core/stop.h"
+#include "../core/base/progress.h"
+#include "../core/base/stop.h"
 #include "../data/loader.h"
 #include "trainer.h"
 

@@ -1,7 +1,7 @@
 /* nets/fit_events.c -- see fit_events.h. */
 #include "fit_events.h"
 
-#include "../core/events.h"
+#include "../core/format/events.h"
 
 #include <stdlib.h>
 

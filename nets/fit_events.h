@@ -2,10 +2,10 @@
 #ifndef CLEAVE_FIT_EVENTS_H
 #define CLEAVE_FIT_EVENTS_H
 
-#include "../core/rundir.h"
+#include "rundir.h"
 #include "net.h"
 
-/* Adds to RUN/EVENTS_TRAINING (core/events.h), at step e->epoch: loss/train, loss/test, accuracy/train,
+/* Adds to RUN/EVENTS_TRAINING (core/format/events.h), at step e->epoch: loss/train, loss/test, accuracy/train,
  * accuracy/test, lr, images_per_s, and a histogram of the values of each trainable parameter, tagged with its
  * name. */
 status fit_events(const rundir *, const net *, const run_epoch *e);

@@ -1,6 +1,6 @@
 /* nets/images.c -- data sets that stay on the device: a step is told which images it is made of, and how each is
  * shown, and puts its batch together itself. */
-#include "../core/log.h"
+#include "../core/base/log.h"
 #include "graph.h"
 
 #include <stdlib.h>

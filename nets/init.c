@@ -2,8 +2,8 @@
  * parameter depend on its name alone, so a pruned net draws the same for what it keeps. */
 #include "graph.h"
 
-#include "../core/file.h"
-#include "../core/rng.h"
+#include "../core/base/file.h"
+#include "../core/base/rng.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -12,8 +12,8 @@
 #ifndef CLEAVE_NET_H
 #define CLEAVE_NET_H
 
-#include "../core/backend.h"
-#include "../core/config.h"
+#include "../core/device/backend.h"
+#include "../core/config/config.h"
 #include "../layers/layer.h"
 
 typedef struct net net;

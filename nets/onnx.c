@@ -10,8 +10,8 @@
  * https://github.com/onnx/onnx/blob/main/docs/Operators.md defines the operators. */
 #include "onnx.h"
 
-#include "../core/file.h"
-#include "core/proto/onnx.pb-c.h"
+#include "../core/base/file.h"
+#include "core/format/onnx.pb-c.h"
 #include "graph.h"
 
 #include <stdio.h>
@@ -137,7 +137,7 @@ static status add_constant(model *m, step *s, const char *suffix, const int64_t 
     char name[TEXT_BYTES];
     const int64_t dims[1] = { n };
     int64_t *copy;
-    TRY(path_format(name, sizeof name, "%.80s.%s", s->proto.name, suffix));
+    TRY(text_format(name, sizeof name, "%.80s.%s", s->proto.name, suffix));
     TRY_ALLOC(copy, malloc((size_t)n * sizeof *copy));
     memcpy(copy, value, (size_t)n * sizeof *copy);
     add_tensor(m, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, dims, 1, copy, (size_t)n * sizeof *copy);
@@ -152,7 +152,7 @@ static status add_limit(model *m, step *s, const char *suffix, float value)
     status st = OK;
     char name[TEXT_BYTES];
     float *copy;
-    TRY(path_format(name, sizeof name, "%.80s.%s", s->proto.name, suffix));
+    TRY(text_format(name, sizeof name, "%.80s.%s", s->proto.name, suffix));
     TRY_ALLOC(copy, malloc(sizeof *copy));
     *copy = value;
     add_tensor(m, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, NULL, 0, copy, sizeof *copy);
@@ -252,7 +252,7 @@ static status add_linear(model *m, const net_node *n, const char *name, step **l
 {
     status st = OK;
     char flat[TEXT_BYTES];
-    TRY(path_format(flat, sizeof flat, "%.80s.flat", name));
+    TRY(text_format(flat, sizeof flat, "%.80s.flat", name));
     step *flatten = add_step(m, "Flatten", flat);
     add_input(flatten, m->value[n->x]);
     add_int(flatten, "axis", 1);

@@ -6,8 +6,8 @@
  * producer's backward, `saved` from forward to backward of the node, scratch for one call. */
 #include "graph.h"
 
-#include "../core/arena.h"
-#include "../core/minmax.h"
+#include "../core/device/arena.h"
+#include "../core/base/minmax.h"
 
 #include <stdlib.h>
 

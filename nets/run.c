@@ -1,5 +1,5 @@
 /* nets/run.c -- a compiled net at work: input, forward, backward, step. Nothing here allocates. */
-#include "../core/progress.h"
+#include "../core/base/progress.h"
 #include "graph.h"
 
 #include <string.h>

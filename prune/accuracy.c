@@ -1,7 +1,7 @@
 /* prune/accuracy.c -- one evaluation: build, compile, inherit, run over the test images. */
 #include "accuracy.h"
-#include "../core/device.h"
-#include "../core/progress.h"
+#include "../nets/device.h"
+#include "../core/base/progress.h"
 #include "../nets/fit.h"
 #include "surgery.h"
 #include <math.h>

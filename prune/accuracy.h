@@ -2,7 +2,7 @@
 #ifndef CLEAVE_ACCURACY_H
 #define CLEAVE_ACCURACY_H
 
-#include "../core/config.h"
+#include "../core/config/config.h"
 #include "../data/dataset.h"
 
 typedef struct accuracy {

@@ -1,6 +1,6 @@
 /* prune/choose.c -- from the curve's points to names. */
 #include "choose.h"
-#include "../core/log.h"
+#include "../core/base/log.h"
 #include "pick.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>

@@ -3,7 +3,7 @@
 #ifndef CLEAVE_CHOOSE_H
 #define CLEAVE_CHOOSE_H
 
-#include "../core/config.h"
+#include "../core/config/config.h"
 #include "../nets/net.h"
 #include "criterion.h"
 

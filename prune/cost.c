@@ -1,7 +1,8 @@
 /* prune/cost.c -- the median of many passes: one slow pass (another process, a page fault) does not count. */
+#include "../nets/device.h"
 #include "cost.h"
-#include "../core/progress.h"
-#include "../core/rng.h"
+#include "../core/base/progress.h"
+#include "../core/base/rng.h"
 #include <stdlib.h>
 
 enum { CASE_ONE, CASE_BATCH, MAX_PASSES = 4096 };

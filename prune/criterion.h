@@ -4,7 +4,7 @@
 #ifndef CLEAVE_CRITERION_H
 #define CLEAVE_CRITERION_H
 
-#include "../core/status.h"
+#include "../core/base/status.h"
 #include <stdbool.h>
 
 typedef struct criterion_point {

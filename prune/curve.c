@@ -1,10 +1,10 @@
 /* prune/curve.c -- an analysis takes as long as an evaluation or more, so one that is there is used; but
  * only if it is of these weights and these settings, as far as the file tells. */
 #include "curve.h"
-#include "../core/device.h"
-#include "../core/file.h"
-#include "../core/lock.h"
-#include "../core/log.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/lock.h"
+#include "../core/base/log.h"
 #include "../graph/analysis.h"
 #include "../graph/sample.h"
 #include "choose.h"
@@ -156,7 +156,7 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
     analysis want;
     char path[4096];
     TRY(expected(cfg, test, &want));
-    TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
+    TRY(text_format(path, sizeof path, "%s/analysis.json", dir));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     if (is_newer(path, checkpoint)) TRY(read_json(path, &found));
     if (found && fits(found, cfg, checkpoint, n, &want)) {
@@ -178,7 +178,7 @@ status curve_read(const config *cfg, const char *dir, cJSON **out)
     cJSON *found = NULL;
     net *n = NULL;
     char path[4096];
-    TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
+    TRY(text_format(path, sizeof path, "%s/analysis.json", dir));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     TRY(read_json(path, &found));
     if (!found) FAIL(ERR_DATA, "%s: not JSON", path);

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_CURVE_H
 #define CLEAVE_CURVE_H
 
-#include "../core/config.h"
+#include "../core/config/config.h"
 #include "../data/dataset.h"
 
 struct cJSON;

@@ -1,9 +1,9 @@
 /* prune/finetune.c -- a pruned net is an ordinary run: its config says what to leave out and where the
  * weights come from, its checkpoints say why. */
 #include "finetune.h"
-#include "../core/device.h"
-#include "../core/file.h"
-#include "../core/log.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "../graph/epoch.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
@@ -20,7 +20,7 @@ static status override_json(const char *key, cJSON *value, char **out)
     TRY_ALLOC(text, cJSON_PrintUnformatted(value));
     size_t bytes = strlen(key) + strlen(text) + 2;
     TRY_ALLOC(*out, malloc(bytes));
-    TRY(path_format(*out, bytes, "%s=%s", key, text));
+    TRY(text_format(*out, bytes, "%s=%s", key, text));
 out:
     cJSON_free(text);
     cJSON_Delete(value);
@@ -48,7 +48,7 @@ static status override_all(const config *parent, const char *checkpoint, const c
     unsigned n_removed = 0;
     bool inherit = parent->prune.init == INIT_INHERIT;
     bool plain = !strcmp(c->metric, "yang");
-    TRY(path_format(name, sizeof name, "%s-pruned%s%s", parent->name, plain ? "" : "-",
+    TRY(text_format(name, sizeof name, "%s-pruned%s%s", parent->name, plain ? "" : "-",
                     plain ? "" : c->metric));
     TRY(surgery_names(parent->net.remove, parent->net.remove_count, c->cut, c->n_cut, &removed, &n_removed));
     TRY(override_json("name", cJSON_CreateString(name), &list[(*n)++]));

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_FINETUNE_H
 #define CLEAVE_FINETUNE_H
 
-#include "../core/rundir.h"
+#include "../nets/rundir.h"
 #include "../data/dataset.h"
 #include "../nets/fit.h"
 #include "choose.h"

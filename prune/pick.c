@@ -1,7 +1,7 @@
 /* prune/pick.c -- see pick.h. */
 #include "pick.h"
 
-#include "../core/rng.h"
+#include "../core/base/rng.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef CLEAVE_PICK_H
 #define CLEAVE_PICK_H
 
-#include "../core/config.h"
+#include "../core/config/config.h"
 #include "criterion.h"
 
 /* All take n points in order of depth and decide for `count` removable ones. ERR_USAGE if there are fewer. */

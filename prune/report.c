@@ -1,6 +1,6 @@
 /* prune/report.c -- the result of a prune, for programs and for people. */
 #include "report.h"
-#include "../core/log.h"
+#include "../core/base/log.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>

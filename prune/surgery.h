@@ -3,7 +3,7 @@
 #ifndef CLEAVE_SURGERY_H
 #define CLEAVE_SURGERY_H
 
-#include "../core/safetensors.h"
+#include "../core/format/safetensors.h"
 #include "../nets/net.h"
 
 /* Copies parent tensors into the compiled pruned net by name. ERR_DATA if one is missing or has another

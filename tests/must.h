@@ -2,7 +2,7 @@
 #ifndef CLEAVE_TESTS_MUST_H
 #define CLEAVE_TESTS_MUST_H
 
-#include "../core/status.h"
+#include "../core/base/status.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* tools/analyze.c -- analyze RUN|CKPT: how far the classes have come apart at each layer. */
-#include "../core/device.h"
-#include "../core/file.h"
-#include "../core/lock.h"
-#include "../core/log.h"
-#include "../core/stop.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/lock.h"
+#include "../core/base/log.h"
+#include "../core/base/stop.h"
 #include "../graph/analysis_events.h"
 #include "../nets/checkpoint.h"
 #include "cli.h"
@@ -84,9 +84,9 @@ out:
 
 static status analysis_dir(const session *s, char *out, size_t bytes)
 {
-    if (into) return path_format(out, bytes, "%s", into);
-    if (*s->subject.run) return path_format(out, bytes, "%s/analysis", s->subject.run);
-    return path_format(out, bytes, "%s/%s-analysis", s->cfg->out, s->subject.name);
+    if (into) return text_format(out, bytes, "%s", into);
+    if (*s->subject.run) return text_format(out, bytes, "%s/analysis", s->subject.run);
+    return text_format(out, bytes, "%s/%s-analysis", s->cfg->out, s->subject.name);
 }
 
 static void print_table(const analysis *a, const char *dir)
@@ -123,7 +123,7 @@ static status write_events(const session *s, const char *dir)
     char path[4200];
     TRY(st_open(s->subject.checkpoint, &file));
     TRY(checkpoint_info_read(&file, s->subject.checkpoint, &info));
-    TRY(path_format(path, sizeof path, "%s/%s", *s->subject.run ? s->subject.run : dir, EVENTS_ANALYSIS));
+    TRY(text_format(path, sizeof path, "%s/%s", *s->subject.run ? s->subject.run : dir, EVENTS_ANALYSIS));
     TRY(analysis_events(&s->result, dir, info.epoch > 0 ? info.epoch - 1 : 0, &list));
     TRY(events_replace(&list, path));
 out:
@@ -144,7 +144,7 @@ static status run(session *s)
     TRY(lock_take(dir, wait_given,
                   &s->lock)); /* before the work: a folder that cannot be made is said at once */
     TRY(prepare(s));
-    TRY(path_format(features, sizeof features, "%s/features", dir));
+    TRY(text_format(features, sizeof features, "%s/features", dir));
     analyser_export(s->analyser, features);
     TRY(analysis_run(s->analyser, 0, analysis_batch(s->cfg, &s->test), &s->test, s->subject.checkpoint,
                      &s->result));

@@ -1,11 +1,12 @@
 /* tools/attack.c -- attack RUN|CKPT: test images moved a little so that the net takes them for something
  * else. */
 #include "../nets/attack.h"
-#include "../core/device.h"
-#include "../core/file.h"
-#include "../core/log.h"
-#include "../core/rundir.h"
-#include "../core/stop.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/json.h"
+#include "../core/base/log.h"
+#include "../nets/rundir.h"
+#include "../core/base/stop.h"
 #include "../nets/checkpoint.h"
 #include "../nets/fit.h"
 #include "cli.h"
@@ -67,11 +68,11 @@ static const char *kind_name(attack_kind kind)
 static status find_dir(session *s)
 {
     const config_attack *a = &s->cfg->attack;
-    if (into) return path_format(s->dir, sizeof s->dir, "%s", into);
+    if (into) return text_format(s->dir, sizeof s->dir, "%s", into);
     if (*s->subject.run)
-        return path_format(s->dir, sizeof s->dir, "%s/attack-%s-%d", s->subject.run, kind_name(a->kind),
+        return text_format(s->dir, sizeof s->dir, "%s/attack-%s-%d", s->subject.run, kind_name(a->kind),
                            a->eps);
-    return path_format(s->dir, sizeof s->dir, "%s/%s-attack-%s-%d", s->cfg->out, s->subject.name,
+    return text_format(s->dir, sizeof s->dir, "%s/%s-attack-%s-%d", s->cfg->out, s->subject.name,
                        kind_name(a->kind), a->eps);
 }
 
@@ -133,7 +134,7 @@ static status publish(const session *s)
              100 * s->accuracy_clean, 100 * s->accuracy_attacked, kind_name(s->cfg->attack.kind),
              s->cfg->attack.eps, s->clean.n, s->dir);
     if (!fill(j, s)) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(path_format(path, sizeof path, "%s/attack.json", s->dir));
+    TRY(text_format(path, sizeof path, "%s/attack.json", s->dir));
     TRY(json_write(path, j));
     TRY(cli_print_json(s->args, j));
 out:

@@ -21,7 +21,7 @@ repacked archive.
 EOF
 }
 
-# fail EXIT_CODE MESSAGE: one line; the codes are those of core/status.h.
+# fail EXIT_CODE MESSAGE: one line; the codes are those of core/base/status.h.
 fail() {
     local code=$1
     shift

@@ -1,9 +1,9 @@
 /* tools/cli.c -- the command line of every tool. */
 #include "cli.h"
 
-#include "../core/file.h"
-#include "../core/log.h"
-#include "../core/threads.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
+#include "../core/base/threads.h"
 #include "../nets/checkpoint.h"
 #include "cli_text.h"
 
@@ -179,10 +179,10 @@ static status find_run(const char *subject, cli_subject *out)
     char path[4096];
     size_t n = strlen(subject);
     while (n > 1 && subject[n - 1] == '/') n--;
-    TRY(path_format(out->run, sizeof out->run, "%.*s", (int)n, subject));
-    TRY(path_format(path, sizeof path, "%s/config.yaml", out->run));
+    TRY(text_format(out->run, sizeof out->run, "%.*s", (int)n, subject));
+    TRY(text_format(path, sizeof path, "%s/config.yaml", out->run));
     if (!file_exists(path)) FAIL(ERR_DATA, "%s: not a run directory: it has no config.yaml", out->run);
-    TRY(path_format(out->checkpoint, sizeof out->checkpoint, "%s/best.safetensors", out->run));
+    TRY(text_format(out->checkpoint, sizeof out->checkpoint, "%s/best.safetensors", out->run));
     if (!file_exists(out->checkpoint))
         FAIL(ERR_DATA, "%s: no best.safetensors yet: has a training epoch been finished?", out->run);
 out:
@@ -196,8 +196,8 @@ static status find_checkpoint(const char *subject, cli_subject *out)
     const char *slash = strrchr(subject, '/'), *name = slash ? slash + 1 : subject;
     size_t n = strlen(name), s = sizeof suffix - 1;
     if (n > s && strcmp(name + n - s, suffix) == 0) n -= s;
-    TRY(path_format(out->checkpoint, sizeof out->checkpoint, "%s", subject));
-    TRY(path_format(out->name, sizeof out->name, "%.*s", (int)n, name));
+    TRY(text_format(out->checkpoint, sizeof out->checkpoint, "%s", subject));
+    TRY(text_format(out->name, sizeof out->name, "%.*s", (int)n, name));
 out:
     return st;
 }
@@ -298,9 +298,9 @@ status cli_subject_config(const cli *c, const cli_subject *s, config **out)
     size_t bytes;
     int n = 0;
     TRY(read_info(s->checkpoint, &info));
-    TRY(path_format(label, sizeof label, "%s, metadata", s->checkpoint));
+    TRY(text_format(label, sizeof label, "%s, metadata", s->checkpoint));
     if (*s->run) {
-        TRY(path_format(run_config, sizeof run_config, "%s/config.yaml", s->run));
+        TRY(text_format(run_config, sizeof run_config, "%s/config.yaml", s->run));
         TRY(file_read(run_config, &run_text, &bytes));
         if (bytes == 0 || strlen(run_text) != bytes)
             FAIL(ERR_DATA, "%s is damaged: empty, or not text", run_config);

@@ -3,8 +3,8 @@
 #ifndef CLEAVE_CLI_H
 #define CLEAVE_CLI_H
 
-#include "../core/config.h"
-#include "../core/status.h"
+#include "../core/config/config.h"
+#include "../core/base/status.h"
 
 typedef struct cli_option { /* a tool's own options */
     const char *name;       /* "--resume" */
@@ -42,7 +42,7 @@ status cli_parse(const cli_tool *, int argc, char **argv, cli *out, bool *done);
 void cli_free(cli *);
 
 /* The whole of a tool's main(): parses the command line, answers --help, lets OpenMP's threads sleep while they
- * wait (core/threads.h), does the work, prints the message of a failure. Returns the exit code. */
+ * wait (core/base/threads.h), does the work, prints the message of a failure. Returns the exit code. */
 int cli_main(const cli_tool *, int argc, char **argv, status (*work)(const cli *));
 
 /* With --json: prints `result` on stdout. Deletes nothing. */

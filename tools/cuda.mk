@@ -26,10 +26,10 @@ bench-cuda: gpu                        ## on a GPU: images/s, beside PyTorch if 
 	@B=$(B) BIN=$(BIN) tools/cuda_run.sh bench
 
 # The parts of Cleave that need no library.
-GPU_PARTS := $(addprefix core/,status.c rng.c arena.c log.c progress.c file.c plugin.c) $(wildcard core/ref/*.c layers/*.c tools/check/opcheck*.c) \
+GPU_PARTS := $(addprefix core/base/,status.c rng.c log.c progress.c clock.c text.c file.c) $(addprefix core/device/,arena.c plugin.c) $(wildcard core/ref/*.c layers/*.c tools/check/opcheck*.c) \
              tools/check/problem.c tests/cuda/device_check.c tests/cuda/similar_check.c tests/cuda/image_check.c tests/cuda/engine_check.c data/augment.c \
              $(addprefix graph/,gram.c histogram.c edges.c resident.c) \
-             $(shell grep -LE 'cJSON|core/proto/|safetensors|checkpoint\.h|loader\.h|rundir' nets/*.c)
+             $(shell grep -LE 'cJSON|json\.h|core/format/|safetensors|checkpoint\.h|loader\.h|rundir|config_load' nets/*.c)
 gpu:
 	@[ -n "$(NVCC)" ] || { tools/find_cuda.sh | sed -n 's/^CUDA_FOUND := /make: /p' >&2; exit 1; }
 	@$(MAKE) --no-print-directory CUDA_WERROR= $(PLUGINS) $(B)/gpu/gpu
@@ -60,7 +60,7 @@ $(B)/cuda/%.o: core/cuda/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) -c $< -o $@
 
-$(B)/cuda/file.o: core/file.c
+$(B)/cuda/file.o: core/base/file.c
 	@mkdir -p $(@D); echo "  CC   $< (for the plugin)"
 	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
 

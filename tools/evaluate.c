@@ -1,8 +1,8 @@
 /* tools/evaluate.c -- evaluate RUN|CKPT: top-1 accuracy and loss on the test images. */
-#include "../core/file.h"
-#include "../core/log.h"
-#include "../core/npy.h"
-#include "../core/stop.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
+#include "../core/base/npy.h"
+#include "../core/base/stop.h"
 #include "../prune/accuracy.h"
 #include "cli.h"
 #include <cjson/cJSON.h>

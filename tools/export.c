@@ -1,6 +1,7 @@
 /* tools/export.c -- export RUN|CKPT: a trained net as an ONNX model. */
-#include "../core/file.h"
-#include "../core/log.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "../nets/onnx.h"
 #include "../prune/surgery.h"
 #include "cli.h"
@@ -36,9 +37,9 @@ static status output_path(const char *checkpoint, char *out, size_t bytes)
 {
     static const char suffix[] = ".safetensors";
     size_t n = strlen(checkpoint), s = sizeof suffix - 1;
-    if (output) return path_format(out, bytes, "%s", output);
+    if (output) return text_format(out, bytes, "%s", output);
     if (n > s && strcmp(checkpoint + n - s, suffix) == 0) n -= s;
-    return path_format(out, bytes, "%.*s.onnx", (int)n, checkpoint);
+    return text_format(out, bytes, "%.*s.onnx", (int)n, checkpoint);
 }
 
 /* A net whose training diverged is of no use to another program, either. */

@@ -16,9 +16,10 @@ DATADIR        ?= $(PREFIX)/share
 PROGRAM_PREFIX ?= cleave-
 
 PUBLIC_HEADERS := \
-    $(addprefix core/,status.h log.h progress.h stop.h file.h philox.h rng.h config.h safetensors.h tensor.h op.h image.h tile.h backend.h rundir.h) \
+    $(addprefix core/base/,status.h path.h text.h clock.h log.h progress.h stop.h file.h json.h philox.h rng.h) core/config/config.h core/format/safetensors.h \
+    $(addprefix core/device/,tensor.h op.h image.h tile.h backend.h) \
     layers/layer.h \
-    $(addprefix nets/,net.h checkpoint.h fit.h) \
+    $(addprefix nets/,device.h schedule.h rundir.h net.h checkpoint.h fit.h) \
     $(addprefix data/,dataset.h augment.h loader.h) \
     $(addprefix graph/,analysis.h features.h gram.h histogram.h edges.h modularity.h ring.h plots.h) \
     $(addprefix prune/,accuracy.h criterion.h choose.h cost.h curve.h surgery.h finetune.h report.h)

@@ -1,9 +1,10 @@
 /* tools/prune.c -- prune RUN|CKPT: cuts the units that no longer separate the classes, then fine-tunes. */
-#include "../core/device.h"
-#include "../core/file.h"
-#include "../core/lock.h"
-#include "../core/log.h"
-#include "../core/stop.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/lock.h"
+#include "../core/base/json.h"
+#include "../core/base/log.h"
+#include "../core/base/stop.h"
 #include "../prune/accuracy.h"
 #include "../prune/curve.h"
 #include "../prune/finetune.h"
@@ -110,11 +111,11 @@ static status prepare(session *s)
     TRY(read_configs(s));
     const config *c = s->parent;
     if (analysis_given)
-        TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s", analysis_given));
+        TRY(text_format(s->analysis_dir, sizeof s->analysis_dir, "%s", analysis_given));
     else if (*s->subject.run)
-        TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s/analysis", s->subject.run));
+        TRY(text_format(s->analysis_dir, sizeof s->analysis_dir, "%s/analysis", s->subject.run));
     else
-        TRY(path_format(s->analysis_dir, sizeof s->analysis_dir, "%s/%s-analysis", c->out, s->subject.name));
+        TRY(text_format(s->analysis_dir, sizeof s->analysis_dir, "%s/%s-analysis", c->out, s->subject.name));
     TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
 out:
     return st;
@@ -152,7 +153,7 @@ static status publish(const session *s, const prune_report *r, const char *dir)
     TRY(prune_report_json(r, &j));
     if (dir) {
         TRY(file_make_dirs(dir));
-        TRY(path_format(path, sizeof path, "%s/prune.json", dir));
+        TRY(text_format(path, sizeof path, "%s/prune.json", dir));
         TRY(json_write(path, j));
         log_info("written to %s", path);
     }

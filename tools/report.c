@@ -1,7 +1,7 @@
 /* tools/report.c -- report RUN...: runs as one HTML file to look at. */
 #include "report/report.h"
-#include "../core/file.h"
-#include "../core/log.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "cli.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static status find_runs(session *s)
                                          .checkpoint = s->subject[i].checkpoint,
                                          .cfg = s->cfg[i] };
     }
-    TRY(path_format(s->path, sizeof s->path, "%s%s", out_path ? out_path : s->subject[0].run,
+    TRY(text_format(s->path, sizeof s->path, "%s%s", out_path ? out_path : s->subject[0].run,
                     out_path ? "" : "/report.html"));
 out:
     return st;

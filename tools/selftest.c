@@ -1,6 +1,7 @@
 /* tools/selftest.c -- selftest: does every layer and every net compute here what it should? */
-#include "../core/file.h"
-#include "../core/log.h"
+#include "../nets/device.h"
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "check/golden.h"
 #include "check/layercheck.h"
 #include "cli.h"
@@ -191,10 +192,10 @@ static status find_golden(char *out, size_t bytes, glob_t *files)
     if (slash) *slash = '\0';
     for (int i = 0; i < 2; i++) {
         if (golden_dir)
-            TRY(path_format(out, bytes, "%s", golden_dir));
+            TRY(text_format(out, bytes, "%s", golden_dir));
         else
-            TRY(path_format(out, bytes, "%s/%s", self, places[i]));
-        TRY(path_format(pattern, sizeof pattern, "%s/*.safetensors", out));
+            TRY(text_format(out, bytes, "%s/%s", self, places[i]));
+        TRY(text_format(pattern, sizeof pattern, "%s/*.safetensors", out));
         if (glob(pattern, 0, NULL, files) == 0) goto out;
         globfree(files);
         *files = (glob_t){ 0 };
@@ -225,10 +226,10 @@ static status check_nets(session *s, backend *b)
         const char *path = files.gl_pathv[i];
         char what[4200];
         if (too_slow(b, path)) {
-            TRY(path_format(what, sizeof what, "%s on ref", strrchr(path, '/') + 1));
+            TRY(text_format(what, sizeof what, "%s on ref", strrchr(path, '/') + 1));
             TRY(skip(s, what, "takes minutes; --all does it"));
         } else if (too_deep(b, path)) {
-            TRY(path_format(what, sizeof what, "%s on %s", strrchr(path, '/') + 1, b->name));
+            TRY(text_format(what, sizeof what, "%s on %s", strrchr(path, '/') + 1, b->name));
             TRY(skip(s, what, "so deep a net amplifies rounding; CLEAVE_CONV=direct on cpu does it"));
         } else {
             TRY(check_net(s, b, path));

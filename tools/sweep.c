@@ -1,7 +1,7 @@
 /* tools/sweep.c -- sweep SWEEP.yaml: many runs from one file; sweep status|table|clean DIR. */
-#include "../core/file.h"
-#include "../core/lock.h"
-#include "../core/log.h"
+#include "../core/base/file.h"
+#include "../core/base/lock.h"
+#include "../core/base/log.h"
 #include "cli.h"
 #include "sweep/clean.h"
 #include "sweep/pool.h"
@@ -288,7 +288,7 @@ out:
 }
 
 /* The command goes, so that the rest is a command line like that of any tool. The setting keeps cli_main from
- * starting this program once more (core/threads.h), which has no use for OpenMP; the tools that it starts
+ * starting this program once more (core/base/threads.h), which has no use for OpenMP; the tools that it starts
  * inherit it. */
 int main(int argc, char **argv)
 {

@@ -7,7 +7,7 @@
   ```output                 what the commands before print; "..." stands for any text, alone on a line for any lines
 
 A block without a word after ``` that looks like commands is a mistake. Links to files have to lead somewhere, and names of
-functions behind a link to a file, as in [core/op.h](../core/op.h) `op`, have to stand there: also in a page without commands.
+functions behind a link to a file, as in [core/device/op.h](../core/op.h) `op`, have to stand there: also in a page without commands.
 Exit code 1 if anything fails, 2 for no page.
 """
 import os

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_CPU_ACTIVATION_H
 #define CLEAVE_CPU_ACTIVATION_H
 
-#include "../op.h"
+#include "../device/op.h"
 #include "vec.h"
 
 /* Written so that NaN passes through, to be seen in the loss. */

@@ -5,7 +5,7 @@
  * where each kernel likes them best; nothing is reordered, normalised or added. */
 #include "cpu.h"
 
-#include "../progress.h"
+#include "../base/progress.h"
 
 #include <math.h>
 #include <stdlib.h>

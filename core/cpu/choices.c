@@ -11,8 +11,8 @@
  * resumed (cpu_choices_load): it ends with the bits it began with even if the cache was lost in between. */
 #include "choices.h"
 
-#include "../file.h"
-#include "../log.h"
+#include "../base/file.h"
+#include "../base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,11 +77,11 @@ static void find_cache(choices *c)
     const char *own = getenv("CLEAVE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     status st = OK;
     if (own)
-        st = path_format(c->folder, sizeof c->folder, "%s", own);
+        st = text_format(c->folder, sizeof c->folder, "%s", own);
     else if (xdg && *xdg)
-        st = path_format(c->folder, sizeof c->folder, "%s/cleave", xdg);
+        st = text_format(c->folder, sizeof c->folder, "%s/cleave", xdg);
     else if (home && *home)
-        st = path_format(c->folder, sizeof c->folder, "%s/.cache/cleave", home);
+        st = text_format(c->folder, sizeof c->folder, "%s/.cache/cleave", home);
     if (st != OK || !*c->folder) return;
     snprintf(c->file, sizeof c->file, "%s/conv-%016llx.txt", c->folder,
              (unsigned long long)file_hash(c->machine, strlen(c->machine)));

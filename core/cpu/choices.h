@@ -2,7 +2,7 @@
 #ifndef CLEAVE_CPU_CHOICES_H
 #define CLEAVE_CPU_CHOICES_H
 
-#include "../lock.h"
+#include "../base/lock.h"
 #include "cpu.h"
 
 /* As files and messages say them. */

@@ -11,8 +11,8 @@
 #include "cpu.h"
 #include "winograd.h"
 
-#include "../lock.h"
-#include "../log.h"
+#include "../base/lock.h"
+#include "../base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "cpu.h"
 #include "choices.h"
 
-#include "../progress.h"
+#include "../base/progress.h"
 
 #include <omp.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #ifndef CLEAVE_CPU_H
 #define CLEAVE_CPU_H
 
-#include "../backend.h"
+#include "../device/backend.h"
 #include "onednn.h"
 #include "vec.h"
 

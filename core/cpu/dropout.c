@@ -1,6 +1,6 @@
 /* core/cpu/dropout.c -- [op.h] OP_DROPOUT. A value's fate depends on its index in logical NCHW order, so
  * that every device draws the same mask; it is kept as one byte per value for backward. */
-#include "../rng.h"
+#include "../base/rng.h"
 #include "cpu.h"
 
 typedef struct dropout_plan {

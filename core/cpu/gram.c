@@ -12,7 +12,7 @@
  * bf16 goes through the same loops in words of two values, int8 in words of four, with sums of whole numbers.
  * The processor multiplies values with a sign by values without (vpdpbusd), so columns are copied with 128 added,
  * and 128 times the sum of the row is taken off at the end. */
-#include "../minmax.h"
+#include "../base/minmax.h"
 #include "block.h"
 #include "cpu.h"
 

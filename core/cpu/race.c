@@ -2,7 +2,7 @@
  * meets both. What is timed is what a training step runs, packing of weights included. */
 #include "cpu.h"
 
-#include "../progress.h"
+#include "../base/progress.h"
 
 #include <stdlib.h>
 

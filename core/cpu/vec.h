@@ -6,7 +6,7 @@
 #ifndef CLEAVE_CPU_VEC_H
 #define CLEAVE_CPU_VEC_H
 
-#include "../tensor.h"
+#include "../device/tensor.h"
 
 #include <stdbool.h>
 

@@ -17,7 +17,7 @@
  * A vector holds the channels of a block: nothing is ever shuffled. */
 #include "winograd.h"
 
-#include "../minmax.h"
+#include "../base/minmax.h"
 #include "block.h"
 #include "cpu.h"
 #include "winograd_tile.h"

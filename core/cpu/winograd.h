@@ -4,7 +4,7 @@
 #ifndef CLEAVE_CPU_WINOGRAD_H
 #define CLEAVE_CPU_WINOGRAD_H
 
-#include "../op.h"
+#include "../device/op.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
  * A run's file: a line that names library and device, then a line "PROBLEM JSON" each. */
 #include "choice.h"
 
-#include "../file.h"
+#include "../base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,8 +84,8 @@ static status cache_folder(const cuda *c, char *out, size_t bytes)
     snprintf(device, sizeof device, "%s", c->device.name);
     for (char *s = device; *s; s++)
         if (*s == ' ' || *s == '/') *s = '_';
-    if (wanted) return path_format(out, bytes, "%s/cudnn-%zu-%s", wanted, cudnnGetVersion(), device);
-    return path_format(out, bytes, "%s/.cache/cleave/cudnn-%zu-%s", home ? home : "/tmp", cudnnGetVersion(),
+    if (wanted) return text_format(out, bytes, "%s/cudnn-%zu-%s", wanted, cudnnGetVersion(), device);
+    return text_format(out, bytes, "%s/.cache/cleave/cudnn-%zu-%s", home ? home : "/tmp", cudnnGetVersion(),
                        device);
 }
 
@@ -94,7 +94,7 @@ static status cache_path(const cuda *c, const char *name, char *out, size_t byte
     status st = OK;
     char folder[3000];
     TRY(cache_folder(c, folder, sizeof folder));
-    TRY(path_format(out, bytes, "%s/%s.json", folder, name));
+    TRY(text_format(out, bytes, "%s/%s.json", folder, name));
 out:
     return st;
 }

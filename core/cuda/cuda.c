@@ -1,7 +1,7 @@
 /* core/cuda/cuda.c -- the backend's table: opening, planning, memory. */
 #include "choice.h"
 
-#include "../plugin.h"
+#include "../device/plugin.h"
 
 #include <stdio.h>
 #include <stdlib.h>

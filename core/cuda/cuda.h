@@ -10,7 +10,7 @@
 #ifndef CLEAVE_CUDA_H
 #define CLEAVE_CUDA_H
 
-#include "../backend.h"
+#include "../device/backend.h"
 #include "kernels.h"
 
 #include <cublas_v2.h>

@@ -1,9 +1,9 @@
 /* core/cuda/elementwise.cu -- operations that look at one value at a time, and changes of layout. */
 #include "device.h"
 
-#include "../philox.h"
+#include "../base/philox.h"
 
-enum { STREAM_DROPOUT = 1000 }; /* RNG_DROPOUT of core/rng.h, which is not for C++ */
+enum { STREAM_DROPOUT = 1000 }; /* RNG_DROPOUT of core/base/rng.h, which is not for C++ */
 
 __global__ void set_scalars(cuda_scalars *to, cuda_scalars value)
 {

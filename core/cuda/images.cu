@@ -1,5 +1,5 @@
 /* core/cuda/images.cu -- crop, flip, rotation and normalisation of images that live on the device as uint8: the
- * arithmetic is core/image.h, as on the host. */
+ * arithmetic is core/device/image.h, as on the host. */
 #include "device.h"
 
 enum { CHANNELS = 3 };

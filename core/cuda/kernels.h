@@ -4,9 +4,9 @@
 #ifndef CLEAVE_CUDA_KERNELS_H
 #define CLEAVE_CUDA_KERNELS_H
 
-#include "../image.h"
-#include "../op.h"
-#include "../tile.h"
+#include "../device/image.h"
+#include "../device/op.h"
+#include "../device/tile.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,7 +14,7 @@ extern "C" {
 
 typedef struct CUstream_st *cuda_stream;
 
-/* step_scalars (core/backend.h), in device memory: a recorded step reads new ones each time. */
+/* step_scalars (core/device/backend.h), in device memory: a recorded step reads new ones each time. */
 typedef struct cuda_scalars {
     float lr, momentum, weight_decay;
     int nesterov;
@@ -105,7 +105,7 @@ int max_backward(cuda_stream, dtype, const void *dy, const uint8_t *where, void 
 int average_forward(cuda_stream, dtype, const void *x, void *y, shape4 X);
 int average_backward(cuda_stream, dtype, const void *dy, void *dx, bool add, shape4 X);
 
-/* --- loss.cu: n rows of c logits; stats: core/backend.h's loss_stats --- */
+/* --- loss.cu: n rows of c logits; stats: core/device/backend.h's loss_stats --- */
 
 int loss_forward(cuda_stream, dtype, const void *x, const int32_t *label, void *stats, int n, int c,
                  float smoothing);
@@ -145,7 +145,7 @@ int sgd_chunk_pairs(int window); /* of a chunk, or fewer at the end of a piece *
 /* A block a chunk; both tables are device memory. n 0: nothing happens. */
 int sgd_pieces(cuda_stream, const cuda_scalars *, const sgd_piece *, const sgd_chunk *, int n);
 
-/* --- tiles.cu: core/backend.h says what they do --- */
+/* --- tiles.cu: core/device/backend.h says what they do --- */
 
 /* Rows x [n, dim] are divided by their norms and stored as `to_type` in `to`, which may be x. Norms go to norm [n];
  * NaN where a value is not finite. */
@@ -163,7 +163,7 @@ int tile_pick(cuda_stream, device_tile, const int32_t *wanted, float least, int3
 
 /* --- images.cu: augmentation of a data set that lives on the device --- */
 
-/* images [.][3][32][32] uint8 -> to [n], as draws [n] say; the arithmetic is core/image.h. */
+/* images [.][3][32][32] uint8 -> to [n], as draws [n] say; the arithmetic is core/device/image.h. */
 int images_augment(cuda_stream, dtype, const uint8_t *images, const image_draw *, image_norm, int n,
                    void *to);
 

@@ -2,7 +2,7 @@
  * block adds up all rows, in an order that does not change. */
 #include "device.h"
 
-typedef struct device_stats { /* loss_stats of core/backend.h */
+typedef struct device_stats { /* loss_stats of core/device/backend.h */
     double loss;
     int64_t correct, rows;
 } device_stats;

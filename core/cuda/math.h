@@ -3,7 +3,7 @@
 #ifndef CLEAVE_CUDA_MATH_H
 #define CLEAVE_CUDA_MATH_H
 
-#include "../op.h"
+#include "../device/op.h"
 
 #include <math.h>
 #include <string.h>
@@ -151,7 +151,7 @@ HD void sgd_update(float *value, float *velocity, float grad, float lr, float mo
 
 /* --- places --- */
 
-/* shape_count and shape_image (core/tensor.h), also on the device. */
+/* shape_count and shape_image (core/device/tensor.h), also on the device. */
 HD int64_t values_of_image(shape4 s)
 {
     return (int64_t)s.c * s.h * s.w;
@@ -226,7 +226,7 @@ HD int pool_last(int h, int stride, int pad, int outputs)
     return last < outputs ? last : outputs - 1;
 }
 
-/* --- similarities (core/backend.h) --- */
+/* --- similarities (core/device/backend.h) --- */
 
 /* What a row is multiplied with: a row of zeros stays one. */
 HD double row_scale(double norm)

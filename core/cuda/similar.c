@@ -1,4 +1,4 @@
-/* core/cuda/similar.c -- similarities that stay on the device: core/backend.h. */
+/* core/cuda/similar.c -- similarities that stay on the device: core/device/backend.h. */
 #include "cuda.h"
 
 #include <math.h>

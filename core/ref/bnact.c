@@ -47,7 +47,7 @@ static channel_stats batch_stats(const op *o, const op_args *a, int c)
     }
     var /= m;
 
-    /* The only parameters that an operation writes (core/backend.h). */
+    /* The only parameters that an operation writes (core/device/backend.h). */
     float *running_mean = (float *)a->param[2], *running_var = (float *)a->param[3];
     running_mean[c] = (float)((1 - d.momentum) * running_mean[c] + d.momentum * mean);
     running_var[c] = (float)((1 - d.momentum) * running_var[c] + d.momentum * var * m / (m - 1));

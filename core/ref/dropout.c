@@ -11,7 +11,7 @@
  */
 #include "ref.h"
 
-#include "../rng.h"
+#include "../base/rng.h"
 
 /* What element i is multiplied by in this step. */
 static double factor(const op *o, const step_scalars *step, int64_t i)

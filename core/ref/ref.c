@@ -1,4 +1,4 @@
-/* core/ref/ref.c -- the reference backend: plugs the readable loops of this folder into core/backend.h.
+/* core/ref/ref.c -- the reference backend: plugs the readable loops of this folder into core/device/backend.h.
  * Its memory is plain host memory and its layout is NCHW, so there is nothing to reorder or to pack. */
 #include "ref.h"
 

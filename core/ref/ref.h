@@ -10,7 +10,7 @@
 #ifndef CLEAVE_REF_H
 #define CLEAVE_REF_H
 
-#include "../backend.h"
+#include "../device/backend.h"
 
 void ref_conv_forward(const op *, const op_args *);
 void ref_conv_backward(const op *, const op_args *);

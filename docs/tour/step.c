@@ -1,7 +1,7 @@
 /* docs/tour/step.c -- step: resnet20 learns one batch by heart; one number is followed through a step. */
 #include "tour.h"
 
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../nets/net.h"
 
 #include <stdlib.h>

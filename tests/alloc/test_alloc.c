@@ -5,7 +5,8 @@
  * One exception, which no caller of oneDNN can avoid: dnnl_primitive_execute keeps its arguments in small C++
  * objects, mostly nodes of a map. They are told by their size and by coming through C++'s operator new, which
  * nothing else here uses; all of them have to be gone at the end. */
-#include "../../core/rng.h"
+#include "../../nets/device.h"
+#include "../../core/base/rng.h"
 #include "../../nets/net.h"
 #include "../must.h"
 

@@ -3,7 +3,8 @@
 #ifndef CLEAVE_TESTS_PAIR_H
 #define CLEAVE_TESTS_PAIR_H
 
-#include "../../core/backend.h"
+#include "../../nets/device.h"
+#include "../../core/device/backend.h"
 #include "../must.h"
 
 static backend *ref, *cpu;

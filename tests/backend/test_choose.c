@@ -1,8 +1,9 @@
 /* tests/backend/test_choose.c -- which convolution algorithm: timed once, kept in a file, the same for
  * whoever reads it. Direct and Winograd round differently, so the bits of the results tell which one has run.
  */
-#include "../../core/file.h"
-#include "../../core/log.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "../must.h"

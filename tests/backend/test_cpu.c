@@ -1,6 +1,6 @@
 /* tests/backend/test_cpu.c -- what the cpu backend promises besides the operations: values survive, padding
  * stays zero, two runs agree to the last bit; and its optimiser and matrix product against core/ref. */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "pair.h"

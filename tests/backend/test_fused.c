@@ -1,7 +1,8 @@
 /* Evaluation with BN folded into the convolutions against the same net with a tap before every BN, which keeps
  * the two apart: the same logits to rounding, and never those of older weights or statistics. And training that makes
  * values again against training that keeps them: the same bits. */
-#include "../../core/rng.h"
+#include "../../nets/device.h"
+#include "../../core/base/rng.h"
 #include "../../nets/builder.h"
 #include "../../tools/check/opcheck.h"
 #include "../must.h"

@@ -3,7 +3,8 @@
  * the errors, which are random, add up to some per cent of the logits, and to more of the gradient: on images
  * of noise it is a small sum of large parts. PyTorch 1.13's autocast is off by 0.11 (resnet20) and 0.31
  * (vgg11_bn) in the same setting, and this by 0.17 and 0.31. Limits: three times what was seen. */
-#include "../../core/rng.h"
+#include "../../nets/device.h"
+#include "../../core/base/rng.h"
 #include "../../nets/net.h"
 #include "../must.h"
 

@@ -1,7 +1,7 @@
 /* tests/cuda/device_check.c -- see device_check.h. */
 #include "device_check.h"
 
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../nets/net.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"

@@ -4,7 +4,7 @@
 #ifndef CLEAVE_TESTS_DEVICE_CHECK_H
 #define CLEAVE_TESTS_DEVICE_CHECK_H
 
-#include "../../core/backend.h"
+#include "../../core/device/backend.h"
 
 typedef struct checked_net {
     const char *arch;

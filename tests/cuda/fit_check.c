@@ -2,8 +2,8 @@
  * the same metrics. */
 #include "fit_check.h"
 
-#include "../../core/file.h"
-#include "../../core/log.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
 #include "../../nets/fit.h"
 
 #include <stdio.h>

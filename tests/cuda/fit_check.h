@@ -2,7 +2,7 @@
 #ifndef CLEAVE_TESTS_FIT_CHECK_H
 #define CLEAVE_TESTS_FIT_CHECK_H
 
-#include "../../core/backend.h"
+#include "../../core/device/backend.h"
 
 /* Prints what is wrong, in lines that begin with "# "; returns how much. */
 int fit_check(backend *cuda);

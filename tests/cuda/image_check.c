@@ -2,7 +2,7 @@
  * (data/augment.c), to the last bit, and a training on them is the same training. */
 #include "checks.h"
 
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../data/augment.h"
 
 #include <stdlib.h>

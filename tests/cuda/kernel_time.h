@@ -3,7 +3,7 @@
 #ifndef CLEAVE_TESTS_KERNEL_TIME_H
 #define CLEAVE_TESTS_KERNEL_TIME_H
 
-#include "../../core/status.h"
+#include "../../core/base/status.h"
 #include <stdint.h>
 
 /* From here on kernels are recorded; before what they are part of is recorded as a CUDA graph. ERR_RUNTIME: the

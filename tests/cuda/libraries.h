@@ -3,7 +3,7 @@
 #ifndef CLEAVE_TESTS_LIBRARIES_H
 #define CLEAVE_TESTS_LIBRARIES_H
 
-#include "../../core/op.h"
+#include "../../core/device/op.h"
 
 enum { FAKE_WORKSPACE = 100 };
 

@@ -205,7 +205,7 @@ void check_resident(const device_check *d)
 /* --- ties --- */
 
 /* `n` rows, of which row n - 1 - i repeats row i: similarities of equal pairs have equal bits, in whatever corner of the tile
- * they lie (gram_one_shape in core/backend.h). */
+ * they lie (gram_one_shape in core/device/backend.h). */
 static void ties_of(const device_check *d, dtype type, int n, int64_t k)
 {
     backend *b = d->cuda;

@@ -7,7 +7,7 @@
 
 #ifdef CLEAVE_CUDA
 #include "../../core/cuda/choice.h"
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "../scratch.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
  * device (emulate.h) with plain loops in the place of cuDNN and cuBLAS. Finds wrong indices, missing
  * barriers, buffers that are too small or reused too early, copies of weights that are out of date; not what
  * a real device does beyond that. */
-#include "../../core/plugin.h"
+#include "../../core/device/plugin.h"
 #include "analysis_check.h"
 #include "device_check.h"
 #include "fit_check.h"

@@ -3,13 +3,13 @@
  * backend is built for. The devices are descriptions (tests/cuda/devices/), which cuDNN plans for as if they
  * were there. Batch 256. And for the convolutions of device_check.c; and plans survive being written and read, as
  * core/cuda/choice.c keeps them. */
-#include "../../core/status.h"
+#include "../../core/base/status.h"
 
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
 #include "../../core/cuda/graph.h"
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "../../nets/graph.h"
 #include "../../tools/check/problem.h"
 #include "convs.h"

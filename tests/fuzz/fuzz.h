@@ -4,9 +4,9 @@
  * that is accepted. tests/fuzz/test_fuzz.c feeds them fixed mutations under any compiler. With clang:
  *
  *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         tests/fuzz/fuzz_config.c core/config*.c core/file.c core/status.c -lcyaml -lyaml -o fuzz_config
+ *         tests/fuzz/fuzz_config.c core/config*.c core/base/file.c core/base/status.c -lcyaml -lyaml -o fuzz_config
  *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         tests/fuzz/fuzz_safetensors.c core/safetensors*.c core/file.c core/status.c -lcjson -o
+ *         tests/fuzz/fuzz_safetensors.c core/safetensors*.c core/base/file.c core/base/status.c -lcjson -o
  * fuzz_safetensors
  */
 #ifndef CLEAVE_FUZZ_H

@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_config.c -- YAML text, then after a NUL byte one key=value. */
 #include "fuzz.h"
 
-#include "../../core/config.h"
+#include "../../core/config/config.h"
 
 #include <string.h>
 

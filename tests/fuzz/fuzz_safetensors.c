@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_safetensors.c -- a whole file. */
 #include "fuzz.h"
 
-#include "../../core/safetensors.h"
+#include "../../core/format/safetensors.h"
 
 #include <string.h>
 

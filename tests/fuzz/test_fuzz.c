@@ -2,7 +2,7 @@
  * looked for shows as a crash: run it under the sanitizers (make asan ubsan). */
 #include "fuzz.h"
 
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

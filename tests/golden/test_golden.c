@@ -1,6 +1,7 @@
 /* Whole nets against PyTorch in float64: tools/check/golden.h says of what. */
-#include "../../core/file.h"
-#include "../../core/rng.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
+#include "../../core/base/rng.h"
 #include "../../tools/check/golden.h"
 #include "../must.h"
 
@@ -24,7 +25,7 @@ static void against_golden(void **state)
     golden_result r;
     backend *b;
     assert_int_equal(setenv("CLEAVE_CONV", c->conv, 1), 0);
-    must(path_format(path, sizeof path, "tests/golden/%s.safetensors", c->arch));
+    must(text_format(path, sizeof path, "tests/golden/%s.safetensors", c->arch));
     must(backend_open(c->device, 0, &b, NULL, 0));
     must(golden_check(path, b, tell, &r));
     backend_close(b);

@@ -1,6 +1,6 @@
 """Three training steps of a net in PyTorch, in float64, from values that a formula gives on both sides.
 
-Values are pure functions of the counter RNG of core/rng.h, keyed by the parameter's name, so the C side makes
+Values are pure functions of the counter RNG of core/base/rng.h, keyed by the parameter's name, so the C side makes
 the same ones without a file. All are exact in float32.
 
 A ReLU whose input lies within rounding of 0 (a ReLU6's: of 0 or 6) may fall on either side, and one that
@@ -25,7 +25,7 @@ LR, MOMENTUM, WEIGHT_DECAY = .01, .9, .005
 SHIFT, MARGIN, POOL_MARGIN = 2.0 ** -10, 1e-4, 1e-5
 
 
-# ---- core/rng.h ----
+# ---- core/base/rng.h ----
 
 def philox(seed, c0, c1, c2):
     """Philox4x32-10 with counter (c0, c1, c2, 0); c0 an array. -> uint32 [len(c0), 4]"""
@@ -101,7 +101,7 @@ def batch(seed, number):
 # ---- the run ----
 
 class PhiloxDropout(torch.nn.Module):
-    """Dropout with the mask of core/op.h."""
+    """Dropout with the mask of core/device/op.h."""
 
     def __init__(self, p, layer, seed):
         super().__init__()

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_TESTS_PYTHON_H
 #define CLEAVE_TESTS_PYTHON_H
 
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "../must.h"
 
 #include <sys/wait.h>
@@ -16,7 +16,7 @@ static const char *python_program(void)
 static void skip_without_torch(void)
 {
     char command[512];
-    must(path_format(command, sizeof command, "%s -c 'import torch, numpy' 2>/dev/null", python_program()));
+    must(text_format(command, sizeof command, "%s -c 'import torch, numpy' 2>/dev/null", python_program()));
     if (system(command) == 0) return;
     printf("SKIPPED: no PyTorch for %s (python3-torch, python3-numpy)\n", python_program());
     skip();
@@ -26,7 +26,7 @@ static void skip_without_torch(void)
 static void run_python(const char *script, const char *arguments)
 {
     char command[1024];
-    must(path_format(command, sizeof command, "%s %s %s %s", python_program(), script, arguments, scratch));
+    must(text_format(command, sizeof command, "%s %s %s %s", python_program(), script, arguments, scratch));
     fflush(stdout);
     int answer = system(command);
     assert_true(WIFEXITED(answer));

@@ -1,6 +1,7 @@
 /* The gradient of the loss with respect to the image (net_image_gradient, what attacks climb) against
  * PyTorch's autograd with the net in evaluation mode. tests/peer/image_gradient.py is the other half. */
-#include "../../core/file.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
 #include "../scratch.h"
 #include "python.h"
@@ -10,7 +11,7 @@ enum { BATCH = 8, CLASSES = 10, VALUES = BATCH * 3 * 32 * 32, ROOM = 11 };
 static void python(const char *what, const char *arch)
 {
     char arguments[64];
-    must(path_format(arguments, sizeof arguments, "%s %s", what, arch));
+    must(text_format(arguments, sizeof arguments, "%s %s", what, arch));
     run_python("tests/peer/image_gradient.py", arguments);
 }
 

@@ -1,7 +1,8 @@
 /* PyTorch itself, where it is installed: a training of three steps compared in every element of every
  * gradient, value and velocity, starting from a file that PyTorch's side wrote; and all parameter names,
  * shapes and MACs of all nets, whole and pruned. tests/peer/compare_torch.py is the other half. */
-#include "../../core/file.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
 #include "../scratch.h"
 #include "python.h"
@@ -35,7 +36,7 @@ static void write_names(const char *file, const char *arch, int classes, char *c
     net *n;
     int count;
     must(net_create(arch, classes, removed, n_removed, &n));
-    must(path_format(name, sizeof name, "%s.names", file));
+    must(text_format(name, sizeof name, "%s.names", file));
     FILE *f = fopen(scratch_path(name), "w");
     assert_non_null(f);
     const net_param *p = net_params(n, &count);
@@ -62,7 +63,7 @@ static void names_shapes_and_macs_are_pytorch_s(void **state)
         net *whole;
         must(net_create(archs[i], CLASSES, NULL, 0, &whole));
         write_names(archs[i], archs[i], CLASSES, NULL, 0);
-        must(path_format(cut, sizeof cut, "%s-cut", archs[i]));
+        must(text_format(cut, sizeof cut, "%s-cut", archs[i]));
         write_names(cut, archs[i], 100, units, some_units(whole, units, 64));
         net_free(whole);
     }
@@ -78,7 +79,7 @@ typedef struct result {
 static const st_tensor *input_of(const st_file *f, const char *kind, int step, const char *rest)
 {
     char name[128];
-    must(path_format(name, sizeof name, "%s%d%s%s", kind, step, *rest ? " " : "", rest));
+    must(text_format(name, sizeof name, "%s%d%s%s", kind, step, *rest ? " " : "", rest));
     return st_find(f, name);
 }
 
@@ -211,7 +212,7 @@ static void compare_training(const char *arch)
     skip_without_torch();
     assert_int_equal(setenv("CLEAVE_CONV", "direct", 1),
                      0); /* Winograd rounds ten times as much: kinks are near */
-    must(path_format(arguments, sizeof arguments, "prepare %s %d", arch, SEED));
+    must(text_format(arguments, sizeof arguments, "prepare %s %d", arch, SEED));
     compare_torch(arguments);
     must(st_open(scratch_path("input.safetensors"), &input));
     must(backend_open("cpu", 0, &b, NULL, 0));
@@ -221,7 +222,7 @@ static void compare_training(const char *arch)
     net_free(n);
     backend_close(b);
     st_close(&input);
-    must(path_format(arguments, sizeof arguments, "compare %s %d", arch, SEED));
+    must(text_format(arguments, sizeof arguments, "compare %s %d", arch, SEED));
     compare_torch(arguments);
 }
 

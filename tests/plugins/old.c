@@ -1,5 +1,5 @@
 /* A backend of an interface that has gone. */
-#include "../../core/plugin.h"
+#include "../../core/device/plugin.h"
 
 extern const plugin cleave_plugin;
 const plugin cleave_plugin = { .abi = PLUGIN_ABI - 1 };

@@ -1,5 +1,5 @@
 /* A backend compiled when struct op had another size, and nobody raised PLUGIN_ABI. */
-#include "../../core/plugin.h"
+#include "../../core/device/plugin.h"
 
 extern const plugin cleave_plugin;
 const plugin cleave_plugin = { .abi = PLUGIN_ABI,

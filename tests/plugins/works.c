@@ -1,5 +1,5 @@
 /* A backend that opens anywhere: what a program does with one is tested without a device. */
-#include "../../core/plugin.h"
+#include "../../core/device/plugin.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef CLEAVE_TESTS_GRAPH_SWEEP_H
 #define CLEAVE_TESTS_GRAPH_SWEEP_H
 
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../graph/gram.h"
 
 #include <setjmp.h>

@@ -1,8 +1,9 @@
 /* analysis_run on a real net against the definitions, on features that the test takes itself; the same
  * numbers in any memory; the files. graph/analysis.h. */
-#include "../../core/file.h"
-#include "../../core/rng.h"
-#include "../../core/threads.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
+#include "../../core/base/rng.h"
+#include "../../core/base/threads.h"
 #include "../../graph/analysis.h"
 #include "../scratch.h"
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "../../core/arena.h"
-#include "../../core/rng.h"
+#include "../../core/device/arena.h"
+#include "../../core/base/rng.h"
 
 #define N_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

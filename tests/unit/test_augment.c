@@ -1,5 +1,5 @@
 /* data/augment.c: against pixels followed one by one, and the statistics of the choices. */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../data/augment.h"
 #include "../../data/dataset.h"
 #include "../scratch.h"

@@ -1,5 +1,6 @@
 /* Checkpoints: what is written comes back to the bit; what does not fit is refused before anything changes. */
-#include "../../core/file.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* tools/cli.c: every kind of argument, and where the configuration of a checkpoint comes from. */
-#include "../../core/file.h"
-#include "../../core/log.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
 #include "../../nets/checkpoint.h"
 #include "../../tools/cli.h"
 
@@ -172,7 +172,7 @@ static const char *in_folder(const char *name)
     static char path[4][512];
     static int next;
     char *p = path[next++ % 4];
-    assert_int_equal(path_format(p, sizeof path[0], "%s/%s", folder, name), OK);
+    assert_int_equal(text_format(p, sizeof path[0], "%s/%s", folder, name), OK);
     return p;
 }
 

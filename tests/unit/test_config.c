@@ -1,6 +1,6 @@
 /* core/config*.c: defaults, files, overrides, and one clear line for each mistake. */
-#include "../../core/config.h"
-#include "../../core/file.h"
+#include "../../core/config/config.h"
+#include "../../core/base/file.h"
 
 #include <glob.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Every file in configs/ loads, names a net that can be built, and has a run name of its own. */
-#include "../../core/config.h"
+#include "../../nets/schedule.h"
 #include "../../nets/net.h"
 #include <glob.h>
 #include <setjmp.h>

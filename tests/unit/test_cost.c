@@ -1,5 +1,5 @@
 /* What a net costs. prune/cost.h. */
-#include "../../core/progress.h"
+#include "../../core/base/progress.h"
 #include "../../prune/cost.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../../core/device.h"
+#include "../../nets/device.h"
 
 #include <stdlib.h>
 #include <string.h>

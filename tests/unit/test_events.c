@@ -1,7 +1,7 @@
-/* core/events.c: CRC32C against the RFC, what truncation keeps, and failures. That other programs read the
+/* core/format/events.c: CRC32C against the RFC, what truncation keeps, and failures. That other programs read the
  * files is shown in tests/e2e/events.bats. */
-#include "../../core/events.h"
-#include "../../core/file.h"
+#include "../../core/format/events.h"
+#include "../../core/base/file.h"
 #include "../must.h"
 #include "../scratch.h"
 

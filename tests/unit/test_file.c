@@ -1,5 +1,5 @@
-/* core/file.c: whole or not there, also when the disk is full. */
-#include "../../core/file.h"
+/* core/base/file.c: whole or not there, also when the disk is full. */
+#include "../../core/base/file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static char folder[] = "/tmp/cleave-test-file-XXXXXX";
 static const char *in_folder(const char *name)
 {
     static char path[512];
-    assert_int_equal(path_format(path, sizeof path, "%s/%s", folder, name), OK);
+    assert_int_equal(text_format(path, sizeof path, "%s/%s", folder, name), OK);
     return path;
 }
 
@@ -258,9 +258,9 @@ static void formats_paths(void **state)
 {
     (void)state;
     char out[8];
-    assert_int_equal(path_format(out, sizeof out, "%s/%d", "abc", 123), OK);
+    assert_int_equal(text_format(out, sizeof out, "%s/%d", "abc", 123), OK);
     assert_string_equal(out, "abc/123");
-    assert_int_equal(path_format(out, sizeof out, "%s/%d", "abc", 1234), ERR_RUNTIME);
+    assert_int_equal(text_format(out, sizeof out, "%s/%d", "abc", 1234), ERR_RUNTIME);
     assert_string_equal(out, "");
 }
 

@@ -1,6 +1,7 @@
 /* nets/fit.c: a training that is stopped where an epoch's steps are all done, resumed, writes what one
  * without a stop writes. (Stops at random moments: tests/e2e/resume.bats.) */
-#include "../../core/file.h"
+#include "../../nets/device.h"
+#include "../../core/base/file.h"
 #include "../../nets/fit.h"
 #include "../scratch.h"
 

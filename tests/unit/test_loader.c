@@ -1,5 +1,5 @@
 /* data/loader.c: every batch against a direct computation, whatever the worker's timing. */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../data/loader.h"
 #include "../scratch.h"
 

@@ -1,8 +1,8 @@
-/* core/lock.c: one holder at a time, who it is, free again however the holder ended, nothing left behind. */
-#include "../../core/file.h"
-#include "../../core/lock.h"
-#include "../../core/log.h"
-#include "../../core/stop.h"
+/* core/base/lock.c: one holder at a time, who it is, free again however the holder ended, nothing left behind. */
+#include "../../core/base/file.h"
+#include "../../core/base/lock.h"
+#include "../../core/base/log.h"
+#include "../../core/base/stop.h"
 #include "../scratch.h"
 
 #include <signal.h>

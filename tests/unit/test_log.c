@@ -1,8 +1,8 @@
-/* core/log.c, core/progress.c: levels, the file, whole lines from many threads, and the bar that steps aside.
+/* core/base/log.c, core/base/progress.c: levels, the file, whole lines from many threads, and the bar that steps aside.
  * stderr is redirected to a file, or to a pseudo-terminal, and compared. */
-#include "../../core/file.h"
-#include "../../core/log.h"
-#include "../../core/progress.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
+#include "../../core/base/progress.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* M and Q against networkx (tests/golden/graph.json, made by tests/peer/graph_reference.py), and the odd
  * cases. graph/modularity.h. */
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "../../graph/modularity.h"
 #include "graph_sweep.h"
 

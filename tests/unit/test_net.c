@@ -1,5 +1,6 @@
 /* The graph from outside: names, units, removal, taps; cases of one net share parameters and agree. */
-#include "../../core/rng.h"
+#include "../../nets/device.h"
+#include "../../core/base/rng.h"
 #include "../../nets/net.h"
 
 #include <math.h>

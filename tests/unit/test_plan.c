@@ -1,5 +1,5 @@
 /* Which layers share a pass, and how many rows are held: never more than there is room for. graph/plan.h. */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../graph/gram.h"
 #include "../../graph/plan.h"
 

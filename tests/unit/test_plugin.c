@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "../../core/device.h"
-#include "../../core/log.h"
+#include "../../nets/device.h"
+#include "../../core/base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* tests/unit/test_ref.c -- the reference backend against numbers worked out by hand. The gradients are
  * checked in tests/grad/test_grad.c; here: what forward computes, and what op.h fixes about it. */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "../must.h"

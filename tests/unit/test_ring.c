@@ -1,6 +1,6 @@
 /* The pictures: they are there, of sane size, and a wrong edge is on top. graph/ring.h, plots.h. */
-#include "../../core/file.h"
-#include "../../core/rng.h"
+#include "../../core/base/file.h"
+#include "../../core/base/rng.h"
 #include "../../graph/plots.h"
 #include "../../graph/ring.h"
 #include "../scratch.h"

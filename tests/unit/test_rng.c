@@ -1,5 +1,5 @@
-/* core/rng.c against Random123's known answers, and its distributions against their definitions. */
-#include "../../core/rng.h"
+/* core/base/rng.c against Random123's known answers, and its distributions against their definitions. */
+#include "../../core/base/rng.h"
 
 #include <math.h>
 #include <setjmp.h>

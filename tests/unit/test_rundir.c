@@ -1,7 +1,7 @@
-/* core/rundir*.c, core/json.c: a stable place, files that parse, metrics that survive crash, resume and full
+/* core/rundir*.c, core/base/json.c: a stable place, files that parse, metrics that survive crash, resume and full
  * disk. */
-#include "../../core/file.h"
-#include "../../core/rundir.h"
+#include "../../core/base/file.h"
+#include "../../nets/rundir.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* core/safetensors*.c: what was written comes back, a PyTorch file is read, and every lie in a header is
  * found. */
-#include "../../core/file.h"
-#include "../../core/safetensors.h"
+#include "../../core/base/file.h"
+#include "../../core/format/safetensors.h"
 
 #include <dirent.h>
 #include <math.h>

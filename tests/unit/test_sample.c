@@ -1,5 +1,5 @@
 /* Which images are looked at, and which layers at the same time. graph/sample.h, plan.h. */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../graph/gram.h"
 #include "../../graph/plan.h"
 #include "../../graph/sample.h"

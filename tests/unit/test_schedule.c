@@ -1,5 +1,5 @@
-/* core/schedule.c against values worked out by hand from [Yang23]'s protocol and from the formulas. */
-#include "../../core/config.h"
+/* nets/schedule.c against values worked out by hand from [Yang23]'s protocol and from the formulas. */
+#include "../../nets/schedule.h"
 
 #include <math.h>
 #include <setjmp.h>

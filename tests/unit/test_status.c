@@ -1,5 +1,5 @@
-/* core/status.c: one clean line per thread. */
-#include "../../core/status.h"
+/* core/base/status.c: one clean line per thread. */
+#include "../../core/base/status.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
-/* core/stop.c: each signal is noticed once installed; the second SIGINT ends the process. In child processes,
+/* core/base/stop.c: each signal is noticed once installed; the second SIGINT ends the process. In child processes,
  * since a signal once received stays. */
-#include "../../core/stop.h"
+#include "../../core/base/stop.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* tools/sweep/: what a sweep file says, the cases that follow, the tasks that they share. */
-#include "../../core/file.h"
-#include "../../core/log.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
 #include "../../tools/sweep/plan.h"
 #include "../../tools/sweep/spec.h"
 #include "../scratch.h"

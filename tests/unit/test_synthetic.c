@@ -1,6 +1,6 @@
 /* data/synthetic.c: the same for everyone, balanced, and not to be told apart by colour or by a linear map.
  */
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 #include "../../data/dataset.h"
 #include "../scratch.h"
 

@@ -7,7 +7,7 @@
 #ifndef CLEAVE_BENCH_H
 #define CLEAVE_BENCH_H
 
-#include "../../core/config.h"
+#include "../../core/config/config.h"
 #include "../../nets/net.h"
 #include "peer.h"
 

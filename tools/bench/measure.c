@@ -1,6 +1,6 @@
 /* tools/bench/measure.c -- the rounds, and the run with the loader. */
-#include "../../core/device.h"
-#include "../../core/progress.h"
+#include "../../nets/device.h"
+#include "../../core/base/progress.h"
 #include "../../data/loader.h"
 #include "../../graph/edges.h"
 #include "../../graph/histogram.h"

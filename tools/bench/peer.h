@@ -7,7 +7,7 @@
 #ifndef CLEAVE_BENCH_PEER_H
 #define CLEAVE_BENCH_PEER_H
 
-#include "../../core/status.h"
+#include "../../core/base/status.h"
 
 #include <stdio.h>
 #include <sys/types.h>

@@ -1,8 +1,8 @@
 /* tools/bench/prepare.c -- what a benchmark needs: the net and images for it, its convolutions alone, features,
  * the peer. */
-#include "../../core/device.h"
-#include "../../core/log.h"
-#include "../../core/rng.h"
+#include "../../nets/device.h"
+#include "../../core/base/log.h"
+#include "../../core/base/rng.h"
 #include "../../graph/gram.h"
 #include "bench.h"
 

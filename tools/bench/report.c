@@ -1,5 +1,5 @@
 /* tools/bench/report.c -- medians and shares of what was measured, as JSON, as text, as a row of a table. */
-#include "../../core/device.h"
+#include "../../nets/device.h"
 #include "bench.h"
 
 #include <cjson/cJSON.h>

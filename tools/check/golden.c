@@ -1,9 +1,9 @@
 /* tools/check/golden.c -- see golden.h. */
 #include "golden.h"
 
-#include "../../core/file.h"
-#include "../../core/rng.h"
-#include "../../core/safetensors.h"
+#include "../../core/base/file.h"
+#include "../../core/base/rng.h"
+#include "../../core/format/safetensors.h"
 #include "../../nets/net.h"
 
 #include <math.h>
@@ -105,7 +105,7 @@ static status apply_shifts(run *r, int step)
     char name[128];
     const net_param *p = net_params(r->net, &n);
     for (int i = 0; i < n; i++) {
-        TRY(path_format(name, sizeof name, "shift%d %s", step, p[i].name));
+        TRY(text_format(name, sizeof name, "shift%d %s", step, p[i].name));
         const st_tensor *t = st_find(&r->golden, name);
         if (!t) continue;
         if (t->type != ST_I8 || t->count != p[i].count)
@@ -209,7 +209,7 @@ static status gradient_scale(const run *r, const net_param *p, double norm, doub
     char name[128];
     double weight[GOLDEN_MAX_RECORD];
     int stem = (int)(strrchr(p->name, '.') - p->name);
-    TRY(path_format(name, sizeof name, "grad %.*s.weight", stem, p->name));
+    TRY(text_format(name, sizeof name, "grad %.*s.weight", stem, p->name));
     TRY(golden_doubles(r, name, weight, r->n_record));
     *out = norm < 1e-9 * weight[0] ? weight[0] : norm;
 out:
@@ -221,7 +221,7 @@ static status compare_gradient(run *r, const net_param *p)
     status st = OK;
     char name[128];
     double golden[GOLDEN_MAX_RECORD], scale;
-    TRY(path_format(name, sizeof name, "grad %s", p->name));
+    TRY(text_format(name, sizeof name, "grad %s", p->name));
     TRY(golden_doubles(r, name, golden, r->n_record));
     TRY(gradient_scale(r, p, golden[0], &scale));
     TRY(r->device->download(r->device, r->host, p->grad, (size_t)p->count * sizeof(float)));
@@ -249,7 +249,7 @@ static status compare_update(run *r, const net_param *p)
     status st = OK;
     char name[128], gradient[128];
     double golden[GOLDEN_MAX_RECORD], g[GOLDEN_MAX_RECORD], norm = 0, scale;
-    TRY(path_format(name, sizeof name, "update %s", p->name));
+    TRY(text_format(name, sizeof name, "update %s", p->name));
     TRY(golden_doubles(r, name, golden, r->n_record));
     initial_value(r->net, p, r->host);
     for (int64_t j = 0; j < p->count; j++) r->wide[j] = -(double)r->host[j];
@@ -261,7 +261,7 @@ static status compare_update(run *r, const net_param *p)
     scale = golden[0];
     if (p->grad) {
         double of_gradient;
-        TRY(path_format(gradient, sizeof gradient, "grad %s", p->name));
+        TRY(text_format(gradient, sizeof gradient, "grad %s", p->name));
         TRY(golden_doubles(r, gradient, g, r->n_record));
         TRY(gradient_scale(r, p, g[0], &of_gradient));
         scale = fmax(scale, LR * of_gradient);

@@ -7,7 +7,7 @@
 #ifndef CLEAVE_CHECK_GOLDEN_H
 #define CLEAVE_CHECK_GOLDEN_H
 
-#include "../../core/backend.h"
+#include "../../core/device/backend.h"
 
 enum { GOLDEN_SIGNS = 8, GOLDEN_MAX_SAMPLES = 64, GOLDEN_MAX_RECORD = 1 + GOLDEN_SIGNS + GOLDEN_MAX_SAMPLES };
 

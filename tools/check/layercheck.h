@@ -4,7 +4,7 @@
 
 #include "problem.h"
 
-#include "../../core/backend.h"
+#include "../../core/device/backend.h"
 
 /* max |a - ref| / max |ref| of one output, and the most that rounding explains. */
 typedef struct layer_error {

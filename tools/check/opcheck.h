@@ -14,7 +14,7 @@
 #ifndef CLEAVE_CHECK_OPCHECK_H
 #define CLEAVE_CHECK_OPCHECK_H
 
-#include "../../core/backend.h"
+#include "../../core/device/backend.h"
 
 /* All zero is a valid choice: forward only, full f32 data. */
 typedef struct opcheck_options {

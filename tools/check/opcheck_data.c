@@ -2,7 +2,7 @@
  * on a kink of ReLU, or a tie in a pooling window, would make two correct answers differ. */
 #include "opcheck.h"
 
-#include "../../core/rng.h"
+#include "../../core/base/rng.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -15,8 +15,8 @@
 #ifndef CLEAVE_CHECK_PROBLEM_H
 #define CLEAVE_CHECK_PROBLEM_H
 
-#include "../../core/op.h"
-#include "../../core/status.h"
+#include "../../core/device/op.h"
+#include "../../core/base/status.h"
 
 enum { PROBLEM_BYTES = 128 }; /* enough for any printed problem */
 

@@ -1,7 +1,7 @@
 /* tools/report/collect.c -- everything of all runs, in an order that lets parts be shared: first which graphs there
  * are, so that the edges of all can be kept within what a browser takes; then the graphs and nets, which say
  * which images they show; then those images. */
-#include "../../core/log.h"
+#include "../../core/base/log.h"
 #include "parts.h"
 #include "report.h"
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * An edge is two vertices (u16, or u32 beyond 65536 vertices) and a similarity, quantised to 1/65535 of the
  * layer's range and stored as the difference to the edge before: edges come by descending similarity, so
  * these are small numbers. */
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "../../graph/edges.h"
 #include "parts.h"
 #include "report.h"
@@ -40,7 +40,7 @@ static status read_samples(report_graph *g, int classes)
 {
     status st = OK;
     char path[4096], *text = NULL;
-    TRY(path_format(path, sizeof path, "%s/samples.csv", g->dir));
+    TRY(text_format(path, sizeof path, "%s/samples.csv", g->dir));
     TRY(file_read(path, &text, NULL));
     int lines = count_lines(text);
     TRY_ALLOC(g->image, malloc(((size_t)lines + 1) * sizeof *g->image));
@@ -65,14 +65,14 @@ static status open_graph(report_run *r, const char *dir, int epoch)
     status st = OK;
     char path[4096], *text = NULL;
     size_t bytes;
-    TRY(path_format(path, sizeof path, "%s/analysis.json", dir));
+    TRY(text_format(path, sizeof path, "%s/analysis.json", dir));
     if (!file_exists(path)) goto out; /* not finished, or never begun */
     report_graph *more = realloc(r->graph, ((size_t)r->n_graphs + 1) * sizeof *more);
     if (!more) FAIL(ERR_RUNTIME, "out of memory");
     r->graph = more;
     report_graph *g = &r->graph[r->n_graphs++];
     *g = (report_graph){ .epoch = epoch };
-    TRY(path_format(g->dir, sizeof g->dir, "%s", dir));
+    TRY(text_format(g->dir, sizeof g->dir, "%s", dir));
     TRY(file_read(path, &text, &bytes));
     if (!(g->analysis = cJSON_ParseWithLength(text, bytes)))
         FAIL(ERR_DATA, "%s: not JSON; analyze writes it anew", path);
@@ -105,10 +105,10 @@ status graphs_open(report_run *r)
     status st = OK;
     char dir[4096], sub[8192];
     struct dirent **entry = NULL;
-    TRY(path_format(dir, sizeof dir, "%s/analysis", r->path));
+    TRY(text_format(dir, sizeof dir, "%s/analysis", r->path));
     int n = scandir(dir, &entry, is_epoch, by_epoch); /* -1: no such folder */
     for (int i = 0; i < n; i++) {
-        if (st == OK) st = path_format(sub, sizeof sub, "%s/%s", dir, entry[i]->d_name);
+        if (st == OK) st = text_format(sub, sizeof sub, "%s/%s", dir, entry[i]->d_name);
         if (st == OK) st = open_graph(r, sub, epoch_of(entry[i]->d_name));
         free(entry[i]);
     }
@@ -229,7 +229,7 @@ static status layer_edges(const report *r, const report_run *run, const report_g
     cJSON *o = NULL;
     edge_columns c = { 0 };
     const int64_t most = r->max_edges[g->epoch > 0];
-    TRY(path_format(path, sizeof path, "%s/edges/%s.bin", g->dir, layer));
+    TRY(text_format(path, sizeof path, "%s/edges/%s.bin", g->dir, layer));
     if (!file_exists(path)) {
         TRY_ALLOC(*out, cJSON_CreateNull());
         goto out;

@@ -1,6 +1,6 @@
 /* tools/report/history.c -- what a run wrote about itself, as it is: config, metrics, status, environment, prune.
  */
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "parts.h"
 #include "report.h"
 #include <stdlib.h>
@@ -12,7 +12,7 @@ static status read_json(const report_run *r, const char *name, cJSON **out)
     status st = OK;
     char path[4096], *text = NULL;
     size_t bytes;
-    TRY(path_format(path, sizeof path, "%s/%s", r->path, name));
+    TRY(text_format(path, sizeof path, "%s/%s", r->path, name));
     if (!file_exists(path)) {
         TRY_ALLOC(*out, cJSON_CreateNull());
         goto out;
@@ -41,7 +41,7 @@ static status put_metrics(cJSON *o, const report_run *r)
     char path[4096], *text = NULL;
     cJSON *list;
     TRY_ALLOC(list, cJSON_AddArrayToObject(o, "metrics"));
-    TRY(path_format(path, sizeof path, "%s/metrics.jsonl", r->path));
+    TRY(text_format(path, sizeof path, "%s/metrics.jsonl", r->path));
     if (!file_exists(path)) goto out;
     TRY(file_read(path, &text, NULL));
     for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {

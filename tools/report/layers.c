@@ -1,7 +1,7 @@
 /* tools/report/layers.c -- the net as a list: shapes, parameters, multiplications, and the time each layer takes.
  */
-#include "../../core/progress.h"
-#include "../../core/rng.h"
+#include "../../core/base/progress.h"
+#include "../../core/base/rng.h"
 #include "network.h"
 #include "parts.h"
 #include <math.h>

@@ -1,8 +1,8 @@
 /* tools/report/network.c -- a run's net, built and loaded once: what it is made of, what its first filters look
  * like, what the criterion says about its units. */
 #include "network.h"
-#include "../../core/device.h"
-#include "../../core/log.h"
+#include "../../nets/device.h"
+#include "../../core/base/log.h"
 #include "../../nets/checkpoint.h"
 #include "../../prune/choose.h"
 #include "parts.h"

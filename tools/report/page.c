@@ -3,7 +3,7 @@
  * The page is one HTML file made by tools/report/page/build.mjs; its data go where MARK stands. JSON inside HTML
  * ends at the first "</script", and "<!--" begins something else again: every '<' of the JSON, which can only
  * be inside a string, is written as \u003c. Nothing that a file says can then be more than text. */
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>

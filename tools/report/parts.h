@@ -2,7 +2,7 @@
 #ifndef CLEAVE_REPORT_PARTS_H
 #define CLEAVE_REPORT_PARTS_H
 
-#include "../../core/status.h"
+#include "../../core/base/status.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 

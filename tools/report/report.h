@@ -9,7 +9,7 @@
 #ifndef CLEAVE_REPORT_REPORT_H
 #define CLEAVE_REPORT_REPORT_H
 
-#include "../../core/config.h"
+#include "../../core/config/config.h"
 #include "../../data/dataset.h"
 #include <cjson/cJSON.h>
 

@@ -1,5 +1,5 @@
 /* tools/report/still.c -- the page where Node was missing at build: the pictures that analyze wrote, and tables. */
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static status put_picture(text *t, const report_run *run, const char *name, cons
     status st = OK;
     char path[4096], *png = NULL, *url = NULL;
     size_t bytes;
-    TRY(path_format(path, sizeof path, "%s/analysis/%s", run->path, name));
+    TRY(text_format(path, sizeof path, "%s/analysis/%s", run->path, name));
     if (!file_exists(path)) goto out;
     TRY(file_read(path, &png, &bytes));
     TRY(base64_text("image/png", png, bytes, &url));

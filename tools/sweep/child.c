@@ -1,8 +1,8 @@
 /* tools/sweep/child.c -- fork, exec, and what the end of a process means. */
 #include "child.h"
 
-#include "../../core/file.h"
-#include "../../core/progress.h"
+#include "../../core/base/file.h"
+#include "../../core/base/progress.h"
 #include "list.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ status tool_path(const char *tool, char *out, size_t bytes)
         self[length - own] = '\0';
     else
         *(strrchr(self, '/') + 1) = '\0';
-    TRY(path_format(out, bytes, "%s%s", self, tool));
+    TRY(text_format(out, bytes, "%s%s", self, tool));
 out:
     return st;
 }
@@ -73,9 +73,9 @@ static status arguments(const sweep_task *t, int threads, const char *device, ch
     TRY(tool_path(t->command[0], text, sizeof text));
     TRY(list_add_text(argv, n, text));
     for (unsigned i = 1; i < t->n_command; i++) TRY(list_add_text(argv, n, t->command[i]));
-    TRY(path_format(text, sizeof text, "threads=%d", threads));
+    TRY(text_format(text, sizeof text, "threads=%d", threads));
     TRY(list_add_text(argv, n, text));
-    if (device) TRY(path_format(text, sizeof text, "device=%s", device));
+    if (device) TRY(text_format(text, sizeof text, "device=%s", device));
     if (device) TRY(list_add_text(argv, n, text));
     if (t->stage != STAGE_ANALYZE)
         TRY(list_add_text(argv, n, "--json")); /* analysis.json is where it belongs */

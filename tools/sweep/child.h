@@ -2,7 +2,7 @@
 #ifndef CLEAVE_SWEEP_CHILD_H
 #define CLEAVE_SWEEP_CHILD_H
 
-#include "../../core/lock.h"
+#include "../../core/base/lock.h"
 #include "state.h"
 #include <sys/types.h>
 

@@ -2,9 +2,9 @@
  */
 #include "clean.h"
 
-#include "../../core/file.h"
-#include "../../core/lock.h"
-#include "../../core/log.h"
+#include "../../core/base/file.h"
+#include "../../core/base/lock.h"
+#include "../../core/base/log.h"
 #include "list.h"
 #include "state.h"
 
@@ -31,7 +31,7 @@ static bool is_run(const char *path)
     char config_path[4096];
     const char *seed = strrchr(path_name(path), '-');
     return seed && seed[1] == 's' && seed[2] && seed[2 + strspn(seed + 2, "0123456789")] == '\0' &&
-           path_format(config_path, sizeof config_path, "%s/config.yaml", path) == OK &&
+           text_format(config_path, sizeof config_path, "%s/config.yaml", path) == OK &&
            file_exists(config_path);
 }
 
@@ -83,7 +83,7 @@ static status list_folder(cleaner *c, const char *dir, bool tasks)
     DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
-        TRY(path_format(path, sizeof path, "%s/%s", dir, e->d_name));
+        TRY(text_format(path, sizeof path, "%s/%s", dir, e->d_name));
         bool goes = tasks ? !task_is_wanted(c, path) : is_run(path) && !run_is_wanted(c, path);
         if (goes || is_temporary(path)) TRY(list_add_text(&c->path, &c->n, path));
     }
@@ -116,7 +116,7 @@ static status add_rest(cleaner *c)
     char path[4096];
     static const char *const rest[] = { "tasks", "slurm", "sweep.json" };
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
-        TRY(path_format(path, sizeof path, "%s/%s", c->plan->dir, rest[i]));
+        TRY(text_format(path, sizeof path, "%s/%s", c->plan->dir, rest[i]));
         if (file_exists(path)) TRY(list_add_text(&c->path, &c->n, path));
     }
 out:
@@ -165,7 +165,7 @@ status sweep_clean(const sweep_plan *p, clean_what what, bool dry, int *n)
     cleaner c = { .plan = p, .what = what };
     TRY(find_pruned(&c));
     TRY(list_folder(&c, p->dir, false));
-    TRY(path_format(tasks, sizeof tasks, "%s/tasks", p->dir));
+    TRY(text_format(tasks, sizeof tasks, "%s/tasks", p->dir));
     if (what != CLEAN_ALL) TRY(list_folder(&c, tasks, true));
     if (what == CLEAN_ALL) TRY(add_rest(&c));
     TRY(check_free(&c));

@@ -1,7 +1,7 @@
 /* tools/sweep/expand.c -- products, excludes, and one complete configuration a case. */
 #include "expand.h"
 
-#include "../../core/log.h"
+#include "../../core/base/log.h"
 #include "../../nets/net.h"
 #include "list.h"
 
@@ -30,13 +30,13 @@ status sweep_override(const char *key, const char *text, char **out)
     FILE *f = NULL;
     config_has_key(key, &is_list);
     if (is_list || (*text && text[strspn(text, plain)] == '\0' && *text != '-')) {
-        TRY(text_format(out, "%s=%s", key, text));
+        TRY(text_make(out, "%s=%s", key, text));
         goto out;
     }
     TRY_ALLOC(f, open_memstream(&quoted, &bytes));
     text_put_quoted(f, text);
     if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(text_format(out, "%s=%s", key, quoted));
+    TRY(text_make(out, "%s=%s", key, quoted));
 out:
     free(quoted);
     return st;
@@ -171,7 +171,7 @@ status sweep_case_get(const sweep_case *c, const char *key, char **out)
     status st = OK;
     if (!sweep_is_finetune(&key)) return config_get(c->cfg, key, out);
     for (unsigned i = 0; i < c->n_finetune; i++)
-        if (strcmp(c->finetune[i].key, key) == 0) return text_format(out, "%s", c->finetune[i].text);
+        if (strcmp(c->finetune[i].key, key) == 0) return text_make(out, "%s", c->finetune[i].text);
     TRY(config_get(c->cfg, key, out)); /* as in training */
 out:
     return st;

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_SWEEP_EXPAND_H
 #define CLEAVE_SWEEP_EXPAND_H
 
-#include "../../core/config.h"
+#include "../../core/config/config.h"
 #include "spec.h"
 
 typedef struct sweep_setting {

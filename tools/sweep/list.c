@@ -46,7 +46,7 @@ bool list_has_text(char *const *list, unsigned n, const char *text)
     return false;
 }
 
-status text_format(char **out, const char *format, ...)
+status text_make(char **out, const char *format, ...)
 {
     status st = OK;
     va_list args;

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_SWEEP_LIST_H
 #define CLEAVE_SWEEP_LIST_H
 
-#include "../../core/status.h"
+#include "../../core/base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ void list_free_texts(char **list, unsigned n);
 bool list_has_text(char *const *list, unsigned n, const char *text);
 
 /* printf into new memory. The caller frees. */
-status text_format(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+status text_make(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* In double quotes, escaped as JSON and YAML read it. */
 void text_put_quoted(FILE *, const char *text);

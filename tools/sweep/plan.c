@@ -2,8 +2,8 @@
  */
 #include "plan.h"
 
-#include "../../core/file.h"
-#include "../../core/rundir.h"
+#include "../../core/base/file.h"
+#include "../../nets/rundir.h"
 #include "list.h"
 
 #include <inttypes.h>
@@ -21,18 +21,18 @@ int sweep_plan_find(const sweep_plan *p, const char *task_id)
 
 status task_path(const sweep_plan *p, int task, const char *name, char *out, size_t bytes)
 {
-    return path_format(out, bytes, "%s/tasks/%s%s%s", p->dir, p->task[task].id, *name ? "/" : "", name);
+    return text_format(out, bytes, "%s/tasks/%s%s%s", p->dir, p->task[task].id, *name ? "/" : "", name);
 }
 
 status task_run_path(const sweep_plan *p, int task, const char *name, char *out, size_t bytes)
 {
-    return path_format(out, bytes, "%s/%s%s%s", p->dir, p->task[task].run, *name ? "/" : "", name);
+    return text_format(out, bytes, "%s/%s%s%s", p->dir, p->task[task].run, *name ? "/" : "", name);
 }
 
 status task_analysis_path(const sweep_plan *p, int task, const char *name, char *out, size_t bytes)
 {
     const sweep_task *t = &p->task[task];
-    return path_format(out, bytes, "%s/%s/%s%s%s", p->dir, t->run, t->analysis, *name ? "/" : "", name);
+    return text_format(out, bytes, "%s/%s/%s%s%s", p->dir, t->run, t->analysis, *name ? "/" : "", name);
 }
 
 /* ---- building tasks ---- */
@@ -120,7 +120,7 @@ static status add_path(sweep_task *t, const char *format, const char *a, const c
 {
     status st = OK;
     char path[4096];
-    TRY(path_format(path, sizeof path, format, a, b, c));
+    TRY(text_format(path, sizeof path, format, a, b, c));
     TRY(list_add_text(&t->command, &t->n_command, path));
 out:
     return st;
@@ -133,7 +133,7 @@ static status plan_train(sweep_plan *p, const config *cfg, int *index)
     char *id = NULL;
     bool known;
     TRY(rundir_path(cfg, &run));
-    TRY(text_format(&id, "%s", path_name(run.path)));
+    TRY(text_make(&id, "%s", path_name(run.path)));
     TRY(find_or_add(p, id, STAGE_TRAIN, index, &known));
     if (known) goto out;
     sweep_task *t = &p->task[*index];
@@ -159,12 +159,12 @@ static status plan_analyze(sweep_plan *p, const config *cfg, const config *base,
     TRY(add_keys(cfg, decides_analysis, &settings, &n, &hash));
     TRY(add_keys(base, decides_analysis, &standard, &n_standard, &standard_hash));
     if (hash != standard_hash) snprintf(suffix, sizeof suffix, "-%08" PRIx32, fold(hash));
-    TRY(text_format(&id, "%s.analysis%s", p->task[train].id, suffix));
+    TRY(text_make(&id, "%s.analysis%s", p->task[train].id, suffix));
     TRY(find_or_add(p, id, STAGE_ANALYZE, index, &known));
     if (known) goto out;
     sweep_task *t = &p->task[*index];
     TRY(set_common(t, cfg, p->task[train].run, train));
-    TRY(text_format(&t->analysis, "analysis%s", suffix));
+    TRY(text_make(&t->analysis, "analysis%s", suffix));
     TRY(add_path(t, "%s/%s%s", p->dir, t->run, ""));
     for (unsigned i = 0; i < n; i++) TRY(list_add_text(&t->command, &t->n_command, settings[i]));
     TRY(list_add_text(&t->command, &t->n_command, "--into"));
@@ -197,13 +197,13 @@ static status plan_prune(sweep_plan *p, const sweep_case *c, int analyze, int *i
     }
     /* The analysis counts too: its name begins with the run's, and may end with a hash of its own. */
     const char *which = p->task[analyze].analysis + strlen("analysis");
-    TRY(text_format(&id, "%s.prune%s-%08" PRIx32, p->task[analyze].run, which, fold(hash)));
+    TRY(text_make(&id, "%s.prune%s-%08" PRIx32, p->task[analyze].run, which, fold(hash)));
     TRY(find_or_add(p, id, STAGE_PRUNE, index, &known));
     if (known) goto out;
     sweep_task *t = &p->task[*index], *a = &p->task[analyze];
     TRY(set_common(t, cfg, a->run, analyze));
     t->epochs = cfg->prune.epochs ? cfg->prune.epochs : cfg->train.epochs;
-    TRY(text_format(&t->analysis, "%s", a->analysis));
+    TRY(text_make(&t->analysis, "%s", a->analysis));
     TRY(add_path(t, "%s/%s%s", p->dir, t->run, ""));
     for (unsigned i = 0; i < n; i++) TRY(list_add_text(&t->command, &t->n_command, settings[i]));
     TRY(list_add_text(&t->command, &t->n_command, "--analysis"));

@@ -4,9 +4,9 @@
  *    "cases": [{"settings": {KEY: TEXT}, "finetune": {KEY: TEXT}, "config": YAML, "tasks": {"train": ID,
  * ...}}], "tasks": [{"id", "stage", "parent": ID or null, "run", "analysis", "epochs", "threads", "device",
  * "command"}]} */
-#include "../../core/file.h"
-#include "../../core/rundir.h"
-#include "json.h"
+#include "../../core/base/file.h"
+#include "../../nets/rundir.h"
+#include "../../core/base/json.h"
 #include "list.h"
 #include "plan.h"
 
@@ -19,7 +19,7 @@ static bool add_settings(cJSON *object, const char *name, const sweep_setting *s
 {
     cJSON *o = cJSON_AddObjectToObject(object, name);
     bool good = o != NULL;
-    for (unsigned i = 0; good && i < n; i++) good = json_add_text(o, s[i].key, s[i].text);
+    for (unsigned i = 0; good && i < n; i++) good = json_put_text(o, s[i].key, s[i].text) == OK;
     return good;
 }
 
@@ -47,9 +47,9 @@ static bool add_case(const sweep_plan *p, const planned_case *c, cJSON *list)
     cJSON *j = cJSON_CreateObject(), *tasks = cJSON_AddObjectToObject(j, "tasks");
     bool good = config_yaml(c->cfg, &yaml) == OK && tasks &&
                 add_settings(j, "settings", c->setting, c->n_settings) &&
-                add_settings(j, "finetune", c->finetune, c->n_finetune) && json_add_text(j, "config", yaml);
+                add_settings(j, "finetune", c->finetune, c->n_finetune) && json_put_text(j, "config", yaml) == OK;
     for (int s = 0; good && s < STAGES; s++)
-        if (c->task[s] >= 0) good = json_add_text(tasks, stage_name[s], p->task[c->task[s]].id);
+        if (c->task[s] >= 0) good = json_put_text(tasks, stage_name[s], p->task[c->task[s]].id) == OK;
     free(yaml);
     return add_item(list, j, good);
 }
@@ -57,20 +57,20 @@ static bool add_case(const sweep_plan *p, const planned_case *c, cJSON *list)
 static bool add_task(const sweep_plan *p, const sweep_task *t, cJSON *list)
 {
     cJSON *j = cJSON_CreateObject();
-    bool good = j && json_add_text(j, "id", t->id) && json_add_text(j, "stage", stage_name[t->stage]) &&
-                json_add_text(j, "run", t->run) && json_add_number(j, "epochs", t->epochs) &&
-                json_add_number(j, "threads", t->threads) && json_add_text(j, "device", t->device) &&
+    bool good = j && json_put_text(j, "id", t->id) == OK && json_put_text(j, "stage", stage_name[t->stage]) == OK &&
+                json_put_text(j, "run", t->run) == OK && json_put_number(j, "epochs", t->epochs) == OK &&
+                json_put_number(j, "threads", t->threads) == OK && json_put_text(j, "device", t->device) == OK &&
                 add_texts(j, "command", t->command, t->n_command);
-    if (good && t->parent >= 0) good = json_add_text(j, "parent", p->task[t->parent].id);
-    if (good && t->analysis) good = json_add_text(j, "analysis", t->analysis);
+    if (good && t->parent >= 0) good = json_put_text(j, "parent", p->task[t->parent].id) == OK;
+    if (good && t->analysis) good = json_put_text(j, "analysis", t->analysis) == OK;
     return add_item(list, j, good);
 }
 
 static status to_json(const sweep_plan *p, cJSON *j)
 {
     status st = OK;
-    bool good = json_add_text(j, "sweep", p->name) && json_add_text(j, "file", p->file) &&
-                json_add_text(j, "last", stage_name[p->last]) && add_texts(j, "keys", p->key, p->n_keys);
+    bool good = json_put_text(j, "sweep", p->name) == OK && json_put_text(j, "file", p->file) == OK &&
+                json_put_text(j, "last", stage_name[p->last]) == OK && add_texts(j, "keys", p->key, p->n_keys);
     cJSON *cases = cJSON_AddArrayToObject(j, "cases"), *tasks = cJSON_AddArrayToObject(j, "tasks");
     good = good && cases && tasks;
     for (unsigned i = 0; good && i < p->n_cases; i++) good = add_case(p, &p->cases[i], cases);
@@ -106,7 +106,7 @@ status sweep_plan_write(const sweep_plan *p)
     for (unsigned i = 0; i < p->n_tasks; i++) TRY(write_config(p, (int)i));
     TRY_ALLOC(j, cJSON_CreateObject());
     TRY(to_json(p, j));
-    TRY(path_format(path, sizeof path, "%s/sweep.json", p->dir));
+    TRY(text_format(path, sizeof path, "%s/sweep.json", p->dir));
     TRY(json_write(path, j));
 out:
     cJSON_Delete(j);
@@ -219,8 +219,8 @@ status sweep_plan_read(const char *dir, sweep_plan *out)
     size_t n = strlen(dir);
     while (n > 1 && dir[n - 1] == '/') n--;
     *out = (sweep_plan){ 0 };
-    TRY(text_format(&out->dir, "%.*s", (int)n, dir));
-    TRY(path_format(path, sizeof path, "%s/sweep.json", out->dir));
+    TRY(text_make(&out->dir, "%.*s", (int)n, dir));
+    TRY(text_format(path, sizeof path, "%s/sweep.json", out->dir));
     if (!file_exists(path)) FAIL(ERR_DATA, "%s: not the folder of a sweep: it has no sweep.json", out->dir);
     TRY(json_read(path, &j));
     TRY(from_json(out, j, path));

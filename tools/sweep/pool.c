@@ -1,9 +1,9 @@
 /* tools/sweep/pool.c -- a loop around sigtimedwait: a child ended, a signal came, or time to look around. */
 #include "pool.h"
 
-#include "../../core/log.h"
-#include "../../core/plugin.h"
-#include "../../core/progress.h"
+#include "../../core/base/log.h"
+#include "../../core/device/plugin.h"
+#include "../../core/base/progress.h"
 #include "child.h"
 
 #include <errno.h>

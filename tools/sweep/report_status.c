@@ -1,5 +1,5 @@
 /* tools/sweep/report_status.c -- sweep status: a case a line. */
-#include "../../core/log.h"
+#include "../../core/base/log.h"
 #include "report.h"
 
 #include <math.h>
@@ -111,13 +111,13 @@ out:
 static bool add_task(cJSON *stages, const sweep_plan *p, int task, const task_info *i)
 {
     cJSON *j = cJSON_AddObjectToObject(stages, stage_name[p->task[task].stage]);
-    bool good = j && json_add_text(j, "task", p->task[task].id) &&
-                json_add_text(j, "state", task_state_name[i->state]);
+    bool good = j && json_put_text(j, "task", p->task[task].id) == OK &&
+                json_put_text(j, "state", task_state_name[i->state]) == OK;
     if (p->task[task].stage != STAGE_ANALYZE)
-        good = good && json_add_number(j, "epoch", i->epoch) && json_add_number(j, "epochs", i->epochs) &&
-               json_add_number(j, "accuracy", i->accuracy);
-    return good && json_add_number(j, "seconds_left", i->seconds_left) && json_add_text(j, "host", i->host) &&
-           json_add_text(j, "reason", i->reason);
+        good = good && json_put_number(j, "epoch", i->epoch) == OK && json_put_number(j, "epochs", i->epochs) == OK &&
+               json_put_number(j, "accuracy", i->accuracy) == OK;
+    return good && json_put_number(j, "seconds_left", i->seconds_left) == OK && json_put_text(j, "host", i->host) == OK &&
+           json_put_text(j, "reason", i->reason) == OK;
 }
 
 static bool add_case(cJSON *list, const sweep_plan *p, const planned_case *c, const task_info *info)
@@ -130,7 +130,7 @@ static bool add_case(cJSON *list, const sweep_plan *p, const planned_case *c, co
     cJSON *settings = cJSON_AddObjectToObject(j, "settings"), *stages = cJSON_AddObjectToObject(j, "stages");
     bool good = settings && stages;
     for (unsigned k = 0; good && k < p->n_keys; k++)
-        good = json_add_text(settings, p->key[k], c->setting[k].text);
+        good = json_put_text(settings, p->key[k], c->setting[k].text) == OK;
     for (int s = 0; good && s <= (int)p->last; s++) good = add_task(stages, p, c->task[s], &info[c->task[s]]);
     return good;
 }
@@ -143,9 +143,9 @@ status report_status_json(const sweep_plan *p, const bool *queued, cJSON **out)
     cJSON *j = cJSON_CreateObject();
     TRY(look_at_all(p, queued, &info));
     for (unsigned i = 0; i < p->n_tasks; i++) of[info[i].state]++;
-    bool good = json_add_text(j, "sweep", p->name) && json_add_text(j, "dir", p->dir);
+    bool good = json_put_text(j, "sweep", p->name) == OK && json_put_text(j, "dir", p->dir) == OK;
     cJSON *counts = cJSON_AddObjectToObject(j, "counts"), *cases = cJSON_AddArrayToObject(j, "cases");
-    for (int s = 0; good && s <= TASK_DONE; s++) good = json_add_number(counts, task_state_name[s], of[s]);
+    for (int s = 0; good && s <= TASK_DONE; s++) good = json_put_number(counts, task_state_name[s], of[s]) == OK;
     for (unsigned i = 0; good && i < p->n_cases; i++) good = add_case(cases, p, &p->cases[i], info);
     if (!good) FAIL(ERR_RUNTIME, "out of memory");
     *out = j;

@@ -129,14 +129,14 @@ static status row_json(const table *t, int row, cJSON *j)
         machine_name(col, name, sizeof name);
         if (col->kind == COLUMN_KEY) {
             TRY(table_cell_text(t, row, col, cell));
-            good = json_add_text(j, name, cell);
+            good = json_put_text(j, name, cell) == OK;
         } else if (col->kind == COLUMN_N) {
-            good = json_add_number(j, "n", done) && json_add_number(j, "cases", all);
+            good = json_put_number(j, "n", done) == OK && json_put_number(j, "cases", all) == OK;
         } else {
             value v = table_row_value(t, row, col);
             cJSON *o = cJSON_AddObjectToObject(j, name);
-            good = o && json_add_number(o, "mean", v.mean) && json_add_number(o, "sd", v.sd) &&
-                   json_add_number(o, "n", v.n);
+            good = o && json_put_number(o, "mean", v.mean) == OK && json_put_number(o, "sd", v.sd) == OK &&
+                   json_put_number(o, "n", v.n) == OK;
         }
     }
     if (!good) FAIL(ERR_RUNTIME, "out of memory");

@@ -1,7 +1,7 @@
 /* tools/sweep/results.c -- see results.h. */
 #include "results.h"
 
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 
 #include <math.h>
 #include <stdlib.h>

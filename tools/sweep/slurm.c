@@ -2,9 +2,9 @@
  * ids]]}, beside it STAMP.sh, the batch script. */
 #include "slurm.h"
 
-#include "../../core/file.h"
-#include "../../core/log.h"
-#include "../../core/rundir.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
+#include "../../nets/rundir.h"
 #include "child.h"
 #include "list.h"
 
@@ -93,7 +93,7 @@ void slurm_queue(const sweep_plan *p, bool *queued)
     char pattern[4096];
     glob_t files;
     memset(queued, 0, p->n_tasks * sizeof *queued);
-    if (path_format(pattern, sizeof pattern, "%s/slurm/*.json", p->dir) != OK) return;
+    if (text_format(pattern, sizeof pattern, "%s/slurm/*.json", p->dir) != OK) return;
     if (glob(pattern, 0, NULL, &files) != 0) return;
     for (size_t i = 0; i < files.gl_pathc; i++) {
         cJSON *submission = json_read_if_any(files.gl_pathv[i]);
@@ -252,7 +252,7 @@ out:
 static status stamp_path(const sweep_plan *p, const char *suffix, const struct timespec *now, char *out,
                          size_t bytes)
 {
-    return path_format(out, bytes, "%s/slurm/%lld%03ld%s", p->dir, (long long)now->tv_sec,
+    return text_format(out, bytes, "%s/slurm/%lld%03ld%s", p->dir, (long long)now->tv_sec,
                        now->tv_nsec / 1000000, suffix);
 }
 
@@ -269,13 +269,13 @@ status slurm_submit(const sweep_plan *p, const sweep_spec *spec, char *job, int 
     TRY(make_elements(p, queued, &list));
     *elements = cJSON_GetArraySize(list);
     if (*elements == 0) goto out;
-    TRY(path_format(dir, sizeof dir, "%s/slurm", p->dir));
+    TRY(text_format(dir, sizeof dir, "%s/slurm", p->dir));
     TRY(file_make_dirs(dir));
     TRY(stamp_path(p, ".json", &now, json_path, sizeof json_path));
     TRY(stamp_path(p, ".sh", &now, script, sizeof script));
     TRY(write_script(script, json_path));
     TRY_ALLOC(submission, cJSON_CreateObject());
-    if (!json_add_text(submission, "dir", p->dir) || !cJSON_AddItemToObject(submission, "elements", list))
+    if (json_put_text(submission, "dir", p->dir) != OK || !cJSON_AddItemToObject(submission, "elements", list))
         FAIL(ERR_RUNTIME, "out of memory");
     list = NULL;
     TRY(json_write(json_path, submission)); /* before the first element can start */
@@ -286,7 +286,7 @@ status slurm_submit(const sweep_plan *p, const sweep_spec *spec, char *job, int 
         unlink(script);
         goto out;
     }
-    if (!json_add_text(submission, "job", job)) FAIL(ERR_RUNTIME, "out of memory");
+    if (json_put_text(submission, "job", job) != OK) FAIL(ERR_RUNTIME, "out of memory");
     TRY(json_write(json_path, submission));
 out:
     for (unsigned i = 0; argv && argv[i]; i++) free(argv[i]);
@@ -306,7 +306,7 @@ static status requeue(void)
     const char *array = getenv("SLURM_ARRAY_JOB_ID"), *index = getenv("SLURM_ARRAY_TASK_ID");
     char id[64], *text = NULL;
     int code;
-    TRY(path_format(id, sizeof id, "%s_%s", array ? array : "", index ? index : ""));
+    TRY(text_format(id, sizeof id, "%s_%s", array ? array : "", index ? index : ""));
     char *argv[] = { "scontrol", "requeue", id, NULL };
     log_info("the time is up: back into the queue as %s", id);
     TRY(run_program(argv, &text, &code));

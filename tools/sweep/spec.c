@@ -1,6 +1,6 @@
 /* tools/sweep/spec.c -- the sweep file, by libyaml's document tree: its keys are half ours, half
  * core/config's (spec_block.c). */
-#include "../../core/file.h"
+#include "../../core/base/file.h"
 #include "list.h"
 #include "spec_reader.h"
 
@@ -235,7 +235,7 @@ out:
 static status default_name(const char *path, char **out)
 {
     const char *name = path_name(path), *dot = strrchr(name, '.');
-    return text_format(out, "%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
+    return text_make(out, "%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
 }
 
 static status read_document(reader *r, const char *yaml)
@@ -272,7 +272,7 @@ status sweep_spec_parse(const char *path, const char *yaml, sweep_spec *out)
     TRY_ALLOC(out->path, strdup(path));
     TRY(read_document(&r, yaml));
     if (!out->name) TRY(default_name(path, &out->name));
-    if (!out->out) TRY(text_format(&out->out, "runs/%s", out->name));
+    if (!out->out) TRY(text_make(&out->out, "runs/%s", out->name));
     size_t n = strlen(out->out);
     while (n > 1 && out->out[n - 1] == '/') out->out[--n] = '\0';
     if (out->n_products == 0) TRY(list_grow(&out->product, out->n_products++, sizeof *out->product));

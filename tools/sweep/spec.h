@@ -3,7 +3,7 @@
 #ifndef CLEAVE_SWEEP_SPEC_H
 #define CLEAVE_SWEEP_SPEC_H
 
-#include "../../core/status.h"
+#include "../../core/base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 

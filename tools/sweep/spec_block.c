@@ -1,7 +1,7 @@
 /* tools/sweep/spec_block.c -- the settings in a sweep file: each a key of core/config, which also checks the
  * values. */
-#include "../../core/config.h"
-#include "../../core/file.h"
+#include "../../core/config/config.h"
+#include "../../core/base/file.h"
 #include "list.h"
 #include "spec_reader.h"
 
@@ -79,7 +79,7 @@ status sweep_value_check(const char *key, const char *text, char **out)
     config *c = NULL;
     char *setting = NULL;
     sweep_is_finetune(&key);
-    TRY(text_format(&setting, "%s=%s", key, text));
+    TRY(text_make(&setting, "%s=%s", key, text));
     TRY(config_load(NULL, &setting, 1, &c));
     TRY(config_get(c, key, out));
 out:
@@ -161,7 +161,7 @@ status read_block(reader *r, yaml_node_t *mapping, const char *prefix, bool seve
         yaml_node_t *v = node_at(r, mapping->data.mapping.pairs.start[i].value);
         char key[KEY_BYTES];
         if (!node_text(k)) FAIL_AT(k, "expected a key such as train.lr");
-        if (path_format(key, sizeof key, "%s%s", prefix, node_text(k)) != OK)
+        if (text_format(key, sizeof key, "%s%s", prefix, node_text(k)) != OK)
             FAIL_AT(k, "a key as long as this is none");
         if (v->type == YAML_MAPPING_NODE) {
             char inner[KEY_BYTES + 1];

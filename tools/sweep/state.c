@@ -1,9 +1,9 @@
 /* tools/sweep/state.c -- see state.h. */
 #include "state.h"
 
-#include "../../core/file.h"
-#include "../../core/lock.h"
-#include "../../core/rundir.h"
+#include "../../core/base/file.h"
+#include "../../core/base/lock.h"
+#include "../../nets/rundir.h"
 #include "list.h"
 
 #include <dirent.h>
@@ -79,7 +79,7 @@ static bool prune_done(const sweep_plan *p, int task)
         return false;
     cJSON *j = json_read_if_any(result);
     const char *run = task_pruned_run(j);
-    bool done = j && path_format(pruned, sizeof pruned, "%s/%s/prune.json", p->dir, run) == OK &&
+    bool done = j && text_format(pruned, sizeof pruned, "%s/%s/prune.json", p->dir, run) == OK &&
                 (!*run || file_exists(pruned));
     cJSON_Delete(j);
     return done;
@@ -111,7 +111,7 @@ static double last_epoch_seconds(const char *run)
 {
     char path[4096], *text = NULL;
     double seconds = NAN;
-    if (path_format(path, sizeof path, "%s/metrics.jsonl", run) != OK || !file_exists(path) ||
+    if (text_format(path, sizeof path, "%s/metrics.jsonl", run) != OK || !file_exists(path) ||
         file_read(path, &text, NULL) != OK)
         return NAN;
     char *end = strrchr(text, '\n');
@@ -129,7 +129,7 @@ static double last_epoch_seconds(const char *run)
 static void look_at_run(const char *run, task_info *out)
 {
     char path[4096];
-    if (path_format(path, sizeof path, "%s/status.json", run) != OK) return;
+    if (text_format(path, sizeof path, "%s/status.json", run) != OK) return;
     cJSON *j = json_read_if_any(path);
     if (!j) return;
     out->epoch = (int)json_number(j, "epoch", 0);
@@ -152,8 +152,8 @@ static bool find_run_of(const sweep_plan *p, const task_info *who, char *out, si
     DIR *d = opendir(p->dir);
     for (struct dirent *e; !found && d && (e = readdir(d));) {
         char path[4096];
-        if (!strstr(e->d_name, "-pruned") || path_format(out, bytes, "%s/%s", p->dir, e->d_name) != OK ||
-            path_format(path, sizeof path, "%s/status.json", out) != OK)
+        if (!strstr(e->d_name, "-pruned") || text_format(out, bytes, "%s/%s", p->dir, e->d_name) != OK ||
+            text_format(path, sizeof path, "%s/status.json", out) != OK)
             continue;
         cJSON *j = json_read_if_any(path);
         found = j && json_number(j, "pid", -1) == (double)who->pid &&
@@ -173,7 +173,7 @@ static void look_at_progress(const sweep_plan *p, int task, task_info *out)
     if (t->stage != STAGE_PRUNE) return;
     if (out->state == TASK_DONE && (result = task_result(p, task))) {
         const char *name = task_pruned_run(result);
-        if (*name && path_format(run, sizeof run, "%s/%s", p->dir, name) == OK) look_at_run(run, out);
+        if (*name && text_format(run, sizeof run, "%s/%s", p->dir, name) == OK) look_at_run(run, out);
         out->accuracy = json_number(result, "accuracy_after", json_number(result, "accuracy_before", NAN));
     } else if (out->state == TASK_RUNNING && find_run_of(p, out, run, sizeof run)) {
         look_at_run(run, out);
@@ -219,9 +219,9 @@ status task_record(const sweep_plan *p, int task, task_state state, long pid, in
     char path[4096], host[256] = "";
     if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
     cJSON *j = cJSON_CreateObject();
-    bool good = j && json_add_text(j, "state", task_state_name[state]) && json_add_text(j, "host", host) &&
-                json_add_number(j, "pid", (double)pid) && json_add_number(j, "exit_code", exit_code) &&
-                json_add_number(j, "seconds", seconds) && json_add_text(j, "reason", reason);
+    bool good = j && json_put_text(j, "state", task_state_name[state]) == OK && json_put_text(j, "host", host) == OK &&
+                json_put_number(j, "pid", (double)pid) == OK && json_put_number(j, "exit_code", exit_code) == OK &&
+                json_put_number(j, "seconds", seconds) == OK && json_put_text(j, "reason", reason) == OK;
     if (!good) FAIL(ERR_RUNTIME, "out of memory");
     TRY(task_path(p, task, "state.json", path, sizeof path));
     TRY(json_write(path, j));

@@ -3,7 +3,7 @@
 #ifndef CLEAVE_SWEEP_STATE_H
 #define CLEAVE_SWEEP_STATE_H
 
-#include "json.h"
+#include "../../core/base/json.h"
 #include "plan.h"
 
 typedef enum task_state {

@@ -1,0 +1,261 @@
+/* core/base/file.c -- reading whole files, replacing files atomically. */
+#include "file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool file_exists(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+bool file_is_newer(const char *path, const char *than)
+{
+    struct stat a, b;
+    if (stat(path, &a) || stat(than, &b)) return false;
+    if (a.st_mtim.tv_sec != b.st_mtim.tv_sec) return a.st_mtim.tv_sec > b.st_mtim.tv_sec;
+    return a.st_mtim.tv_nsec >= b.st_mtim.tv_nsec;
+}
+
+static status make_dir(const char *path)
+{
+    status st = OK;
+    if (mkdir(path, 0777) == 0) goto out;
+    if (errno != EEXIST) FAIL(ERR_RUNTIME, "cannot make the folder %s: %s", path, strerror(errno));
+    if (!file_exists(path)) FAIL(ERR_RUNTIME, "cannot make the folder %s: a link to nothing is there", path);
+    if (!file_is_dir(path))
+        FAIL(ERR_RUNTIME, "cannot make the folder %s: a file of this name is there", path);
+out:
+    return st;
+}
+
+status file_make_dirs(const char *path)
+{
+    status st = OK;
+    char *copy = NULL;
+    if (!*path) FAIL(ERR_RUNTIME, "cannot make a folder with an empty name");
+    TRY_ALLOC(copy, strdup(path));
+    for (char *p = copy + 1; *p; p++) {
+        if (*p != '/') continue;
+        *p = '\0';
+        TRY(make_dir(copy));
+        *p = '/';
+    }
+    TRY(make_dir(copy));
+out:
+    free(copy);
+    return st;
+}
+
+/* Read in growing pieces, not by the size of stat(): pipes and files that grow are fine too. */
+status file_read(const char *path, char **out, size_t *bytes)
+{
+    status st = OK;
+    char *text = NULL;
+    size_t size = 0, room = 0;
+    FILE *f = fopen(path, "rbe");
+    if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    do {
+        if (room - size < 2) {
+            room = room ? 2 * room : 4096;
+            char *larger;
+            TRY_ALLOC(larger, realloc(text, room));
+            text = larger;
+        }
+        size += fread(text + size, 1, room - size - 1, f);
+        if (ferror(f)) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    } while (!feof(f));
+    text[size] = '\0';
+    *out = text;
+    if (bytes) *bytes = size;
+    text = NULL;
+out:
+    free(text);
+    if (f) fclose(f);
+    return st;
+}
+
+/* What a link leads to is replaced, not the link. */
+static status follow_link(const char *path, char *out, size_t bytes)
+{
+    status st = OK;
+    struct stat s;
+    char *target = lstat(path, &s) == 0 && S_ISLNK(s.st_mode) ? realpath(path, NULL) : NULL;
+    TRY(text_format(out, bytes, "%s", target ? target : path));
+out:
+    free(target);
+    return st;
+}
+
+status file_begin(file_writer *w, const char *path)
+{
+    status st = OK;
+    struct stat s;
+    memset(w, 0, sizeof *w);
+    TRY(follow_link(path, w->path, sizeof w->path));
+    const bool is_device = stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+    if (!is_device)
+        TRY(text_format(w->temporary, sizeof w->temporary, "%s.tmp-%ld", w->path, (long)getpid()));
+    w->f = fopen(is_device ? w->path : w->temporary, "wbe");
+    if (!w->f) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+out:
+    return st;
+}
+
+status file_put(file_writer *w, const void *data, size_t bytes)
+{
+    status st = OK;
+    if (bytes > 0 && fwrite(data, 1, bytes, w->f) != bytes)
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+out:
+    return st;
+}
+
+/* Makes a rename in this file's folder last over a power cut. Some file systems cannot sync a folder
+ * (EINVAL); then there is nothing to do. */
+static status sync_folder(const char *path)
+{
+    status st = OK;
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        strcpy(folder, ".");
+    else
+        TRY(text_format(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) goto out; /* a folder may be writable, but not readable */
+    int failed = fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+    close(fd); /* nothing was written through it */
+    if (failed)
+        FAIL(ERR_RUNTIME, "%s is written, but its folder cannot be flushed: %s", path, strerror(failed));
+out:
+    return st;
+}
+
+status file_commit(file_writer *w)
+{
+    status st = OK;
+    const bool replaces = w->temporary[0] != '\0';
+    if (fflush(w->f) != 0 || (replaces && fsync(fileno(w->f)) != 0))
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+    int closed = fclose(w->f); /* releases the stream even if it fails */
+    w->f = NULL;
+    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+    if (!replaces) goto out;
+    if (rename(w->temporary, w->path) != 0)
+        FAIL(ERR_RUNTIME, "cannot replace %s: %s", w->path, strerror(errno));
+    w->temporary[0] = '\0';
+    TRY(sync_folder(w->path));
+out:
+    file_abandon(w);
+    return st;
+}
+
+void file_abandon(file_writer *w)
+{
+    if (w->f) fclose(w->f); /* its content is thrown away */
+    if (w->temporary[0]) unlink(w->temporary);
+    w->f = NULL;
+    w->temporary[0] = '\0';
+}
+
+status file_replace(const char *path, const void *data, size_t bytes)
+{
+    status st = OK;
+    file_writer w;
+    TRY(file_begin(&w, path));
+    TRY(file_put(&w, data, bytes));
+    TRY(file_commit(&w));
+out:
+    if (st != OK) file_abandon(&w);
+    return st;
+}
+
+/* The number in NAME.tmp-NUMBER; 0: it is no such name. */
+static long writer_of(const char *name)
+{
+    static const char mark[] = ".tmp-";
+    const char *last = NULL;
+    char *end;
+    for (const char *at = name; (at = strstr(at, mark)); at++) last = at;
+    if (!last) return 0;
+    long pid = strtol(last + strlen(mark), &end, 10);
+    return *end || pid < 1 ? 0 : pid;
+}
+
+void file_remove_leftovers(const char *folder)
+{
+    DIR *d = opendir(folder);
+    if (!d) return;
+    for (struct dirent *e; (e = readdir(d));) {
+        long pid = writer_of(e->d_name);
+        if (pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlinkat(dirfd(d), e->d_name, 0);
+    }
+    closedir(d);
+}
+
+status file_remove_matching(const char *folder, const char *pattern)
+{
+    status st = OK;
+    DIR *d = opendir(folder);
+    if (!d) FAIL(ERR_RUNTIME, "%s: %s", folder, strerror(errno));
+    for (struct dirent *e; (e = readdir(d));)
+        if (!fnmatch(pattern, e->d_name, FNM_EXTMATCH) && unlinkat(dirfd(d), e->d_name, 0))
+            FAIL(ERR_RUNTIME, "%s/%s cannot be removed: %s", folder, e->d_name, strerror(errno));
+out:
+    if (d) closedir(d);
+    return st;
+}
+
+static bool write_all(int fd, const char *data, size_t left)
+{
+    while (left > 0) {
+        ssize_t n = write(fd, data, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        data += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+status file_append(const char *path, const void *head, size_t head_bytes, const void *data, size_t bytes)
+{
+    status st = OK;
+    struct stat s;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    if ((s.st_size == 0 && !write_all(fd, head, head_bytes)) || !write_all(fd, data, bytes) ||
+        fsync(fd) != 0) {
+        int why = errno;
+        bool undone = ftruncate(fd, s.st_size) == 0;
+        FAIL(ERR_RUNTIME, "cannot write %s: %s%s", path, strerror(why), undone ? "" : "; half of it is left");
+    }
+    int closed = close(fd);
+    fd = -1;
+    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+out:
+    if (fd >= 0) close(fd);
+    return st;
+}
+
+uint64_t file_hash(const void *data, size_t bytes)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const unsigned char *p = data, *end = p + bytes; p < end; p++) h = (h ^ *p) * 0x100000001b3u;
+    return h;
+}

@@ -1,0 +1,151 @@
+/* core/base/json.c -- see json.h. */
+#include "json.h"
+#include "file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- files ---- */
+
+status json_read(const char *path, cJSON **out)
+{
+    status st = OK;
+    char *text = NULL;
+    size_t bytes;
+    TRY(file_read(path, &text, &bytes));
+    *out = cJSON_ParseWithLength(text, bytes);
+    if (!cJSON_IsObject(*out)) {
+        cJSON_Delete(*out);
+        *out = NULL;
+        FAIL(ERR_DATA, "%s: not a JSON object", path);
+    }
+out:
+    free(text);
+    return st;
+}
+
+cJSON *json_read_if_any(const char *path)
+{
+    cJSON *j = NULL;
+    return file_exists(path) && json_read(path, &j) == OK ? j : NULL;
+}
+
+cJSON *json_read_last_line(const char *path)
+{
+    char *text = NULL;
+    cJSON *j = NULL;
+    if (!file_exists(path) || file_read(path, &text, NULL) != OK) return NULL;
+    char *end = strrchr(text, '\n');
+    if (end) {
+        *end = '\0';
+        const char *before = strrchr(text, '\n');
+        j = cJSON_Parse(before ? before + 1 : text);
+    }
+    free(text);
+    if (cJSON_IsObject(j)) return j;
+    cJSON_Delete(j);
+    return NULL;
+}
+
+status json_write(const char *path, const cJSON *json)
+{
+    status st = OK;
+    file_writer w = { 0 };
+    char *text = NULL;
+    TRY_ALLOC(text, cJSON_Print(json));
+    TRY(file_begin(&w, path));
+    TRY(file_put(&w, text, strlen(text)));
+    TRY(file_put(&w, "\n", 1));
+    TRY(file_commit(&w));
+out:
+    if (st != OK) file_abandon(&w);
+    cJSON_free(text);
+    return st;
+}
+
+/* ---- reading members ---- */
+
+const char *json_text(const cJSON *object, const char *key)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(object, key));
+    return text ? text : "";
+}
+
+double json_number(const cJSON *object, const char *key, double if_absent)
+{
+    const cJSON *number = cJSON_GetObjectItem(object, key);
+    return cJSON_IsNumber(number) ? number->valuedouble : if_absent;
+}
+
+/* ---- making ---- */
+
+static cJSON *number_or_null(double value)
+{
+    return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
+}
+
+status json_put(cJSON *object, const char *key, cJSON *item)
+{
+    status st = OK;
+    if (!item || !cJSON_AddItemToObject(object, key, item)) {
+        cJSON_Delete(item);
+        FAIL(ERR_RUNTIME, "out of memory");
+    }
+out:
+    return st;
+}
+
+status json_append(cJSON *array, cJSON *item)
+{
+    status st = OK;
+    if (!item || !cJSON_AddItemToArray(array, item)) {
+        cJSON_Delete(item);
+        FAIL(ERR_RUNTIME, "out of memory");
+    }
+out:
+    return st;
+}
+
+status json_put_text(cJSON *object, const char *key, const char *text)
+{
+    return json_put(object, key, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+status json_put_number(cJSON *object, const char *key, double value)
+{
+    return json_put(object, key, number_or_null(value));
+}
+
+status json_put_bool(cJSON *object, const char *key, bool value)
+{
+    return json_put(object, key, cJSON_CreateBool(value));
+}
+
+cJSON *json_numbers(const double *value, size_t n)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; list && i < n; i++)
+        if (json_append(list, number_or_null(value[i])) != OK) {
+            cJSON_Delete(list);
+            list = NULL;
+        }
+    return list;
+}
+
+status json_put_numbers(cJSON *object, const char *key, const double *value, size_t n)
+{
+    return json_put(object, key, json_numbers(value, n));
+}
+
+status json_put_object(cJSON *object, const char *key, cJSON **out)
+{
+    *out = cJSON_CreateObject();
+    return json_put(object, key, *out);
+}
+
+status json_put_list(cJSON *object, const char *key, cJSON **out)
+{
+    *out = cJSON_CreateArray();
+    return json_put(object, key, *out);
+}

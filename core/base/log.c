@@ -1,0 +1,107 @@
+/* core/base/log.c -- one lock around stderr, the log file and the progress line. */
+#include "log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static log_level level = LOG_INFO;
+static FILE *file;       /* NULL: none */
+static char bottom[512]; /* what stands in the terminal's last line; "": nothing */
+
+void log_set_level(log_level l)
+{
+    pthread_mutex_lock(&lock);
+    level = l;
+    pthread_mutex_unlock(&lock);
+}
+
+log_level log_get_level(void)
+{
+    pthread_mutex_lock(&lock);
+    log_level l = level;
+    pthread_mutex_unlock(&lock);
+    return l;
+}
+
+status log_open(const char *path, bool append)
+{
+    status st = OK;
+    pthread_mutex_lock(&lock);
+    if (file) fclose(file); /* every line was flushed when it was written */
+    file = NULL;
+    if (!path) goto out;
+    file = fopen(path, append ? "ae" : "we");
+    if (!file) FAIL(ERR_RUNTIME, "%s: %s", path, strerror(errno));
+out:
+    pthread_mutex_unlock(&lock);
+    return st;
+}
+
+/* Column 0, erase to the end of the line. */
+static const char *erase_bottom(void)
+{
+    return bottom[0] ? "\r\033[K" : "";
+}
+
+/* One fprintf for all: stderr has no buffer, and several processes may share it. A log that cannot be written
+ * (disk full) must not end a training, so results are not checked. */
+static void write_message(log_level l, const char *prefix, const char *format, va_list args)
+{
+    char text[2048];
+    vsnprintf(text, sizeof text, format, args);
+    pthread_mutex_lock(&lock);
+    if (l <= level) {
+        fprintf(stderr, "%s%s%s\n%s", erase_bottom(), prefix, text, bottom);
+    }
+    if (file && l <= LOG_INFO) {
+        char when[32] = "";
+        time_t now = time(NULL);
+        struct tm tm;
+        if (gmtime_r(&now, &tm)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        fprintf(file, "%s %s%s\n", when, prefix, text);
+        fflush(file);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+#define WRITE(l, prefix)                                                                                     \
+    do {                                                                                                     \
+        va_list args;                                                                                        \
+        va_start(args, format);                                                                              \
+        write_message((l), (prefix), format, args);                                                          \
+        va_end(args);                                                                                        \
+    } while (0)
+
+void log_error(const char *format, ...)
+{
+    WRITE(LOG_ERROR, "");
+}
+
+void log_warn(const char *format, ...)
+{
+    WRITE(LOG_WARN, "warning: ");
+}
+
+void log_info(const char *format, ...)
+{
+    WRITE(LOG_INFO, "");
+}
+
+void log_debug(const char *format, ...)
+{
+    WRITE(LOG_DEBUG, "");
+}
+
+void log_bottom_line(const char *text)
+{
+    pthread_mutex_lock(&lock);
+    const char *erase = erase_bottom();
+    snprintf(bottom, sizeof bottom, "%s", text ? text : "");
+    fprintf(stderr, "%s%s", erase, bottom);
+    pthread_mutex_unlock(&lock);
+}

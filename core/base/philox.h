@@ -1,0 +1,48 @@
+/* core/base/philox.h -- Philox4x32-10, [Salmon11] sec. 3.3 and table 2, for the host (core/base/rng.c) and for CUDA
+ * devices (core/cuda/): one text, so that they draw the same numbers. */
+#ifndef CLEAVE_PHILOX_H
+#define CLEAVE_PHILOX_H
+
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define PHILOX_FUNCTION __host__ __device__ static inline
+#else
+#define PHILOX_FUNCTION static inline
+#endif
+
+typedef struct rng4 {
+    uint32_t v[4];
+} rng4;
+
+/* One round: two 32 x 32 -> 64 bit products; high halves are mixed with the key and the other words. */
+PHILOX_FUNCTION rng4 philox_round(rng4 c, uint32_t k0, uint32_t k1)
+{
+    const uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0];
+    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c.v[2];
+    const rng4 next = { { (uint32_t)(p1 >> 32) ^ c.v[1] ^ k0, (uint32_t)p1,
+                          (uint32_t)(p0 >> 32) ^ c.v[3] ^ k1, (uint32_t)p0 } };
+    return next;
+}
+
+/* key = (seed low, seed high), counter = (c0, c1, c2, c3). */
+PHILOX_FUNCTION rng4 philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
+{
+    rng4 c = { { c0, c1, c2, c3 } };
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        c = philox_round(c, k0, k1);
+        k0 += 0x9E3779B9u; /* golden ratio */
+        k1 += 0xBB67AE85u; /* sqrt(3) - 1 */
+    }
+    return c;
+}
+
+/* rng_uniform (core/base/rng.h): 24 bits of word (b & 3) of block b >> 2, whose counter is (b >> 2, a, stream, 0).
+ */
+PHILOX_FUNCTION float philox_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
+{
+    return (float)(philox(seed, (uint32_t)(b >> 2), a, stream, 0).v[b & 3] >> 8) * 0x1p-24f;
+}
+
+#endif

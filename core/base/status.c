@@ -1,0 +1,60 @@
+/* core/base/status.c -- one message and one place per thread. */
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_BYTES = 1024, PLACE_BYTES = 128 };
+
+static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local char place[PLACE_BYTES];
+
+/* The message is one line, and parts of it come from files: a newline or an escape sequence of a hostile
+ * name must not reach the terminal. */
+static void store(const char *text)
+{
+    size_t n = strnlen(text, MESSAGE_BYTES - 1);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        message[i] = c == '\n' || c == '\r' || c == '\t' ? ' ' : c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    while (n > 0 && message[n - 1] == ' ') n--;
+    message[n] = '\0';
+}
+
+/* The text is formatted apart from `message`, because arguments may point into it. */
+status status_set(status code, const char *file, int line, const char *format, ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    store(text);
+    snprintf(place, sizeof place, "%s:%d", file, line);
+    return code;
+}
+
+status status_prefix(status code, const char *format, ...)
+{
+    char text[2 * MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, MESSAGE_BYTES, format, args);
+    va_end(args);
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, ": %s", message);
+    store(text);
+    return code;
+}
+
+const char *status_message(void)
+{
+    return message;
+}
+
+const char *status_place(void)
+{
+    return place;
+}

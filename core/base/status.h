@@ -1,0 +1,63 @@
+/* core/base/status.h -- how errors travel.
+ *
+ * A function that can fail returns a status. Where the failure happens it stores one line that a user
+ * can act on (file, line, numbers, what would be right); callers only pass the code up:
+ *
+ *     status net_load(net *n, const char *path)
+ *     {
+ *         status st = OK;
+ *         FILE *f = fopen(path, "rb");
+ *         if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+ *         TRY(read_header(f, n));
+ *     out:
+ *         if (f) fclose(f);
+ *         return st;
+ *     }
+ *
+ * The codes are the exit codes of the tools, so main() returns what it got.
+ */
+#ifndef CLEAVE_STATUS_H
+#define CLEAVE_STATUS_H
+
+typedef enum status {
+    OK = 0,
+    ERR_RUNTIME = 1,  /* out of memory, disk full, a library failed */
+    ERR_USAGE = 2,    /* command line or config */
+    ERR_DATA = 3,     /* a data file or checkpoint is missing, truncated or wrong */
+    ERR_DIVERGED = 4, /* NaN or Inf in the loss */
+    STOPPED = 75      /* a signal asked to stop; the state is on disk, --resume goes on (EX_TEMPFAIL) */
+} status;
+
+/* Stores the message of this thread (at most 1023 bytes, without newline) and returns `code`. */
+status status_set(status code, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts "prefix: " before the stored message, for context only a caller has. Returns `code`. */
+status status_prefix(status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The message stored last in this thread; "" if none. Valid until the next failure in this thread. */
+const char *status_message(void);
+
+/* Source position of the stored message ("core/config/config.c:120"), for --debug logs. */
+const char *status_place(void);
+
+/* Fail here: store the message, jump to the function's one exit. Needs `status st` and a label `out`. */
+#define FAIL(code, ...)                                                                                      \
+    do {                                                                                                     \
+        st = status_set((code), __FILE__, __LINE__, __VA_ARGS__);                                            \
+        goto out;                                                                                            \
+    } while (0)
+
+/* Pass a failure up. */
+#define TRY(expression)                                                                                      \
+    do {                                                                                                     \
+        if ((st = (expression)) != OK) goto out;                                                             \
+    } while (0)
+
+/* Memory or failure: p = malloc-like expression. */
+#define TRY_ALLOC(pointer, expression)                                                                       \
+    do {                                                                                                     \
+        if (!((pointer) = (expression))) FAIL(ERR_RUNTIME, "out of memory");                                 \
+    } while (0)
+
+#endif

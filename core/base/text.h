@@ -1,0 +1,17 @@
+/* core/base/text.h -- small questions about text. */
+#ifndef CLEAVE_TEXT_H
+#define CLEAVE_TEXT_H
+
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* snprintf that fails instead of cutting off. ERR_RUNTIME: it does not fit; then out is "". */
+status text_format(char *out, size_t bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
+status text_vformat(char *out, size_t bytes, const char *format, va_list);
+
+bool text_ends_with(const char *text, const char *end);
+
+#endif

@@ -1,0 +1,145 @@
+/* core/config/config.c -- defaults, then files, then key=value, each over the ones before; libcyaml fills the
+ * struct.
+ *
+ * Values travel as checked text (config_read.c), one entry a key, so a later source just replaces an entry.
+ * The result is written as flat YAML and given to libcyaml, whose schema (config_keys.c) knows the types and
+ * places. */
+#include "config.h"
+
+#include "config_keys.h"
+#include "../base/file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The schema as libcyaml wants it: a plain array of fields with an end mark. */
+typedef struct schema {
+    cyaml_schema_field_t field[CONFIG_KEYS + 1];
+    cyaml_schema_value_t top;
+} schema;
+
+static void schema_init(schema *s)
+{
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < CONFIG_KEYS; i++) s->field[i] = config_keys[i].field;
+    s->top = (cyaml_schema_value_t){ CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, config, s->field) };
+}
+
+static const cyaml_config_t cyaml = { .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR };
+
+static status values_to_config(const config_values *values, config **out)
+{
+    status st = OK;
+    schema s;
+    char *text = NULL;
+    schema_init(&s);
+    TRY(config_write(values, false, NULL, &text));
+    cyaml_err_t e =
+        cyaml_load_data((const uint8_t *)text, strlen(text), &cyaml, &s.top, (cyaml_data_t **)out, NULL);
+    if (e != CYAML_OK) FAIL(ERR_USAGE, "config: libcyaml: %s", cyaml_strerror(e));
+out:
+    free(text);
+    return st;
+}
+
+status config_build(const config_source *sources, int n_sources, char *const *overrides, int n_overrides,
+                    config **out)
+{
+    status st = OK;
+    config_values values = { 0 };
+    for (int i = 0; i < CONFIG_KEYS; i++) TRY(config_read_preset(i, &values));
+    for (int i = 0; i < n_sources; i++) TRY(config_read(sources[i].label, true, sources[i].yaml, &values));
+    for (int i = 0; i < n_overrides; i++) TRY(config_read_override(overrides[i], &values));
+    TRY(values_to_config(&values, out));
+out:
+    config_values_free(&values);
+    return st;
+}
+
+status config_parse(const char *label, const char *yaml, char *const *overrides, int n_overrides,
+                    config **out)
+{
+    config_source source = { label, yaml };
+    return config_build(&source, 1, overrides, n_overrides, out);
+}
+
+status config_load(const char *path, char *const *overrides, int n_overrides, config **out)
+{
+    status st = OK;
+    char *text = NULL;
+    size_t bytes = 0;
+    if (path && file_read(path, &text, &bytes) != OK) {
+        st = ERR_USAGE; /* the message is right, but a config that cannot be read is no data error */
+        goto out;
+    }
+    if (text && strlen(text) != bytes)
+        FAIL(ERR_USAGE, "%s: not YAML: a NUL byte at byte %zu", path, strlen(text));
+    config_source source = { path, text };
+    TRY(config_build(&source, path ? 1 : 0, overrides, n_overrides, out));
+out:
+    free(text);
+    return st;
+}
+
+void config_free(config *cfg)
+{
+    schema s;
+    schema_init(&s);
+    cyaml_free(&cyaml, &s.top, cfg, 0); /* fails only for a missing cyaml_config_t */
+}
+
+static status write_config(const config *cfg, bool nested, bool (*wanted)(const char *), char **out)
+{
+    status st = OK;
+    config_values values = { 0 };
+    TRY(config_to_values(cfg, &values));
+    TRY(config_write(&values, nested, wanted, out));
+out:
+    config_values_free(&values);
+    return st;
+}
+
+status config_yaml(const config *cfg, char **out)
+{
+    return write_config(cfg, true, NULL, out);
+}
+
+static bool decides_weights(const char *name)
+{
+    return strncmp(name, "net.", 4) == 0 || strncmp(name, "data.", 5) == 0 ||
+           strncmp(name, "train.", 6) == 0 || strcmp(name, "precision") == 0;
+}
+
+status config_hash(const config *cfg, char out[9])
+{
+    status st = OK;
+    char *text = NULL;
+    TRY(write_config(cfg, false, decides_weights, &text));
+    uint64_t h = file_hash(text, strlen(text));
+    snprintf(out, 9, "%08" PRIx32, (uint32_t)(h ^ h >> 32));
+out:
+    free(text);
+    return st;
+}
+
+status config_bytes(const char *text, int64_t *out)
+{
+    status st = OK;
+    char *end = NULL;
+    errno = 0;
+    long long n = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : 0;
+    static const char suffix[] = "KMGT";
+    int power = 0;
+    if (end && *end) {
+        const char *s = strchr(suffix, *end);
+        if (!s || end[1]) FAIL(ERR_USAGE, "expected a size such as 512M or 8G, got \"%.60s\"", text);
+        power = 10 * (int)(s - suffix + 1);
+    }
+    if (n <= 0 || errno || n > INT64_MAX >> power)
+        FAIL(ERR_USAGE, "expected a size such as 512M or 8G, got \"%.60s\"", text);
+    *out = (int64_t)n << power;
+out:
+    return st;
+}
