@@ -104,9 +104,5 @@ dtype config_type(const config *cfg)
 
 const char *config_precision(const config *cfg)
 {
-    switch (cfg->precision) {
-    case PRECISION_BF16: return "bf16";
-    case PRECISION_TF32: return "tf32";
-    default: return "f32";
-    }
+    return config_choice("precision", (int)cfg->precision);
 }

@@ -136,6 +136,9 @@ bool config_key_describe(int index, config_key_info *out);
  * frees. */
 status config_get(const config *, const char *name, char **out);
 bool config_has_key(const char *name, bool *is_list); /* is_list may be NULL */
+/* The spelling of an enum's value, from the key that takes it: ("analysis.norm", NORM_NEWMAN) -> "newman".
+ * "" if the key is unknown, has no choices or not this one. A constant. */
+const char *config_choice(const char *key, int value);
 
 /* 8 hexadecimal digits (and NUL) that stand for what decides the weights: net, data, train, precision.
  * Not name, seed, device, threads, out, analysis, prune: these do not change which training it is. */

@@ -11,6 +11,16 @@ bool config_has_key(const char *name, bool *is_list)
     return key >= 0;
 }
 
+const char *config_choice(const char *key, int value)
+{
+    const int k = config_key_find(key);
+    if (k < 0 || config_keys[k].field.value.type != CYAML_ENUM) return "";
+    const cyaml_schema_value_t *type = &config_keys[k].field.value;
+    for (uint32_t i = 0; i < type->enumeration.count; i++)
+        if (type->enumeration.strings[i].val == value) return type->enumeration.strings[i].str;
+    return "";
+}
+
 static void join(const config_value *v, bool list, FILE *f)
 {
     if (list) fputc('[', f);

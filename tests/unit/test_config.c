@@ -409,6 +409,20 @@ static void bytes(void **state)
     for (int i = 0; i < COUNT_OF(bad); i++) assert_int_equal(config_bytes(bad[i], &n), ERR_USAGE);
 }
 
+/* The spelling of a value is the one that the key takes. */
+static void choices(void **state)
+{
+    (void)state;
+    assert_string_equal(config_choice("precision", PRECISION_TF32), "tf32");
+    assert_string_equal(config_choice("analysis.precision", PRECISION_INT8), "int8");
+    assert_string_equal(config_choice("analysis.norm", NORM_NEWMAN), "newman");
+    assert_string_equal(config_choice("analysis.hooks", HOOKS_LU2022), "lu2022");
+    assert_string_equal(config_choice("prune.metric", METRIC_CKA), "cka");
+    assert_string_equal(config_choice("precision", PRECISION_INT8), ""); /* of similarities only */
+    assert_string_equal(config_choice("train.epochs", 0), "");
+    assert_string_equal(config_choice("nonsense", 0), "");
+}
+
 /* Every configuration that is shipped loads. */
 static void shipped(void **state)
 {
@@ -435,7 +449,8 @@ int main(void)
         cmocka_unit_test(file_mistakes), cmocka_unit_test(override_mistakes),
         cmocka_unit_test(ranges),        cmocka_unit_test(yaml_round_trip),
         cmocka_unit_test(hash),          cmocka_unit_test(files),
-        cmocka_unit_test(bytes),         cmocka_unit_test(shipped),
+        cmocka_unit_test(bytes),         cmocka_unit_test(choices),
+        cmocka_unit_test(shipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
