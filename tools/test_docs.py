@@ -6,10 +6,13 @@
   ```sh skip: REASON        is not run, but counted and named
   ```output                 what the commands before print; "..." stands for any text, alone on a line for any lines
 
-A block without a word after ``` that looks like commands is a mistake. Links to files have to lead somewhere, and names of
-functions behind a link to a file, as in [core/device/op.h](../core/op.h) `op`, have to stand there: also in a page without commands.
+A block of commands that is marked with none of these words is a mistake. Three things are checked in every page, also in one
+without commands: links lead to files that exist; names of functions after a link to a file, as in
+[core/device/op.h](../core/device/op.h) `op`, occur in that file; paths of source files (graph/gram.c, core/cpu/, `gram.c`)
+exist, unless they have a placeholder (layers/NAME.c).
 Exit code 1 if anything fails, 2 for no page.
 """
+import glob
 import os
 import re
 import subprocess
@@ -20,6 +23,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT = 600  # seconds a file
 COMMAND = re.compile(r'^(\$ )?(bin/\w|make\b|tools/\S+\.(sh|py)\b|build/\w|cleave-|git |sudo |python3 )')
+ROOMS = 'core|layers|nets|data|graph|prune|tools|configs|tests|docs'
+PATH = re.compile(rf'(?<![\w./(-])(?:{ROOMS})/[\w./*-]*[\w/*]')
+NAME = re.compile(r'`(\w+\.(?:c|h|cu|mk|bats))`')
 LINK = re.compile(r'\[[^\]]+\]\(([^)#\s]+)[^)]*\)((?:(?:,| and)? `\w+`)*)')
 
 
@@ -99,9 +105,22 @@ def check_links(path, text, tally):
                 tally.fail(path, f'{target} has no {name}')
 
 
+def source_names():
+    return {name for room in ROOMS.split('|') for _, _, files in os.walk(os.path.join(ROOT, room)) for name in files}
+
+
+def check_paths(path, text, tally):
+    for name in sorted(set(PATH.findall(text))):
+        if not re.search('[A-Z]{3}', name.replace('README.md', '')) and not glob.glob(os.path.join(ROOT, name)):
+            tally.fail(path, f'there is no {name}')
+    for name in sorted(set(NAME.findall(text)) - source_names()):
+        tally.fail(path, f'there is no file called {name}')
+
+
 def check_file(path, folder, tally):
     text = open(path).read()
     check_links(path, text, tally)
+    check_paths(path, text, tally)
     scripts, expected = [], []
     for line, kind, content in blocks(text):
         where = f'{path}:{line}'

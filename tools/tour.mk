@@ -10,4 +10,4 @@ test-docs: deps-test tour              ## run every command in README.md and doc
 
 $(B)/tour/%: $(B)/docs/tour/%.o $(LIBS)
 	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LINK) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LIBS) $(LDLIBS)

@@ -64,6 +64,15 @@ EOF
     [ "$status" -eq 1 ] && [[ $output == *"a.h has no there"* ]]
 }
 
+@test "paths of source files that do not exist" {
+    page <<<'`core/device/op.h`, tools/*.py, `op.h`, `layers/NAME.c`, `notes/x.c`'
+    [ "$status" -eq 0 ]
+    for path in core/device/gone.h '`core/gone/`' 'tests/*.gone' '`gone.h`'; do
+        page <<<"see $path"
+        [ "$status" -eq 1 ] && [[ $output == *"there is no"*gone* ]] || { echo "not noticed: $path"; return 1; }
+    done
+}
+
 @test "a page without commands is fine if its links are; no page is a failure" {
     page <<<'no commands, no [links](https://example.org)'
     [ "$status" -eq 0 ] && [[ $output == "0 blocks of commands run, 0 skipped, 0 failed" ]]
@@ -73,7 +82,7 @@ EOF
     [ "$status" -eq 2 ]
 }
 
-@test "the documentation's links lead somewhere, and name functions that are there" {
+@test "the documentation's links lead somewhere, and it names functions and files that exist" {
     python3 - <<'EOF'
 import glob, sys
 sys.path.insert(0, 'tools')
@@ -82,6 +91,7 @@ tally = test_docs.Tally()
 pages = ['README.md'] + glob.glob('docs/*.md') + glob.glob('docs/tour/*.md')
 for page in pages:
     test_docs.check_links(page, open(page).read(), tally)
+    test_docs.check_paths(page, open(page).read(), tally)
 sys.exit(tally.failed or len(pages) < 15)
 EOF
 }
