@@ -25,7 +25,7 @@ static status run(backend *ref, const char *problem, opcheck_result *r)
     memcpy(r->x, x, sizeof x);
     r->param[0][0] = 2;  /* gamma */
     r->param[1][0] = 10; /* beta */
-    r->param[2][0] = 0;  /* the running statistics as a new net has them */
+    r->param[2][0] = 0;  /* running mean and variance, as in a new net */
     r->param[3][0] = 1;
     TRY(opcheck_execute(ref, &o, &opt, r));
 out:

@@ -1,22 +1,21 @@
-/* docs/tour/conv.c -- conv [STRIDE [PAD]]: a 3x3 convolution of a 5x5 image, forward and backward, on
- * core/ref. */
+/* docs/tour/conv.c -- conv [STRIDE [PAD]]: a 3x3 convolution of a 5x5 image, forward and backward, on the device
+ * `ref`. */
 #include "tour.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const float image[25] = {
-    0, 0, 5, 5, 5, /* a dark field and a bright one */
+    0, 0, 5, 5, 5, /* dark on the left, bright on the right */
     0, 0, 5, 5, 5, /* */
     0, 0, 5, 5, 5, /* */
     0, 0, 5, 5, 5, /* */
-    0, 0, 5, 5, 9, /* and one brighter pixel */
+    0, 0, 5, 5, 9, /* one pixel is brighter still */
 };
-static const float kernel[9] = {
-    -1, 0, 1, -1, 0, 1, -1, 0, 1
-}; /* answers where it gets brighter to the right */
+/* Large output where the image gets brighter from left to right. */
+static const float kernel[9] = { -1, 0, 1, -1, 0, 1, -1, 0, 1 };
 
-/* The loss of the example: the sum of dy * y, so that its derivative by y is dy. */
+/* The loss of this example is the sum of dy * y, so its derivative with respect to y is dy. */
 static double loss(const opcheck_result *r)
 {
     double sum = 0;
@@ -24,7 +23,7 @@ static double loss(const opcheck_result *r)
     return sum;
 }
 
-/* (L(w + h) - L(w - h)) / 2h for one weight */
+/* *out = (L(w + h) - L(w - h)) / 2h for one weight, which is then restored. */
 static status difference(backend *ref, const op *o, const opcheck_options *opt, opcheck_result *r, int weight,
                          double *out)
 {
@@ -54,11 +53,11 @@ int main(int argc, char **argv)
              argc > 2 ? argv[2] : "1");
     TRY(problem_parse(problem, &o));
     TRY(backend_open("ref", 1, &ref, NULL, 0));
-    TRY(opcheck_prepare(&o, &opt, &r)); /* memory, filled with random numbers: ours instead */
+    TRY(opcheck_prepare(&o, &opt, &r)); /* allocates and fills with random numbers, which we replace */
     memcpy(r.x, image, sizeof image);
     memcpy(r.param[0], kernel, sizeof kernel);
     memset(r.dy, 0, (size_t)r.n_y * sizeof *r.dy);
-    const int middle = o.y.h / 2 * o.y.w + 1; /* the loss wants more of this one output */
+    const int middle = o.y.h / 2 * o.y.w + 1; /* the loss depends on this one output only */
     r.dy[middle] = 1;
     TRY(opcheck_execute(ref, &o, &opt, &r));
 

@@ -1,5 +1,4 @@
-/* docs/tour/residual.c -- residual: y = relu(BN(x) + z) in evaluation's numbers, and how the gradient passes
- * the sum. */
+/* docs/tour/residual.c -- residual: y = relu(BN(x) + z) on four numbers, and how the gradient passes the sum. */
 #include "tour.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* docs/tour/step.c -- step: resnet20 learns one batch by heart; one number is followed through a step. */
+/* docs/tour/step.c -- step: resnet20 learns one batch by heart. Prints how a step changes one parameter. */
 #include "tour.h"
 
 #include "../../core/base/rng.h"
@@ -9,7 +9,7 @@
 
 enum { BATCH = 20, STEPS = 10, PIXELS = 3 * 32 * 32 };
 
-/* The last parameter of the net, linear.bias: its first value, gradient and momentum. */
+/* First value, gradient and velocity of the last parameter of the net, linear.bias. */
 static status follow(net *n, float *value, float *gradient, float *velocity)
 {
     status st = OK;
@@ -21,7 +21,7 @@ static status follow(net *n, float *value, float *gradient, float *velocity)
     *value = host[0];
     TRY(net_velocity_read(n, p, host));
     *velocity = host[0];
-    memcpy(host, p->grad, sizeof *host); /* the cpu backend's memory is ours to read */
+    memcpy(host, p->grad, sizeof *host); /* memory of the cpu backend can be read directly */
     *gradient = host[0];
 out:
     return st;

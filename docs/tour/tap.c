@@ -1,13 +1,14 @@
-/* docs/tour/tap.c -- tap RUN HOOK: what a net holds at one point while it looks at test images. */
+/* docs/tour/tap.c -- tap RUN HOOK: prints statistics of the activations at one hook, for 100 test images. */
 #include "tour.h"
 
+#include "../../core/base/path.h"
 #include "../../data/loader.h"
 #include "../../nets/checkpoint.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Called by net_forward when the value is there; it is gone when the next layer needs the memory. */
+/* net_forward calls this as soon as the value is computed. A later layer may overwrite it. */
 static status look(void *ctx, const tap_view *v)
 {
     status st = OK;
@@ -17,7 +18,7 @@ static status look(void *ctx, const tap_view *v)
     int64_t zeros = 0;
     (void)ctx;
     TRY_ALLOC(value, malloc((size_t)n * sizeof *value));
-    TRY(tap_read(v, value)); /* from the backend's layout to NCHW */
+    TRY(tap_read(v, value)); /* converts from the backend's layout to NCHW */
     for (int64_t i = 0; i < n; i++) {
         sum += (double)value[i];
         greatest = fmax(greatest, (double)value[i]);
@@ -34,7 +35,7 @@ out:
 int main(int argc, char **argv)
 {
     status st = OK;
-    char path[4096];
+    file_path path;
     config *cfg = NULL;
     dataset test = { 0 };
     loader *images = NULL;
@@ -45,17 +46,16 @@ int main(int argc, char **argv)
     const net_case evaluation = { .batch = 100 };
     const loader_options options = { .batch = 100 };
     if (argc != 3) FAIL(ERR_USAGE, "usage: tap RUN HOOK, e.g. layer2.0");
-    snprintf(path, sizeof path, "%s/config.yaml", argv[1]);
-    TRY(config_load(path, NULL, 0, &cfg));
+    TRY(path_set(&path, "%s/config.yaml", argv[1]));
+    TRY(config_load(path.s, NULL, 0, &cfg));
     TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
     TRY(net_create(cfg->net.arch, cfg->net.classes, NULL, 0, &n));
-    TRY(net_tap(n, argv[2], look,
-                NULL)); /* before net_compile, which keeps the value's memory free of others */
+    TRY(net_tap(n, argv[2], look, NULL)); /* before net_compile, which plans the memory */
     TRY(backend_open("cpu", 0, &cpu, NULL, 0));
     TRY(net_compile(n, cpu, F32, &evaluation, 1));
-    snprintf(path, sizeof path, "%s/best.safetensors", argv[1]);
-    TRY(st_open(path, &file));
-    TRY(checkpoint_load(n, &file, path, true, false));
+    TRY(path_set(&path, "%s/best.safetensors", argv[1]));
+    TRY(st_open(path.s, &file));
+    TRY(checkpoint_load(n, &file, path.s, true, false));
     TRY(loader_open(&test, &cfg->data, &options, &images));
     TRY(loader_start(images, 0, 0, NULL, 0));
     TRY(loader_next(images, &b));

@@ -1,5 +1,5 @@
-/* docs/tour/tensor.c -- tensor N C H W  n c h w: where one value of a [N, C, H, W] lies, in logical order and
- * in the blocks of the cpu backend. */
+/* docs/tour/tensor.c -- tensor N C H W  n c h w: where one value of a tensor [N, C, H, W] lies, in NCHW order and in
+ * the memory of the cpu backend. */
 #include "tour.h"
 
 #include <stdlib.h>
@@ -24,7 +24,7 @@ int main(int argc, char **argv)
            (long long)shape_count(s), 4 * (long long)shape_count(s));
     printf("(%d, %d, %d, %d) is value %lld in NCHW order\n", v[4], v[5], v[6], v[7], (long long)index);
 
-    /* 1 at that place, 0 elsewhere: where does the cpu backend put it? */
+    /* Put 1 at that place and 0 elsewhere, then look where the cpu backend stores the 1. */
     TRY_ALLOC(plain, calloc((size_t)shape_count(s), sizeof *plain));
     TRY_ALLOC(memory, calloc(1, bytes));
     plain[index] = 1;

@@ -1,14 +1,14 @@
-/* docs/tour/tour.h -- what the small programs of the tour share: one operation on numbers that one can
- * follow. */
+/* docs/tour/tour.h -- what the small programs of the tour share. */
 #ifndef CLEAVE_TOUR_H
 #define CLEAVE_TOUR_H
 
+#include "../../nets/device.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 
 #include <stdio.h>
 
-/* One plane of numbers, h rows of w. */
+/* Prints one plane: h rows of w numbers. */
 static inline void print_plane(const char *title, const float *v, int h, int w)
 {
     printf("%s\n", title);
@@ -18,7 +18,7 @@ static inline void print_plane(const char *title, const float *v, int h, int w)
     }
 }
 
-/* What main() returns; says why. */
+/* Prints the message of a failure. Returns the exit code for main(). */
 static inline int finish(status st)
 {
     if (st != OK) fprintf(stderr, "%s\n", status_message());
