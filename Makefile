@@ -22,25 +22,29 @@ BIN       ?= bin
 Q         := $(if $(V),,@)
 
 # Expanded when used, so that packages installed by `deps` in the same run are found.
-PKGS       = libcyaml yaml-0.1 libcjson cairo zlib libprotobuf-c
+PKGS       = libcyaml yaml-0.1 libcjson cairo libprotobuf-c
 CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
 # The rooms, from the top down. The linker reads them once, in this order: an arrow upwards does not link.
-MODULES   := tools/bench tools/sweep tools/report tools/check prune graph nets data layers core/ref core/cpu core/device core/format core/config core/base
+MODULES   := tools/bench tools/check prune graph nets data layers core/ref core/cpu core/device core/format core/config core/base
 PROTO     := $(wildcard core/format/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
-TOOLS     := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c)))
+ENGINE    := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c)))
+# Programs beside the engine, which does not need them: tools/NAME/main.c, tests/NAME/, and tools/NAME/NAME.mk with their goals.
+PROGRAMS  := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
+TOOLS     := $(ENGINE) $(PROGRAMS)
 CLI       := $(patsubst %.c,$(B)/%.o,$(wildcard tools/cli*.c))
 TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
-UNIT      := $(filter $(B)/tests/unit/% $(B)/tests/fuzz/% $(B)/tests/grad/%,$(TESTS))
+UNIT_DIRS ?= unit fuzz grad
+UNIT      := $(filter $(foreach d,$(UNIT_DIRS),$(B)/tests/$(d)/%),$(TESTS))
 TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
 include tools/cuda.mk
 
-.PHONY: all deps deps-test build demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
+.PHONY: all deps deps-test build engine demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
 # Goals begin a make of their own: two at a time would build the same files.
@@ -58,6 +62,9 @@ deps:                                  ## install the Debian packages that are m
 deps-test: deps
 	@tools/deps.sh test
 
+engine: deps                           ## build the engine's tools into bin/: all but sweep and report
+	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(ENGINE)) $(PLUGINS)
+
 demo: build                            ## the main job on generated images: train, analyze, prune, fine-tune (4 minutes with installing and building)
 	@BIN=$(BIN) tools/demo.sh
 
@@ -67,16 +74,16 @@ bench: build                           ## images/s of the nets beside the convol
 bench-analyze: build                   ## analyze of resnet18 with 10,000 images beside PyTorch (15 minutes; ARGS="--images 1000": less)
 	@BIN=$(BIN) tests/peer/bench_analyze.py $(ARGS)
 
-test: deps-test                        ## build and run every test
+test: deps-test deps-sweep             ## build and run every test
 	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(TOOLS)) $(PLUGINS) $(TESTS)
 	@BIN=$(BIN) B=$(B) tests/run $(TESTS) $(wildcard tests/*/*.bats)
 
-unit: deps-test                        ## unit tests and gradient checks only
+unit: deps-test                        ## the engine's unit tests and gradient checks only
 	@$(MAKE) --no-print-directory $(UNIT)
 	@BIN=$(BIN) B=$(B) tests/run $(UNIT)
 
-asan ubsan sanitize: %: deps-test      ## unit tests under the address, undefined-behaviour sanitizer; under both
-	@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory unit B=$(B)/$@ \
+asan ubsan sanitize: %: deps-test      ## all unit tests under the address, undefined-behaviour sanitizer; under both
+	@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory unit UNIT_DIRS="$(UNIT_DIRS) $(PROGRAMS)" B=$(B)/$@ \
 	    CFLAGS="-g -O1 -march=native -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=$(SANITIZER_$@)"
 SANITIZER_asan     := address
 SANITIZER_ubsan    := undefined
@@ -99,6 +106,7 @@ clean: ; rm -rf $(B) $(BIN)            ## remove what was built
 list:                                  ## this list
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 24
 
+include $(wildcard tools/*/*.mk)
 include tools/install.mk
 include tools/tour.mk
 
@@ -125,13 +133,28 @@ $(B)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+# A program's own archive comes before the engine's.
+define link
+@mkdir -p $(@D); echo "  LINK $@"
+$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(filter-out $(LIBS),$(filter %.a,$^)) $(LIBS) $(1) $(LDLIBS)
+endef
+
 $(BIN)/%: $(B)/tools/%.o $(CLI) $(LIBS)
-	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LIBS) $(LDLIBS)
+	$(call link)
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(CLI) $(LIBS)
-	@echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ -lcmocka $(LIBS) $(LDLIBS)
+	$(call link,-lcmocka)
+
+define program
+$(BIN)/$(1): $(B)/tools/$(1)/main.o $(B)/libtools-$(1).a $(CLI) $(LIBS)
+	$$(call link)
+
+$(B)/libtools-$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard tools/$(1)/*.c)))
+	@rm -f $$@; ar rcs $$@ $$^
+
+$(filter $(B)/tests/$(1)/%,$(TESTS)): $(B)/libtools-$(1).a
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 # Plugins for tests/unit/test_plugin.c.
 $(B)/tests/unit/test_plugin: $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%/libcleave_cuda.so,$(wildcard tests/plugins/*.c))
@@ -145,25 +168,5 @@ $(B)/commit: FORCE
 	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@
 $(B)/nets/rundir.o: $(B)/commit
 $(B)/nets/rundir.o: ALL_CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
-
-# The report's page: bundled by esbuild from tools/report/page/ with the npm packages of its lock file. Without Node or the
-# packages it is an empty file, `report` writes still pictures, and the next make tries again.
-PAGE       = $(if $(filter build/%,$(B)),build,$(B))/page
-PAGE_PARTS = $(wildcard tools/report/page/*.* tools/report/page/src/*)
-
-$(PAGE)/npm.done: tools/report/page/package.json tools/report/page/package-lock.json
-	@mkdir -p $(@D); cp $^ $(@D)/; echo "  NPM  tools/report/page"
-	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-	    echo "report: still pictures only, for want of Node.js and npm" >&2; \
-	elif ! npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --fetch-retries=1 >$(@D)/npm.log 2>&1; then \
-	    tail -n 3 $(@D)/npm.log >&2; echo "report: still pictures only, for want of its npm packages" >&2; \
-	else touch $@; fi
-
-$(PAGE)/page.html: $(PAGE)/npm.done $(PAGE_PARTS)
-	@echo "  PAGE $@"
-	@if [ -e $< ]; then NODE_PATH=$(@D)/node_modules node tools/report/page/build.mjs $@; else : >$@; fi
-
-$(B)/tools/report/page.o: $(PAGE)/page.html
-$(B)/tools/report/page.o: ALL_CFLAGS += -DCLEAVE_REPORT_PAGE='"$(PAGE)/page.html"'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,6 +1,7 @@
 #!/bin/bash
-# tools/deps.sh build|install|test|page|peer|experiments ... -- installs the Debian packages that are missing, and says what it does.
+# tools/deps.sh build|install|test|sweep|page|peer|experiments ... -- installs the Debian packages that are missing, and says what it does.
 #   build  what the tools need        test  what `make test` needs besides
+#   sweep  what `make test-sweep` needs besides: a Slurm cluster of this machine alone
 #   install  what `make install` needs besides: Python, which the scripts among the tools are run by
 #   page   Node.js to bundle the page of `report` (without: still pictures), Chromium to test it
 #   peer   PyTorch (and the BLAS it is fast with), networkx: the independent oracles (tests that want them are skipped without)
@@ -10,13 +11,14 @@ set -euo pipefail
 declare -A packages=(
     [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler libstb-dev libcairo2-dev zlib1g-dev gnuplot-nox fonts-dejavu-core"
     [install]="python3"
-    [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler slurm-wlm munge"
+    [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler"
+    [sweep]="slurm-wlm munge"
     [page]="nodejs npm chromium"
     [peer]="python3-torch libopenblas0-pthread python3-networkx python3-onnx"
     [experiments]="python3-numpy python3-sklearn gnuplot-nox"
 )
 
-[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|install|test|page|peer|experiments ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|install|test|sweep|page|peer|experiments ..." >&2; exit 2; }
 wanted=""
 for set_name in "$@"; do
     [ -n "${packages[$set_name]:-}" ] || { echo "deps: no package set \"$set_name\"; known: ${!packages[*]}" >&2; exit 2; }

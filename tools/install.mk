@@ -3,9 +3,9 @@
 #   make install PREFIX=/usr/local DESTDIR=            programs are called cleave-train, cleave-analyze, ...
 #   make install PROGRAM_PREFIX=                       ... without "cleave-"
 #
-# Manual pages and completions come from the programs themselves, so a new tools/NAME.c has them too, and a new tools/NAME.py
+# Manual pages and completions come from the programs themselves, so a new tool has them too, and a new tools/NAME.py
 # with a Command (tools/command.py).
-# libcleave.a holds every part in one archive; PUBLIC_HEADERS are the interface that a program of your own
+# libcleave.a holds the engine in one archive; PUBLIC_HEADERS are the interface that a program of your own
 # may use (`pkg-config --cflags --libs cleave`). The other headers may change at any time.
 VERSION        := 0.1.0
 PREFIX         ?= /usr/local
@@ -40,6 +40,6 @@ INSTALL_ENV = BIN="$(BIN)" B="$(B)" VERSION="$(VERSION)" DESTDIR="$(DESTDIR)" PR
     LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" PROGRAM_PREFIX="$(PROGRAM_PREFIX)" \
     PUBLIC_HEADERS="$(PUBLIC_HEADERS)" SCRIPTS="$(SCRIPTS)" PYTHON_FILES="$(PYTHON_FILES)" PKGS="$(PKGS)" LINK_LIBS="$(filter-out $(shell pkg-config --libs $(PKGS)),$(LDLIBS))"
 
-# One archive of all parts. ar's script, since members of different parts have the same names.
+# One archive of all rooms. ar's script, since members of different parts have the same names.
 $(B)/libcleave.a: $(LIBS)
 	@rm -f $@; { echo "create $@"; printf 'addlib %s\n' $^; echo save; echo end; } | ar -M

@@ -9,5 +9,4 @@ test-docs: deps-test tour              ## run every command in README.md and doc
 	@BIN=$(BIN) B=$(B) tools/test_docs.py README.md $(sort $(wildcard docs/*.md docs/tour/*.md))
 
 $(B)/tour/%: $(B)/docs/tour/%.o $(LIBS)
-	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(filter %.o,$^) -o $@ $(LIBS) $(LDLIBS)
+	$(call link)

@@ -7,7 +7,8 @@ bats_require_minimum_version 1.5.0
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} ROOT=$BATS_FILE_TMPDIR/root
-    TOOLS=$(find tools -maxdepth 1 -name '*.c' ! -name 'cli*' -printf '%f\n' | sed 's/\.c$//' | sort)
+    TOOLS=$({ find tools -maxdepth 1 -name '*.c' ! -name 'cli*'; find tools -name main.c -printf '%h\n'; } |
+        sed 's|.*/||; s/\.c$//' | sort)
     SCRIPTS=$(grep -l '^from command import' tools/*.py | sed 's|tools/||; s/\.py$//')
     export TOOLS SCRIPTS
     make_quietly install

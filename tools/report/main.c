@@ -1,8 +1,8 @@
-/* tools/report.c -- report RUN...: runs as one HTML file to look at. */
-#include "report/report.h"
-#include "../core/base/file.h"
-#include "../core/base/log.h"
-#include "cli.h"
+/* tools/report/main.c -- report RUN...: runs as one HTML file to look at. */
+#include "report.h"
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
+#include "../cli.h"
 #include <stdio.h>
 #include <stdlib.h>
 

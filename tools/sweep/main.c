@@ -1,12 +1,12 @@
-/* tools/sweep.c -- sweep SWEEP.yaml: many runs from one file; sweep status|table|clean DIR. */
-#include "../core/base/file.h"
-#include "../core/base/lock.h"
-#include "../core/base/log.h"
-#include "cli.h"
-#include "sweep/clean.h"
-#include "sweep/pool.h"
-#include "sweep/report.h"
-#include "sweep/slurm.h"
+/* tools/sweep/main.c -- sweep SWEEP.yaml: many runs from one file; sweep status|table|clean DIR. */
+#include "../../core/base/file.h"
+#include "../../core/base/lock.h"
+#include "../../core/base/log.h"
+#include "../cli.h"
+#include "clean.h"
+#include "pool.h"
+#include "report.h"
+#include "slurm.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -23,7 +23,7 @@ chromium_path() { command -v chromium || command -v chromium-browser || command 
 # All cases in one browser; each test below looks up its own.
 browse() {
     need_page >/dev/null || return 0
-    NODE_PATH=$PWD/build/page/node_modules CHROMIUM=$(chromium_path) timeout 600 node tools/report/page/test/page.mjs "$REPORT"
+    NODE_PATH=$PWD/build/page/node_modules CHROMIUM=$(chromium_path) timeout 600 node tests/report/page.mjs "$REPORT"
 }
 
 need_page() {
@@ -43,7 +43,7 @@ in_browser() {
 
 @test "edges, curves, costs, filters and images are those of the runs" {
     why=$(need_page) || skip "$why"
-    run tests/e2e/report_check.py "$REPORT" "$RUN" "$PRUNED"
+    run tests/report/report_check.py "$REPORT" "$RUN" "$PRUNED"
     echo "$output"
     [ "$status" -eq 0 ]
     [[ $output == "2 runs, "* ]]

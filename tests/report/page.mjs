@@ -1,5 +1,5 @@
 // page.mjs REPORT.html [PART OF A CASE'S NAME] -- opens a report in a real browser and tries what a reader does. Prints "ok NAME" or
-// "not ok NAME: why" a line, as tests/e2e/report.bats wants it; CHROMIUM names the browser, NODE_PATH playwright-core.
+// "not ok NAME: why" a line, as tests/report/report.bats wants it; CHROMIUM names the browser, NODE_PATH playwright-core.
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import assert from 'node:assert/strict';

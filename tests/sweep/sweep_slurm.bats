@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# sweep --launcher slurm, on a cluster of this machine alone that the test starts and stops (tests/e2e/slurm.bash).
+# sweep --launcher slurm, on a cluster of this machine alone that the test starts and stops (tests/sweep/slurm.bash).
 
 bats_require_minimum_version 1.5.0
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
-    # shellcheck source=tests/e2e/slurm.bash
-    source tests/e2e/slurm.bash
+    # shellcheck source=tests/sweep/slurm.bash
+    source tests/sweep/slurm.bash
     local missing
     if missing=$(slurm_missing); then
         export SKIP="Slurm is not installed here: no$missing"
@@ -20,7 +20,7 @@ setup_file() {
 
 teardown_file() {
     [ -n "${CLUSTER:-}" ] || return 0
-    source tests/e2e/slurm.bash
+    source tests/sweep/slurm.bash
     slurm_stop "$CLUSTER"
     rm -rf "$CLUSTER"
 }

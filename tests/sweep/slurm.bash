@@ -1,4 +1,4 @@
-# tests/e2e/slurm.bash -- a cluster of this machine alone, for one test: munged, slurmctld and slurmd with everything
+# tests/sweep/slurm.bash -- a cluster of this machine alone, for one test: munged, slurmctld and slurmd with everything
 # in one folder. Node of two cores; partition `low` can be preempted by `high`.
 
 # slurm_missing: what is not installed; fails if nothing is missing.
