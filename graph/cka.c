@@ -46,20 +46,20 @@ static float *layer_triangle(const cka *c, int layer)
     return c->k + triangle(c->n) * (size_t)layer;
 }
 
-bool cka_wants(void *ctx, const gram_tile *t)
+bool cka_wants(void *ctx, const similarity_tile *t)
 {
     const cka *c = ctx;
     return t->row0 < c->n && t->col0 < c->n;
 }
 
 /* Similarities for now: the norms of the columns may not be there yet. */
-status cka_take(void *ctx, const gram_tile *t)
+status cka_take(void *ctx, const similarity_tile *t)
 {
     cka *c = ctx;
     int cols = c->n - t->col0 < t->cols ? c->n - t->col0 : t->cols;
     for (int r = 0; r < t->rows && t->row0 + r < c->n; r++) {
         float *row = layer_triangle(c, c->layer) + entry(c->n, t->row0 + r, t->col0);
-        for (int j = gram_tile_from(t, r); j < cols; j++) row[j] = t->sim[r * GRAM_TILE + j];
+        for (int j = similarity_tile_from(t, r); j < cols; j++) row[j] = t->sim[r * SIMILARITY_TILE + j];
     }
     return OK;
 }
@@ -73,7 +73,7 @@ static void fill_kernel(const cka *c, float *k, double *sum)
         row[i] = (float)(c->norm[i] * c->norm[i]);
         sum[i] += row[i];
         for (int j = i + 1; j < c->n; j++) {
-            row[j] = (float)(row[j] * gram_divisor(c->norm[i]) * gram_divisor(c->norm[j]));
+            row[j] = (float)(row[j] * similarity_divisor(c->norm[i]) * similarity_divisor(c->norm[j]));
             sum[i] += row[j];
             sum[j] += row[j];
         }

@@ -5,6 +5,8 @@
  * is total (similarity, then i, then j), so the outcome does not depend on the order in which the pairs come. */
 #include "edges.h"
 
+#include "../core/base/minmax.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +57,7 @@ static int64_t pair_count(int vertices)
 
 static int64_t top_capacity(int64_t want, int vertices)
 {
-    int64_t pairs = pair_count(vertices), most = want + (int64_t)GRAM_TILE * GRAM_TILE;
+    int64_t pairs = pair_count(vertices), most = want + (int64_t)SIMILARITY_TILE * SIMILARITY_TILE;
     if (want > pairs / 2 || most + want > pairs) return pairs;
     return most + want;
 }
@@ -95,11 +97,11 @@ static void top_shrink(edge_top *t)
 
 /* The members among a tile's columns. */
 typedef struct tile_columns {
-    int n, column[GRAM_TILE];
-    int32_t vertex[GRAM_TILE];
+    int n, column[SIMILARITY_TILE];
+    int32_t vertex[SIMILARITY_TILE];
 } tile_columns;
 
-static void find_columns(const edge_top *t, const gram_tile *tile, tile_columns *out)
+static void find_columns(const edge_top *t, const similarity_tile *tile, tile_columns *out)
 {
     out->n = 0;
     for (int c = 0; c < tile->cols; c++) {
@@ -121,12 +123,12 @@ static bool any_not_below(const float *sim, int n, float least)
 }
 
 /* Counts the pairs of row r that are still in the running and, if `out` is given, writes them there. */
-static int scan_row(const edge_top *t, const gram_tile *tile, const tile_columns *columns, int r, edge *out)
+static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_columns *columns, int r, edge *out)
 {
     int32_t i = t->vertex[tile->row0 + r];
     if (i < 0) return 0;
-    const float *sim = tile->sim + r * GRAM_TILE;
-    int n = 0, from = gram_tile_from(tile, r);
+    const float *sim = tile->sim + r * SIMILARITY_TILE;
+    int n = 0, from = similarity_tile_from(tile, r);
     for (int c0 = 0; c0 < columns->n; c0 += STRIDE) {
         const int c1 = c0 + STRIDE < columns->n ? c0 + STRIDE : columns->n, first = columns->column[c0];
         /* Most are far below what is in the running: passed over, a vector at a time. */
@@ -144,7 +146,7 @@ static int scan_row(const edge_top *t, const gram_tile *tile, const tile_columns
 }
 
 /* begin[r]: where the candidates of row r go, behind those that are there. */
-static void place_rows(const edge_top *t, const gram_tile *tile, const tile_columns *columns, int64_t *begin)
+static void place_rows(const edge_top *t, const similarity_tile *tile, const tile_columns *columns, int64_t *begin)
 {
     begin[0] = t->n;
 #pragma omp parallel for schedule(dynamic, 16)
@@ -152,11 +154,11 @@ static void place_rows(const edge_top *t, const gram_tile *tile, const tile_colu
     for (int r = 0; r < tile->rows; r++) begin[r + 1] += begin[r];
 }
 
-status edge_top_take(void *ctx, const gram_tile *tile)
+status edge_top_take(void *ctx, const similarity_tile *tile)
 {
     edge_top *t = ctx;
     tile_columns columns;
-    int64_t begin[GRAM_TILE + 1];
+    int64_t begin[SIMILARITY_TILE + 1];
     /* Neither for every tile, which would mean to sort out the same ones again and again, nor so late that many
      * come in that have no chance. */
     if (t->n > 2 * t->want) top_shrink(t);
@@ -201,4 +203,84 @@ status edge_top_finish(edge_top *t, edge_list *out)
     t->raised = false;
 out:
     return st;
+}
+
+/* ---- the k nearest of each row within its batch: [Lu22], docs/definitions.md ---- */
+
+status nearest_open(nearest *n, int k, int batch, int batches)
+{
+    status st = OK;
+    *n = (nearest){ .k = k, .batch = batch, .batches = batches };
+    TRY_ALLOC(n->neighbour, malloc(((size_t)batch * batches * k + 1) * sizeof(neighbour)));
+    nearest_clear(n);
+out:
+    return st;
+}
+
+void nearest_close(nearest *n)
+{
+    free(n->neighbour);
+    *n = (nearest){ 0 };
+}
+
+/* Each row begins with its zero diagonal, which competes like any other entry; a free place comes after
+ * every entry. */
+void nearest_clear(nearest *n)
+{
+    for (int row = 0; row < n->batch * n->batches; row++) {
+        neighbour *kept = n->neighbour + (size_t)row * n->k;
+        kept[0] = (neighbour){ row % n->batch, 0 };
+        for (int p = 1; p < n->k; p++) kept[p] = (neighbour){ -1, -INFINITY };
+    }
+}
+
+static bool comes_before(neighbour a, neighbour b)
+{
+    return a.sim != b.sim ? a.sim > b.sim : a.j < b.j;
+}
+
+static void insert(neighbour *kept, int k, neighbour e)
+{
+    if (!comes_before(e, kept[k - 1])) return;
+    int p = k - 1;
+    for (; p > 0 && comes_before(e, kept[p - 1]); p--) kept[p] = kept[p - 1];
+    kept[p] = e;
+}
+
+bool nearest_wants(void *ctx, const similarity_tile *t)
+{
+    const nearest *n = ctx;
+    const int end = n->batch * n->batches, last_row = min_int(t->row0 + t->rows, end) - 1;
+    /* Columns come after rows: the last row's batch is the one that reaches furthest. */
+    return t->row0 < end && t->col0 < end && t->col0 / n->batch <= last_row / n->batch;
+}
+
+/* A pair serves both its rows. Rows and columns take turns, so that each thread writes only rows of its own.
+ */
+status nearest_take(void *ctx, const similarity_tile *t)
+{
+    nearest *n = ctx;
+    int end = n->batch * n->batches, row_end = min_int(t->row0 + t->rows, end);
+    int col_end = min_int(t->col0 + t->cols, end);
+#pragma omp parallel for schedule(dynamic, 16)
+    for (int i = t->row0; i < row_end; i++) {
+        int first = i / n->batch * n->batch, last = min_int(col_end, first + n->batch);
+        const float *sim = t->sim + (i - t->row0) * SIMILARITY_TILE;
+        for (int j = max_int(t->col0, i + 1); j < last; j++)
+            insert(n->neighbour + (size_t)i * n->k, n->k, (neighbour){ j - first, sim[j - t->col0] });
+    }
+#pragma omp parallel for schedule(dynamic, 16)
+    for (int j = t->col0; j < col_end; j++) {
+        int first = j / n->batch * n->batch, last = min_int(row_end, j);
+        for (int i = max_int(t->row0, first); i < last; i++) {
+            float sim = t->sim[(i - t->row0) * SIMILARITY_TILE + j - t->col0];
+            insert(n->neighbour + (size_t)j * n->k, n->k, (neighbour){ i - first, sim });
+        }
+    }
+    return OK;
+}
+
+neighbour_list nearest_batch(const nearest *n, int batch)
+{
+    return (neighbour_list){ n->k, n->neighbour + (size_t)batch * n->batch * n->k };
 }

@@ -3,7 +3,7 @@
 #define CLEAVE_EDGES_H
 
 #include "../core/base/status.h"
-#include "gram.h"
+#include "similarity.h"
 #include <stdint.h>
 
 typedef struct edge {
@@ -43,7 +43,7 @@ typedef struct edge_top {
  * outlive the edge_top. */
 status edge_top_open(edge_top *, int64_t want, int vertices, const int32_t *vertex);
 void edge_top_close(edge_top *);                    /* a zeroed one is harmless */
-status edge_top_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is an edge_top */
+status edge_top_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is an edge_top */
 /* The same for one pair of positions that counts, row < col. */
 void edge_top_add(edge_top *, int row, int col, float sim);
 /* What a pair must reach to be in the running: forgets all but the first `want` if there are more. */
@@ -64,8 +64,8 @@ typedef struct nearest {
 status nearest_open(nearest *, int k, int batch, int batches);
 void nearest_close(nearest *);
 void nearest_clear(nearest *);                     /* ready for the next layer; called by nearest_open */
-bool nearest_wants(void *ctx, const gram_tile *);  /* has the tile a pair within a batch? */
-status nearest_take(void *ctx, const gram_tile *); /* a gram_consumer; ctx is a nearest */
+bool nearest_wants(void *ctx, const similarity_tile *);  /* has the tile a pair within a batch? */
+status nearest_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is a nearest */
 /* The rows of one batch, numbered from 0; valid until clear or close. */
 neighbour_list nearest_batch(const nearest *, int batch);
 

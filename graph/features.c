@@ -2,7 +2,7 @@
 #include "features.h"
 
 #include "../core/base/stop.h"
-#include "gram.h"
+#include "similarity.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,16 +63,16 @@ out:
     return st;
 }
 
-/* rows become those of the matrix from its next row on, of its type and in `to`; the result is gram_normalise's. */
+/* rows become those of the matrix from its next row on, of its type and in `to`; the result is similarity_normalise's. */
 static int make_rows(feature_matrix *m, float *rows, int n, void *to)
 {
-    if (m->type == I8) return gram_round(rows, n, m->dim, to, m->scale + m->rows, m->norm + m->rows);
-    const int bad = gram_normalise(rows, n, m->dim, m->norm + m->rows);
+    if (m->type == I8) return similarity_round(rows, n, m->dim, to, m->scale + m->rows, m->norm + m->rows);
+    const int bad = similarity_normalise(rows, n, m->dim, m->norm + m->rows);
     if (m->type == BF16) round_values(rows, n * m->dim, to);
     return bad;
 }
 
-/* The rows of this batch into the matrix of the layer; *bad as gram_normalise returns it. */
+/* The rows of this batch into the matrix of the layer; *bad as similarity_normalise returns it. */
 static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
 {
     status st = OK;
@@ -199,5 +199,43 @@ status features_read(features *f, const feature_source *s, const int *images, in
             FAIL(ERR_RUNTIME, "%s: %d rows from %d images", t->name, t->into->rows, n);
     }
 out:
+    return st;
+}
+
+/* ---- groups of layers ---- */
+
+/* How many rows fit beside one tile of rows that stream by; the layer does not fit if there are fewer than
+ * SIMILARITY_TILE. */
+static int64_t block_rows(int64_t row_bytes, int64_t bytes)
+{
+    int64_t fit = bytes / row_bytes - SIMILARITY_TILE;
+    return fit / SIMILARITY_TILE * SIMILARITY_TILE;
+}
+
+status features_group(const int64_t *dim, int n, int rows, size_t value_bytes, int64_t bytes,
+                      feature_group *out, int *n_groups)
+{
+    status st = OK;
+    int64_t *room; /* bytes left in each group; -1: closed */
+    int groups = 0;
+    TRY_ALLOC(room, malloc(((size_t)n + 1) * sizeof *room));
+    for (int l = 0; l < n; l++) {
+        int64_t row_bytes = dim[l] * (int64_t)value_bytes, need = row_bytes * rows;
+        int g = 0;
+        while (g < groups && room[g] < need) g++;
+        if (g == groups) room[groups++] = bytes;
+        out[l] = (feature_group){ g, rows };
+        room[g] -= need;
+        if (room[g] >= 0) continue;
+        room[g] = -1;
+        out[l].block = (int)block_rows(row_bytes, bytes);
+        if (out[l].block < SIMILARITY_TILE)
+            FAIL(ERR_USAGE,
+                 "analysis.memory: a layer of %lld values an image needs %lld MB more than there is",
+                 (long long)dim[l], (long long)((2 * SIMILARITY_TILE * row_bytes - bytes) / 1000000 + 1));
+    }
+    *n_groups = groups;
+out:
+    free(room);
     return st;
 }

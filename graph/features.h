@@ -7,15 +7,15 @@
 #include "../data/loader.h"
 #include "../nets/net.h"
 
-/* Rows of one layer, normalised (gram_normalise), in the device's memory; in bf16 they are rounded then, in int8
- * they are gram_round's. */
+/* Rows of one layer, normalised (similarity_normalise), in the device's memory; in bf16 they are rounded then, in int8
+ * they are similarity_round's. */
 typedef struct feature_matrix {
     backend *device;
     int room, rows; /* images it can hold, and holds */
     int64_t dim;
     dtype type;
     void *x;         /* [room, dim] of type */
-    double *norm;    /* [room] |x|; the rows were divided by gram_divisor of it; host memory */
+    double *norm;    /* [room] |x|; the rows were divided by similarity_divisor of it; host memory */
     i8_scale *scale; /* [room] of I8; host memory */
 } feature_matrix;
 
@@ -59,5 +59,20 @@ typedef struct feature_source {
 /* What a pass over one image costs that fills layer l, in millions of multiply-accumulates. */
 int64_t features_cost(const features *, int l);
 status features_read(features *, const feature_source *, const int *images, int n);
+
+/* ---- which layers are analysed together, so that their matrices fit in memory ---- */
+
+/* Layers of one group share a pass over the images and hold all rows at the same time. A layer too large for that is
+ * alone in its group and holds `block` rows (a multiple of SIMILARITY_TILE); the rows behind them stream by,
+ * SIMILARITY_TILE at a time, in further passes. */
+typedef struct feature_group {
+    int number; /* from 0 */
+    int block;  /* rows held at a time: in most cases all */
+} feature_group;
+
+/* First fit, in order of depth. rows > 0; a value takes `value_bytes`. dim, out: [n]. ERR_USAGE if `bytes` are not
+ * enough for two tiles of rows of a layer. */
+status features_group(const int64_t *dim, int n, int rows, size_t value_bytes, int64_t bytes,
+                      feature_group *out, int *n_groups);
 
 #endif

@@ -32,7 +32,7 @@ void histogram_add(histogram *h, const int64_t above[HISTOGRAM_BINS], int64_t al
         h->bin[b] += above[b] - (b + 1 < HISTOGRAM_BINS ? above[b + 1] : 0);
 }
 
-status histogram_take(void *ctx, const gram_tile *t)
+status histogram_take(void *ctx, const similarity_tile *t)
 {
     histogram *h = ctx;
     int rows = h->limit - t->row0 < t->rows ? h->limit - t->row0 : t->rows;
@@ -43,9 +43,9 @@ status histogram_take(void *ctx, const gram_tile *t)
     /* Integer sums: the same for every number of threads. */
 #pragma omp parallel for reduction(+ : above[:HISTOGRAM_BINS], all) schedule(dynamic, 16)
     for (int r = 0; r < rows; r++) {
-        const int from = gram_tile_from(t, r);
+        const int from = similarity_tile_from(t, r);
         if (from >= cols) continue;
-        const float *sim = t->sim + r * GRAM_TILE + from;
+        const float *sim = t->sim + r * SIMILARITY_TILE + from;
         for (int b = 0; b < HISTOGRAM_BINS; b++) above[b] += not_below(sim, cols - from, begins[b]);
         all += cols - from;
     }

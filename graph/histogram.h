@@ -2,7 +2,7 @@
 #ifndef CLEAVE_HISTOGRAM_H
 #define CLEAVE_HISTOGRAM_H
 
-#include "gram.h"
+#include "similarity.h"
 
 enum { HISTOGRAM_BINS = 10 };
 
@@ -17,7 +17,7 @@ void histogram_begins(float begin[HISTOGRAM_BINS]);
 /* Adds `all` values, above[b] of which are not below begin[b]. */
 void histogram_add(histogram *, const int64_t above[HISTOGRAM_BINS], int64_t all);
 
-/* A gram_consumer; ctx is a histogram. */
-status histogram_take(void *ctx, const gram_tile *);
+/* A similarity_consumer; ctx is a histogram. */
+status histogram_take(void *ctx, const similarity_tile *);
 
 #endif

@@ -1,9 +1,7 @@
 /* graph/plots.c -- curves and histograms through a pipe to gnuplot: [Yang23] fig. 2 and 4. */
-#include "plots.h"
-
 #include "../core/base/log.h"
 #include "histogram.h"
-#include "picture.h"
+#include "pictures.h"
 
 #include <errno.h>
 #include <math.h>

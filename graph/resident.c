@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum { PATIENCE = 8, CHUNK = 1 << 16 };
-static const int64_t LIST_ROOM = (int64_t)PATIENCE * GRAM_TILE * GRAM_TILE;
+static const int64_t LIST_ROOM = (int64_t)PATIENCE * SIMILARITY_TILE * SIMILARITY_TILE;
 
 static size_t list_bytes(void)
 {
@@ -63,18 +63,18 @@ void resident_close(resident *r)
     *r = (resident){ 0 };
 }
 
-static device_tile tile_there(const gram_tile *t)
+static device_tile tile_there(const similarity_tile *t)
 {
-    return (device_tile){ t->sim, GRAM_TILE, t->row0, t->col0, t->rows, t->cols };
+    return (device_tile){ t->sim, SIMILARITY_TILE, t->row0, t->col0, t->rows, t->cols };
 }
 
-bool resident_wants_histogram(void *ctx, const gram_tile *t)
+bool resident_wants_histogram(void *ctx, const similarity_tile *t)
 {
     const resident *r = ctx;
     return t->row0 < r->histogram->limit && t->col0 < r->histogram->limit;
 }
 
-status resident_take_histogram(void *ctx, const gram_tile *t)
+status resident_take_histogram(void *ctx, const similarity_tile *t)
 {
     resident *r = ctx;
     device_tile tile = tile_there(t);
@@ -104,7 +104,7 @@ out:
     return st;
 }
 
-status resident_take_edges(void *ctx, const gram_tile *t)
+status resident_take_edges(void *ctx, const similarity_tile *t)
 {
     status st = OK;
     resident *r = ctx;

@@ -29,9 +29,9 @@ status resident_open(resident *, backend *, histogram *, edge_top *, int positio
 void resident_close(resident *); /* a zeroed one is harmless */
 
 /* Gram consumers, on_device; ctx is a resident. */
-bool resident_wants_histogram(void *ctx, const gram_tile *);
-status resident_take_histogram(void *ctx, const gram_tile *);
-status resident_take_edges(void *ctx, const gram_tile *);
+bool resident_wants_histogram(void *ctx, const similarity_tile *);
+status resident_take_histogram(void *ctx, const similarity_tile *);
+status resident_take_edges(void *ctx, const similarity_tile *);
 
 /* After the last tile of a layer: histogram and top have it all; ready for the next layer. */
 status resident_finish(resident *);

@@ -1,8 +1,6 @@
 /* graph/ring.c -- ring graphs with cairo, as PNG and as SVG: [Yang23] fig. 3. */
-#include "ring.h"
-
 #include "../core/base/file.h"
-#include "picture.h"
+#include "pictures.h"
 
 #include <cairo-svg.h>
 #include <cairo.h>
@@ -15,7 +13,7 @@ enum { STROKE_EDGES = 16 };
 
 static const double TURN = 6.283185307179586;
 
-/* Where everybody stands; the same for all layers. */
+/* Where the vertices are on the circle; the same for all layers. */
 typedef struct ring_layout {
     double *vertex; /* [samples] angle */
     double *from;   /* [classes] angle at which the class begins */
@@ -68,6 +66,29 @@ out:
     return st;
 }
 
+/* ---- colours ---- */
+
+/* Ten hues that people with colour-blindness can tell apart, after the schemes of Okabe and Ito and of Tol. From the
+ * eleventh class on they are repeated, lighter and darker in turn, so that neighbours always differ. None of them is
+ * red: red is for edges between classes. */
+static const uint8_t class_hue[10][3] = {
+    { 0, 114, 178 },  { 230, 159, 0 }, { 0, 158, 115 },  { 120, 94, 190 },  { 86, 180, 233 },
+    { 140, 100, 30 }, { 51, 34, 136 }, { 190, 190, 40 }, { 110, 110, 110 }, { 40, 100, 60 },
+};
+static const uint8_t red[3] = { 220, 20, 30 };
+
+/* Colour of a class, or of edges between classes (-1); components in [0, 1]. */
+static void class_colour(int class, double rgb[3])
+{
+    static const double shade[5] = { 0, 0.35, -0.3, 0.55, -0.5 };
+    const uint8_t *hue = class < 0 ? red : class_hue[class % 10];
+    double s = class < 0 ? 0 : shade[class / 10 % 5];
+    for (int k = 0; k < 3; k++) {
+        double v = hue[k] / 255.0;
+        rgb[k] = s > 0 ? v + (1 - v) * s : v * (1 + s);
+    }
+}
+
 /* ---- edges ---- */
 
 static double snap(double x)
@@ -112,7 +133,7 @@ static void draw_class(const ring *g, int class, int64_t count)
 {
     double rgb[3];
     if (count == 0) return;
-    picture_colour(class, rgb);
+    class_colour(class, rgb);
     double width = (g->radius > 300 ? 0.7 : 0.5) * (class < 0 ? 1.4 : 1);
     cairo_set_source_rgba(g->c, rgb[0], rgb[1], rgb[2], faintness(g, class, count, width));
     cairo_set_line_width(g->c, width);
@@ -148,7 +169,7 @@ static void draw_rim(const ring *g)
     for (int c = 0; c < g->a->classes; c++) {
         double rgb[3], from = g->layout->from[c], to = g->layout->to[c];
         if (to <= from) continue;
-        picture_colour(c, rgb);
+        class_colour(c, rgb);
         cairo_set_source_rgb(g->c, rgb[0], rgb[1], rgb[2]);
         cairo_new_path(g->c);
         cairo_arc(g->c, g->x, g->y, g->radius + width / 2 + 1, from, to);
@@ -313,7 +334,7 @@ static void draw_legend(const page *p, cairo_t *c, double x, double y)
     cairo_text_extents_t e;
     if (p->a->classes > 24) return;
     for (int k = 0; k < p->a->classes; k++) {
-        picture_colour(k, rgb);
+        class_colour(k, rgb);
         cairo_set_source_rgb(c, rgb[0], rgb[1], rgb[2]);
         put_text(c, at, y, 0, 15, class_text(p->a->class_name[k], sizeof name, name));
         cairo_text_extents(c, name, &e);
@@ -372,19 +393,19 @@ static status write_page(const page *p, const char *dir, const char *name, bool 
     status st = OK;
     file_writer w = { 0 };
     cairo_surface_t *s = NULL;
-    char path[4096];
+    file_path path;
     const double scale = svg ? 1 : 1.25;
-    TRY(text_format(path, sizeof path, "%s/%s.%s", dir, name, svg ? "svg" : "png"));
-    TRY(file_begin(&w, path));
+    TRY(path_set(&path, "%s/%s.%s", dir, name, svg ? "svg" : "png"));
+    TRY(file_begin(&w, path.s));
     if (svg)
         s = cairo_svg_surface_create_for_stream(put_bytes, &w, p->width, p->height);
     else
         s = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(p->width * scale), (int)(p->height * scale));
-    TRY(check(cairo_surface_status(s), path));
-    TRY(draw_on(p, s, scale, path));
-    if (!svg) TRY(check(cairo_surface_write_to_png_stream(s, put_bytes, &w), path));
+    TRY(check(cairo_surface_status(s), path.s));
+    TRY(draw_on(p, s, scale, path.s));
+    if (!svg) TRY(check(cairo_surface_write_to_png_stream(s, put_bytes, &w), path.s));
     cairo_surface_finish(s);
-    TRY(check(cairo_surface_status(s), path));
+    TRY(check(cairo_surface_status(s), path.s));
     TRY(file_commit(&w));
 out:
     if (s) cairo_surface_destroy(s);

@@ -6,7 +6,6 @@
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../graph/analysis.h"
-#include "../graph/sample.h"
 #include "choose.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
@@ -55,31 +54,6 @@ static bool has_units(const cJSON *a, const net *n, metric_kind metric)
     for (int i = 0; i < count; i++)
         if (!choose_value(a, unit[i].name, metric, &value)) return false;
     return metric != METRIC_CKA || cJSON_GetObjectItem(a, "cka") != NULL;
-}
-
-/* What an analysis with these settings would say of itself. */
-static status expected(const config *cfg, const dataset *test, analysis *out)
-{
-    status st = OK;
-    const config_analysis *c = &cfg->analysis;
-    int *drawn = NULL;
-    *out = (analysis){ .norm = c->norm,
-                       .k = c->k,
-                       .hooks = c->hooks,
-                       .precision = c->precision,
-                       .balanced = c->balanced,
-                       .seed = cfg->seed,
-                       .images = dataset_hash(test, &cfg->data) };
-    if (test->n < 1) goto out;
-    analysis_lu_shape(c, test->n, &out->lu_batch, &out->lu_batches);
-    TRY_ALLOC(drawn, malloc((size_t)test->n * sizeof *drawn));
-    TRY(sample_draw(cfg->seed, c->samples < test->n ? c->samples : test->n, c->balanced, test->label, test->n,
-                    test->classes, drawn, &out->samples));
-    int64_t pairs = (int64_t)out->samples * (out->samples - 1) / 2;
-    out->edges = c->edges < pairs ? c->edges : pairs;
-out:
-    free(drawn);
-    return st;
 }
 
 static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, const net *n,
@@ -153,9 +127,9 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
     status st = OK;
     cJSON *found = NULL;
     net *n = NULL;
-    analysis want;
+    analysis want = { 0 };
     char path[4096];
-    TRY(expected(cfg, test, &want));
+    TRY(analysis_settings(cfg, test, &want));
     TRY(text_format(path, sizeof path, "%s/analysis.json", dir));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     if (is_newer(path, checkpoint)) TRY(read_json(path, &found));
@@ -169,6 +143,7 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
 out:
     cJSON_Delete(found);
     net_free(n);
+    analysis_free(&want);
     return st;
 }
 

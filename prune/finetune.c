@@ -4,7 +4,7 @@
 #include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/log.h"
-#include "../graph/epoch.h"
+#include "../graph/analysis.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
-#include "../graph/analysis_events.h"
+#include "../graph/analysis.h"
 #include "../nets/checkpoint.h"
 #include "cli.h"
 

@@ -21,7 +21,7 @@ PUBLIC_HEADERS := \
     layers/layer.h \
     $(addprefix nets/,device.h schedule.h rundir.h net.h checkpoint.h fit.h) \
     $(addprefix data/,dataset.h augment.h loader.h) \
-    $(addprefix graph/,analysis.h features.h gram.h histogram.h edges.h modularity.h ring.h plots.h) \
+    $(addprefix graph/,analysis.h features.h similarity.h histogram.h edges.h modularity.h pictures.h) \
     $(addprefix prune/,accuracy.h criterion.h choose.h cost.h curve.h surgery.h finetune.h report.h)
 
 SCRIPTS        := $(patsubst tools/%.py,%,$(shell grep -l '^from command import' tools/*.py))

@@ -1,7 +1,7 @@
 """What the Python tools share: pictures by gnuplot, as graph/plots.c makes them, and messages."""
 import json, os, shutil, subprocess, sys
 
-# The colours of graph/picture.h: ten hues that people with colour-blindness tell apart, too.
+# The colours of graph/ring.c: ten hues that people with colour-blindness tell apart, too.
 HUES = ['#0072b2', '#e69f00', '#009e73', '#785ebe', '#56b4e9', '#8c641e', '#332288', '#bebe28', '#6e6e6e', '#28643c']
 
 

@@ -4,7 +4,7 @@
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
-#include "../graph/epoch.h"
+#include "../graph/analysis.h"
 #include "../nets/fit.h"
 #include "cli.h"
 

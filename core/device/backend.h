@@ -135,7 +135,7 @@ struct backend {
                       int64_t ldb, bool upper, float *c, int64_t ldc);
 
     /* The same of rows rounded to int8: c[i*ldc + j] = a.scale[i] * b.scale[j] * sum_k a[i,k] * b[j,k]. k and both
-     * strides are multiples of 4. The sums are whole numbers and exact, |sum| < 2^31 (graph/gram.c rounds rows so):
+     * strides are multiples of 4. The sums are whole numbers and exact, |sum| < 2^31 (graph/similarity.c rounds rows so):
      * every device computes the same bits. NULL: the device has no such product. */
     status (*gram_i8)(backend *, int m, int n, int64_t k, i8_rows a, i8_rows b, bool upper, float *c,
                       int64_t ldc);

@@ -375,7 +375,7 @@ static i8_rows random_i8(int64_t rows, int64_t stride, uint32_t a)
     return (i8_rows){ value, stride, scale };
 }
 
-/* As gram_round leaves them: of the k values that count. */
+/* As similarity_round leaves them: of the k values that count. */
 static void sum_rows(i8_rows x, int64_t rows, int64_t k)
 {
     i8_scale *scale = (i8_scale *)x.scale;

@@ -52,7 +52,7 @@ static void rows_against_host(backend *b, shape4 s, dtype type, dtype to, float 
         fine(b->read_value(b, value, s, type, s.n, host), "read") && /* rounded */
         fine(b->rows_normalise(b, value, s, type, n, to, rows, norm, &bad), "rows_normalise") &&
         fine(b->download(b, got, rows, (size_t)(n * dim) * dtype_bytes(to)), "download")) {
-        const int host_bad = gram_normalise(host, n, dim, want);
+        const int host_bad = similarity_normalise(host, n, dim, want);
         if (to == BF16) widen((uint16_t *)got, n * dim);
         if (bad != host_bad) wrong("row %d is not finite, on the host row %d", bad, host_bad);
         if (host_bad < 0) close_to("rows", type == F32 ? "f32" : "bf16", got, host, n * dim, rows_limit(to));
@@ -99,7 +99,7 @@ static float *rows_with_ties(int rows)
     float *x = random_floats((int64_t)rows * DIM, 32);
     for (int i = 0; x && i < rows; i++)
         if (i % 3 == 2) memcpy(x + (int64_t)i * DIM, x + (int64_t)(i % 90) * DIM, DIM * sizeof *x);
-    if (x) gram_normalise(x, rows, DIM, NULL);
+    if (x) similarity_normalise(x, rows, DIM, NULL);
     return x;
 }
 
@@ -111,16 +111,16 @@ static int members(int rows, int32_t *vertex)
 }
 
 /* All pairs: as one triangle, or block by block with what lies behind it. */
-static status sweep(gram *g, const float *x, const sweep_case *c)
+static status sweep(similarity_sweep *g, const float *x, const sweep_case *c)
 {
     status st = OK;
     for (int i = 0; i < c->rows; i += c->block) {
         const int end = c->rows - i < c->block ? c->rows : i + c->block;
-        const gram_rows held = { x + (int64_t)i * DIM, end - i, c->rows - i, i };
-        TRY(gram_triangle(g, held, DIM));
-        for (int j = end; j < c->rows; j += GRAM_TILE) {
-            const int n = c->rows - j < GRAM_TILE ? c->rows - j : GRAM_TILE;
-            TRY(gram_rectangle(g, held, (gram_rows){ x + (int64_t)j * DIM, n, c->rows - j, j }, DIM));
+        const similarity_rows held = { x + (int64_t)i * DIM, end - i, c->rows - i, i };
+        TRY(similarity_triangle(g, held, DIM));
+        for (int j = end; j < c->rows; j += SIMILARITY_TILE) {
+            const int n = c->rows - j < SIMILARITY_TILE ? c->rows - j : SIMILARITY_TILE;
+            TRY(similarity_rectangle(g, held, (similarity_rows){ x + (int64_t)j * DIM, n, c->rows - j, j }, DIM));
         }
     }
 out:
@@ -132,20 +132,20 @@ static status find(backend *b, const float *x, const sweep_case *c, const int32_
                    bool there, found *out)
 {
     status st = OK;
-    gram g = { 0 };
+    similarity_sweep g = { 0 };
     edge_top top = { 0 };
     resident r = { 0 };
-    gram_consumer consumer[2] = { { histogram_take, &out->histogram }, { edge_top_take, &top } };
+    similarity_consumer consumer[2] = { { histogram_take, &out->histogram }, { edge_top_take, &top } };
     TRY(edge_top_open(&top, c->want, vertices, vertex));
     if (there) {
         TRY(resident_open(&r, b, &out->histogram, &top, c->rows));
         if (!r.device) FAIL(ERR_RUNTIME, "the device has no functions for its tiles");
-        consumer[0] = (gram_consumer){ resident_take_histogram, &r, .on_device = true,
+        consumer[0] = (similarity_consumer){ resident_take_histogram, &r, .on_device = true,
                                        .wants = resident_wants_histogram };
-        consumer[1] = (gram_consumer){ resident_take_edges, &r, .on_device = true };
+        consumer[1] = (similarity_consumer){ resident_take_edges, &r, .on_device = true };
     }
-    TRY(gram_open(&g, b, consumer, 2));
-    for (int layer = c->rows > GRAM_TILE; layer < 2; layer++) {
+    TRY(similarity_open(&g, b, consumer, 2));
+    for (int layer = c->rows > SIMILARITY_TILE; layer < 2; layer++) {
         free(out->edges.edge);
         out->edges = (edge_list){ 0 };
         out->histogram = (histogram){ .limit = c->limit };
@@ -154,7 +154,7 @@ static status find(backend *b, const float *x, const sweep_case *c, const int32_
         TRY(edge_top_finish(&top, &out->edges));
     }
 out:
-    gram_close(&g);
+    similarity_close(&g);
     resident_close(&r);
     edge_top_close(&top);
     return st;

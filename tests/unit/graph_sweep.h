@@ -4,7 +4,7 @@
 #define CLEAVE_TESTS_GRAPH_SWEEP_H
 
 #include "../../core/base/rng.h"
-#include "../../graph/gram.h"
+#include "../../graph/similarity.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,26 +26,26 @@ static inline float *random_rows(uint64_t seed, int rows, int64_t dim, float shi
 }
 
 /* Normalises x and shows all its pairs to the consumers: as one triangle (block >= rows), or block by block
- * with the rows behind a block in pieces of GRAM_TILE. */
-static inline void sweep(float *x, int rows, int64_t dim, int block, const gram_consumer *consumers, int n)
+ * with the rows behind a block in pieces of SIMILARITY_TILE. */
+static inline void sweep(float *x, int rows, int64_t dim, int block, const similarity_consumer *consumers, int n)
 {
     backend *b;
-    gram g;
+    similarity_sweep g;
     assert_int_equal(ref_open(2, &b), OK);
-    assert_int_equal(gram_open(&g, b, consumers, n), OK);
-    assert_int_equal(gram_normalise(x, rows, dim, NULL), -1);
+    assert_int_equal(similarity_open(&g, b, consumers, n), OK);
+    assert_int_equal(similarity_normalise(x, rows, dim, NULL), -1);
     for (int i = 0; i < rows; i += block) {
         int end = rows - i < block ? rows : i + block;
-        const gram_rows held = { x + i * dim, end - i, rows - i, i,
+        const similarity_rows held = { x + i * dim, end - i, rows - i, i,
                                  F32 }; /* with what follows as the room behind */
-        assert_int_equal(gram_triangle(&g, held, dim), OK);
-        for (int j = end; j < rows; j += GRAM_TILE) {
-            int count = rows - j < GRAM_TILE ? rows - j : GRAM_TILE;
-            const gram_rows behind = { x + j * dim, count, rows - j, j, F32 };
-            assert_int_equal(gram_rectangle(&g, held, behind, dim), OK);
+        assert_int_equal(similarity_triangle(&g, held, dim), OK);
+        for (int j = end; j < rows; j += SIMILARITY_TILE) {
+            int count = rows - j < SIMILARITY_TILE ? rows - j : SIMILARITY_TILE;
+            const similarity_rows behind = { x + j * dim, count, rows - j, j, F32 };
+            assert_int_equal(similarity_rectangle(&g, held, behind, dim), OK);
         }
     }
-    gram_close(&g);
+    similarity_close(&g);
     backend_close(b);
 }
 
@@ -56,13 +56,13 @@ typedef struct whole_matrix {
     uint8_t *seen;
 } whole_matrix;
 
-static inline status keep_tile(void *ctx, const gram_tile *t)
+static inline status keep_tile(void *ctx, const similarity_tile *t)
 {
     whole_matrix *m = ctx;
     for (int r = 0; r < t->rows; r++) {
-        for (int c = gram_tile_from(t, r); c < t->cols; c++) {
+        for (int c = similarity_tile_from(t, r); c < t->cols; c++) {
             size_t at = (size_t)(t->row0 + r) * (size_t)m->rows + (size_t)(t->col0 + c);
-            m->sim[at] = t->sim[r * GRAM_TILE + c];
+            m->sim[at] = t->sim[r * SIMILARITY_TILE + c];
             m->seen[at]++;
         }
     }

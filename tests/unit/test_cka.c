@@ -43,11 +43,11 @@ static double by_features(const float *a, int p, const float *b, int q, int rows
     return v;
 }
 
-/* One layer's rows through a real sweep, as graph/analysis_measure.c does it. */
+/* One layer's rows through a real sweep, as graph/analysis.c does it. */
 static void feed(cka *c, int layer, const float *rows, int dim, int block)
 {
     float *x = malloc((size_t)ROWS * (size_t)dim * sizeof *x);
-    gram_consumer take = { cka_take, c };
+    similarity_consumer take = { cka_take, c };
     memcpy(x, rows, (size_t)ROWS * (size_t)dim * sizeof *x);
     for (int i = 0; i < c->n; i++) {
         double sum = 0;
@@ -75,7 +75,7 @@ static void agrees_with_the_definition(void **state)
         assert_int_equal(cka_open(&c, sizes[s], LAYERS), OK);
         const int order[LAYERS] = { 3, 1, 4, 0, 2 }; /* any */
         for (int k = 0; k < LAYERS; k++)
-            feed(&c, order[k], x[order[k]], dim[order[k]], s == 1 ? GRAM_TILE : ROWS);
+            feed(&c, order[k], x[order[k]], dim[order[k]], s == 1 ? SIMILARITY_TILE : ROWS);
         cka_matrix(&c, out);
         for (int a = 0; a < LAYERS; a++) {
             for (int b = 0; b < LAYERS; b++) {

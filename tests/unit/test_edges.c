@@ -53,10 +53,10 @@ static void check_top(float *x, int rows, int64_t dim, int members, int64_t want
     edge_top top;
     edge_list got;
     assert_int_equal(edge_top_open(&top, want, vertices, vertex), OK);
-    gram_consumer both[] = { { keep_tile, &m }, { edge_top_take, &top } };
+    similarity_consumer both[] = { { keep_tile, &m }, { edge_top_take, &top } };
     for (int turn = 0; turn < 2; turn++) { /* the second time from a used edge_top, in another order */
         memset(m.seen, 0, (size_t)rows * (size_t)rows);
-        sweep(x, rows, dim, turn ? GRAM_TILE : rows, both, 2);
+        sweep(x, rows, dim, turn ? SIMILARITY_TILE : rows, both, 2);
         assert_int_equal(edge_top_finish(&top, &got), OK);
         edge_list right = brute_force(&m, vertex, want);
         assert_int_equal(got.n, right.n);
@@ -123,10 +123,10 @@ static void check_nearest(float *x, int rows, int64_t dim, int k, int batch, int
     whole_matrix m = matrix_open(rows);
     nearest n;
     assert_int_equal(nearest_open(&n, k, batch, batches), OK);
-    gram_consumer both[] = { { keep_tile, &m }, { nearest_take, &n } };
+    similarity_consumer both[] = { { keep_tile, &m }, { nearest_take, &n } };
     entry *row = malloc((size_t)batch * sizeof *row);
     assert_non_null(row);
-    sweep(x, rows, dim, GRAM_TILE, both, 2);
+    sweep(x, rows, dim, SIMILARITY_TILE, both, 2);
     for (int b = 0; b < batches; b++) {
         neighbour_list got = nearest_batch(&n, b);
         assert_int_equal(got.k, k);

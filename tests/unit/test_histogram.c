@@ -7,10 +7,10 @@
 /* One row of a tile far right of the diagonal, with these similarities. */
 static histogram count(const float *sim, int n)
 {
-    static float tile[GRAM_TILE * GRAM_TILE];
+    static float tile[SIMILARITY_TILE * SIMILARITY_TILE];
     memcpy(tile, sim, (size_t)n * sizeof(float));
     histogram h = { .limit = 10000 };
-    gram_tile t = { .row0 = 0, .col0 = GRAM_TILE, .rows = 1, .cols = n, .sim = tile };
+    similarity_tile t = { .row0 = 0, .col0 = SIMILARITY_TILE, .rows = 1, .cols = n, .sim = tile };
     assert_int_equal(histogram_take(&h, &t), OK);
     return h;
 }
@@ -49,9 +49,9 @@ static void sweep_counts_every_pair(void **state)
     for (int k = 0; k < 4; k++) {
         whole_matrix m = matrix_open(rows);
         histogram h = { .limit = limits[k] };
-        gram_consumer both[] = { { histogram_take, &h }, { keep_tile, &m } };
+        similarity_consumer both[] = { { histogram_take, &h }, { keep_tile, &m } };
         float *x = random_rows(7, rows, 4, 0.4f);
-        sweep(x, rows, 4, GRAM_TILE, both, 2);
+        sweep(x, rows, 4, SIMILARITY_TILE, both, 2);
         int64_t bin[HISTOGRAM_BINS] = { 0 }, negative = 0;
         for (int i = 0; i < limits[k]; i++) {
             for (int j = i + 1; j < limits[k]; j++) {

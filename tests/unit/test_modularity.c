@@ -64,7 +64,7 @@ static void check_case(const cJSON *c)
     edge_list e;
     assert_int_equal(edge_top_open(&t, edges, n, vertex), OK);
     assert_int_equal(nearest_open(&near, k, n, 1), OK);
-    gram_consumer both[] = { { edge_top_take, &t }, { nearest_take, &near } };
+    similarity_consumer both[] = { { edge_top_take, &t }, { nearest_take, &near } };
     sweep(x, n, dim, n, both, 2);
     assert_int_equal(edge_top_finish(&t, &e), OK);
     assert_int_equal(e.n, edges);

@@ -1,8 +1,7 @@
-/* The pictures: they are there, of sane size, and a wrong edge is on top. graph/ring.h, plots.h. */
+/* The pictures: they are there, of sane size, and a wrong edge is on top. graph/pictures.h. */
 #include "../../core/base/file.h"
 #include "../../core/base/rng.h"
-#include "../../graph/plots.h"
-#include "../../graph/ring.h"
+#include "../../graph/pictures.h"
 #include "../scratch.h"
 
 #include <cairo.h>

@@ -1,7 +1,7 @@
-/* Which images are looked at, and which layers at the same time. graph/sample.h, plan.h. */
+/* Which images are looked at, and which layers at the same time. graph/sample.h, features.h. */
 #include "../../core/base/rng.h"
-#include "../../graph/gram.h"
-#include "../../graph/plan.h"
+#include "../../graph/similarity.h"
+#include "../../graph/features.h"
 #include "../../graph/sample.h"
 
 #include <setjmp.h>
@@ -88,31 +88,31 @@ static void layers_share_passes_where_they_fit(void **state)
     (void)state;
     const int64_t dim[] = { 100, 100, 400, 50, 10 }, row = sizeof(float);
     const int rows = 10000;
-    layer_plan p[5];
+    feature_group p[5];
     int groups;
     /* All at once. */
-    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), 660 * row * rows, p, &groups), OK);
+    assert_int_equal(features_group(dim, 5, rows, sizeof(float), 660 * row * rows, p, &groups), OK);
     assert_int_equal(groups, 1);
-    for (int l = 0; l < 5; l++) assert_true(p[l].group == 0 && p[l].block == rows);
+    for (int l = 0; l < 5; l++) assert_true(p[l].number == 0 && p[l].block == rows);
     /* Just not: first fit. */
-    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), 650 * row * rows, p, &groups), OK);
+    assert_int_equal(features_group(dim, 5, rows, sizeof(float), 650 * row * rows, p, &groups), OK);
     assert_int_equal(groups, 2);
-    assert_int_equal(p[4].group, 1);
+    assert_int_equal(p[4].number, 1);
     /* Layer 2 alone does not fit: a block and a row of tiles that streams by. */
     int64_t bytes = 300 * row * rows;
-    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
+    assert_int_equal(features_group(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
     assert_int_equal(groups, 2);
-    assert_int_equal(p[2].group, 1);
-    assert_int_equal(p[2].block % GRAM_TILE, 0);
-    assert_true((p[2].block + GRAM_TILE) * dim[2] * row <= bytes);
-    assert_true((p[2].block + 2 * GRAM_TILE) * dim[2] * row > bytes);
-    for (int l = 0; l < 5; l++) assert_true(l == 2 || (p[l].group == 0 && p[l].block == rows));
+    assert_int_equal(p[2].number, 1);
+    assert_int_equal(p[2].block % SIMILARITY_TILE, 0);
+    assert_true((p[2].block + SIMILARITY_TILE) * dim[2] * row <= bytes);
+    assert_true((p[2].block + 2 * SIMILARITY_TILE) * dim[2] * row > bytes);
+    for (int l = 0; l < 5; l++) assert_true(l == 2 || (p[l].number == 0 && p[l].block == rows));
     /* The least there can be, and one byte less. */
-    bytes = 2 * GRAM_TILE * 400 * row;
-    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
-    assert_int_equal(p[2].block, GRAM_TILE);
-    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), bytes - 1, p, &groups), ERR_USAGE);
-    assert_int_equal(plan_layers(dim, 5, rows, sizeof(float), -5000000, p, &groups), ERR_USAGE);
+    bytes = 2 * SIMILARITY_TILE * 400 * row;
+    assert_int_equal(features_group(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
+    assert_int_equal(p[2].block, SIMILARITY_TILE);
+    assert_int_equal(features_group(dim, 5, rows, sizeof(float), bytes - 1, p, &groups), ERR_USAGE);
+    assert_int_equal(features_group(dim, 5, rows, sizeof(float), -5000000, p, &groups), ERR_USAGE);
     assert_true(strstr(status_message(), "analysis.memory") != NULL);
 }
 

@@ -72,18 +72,18 @@ out:
 static status measure_gram(bench *b, int round)
 {
     status st = OK;
-    gram g = { 0 };
+    similarity_sweep g = { 0 };
     edge_top edges = { 0 };
     edge_list list = { 0 };
     histogram h = { .limit = b->n_features };
     int32_t *vertex = NULL;
-    const gram_consumer consumers[] = { { histogram_take, &h }, { edge_top_take, &edges } };
+    const similarity_consumer consumers[] = { { histogram_take, &h }, { edge_top_take, &edges } };
     TRY_ALLOC(vertex, malloc((size_t)b->n_features * sizeof *vertex));
     for (int i = 0; i < b->n_features; i++) vertex[i] = i;
     TRY(edge_top_open(&edges, GRAM_EDGES, b->n_features, vertex));
-    TRY(gram_open(&g, b->device, consumers, 2));
+    TRY(similarity_open(&g, b->device, consumers, 2));
     const double start = time_now();
-    TRY(gram_triangle(&g, (gram_rows){ b->features, b->n_features, b->n_features, 0, config_type(b->cfg) },
+    TRY(similarity_triangle(&g, (similarity_rows){ b->features, b->n_features, b->n_features, 0, config_type(b->cfg) },
                       GRAM_DIM));
     TRY(edge_top_finish(&edges, &list));
     const double pairs = 0.5 * b->n_features * (b->n_features - 1.0);
@@ -91,7 +91,7 @@ static status measure_gram(bench *b, int round)
     b->sample[GRAM_SHARE][round] = b->ceiling ? b->sample[GRAM][round] / b->sample[GEMM][round] : 0;
 out:
     free(list.edge);
-    gram_close(&g);
+    similarity_close(&g);
     edge_top_close(&edges);
     free(vertex);
     return st;

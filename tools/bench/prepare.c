@@ -3,7 +3,7 @@
 #include "../../nets/device.h"
 #include "../../core/base/log.h"
 #include "../../core/base/rng.h"
-#include "../../graph/gram.h"
+#include "../../graph/similarity.h"
 #include "bench.h"
 
 #include <stdio.h>
@@ -59,7 +59,7 @@ static status prepare_features(bench *b)
     b->n_features = b->cfg->analysis.samples;
     TRY_ALLOC(host, malloc(2 * count * sizeof *host)); /* and what is rounded */
     for (size_t i = 0; i < count; i++) host[i] = rng_uniform(b->cfg->seed, RNG_TEST, 1, i);
-    gram_normalise(host, b->n_features, GRAM_DIM, NULL);
+    similarity_normalise(host, b->n_features, GRAM_DIM, NULL);
     TRY(b->device->alloc(b->device, count * dtype_bytes(type), &memory));
     b->features = memory;
     void *half = host + count;

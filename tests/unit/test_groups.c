@@ -1,7 +1,7 @@
-/* Which layers share a pass, and how many rows are held: never more than there is room for. graph/plan.h. */
+/* Which layers share a pass, and how many rows are held: never more than there is room for. graph/features.h. */
 #include "../../core/base/rng.h"
-#include "../../graph/gram.h"
-#include "../../graph/plan.h"
+#include "../../graph/similarity.h"
+#include "../../graph/features.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,22 +15,22 @@
 enum { MAX_LAYERS = 64 };
 
 /* Bytes held at once: of a group all its layers; of a layer in blocks a block and a tile of rows. */
-static void assert_plan(const int64_t *dim, int n, int rows, int64_t bytes, const layer_plan *p, int groups)
+static void assert_groups(const int64_t *dim, int n, int rows, int64_t bytes, const feature_group *p, int groups)
 {
     int64_t used[MAX_LAYERS] = { 0 };
     int members[MAX_LAYERS] = { 0 };
     for (int l = 0; l < n; l++) {
-        int held = p[l].block < rows ? p[l].block + GRAM_TILE : rows;
-        assert_in_range(p[l].group, 0, groups - 1);
-        assert_true(p[l].block == rows || (p[l].block >= GRAM_TILE && p[l].block % GRAM_TILE == 0));
-        used[p[l].group] += dim[l] * held * (int64_t)sizeof(float);
-        members[p[l].group]++;
+        int held = p[l].block < rows ? p[l].block + SIMILARITY_TILE : rows;
+        assert_in_range(p[l].number, 0, groups - 1);
+        assert_true(p[l].block == rows || (p[l].block >= SIMILARITY_TILE && p[l].block % SIMILARITY_TILE == 0));
+        used[p[l].number] += dim[l] * held * (int64_t)sizeof(float);
+        members[p[l].number]++;
     }
     for (int g = 0; g < groups; g++) {
         assert_true(members[g] > 0);
         assert_true(used[g] <= bytes);
     }
-    for (int l = 0; l < n; l++) assert_true(p[l].block == rows || members[p[l].group] == 1);
+    for (int l = 0; l < n; l++) assert_true(p[l].block == rows || members[p[l].number] == 1);
 }
 
 static void fits_whatever_the_sizes(void **state)
@@ -38,18 +38,18 @@ static void fits_whatever_the_sizes(void **state)
     (void)state;
     for (uint32_t round = 0; round < 500; round++) {
         int64_t dim[MAX_LAYERS], largest = 0;
-        layer_plan planned[MAX_LAYERS];
+        feature_group planned[MAX_LAYERS];
         int n = 1 + (int)rng_below(1, RNG_TEST, round, 0, MAX_LAYERS), groups;
         int rows = 1 + (int)rng_below(1, RNG_TEST, round, 1, 12000);
         for (int l = 0; l < n; l++) {
             dim[l] = 1 + rng_below(1, RNG_TEST, round, 2 + (uint64_t)l, 300000);
             if (dim[l] > largest) largest = dim[l];
         }
-        int64_t least = 2 * GRAM_TILE * largest * (int64_t)sizeof(float);
+        int64_t least = 2 * SIMILARITY_TILE * largest * (int64_t)sizeof(float);
         int64_t bytes = least + (int64_t)(least * (double)rng_uniform(1, RNG_TEST, round, 100) * 8);
-        assert_int_equal(plan_layers(dim, n, rows, sizeof(float), bytes, planned, &groups), OK);
-        assert_plan(dim, n, rows, bytes, planned, groups);
-        assert_int_equal(plan_layers(dim, n, rows, sizeof(float), INT64_MAX / 2, planned, &groups), OK);
+        assert_int_equal(features_group(dim, n, rows, sizeof(float), bytes, planned, &groups), OK);
+        assert_groups(dim, n, rows, bytes, planned, groups);
+        assert_int_equal(features_group(dim, n, rows, sizeof(float), INT64_MAX / 2, planned, &groups), OK);
         assert_int_equal(groups, 1); /* one pass where there is room for all */
     }
 }
@@ -60,19 +60,19 @@ static void resnet101_in_six_gigabytes(void **state)
 {
     (void)state;
     int64_t dim[34];
-    layer_plan planned[34];
+    feature_group planned[34];
     int n = 0, groups;
     dim[n++] = 65536;
     while (n < 4) dim[n++] = 262144;
     while (n < 8) dim[n++] = 131072;
     while (n < 31) dim[n++] = 65536;
     while (n < 34) dim[n++] = 32768;
-    assert_int_equal(plan_layers(dim, n, 10000, sizeof(float), 5400000000, planned, &groups), OK);
-    assert_plan(dim, n, 10000, 5400000000, planned, groups);
+    assert_int_equal(features_group(dim, n, 10000, sizeof(float), 5400000000, planned, &groups), OK);
+    assert_groups(dim, n, 10000, 5400000000, planned, groups);
     for (int l = 1; l < 4; l++) assert_int_equal(planned[l].block, 4608);
     assert_int_equal(groups, 20);
     /* In int8 every layer fits, and several share a pass. */
-    assert_int_equal(plan_layers(dim, n, 10000, 1, 5400000000, planned, &groups), OK);
+    assert_int_equal(features_group(dim, n, 10000, 1, 5400000000, planned, &groups), OK);
     for (int l = 0; l < n; l++) assert_int_equal(planned[l].block, 10000);
     assert_int_equal(groups, 6);
 }
@@ -81,11 +81,11 @@ static void too_little(void **state)
 {
     (void)state;
     const int64_t dim[] = { 10, 100000 };
-    layer_plan planned[2];
+    feature_group planned[2];
     int groups;
-    assert_int_equal(plan_layers(dim, 2, 5000, sizeof(float), 400000000, planned, &groups), ERR_USAGE);
+    assert_int_equal(features_group(dim, 2, 5000, sizeof(float), 400000000, planned, &groups), ERR_USAGE);
     assert_non_null(strstr(status_message(), "analysis.memory: a layer of 100000 values"));
-    assert_int_equal(plan_layers(dim, 2, 100, sizeof(float), 400000000, planned, &groups),
+    assert_int_equal(features_group(dim, 2, 100, sizeof(float), 400000000, planned, &groups),
                      OK); /* fewer rows fit */
 }
 

@@ -1,6 +1,6 @@
-/* graph/export.c -- one row at a time: a layer's rows may be larger than what memory is left for. */
-#include "export.h"
-#include "gram.h"
+/* graph/feature_files.c -- one row at a time: a layer's rows may be larger than what memory is left for. */
+#include "feature_files.h"
+#include "similarity.h"
 
 #include "../core/base/npy.h"
 
@@ -42,10 +42,10 @@ out:
     return st;
 }
 
-status export_open(row_export *e, const char *dir, int images, const dataset *d)
+status feature_files_open(feature_files *e, const char *dir, int images, const dataset *d)
 {
     status st = OK;
-    *e = (row_export){ .dir = images > 0 ? dir : NULL, .images = images };
+    *e = (feature_files){ .dir = images > 0 ? dir : NULL, .images = images };
     if (dir && file_exists(dir)) TRY(file_remove_matching(dir, "@(*.npy|labels.csv)"));
     if (!e->dir) goto out;
     TRY(file_make_dirs(dir));
@@ -54,14 +54,14 @@ out:
     return st;
 }
 
-void export_close(row_export *e)
+void feature_files_close(feature_files *e)
 {
     if (e->dir) file_abandon(&e->file);
     free(e->row);
-    *e = (row_export){ 0 };
+    *e = (feature_files){ 0 };
 }
 
-status export_layer(row_export *e, const char *name, int64_t dim)
+status feature_files_begin(feature_files *e, const char *name, int64_t dim)
 {
     status st = OK;
     char path[4096];
@@ -86,13 +86,13 @@ static void widen(float *row, int64_t n, dtype type, float scale)
     for (int64_t k = n - 1; type == I8 && k >= 0; k--) row[k] = scale * (float)(signed char)held[k];
 }
 
-status export_rows(row_export *e, const feature_matrix *m, int first)
+status feature_files_rows(feature_files *e, const feature_matrix *m, int first)
 {
     status st = OK;
     const size_t bytes = (size_t)m->dim * sizeof(float), held = (size_t)m->dim * dtype_bytes(m->type);
     if (!e->dir) goto out;
     for (int r = 0; r < m->rows && first + r < e->images; r++) {
-        const double divisor = gram_divisor(m->norm[r]);
+        const double divisor = similarity_divisor(m->norm[r]);
         TRY(m->device->download(m->device, e->row, feature_row(m, r), held));
         widen(e->row, m->dim, m->type, m->scale[r].scale);
         for (int64_t k = 0; k < m->dim; k++) e->row[k] = (float)(e->row[k] * divisor);
@@ -102,7 +102,7 @@ out:
     return st;
 }
 
-status export_layer_end(row_export *e)
+status feature_files_end(feature_files *e)
 {
     return e->dir ? file_commit(&e->file) : OK;
 }

@@ -1,21 +1,21 @@
-/* graph/gram.c -- [Yang23] eq. 6 as matrix products of normalised rows, over tiles of the upper triangle.
+/* graph/similarity.c -- [Yang23] eq. 6 as matrix products of normalised rows, over tiles of the upper triangle.
  *
- *   tiles     0 1 2 3      A sweep costs n^2 dim / 2 multiply-accumulates and GRAM_TILE^2 floats, where the
+ *   tiles     0 1 2 3      A sweep costs n^2 dim / 2 multiply-accumulates and SIMILARITY_TILE^2 floats, where the
  *         0   x x x x      whole matrix would cost twice that and n^2 floats. Tile borders lie at the same
  *         1     x x x      positions whether the rows come in one block or in several, so the products, and
  *         2       x x      with them every number that follows, do not depend on the memory at hand.
  *         3         x */
-#include "gram.h"
+#include "similarity.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { TILE_BYTES = GRAM_TILE * GRAM_TILE * sizeof(float) };
+enum { TILE_BYTES = SIMILARITY_TILE * SIMILARITY_TILE * sizeof(float) };
 
-status gram_open(gram *g, backend *device, const gram_consumer *consumers, int n_consumers)
+status similarity_open(similarity_sweep *g, backend *device, const similarity_consumer *consumers, int n_consumers)
 {
     status st = OK;
-    *g = (gram){ .device = device, .consumer = consumers, .n_consumers = n_consumers };
+    *g = (similarity_sweep){ .device = device, .consumer = consumers, .n_consumers = n_consumers };
     void *tile;
     TRY(device->alloc(device, TILE_BYTES, &tile));
     g->tile = tile;
@@ -24,15 +24,15 @@ status gram_open(gram *g, backend *device, const gram_consumer *consumers, int n
     else
         TRY_ALLOC(g->host, malloc(TILE_BYTES));
 out:
-    if (st != OK) gram_close(g);
+    if (st != OK) similarity_close(g);
     return st;
 }
 
-void gram_close(gram *g)
+void similarity_close(similarity_sweep *g)
 {
     if (g->host != g->tile) free(g->host);
     if (g->tile) g->device->release(g->device, g->tile, TILE_BYTES);
-    *g = (gram){ 0 };
+    *g = (similarity_sweep){ 0 };
 }
 
 /* False if a value is not finite: the sum of squares cannot overflow a double otherwise. */
@@ -43,12 +43,12 @@ static bool normalise_row(float *x, int64_t dim, double *norm)
     for (int64_t k = 0; k < dim; k++) sum += (double)x[k] * x[k];
     if (!isfinite(sum)) return false;
     *norm = sqrt(sum);
-    double scale = 1 / gram_divisor(*norm);
+    double scale = 1 / similarity_divisor(*norm);
     for (int64_t k = 0; k < dim; k++) x[k] = (float)(x[k] * scale);
     return true;
 }
 
-int gram_normalise(float *x, int rows, int64_t dim, double *norm)
+int similarity_normalise(float *x, int rows, int64_t dim, double *norm)
 {
     int bad = rows;
 #pragma omp parallel for reduction(min : bad) schedule(static)
@@ -61,7 +61,7 @@ int gram_normalise(float *x, int rows, int64_t dim, double *norm)
 
 /* ---- rows of int8 ---- */
 
-/* 46340^2 < 2^31, and rounding adds 0.5 * sqrt(dim) at most: 340 for GRAM_ROUNDED_DIM. */
+/* 46340^2 < 2^31, and rounding adds 0.5 * sqrt(dim) at most: 340 for SIMILARITY_INT8_DIM. */
 static const double LONGEST = 46000;
 
 /* False if a value is not finite. */
@@ -86,12 +86,12 @@ static bool round_row(const float *x, int64_t dim, int8_t *to, i8_scale *scale, 
         length += value * value;
         sum += value;
     }
-    const double unit = *norm / gram_divisor(*norm);
+    const double unit = *norm / similarity_divisor(*norm);
     *scale = (i8_scale){ length > 0 ? (float)(unit / sqrt((double)length)) : 0, sum };
     return true;
 }
 
-int gram_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm)
+int similarity_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm)
 {
     int bad = rows;
 #pragma omp parallel for reduction(min : bad) schedule(static)
@@ -103,56 +103,56 @@ int gram_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scal
 /* ---- tiles of rows ---- */
 
 /* Rows of the tile that begins with row `from` and are shown. */
-static int tile_rows(const gram_rows *m, int from)
+static int tile_rows(const similarity_rows *m, int from)
 {
-    return m->rows - from < GRAM_TILE ? m->rows - from : GRAM_TILE;
+    return m->rows - from < SIMILARITY_TILE ? m->rows - from : SIMILARITY_TILE;
 }
 
-static const void *row_of(const gram_rows *m, int row, int64_t dim)
+static const void *row_of(const similarity_rows *m, int row, int64_t dim)
 {
     return (const char *)m->x + row * dim * (int64_t)dtype_bytes(m->type);
 }
 
 /* ---- products of one shape, where those of another may round otherwise ---- */
 
-/* Rows that are multiplied: GRAM_TILE wherever there are so many, from `from` or, at the end, from before it. */
-static int product_rows(const gram_rows *m)
+/* Rows that are multiplied: SIMILARITY_TILE wherever there are so many, from `from` or, at the end, from before it. */
+static int product_rows(const similarity_rows *m)
 {
-    return m->room < GRAM_TILE ? m->room : GRAM_TILE;
+    return m->room < SIMILARITY_TILE ? m->room : SIMILARITY_TILE;
 }
 
-static int product_from(const gram_rows *m, int from)
+static int product_from(const similarity_rows *m, int from)
 {
     int last = m->room - product_rows(m);
     return from < last ? from : last;
 }
 
 /* *offset: where in g->tile the tile begins, because more is multiplied than shown. */
-static status multiply_whole(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim,
+static status multiply_whole(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b, int j, int64_t dim,
                              int *offset)
 {
     const int row = product_from(a, i), col = product_from(b, j);
-    *offset = (i - row) * GRAM_TILE + (j - col);
+    *offset = (i - row) * SIMILARITY_TILE + (j - col);
     return g->device->gram_nt(g->device, a->type, product_rows(a), product_rows(b), dim, row_of(a, row, dim),
-                              dim, row_of(b, col, dim), dim, false, g->tile, GRAM_TILE);
+                              dim, row_of(b, col, dim), dim, false, g->tile, SIMILARITY_TILE);
 }
 
 /* ---- tiles ---- */
 
-static bool is_wanted(const gram_consumer *k, const gram_tile *t)
+static bool is_wanted(const similarity_consumer *k, const similarity_tile *t)
 {
     return !k->wants || k->wants(k->ctx, t);
 }
 
 /* Shows the tile at `offset` of the product. Only what somebody on the host wants to see is brought there. */
-static status show(gram *g, gram_tile *t, int rows_made, int offset)
+static status show(similarity_sweep *g, similarity_tile *t, int rows_made, int offset)
 {
     status st = OK;
     backend *d = g->device;
-    const size_t bytes = (size_t)rows_made * GRAM_TILE * sizeof(float);
+    const size_t bytes = (size_t)rows_made * SIMILARITY_TILE * sizeof(float);
     bool there = d->host_memory;
     for (int k = 0; k < g->n_consumers; k++) {
-        const gram_consumer *consumer = &g->consumer[k];
+        const similarity_consumer *consumer = &g->consumer[k];
         if (!is_wanted(consumer, t)) continue;
         if (!consumer->on_device && !there) {
             TRY(d->download(d, g->host, g->tile, bytes));
@@ -165,46 +165,46 @@ out:
     return st;
 }
 
-static i8_rows i8_rows_from(const gram_rows *m, int row, int64_t dim)
+static i8_rows i8_rows_from(const similarity_rows *m, int row, int64_t dim)
 {
     return (i8_rows){ row_of(m, row, dim), dim, m->scale + row };
 }
 
 /* The tile of rows of a from i, of b from j. */
-static status show_tile(gram *g, const gram_rows *a, int i, const gram_rows *b, int j, int64_t dim)
+static status show_tile(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b, int j, int64_t dim)
 {
     status st = OK;
     backend *d = g->device;
-    gram_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
+    similarity_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
     int offset = 0;
     if (a->type == I8)
         TRY(d->gram_i8(d, t.rows, t.cols, dim, i8_rows_from(a, i, dim), i8_rows_from(b, j, dim),
-                       t.row0 == t.col0, g->tile, GRAM_TILE));
+                       t.row0 == t.col0, g->tile, SIMILARITY_TILE));
     else if (d->gram_one_shape)
         TRY(multiply_whole(g, a, i, b, j, dim, &offset));
     else
         TRY(d->gram_nt(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,
-                       t.row0 == t.col0, g->tile, GRAM_TILE));
+                       t.row0 == t.col0, g->tile, SIMILARITY_TILE));
     TRY(show(g, &t, product_rows(a), offset));
 out:
     return st;
 }
 
-status gram_triangle(gram *g, gram_rows m, int64_t dim)
+status similarity_triangle(similarity_sweep *g, similarity_rows m, int64_t dim)
 {
     status st = OK;
-    for (int i = 0; i < m.rows; i += GRAM_TILE) {
-        for (int j = i; j < m.rows; j += GRAM_TILE) TRY(show_tile(g, &m, i, &m, j, dim));
+    for (int i = 0; i < m.rows; i += SIMILARITY_TILE) {
+        for (int j = i; j < m.rows; j += SIMILARITY_TILE) TRY(show_tile(g, &m, i, &m, j, dim));
     }
 out:
     return st;
 }
 
-status gram_rectangle(gram *g, gram_rows a, gram_rows b, int64_t dim)
+status similarity_rectangle(similarity_sweep *g, similarity_rows a, similarity_rows b, int64_t dim)
 {
     status st = OK;
-    for (int i = 0; i < a.rows; i += GRAM_TILE) {
-        for (int j = 0; j < b.rows; j += GRAM_TILE) TRY(show_tile(g, &a, i, &b, j, dim));
+    for (int i = 0; i < a.rows; i += SIMILARITY_TILE) {
+        for (int j = 0; j < b.rows; j += SIMILARITY_TILE) TRY(show_tile(g, &a, i, &b, j, dim));
     }
 out:
     return st;

@@ -1,78 +1,78 @@
-/* graph/gram.h -- the similarity matrix, sim_ij = h_i . h_j / (|h_i| |h_j|) [Yang23 eq. 6], tile by tile.
+/* graph/similarity.h -- the similarity matrix, sim_ij = h_i . h_j / (|h_i| |h_j|) [Yang23 eq. 6], tile by tile.
  * Only tiles of the upper triangle are computed, and none is kept: each is shown to the consumers
  * (histogram.h, edges.h) while it is hot, so one sweep over the features serves them all. */
-#ifndef CLEAVE_GRAM_H
-#define CLEAVE_GRAM_H
+#ifndef CLEAVE_SIMILARITY_H
+#define CLEAVE_SIMILARITY_H
 
 #include "../core/device/backend.h"
 
-enum { GRAM_TILE = 512, GRAM_ROUNDED_DIM = 462400 /* the longest row that gram_round takes */ };
+enum { SIMILARITY_TILE = 512, SIMILARITY_INT8_DIM = 462400 /* the longest row that similarity_round takes */ };
 
-/* sim[r * GRAM_TILE + c] is the similarity of images row0 + r and col0 + c, positions in one common order.
+/* sim[r * SIMILARITY_TILE + c] is the similarity of images row0 + r and col0 + c, positions in one common order.
  * row0 <= col0. Pairs count where row0 + r < col0 + c: a tile on the diagonal is complete, the consumer
  * takes its upper half. Every pair comes up exactly once in a sweep. */
-typedef struct gram_tile {
+typedef struct similarity_tile {
     int row0, col0, rows, cols;
     const float *sim;
-} gram_tile;
+} similarity_tile;
 
 /* First column of row r whose pair counts. */
-static inline int gram_tile_from(const gram_tile *t, int r)
+static inline int similarity_tile_from(const similarity_tile *t, int r)
 {
     int c = t->row0 + r + 1 - t->col0;
     return c > 0 ? c : 0;
 }
 
-typedef struct gram_consumer {
-    status (*take)(void *ctx, const gram_tile *);
+typedef struct similarity_consumer {
+    status (*take)(void *ctx, const similarity_tile *);
     void *ctx;
     bool on_device; /* take gets a tile whose sim is in the device's memory */
     /* Is there anything in this tile for take? Else it is not called; sim is not there yet. NULL: always. */
-    bool (*wants)(void *ctx, const gram_tile *);
-} gram_consumer;
+    bool (*wants)(void *ctx, const similarity_tile *);
+} similarity_consumer;
 
-typedef struct gram {
+typedef struct similarity_sweep {
     backend *device;
     float *tile; /* of the device */
     float *host; /* a copy, or `tile` itself */
-    const gram_consumer *consumer;
+    const similarity_consumer *consumer;
     int n_consumers;
-} gram;
+} similarity_sweep;
 
-/* `consumers` must outlive the gram. */
-status gram_open(gram *, backend *, const gram_consumer *consumers, int n_consumers);
-void gram_close(gram *); /* a zeroed gram is harmless */
+/* `consumers` must outlive the sweep. */
+status similarity_open(similarity_sweep *, backend *, const similarity_consumer *consumers, int n_consumers);
+void similarity_close(similarity_sweep *); /* a zeroed one is harmless */
 
 /* What a row x is divided by: the denominator of [Yang23] eq. 6, from |x|. */
-static inline double gram_divisor(double norm)
+static inline double similarity_divisor(double norm)
 {
     return norm > 1e-8 ? norm : 1e-8;
 }
 
 /* Rows [rows, dim] -> unit length, x / max(|x|, 1e-8), the norm summed in double; host memory. norm: [rows],
  * receives |x|; may be NULL. Returns the first row with a value that is not finite, else -1. */
-int gram_normalise(float *x, int rows, int64_t dim, double *norm);
+int similarity_normalise(float *x, int rows, int64_t dim, double *norm);
 
 /* Rows [rows, dim] -> int8, x * s rounded to nearest, s = min(127 / max |x_k|, 46000 / |x|), so that a row fills the
- * range and sums of products stay below 2^31; dim <= GRAM_ROUNDED_DIM; host memory. scale: [rows], such that
- * scale * row has unit length (0 for a row of zeros, as gram_normalise has it). norm and result as there. */
-int gram_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm);
+ * range and sums of products stay below 2^31; dim <= SIMILARITY_INT8_DIM; host memory. scale: [rows], such that
+ * scale * row has unit length (0 for a row of zeros, as similarity_normalise has it). norm and result as there. */
+int similarity_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale *scale, double *norm);
 
 /* Normalised rows [rows, dim] of type in the device's memory. There is room for `room` >= rows; what lies behind the
  * rows may be computed with and is not shown, so that, where the device wants products of one shape
  * (gram_one_shape), ragged tiles are products of the same shape as the others. */
-typedef struct gram_rows {
+typedef struct similarity_rows {
     const void *x;
     int rows, room;
     int first; /* position of row 0 */
     dtype type;
     const i8_scale *scale; /* [room] of I8 */
-} gram_rows;
+} similarity_rows;
 
 /* All pairs among the rows. */
-status gram_triangle(gram *, gram_rows, int64_t dim);
+status similarity_triangle(similarity_sweep *, similarity_rows, int64_t dim);
 
 /* All pairs of a row of a with a row of b; a.first + a.rows <= b.first. */
-status gram_rectangle(gram *, gram_rows a, gram_rows b, int64_t dim);
+status similarity_rectangle(similarity_sweep *, similarity_rows a, similarity_rows b, int64_t dim);
 
 #endif
