@@ -27,7 +27,8 @@ typedef struct analysis {
     int histogram_samples;
     norm_kind norm;
     int k;
-    int lu_batches, lu_batch; /* at most lu_batches whole batches of lu_batch images; if there are fewer images than
+    int lu_batches,
+        lu_batch; /* at most lu_batches whole batches of lu_batch images; if there are fewer images than
                                  one batch, all of them form one */
     hook_set hooks;
     precision_kind precision; /* of the similarities */
@@ -79,11 +80,8 @@ status analysis_settings(const config *, const dataset *test, analysis *out);
 /* The content of analysis.json; NaN is null. NULL: out of memory. The caller deletes. */
 struct cJSON *analysis_json(const analysis *);
 
-/* As the configuration and analysis.json spell them. */
-const char *analysis_norm_name(norm_kind);
-const char *analysis_hooks_name(hook_set);
-const char *analysis_precision_name(precision_kind);
-void analysis_images_name(const analysis *, char out[17]); /* the hash in hexadecimal */
+/* analysis.images as analysis.json spells it: in hexadecimal. */
+void analysis_images_name(const analysis *, char out[17]);
 
 /* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
  * pictures of graph/pictures.h into `dir` (created if missing); with CKA also cka.csv. An edge is int32 i, int32 j,

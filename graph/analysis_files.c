@@ -12,21 +12,6 @@
 
 /* ---- analysis.json ---- */
 
-const char *analysis_norm_name(norm_kind norm)
-{
-    return norm == NORM_NEWMAN ? "newman" : "literal";
-}
-
-const char *analysis_hooks_name(hook_set hooks)
-{
-    return hooks == HOOKS_BLOCK ? "block" : hooks == HOOKS_CONV ? "conv" : "lu2022";
-}
-
-const char *analysis_precision_name(precision_kind precision)
-{
-    return precision == PRECISION_INT8 ? "int8" : precision == PRECISION_BF16 ? "bf16" : "f32";
-}
-
 void analysis_images_name(const analysis *a, char out[17])
 {
     snprintf(out, 17, "%016llx", (unsigned long long)a->images);
@@ -94,14 +79,14 @@ static status put_settings(cJSON *o, const analysis *a)
     TRY(json_put_number(o, "samples", a->samples));
     TRY(json_put_number(o, "edges", (double)a->edges));
     TRY(json_put_number(o, "histogram_samples", a->histogram_samples));
-    TRY(json_put_text(o, "norm", analysis_norm_name(a->norm)));
+    TRY(json_put_text(o, "norm", config_choice("analysis.norm", a->norm)));
     TRY(json_put_number(o, "k", a->k));
     TRY(json_put_number(o, "lu_batches", a->lu_batches));
     TRY(json_put_number(o, "lu_batch", a->lu_batch));
-    TRY(json_put_text(o, "hooks", analysis_hooks_name(a->hooks)));
+    TRY(json_put_text(o, "hooks", config_choice("analysis.hooks", a->hooks)));
     TRY(json_put_bool(o, "balanced", a->balanced));
     TRY(json_put_number(o, "seed", (double)a->seed));
-    TRY(json_put_text(o, "precision", analysis_precision_name(a->precision)));
+    TRY(json_put_text(o, "precision", config_choice("analysis.precision", a->precision)));
     TRY(json_put_text(o, "images", images));
 out:
     return st;
@@ -163,7 +148,7 @@ static void print_modularity(FILE *f, const analysis *a)
         const layer_analysis *x = &a->layer[l];
         const yang_result *y = &x->yang;
         fprintf(f, "%s,%lld,%s,%lld,%.9g,%.9g,%.9g,%.9g,%lld,%.9g,%d,%.9g,%.9g\n", x->name, (long long)x->dim,
-                analysis_norm_name(a->norm), (long long)x->edges.n, y->r, y->AQ, y->EQ, y->M,
+                config_choice("analysis.norm", a->norm), (long long)x->edges.n, y->r, y->AQ, y->EQ, y->M,
                 (long long)y->correct, y->min_sim, y->isolated, x->lu.mean, x->lu.sd);
     }
 }

@@ -26,7 +26,7 @@ size_t cka_bytes(int n, int layers);
 
 bool cka_wants(void *ctx, const similarity_tile *);  /* has the tile a pair of the first n images? */
 status cka_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is a cka */
-void cka_layer_end(cka *);                     /* all tiles and norms of the layer have been there */
+void cka_layer_end(cka *);                           /* all tiles and norms of the layer have been there */
 /* out: [layers, layers], symmetric; NaN for a layer that is flat (all activations 0, or all images alike). */
 void cka_matrix(const cka *, double *out);
 

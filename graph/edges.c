@@ -123,7 +123,8 @@ static bool any_not_below(const float *sim, int n, float least)
 }
 
 /* Counts the pairs of row r that are still in the running and, if `out` is given, writes them there. */
-static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_columns *columns, int r, edge *out)
+static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_columns *columns, int r,
+                    edge *out)
 {
     int32_t i = t->vertex[tile->row0 + r];
     if (i < 0) return 0;
@@ -146,7 +147,8 @@ static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_c
 }
 
 /* begin[r]: where the candidates of row r go, behind those that are there. */
-static void place_rows(const edge_top *t, const similarity_tile *tile, const tile_columns *columns, int64_t *begin)
+static void place_rows(const edge_top *t, const similarity_tile *tile, const tile_columns *columns,
+                       int64_t *begin)
 {
     begin[0] = t->n;
 #pragma omp parallel for schedule(dynamic, 16)

@@ -42,7 +42,7 @@ typedef struct edge_top {
 /* `vertices` of the positions are in the graph. want is cut to the number of their pairs. `vertex` must
  * outlive the edge_top. */
 status edge_top_open(edge_top *, int64_t want, int vertices, const int32_t *vertex);
-void edge_top_close(edge_top *);                    /* a zeroed one is harmless */
+void edge_top_close(edge_top *);                          /* a zeroed one is harmless */
 status edge_top_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is an edge_top */
 /* The same for one pair of positions that counts, row < col. */
 void edge_top_add(edge_top *, int row, int col, float sim);
@@ -63,8 +63,8 @@ typedef struct nearest {
 
 status nearest_open(nearest *, int k, int batch, int batches);
 void nearest_close(nearest *);
-void nearest_clear(nearest *);                     /* ready for the next layer; called by nearest_open */
-bool nearest_wants(void *ctx, const similarity_tile *);  /* has the tile a pair within a batch? */
+void nearest_clear(nearest *);                          /* ready for the next layer; called by nearest_open */
+bool nearest_wants(void *ctx, const similarity_tile *); /* has the tile a pair within a batch? */
 status nearest_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is a nearest */
 /* The rows of one batch, numbered from 0; valid until clear or close. */
 neighbour_list nearest_batch(const nearest *, int batch);

@@ -59,7 +59,7 @@ static void put_curves(FILE *f, const analysis *a, bool svg)
     int width = 160 + 26 * a->n_layers;
     char text[512];
     snprintf(text, sizeof text, "%s: %d images, %lld edges, norm %s", a->arch, a->samples,
-             (long long)a->edges, analysis_norm_name(a->norm));
+             (long long)a->edges, config_choice("analysis.norm", a->norm));
     set_output(f, "curves", svg, width < 720 ? 720 : width, 520);
     fprintf(f, "set title ");
     put_quoted(f, text);

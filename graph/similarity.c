@@ -12,7 +12,8 @@
 
 enum { TILE_BYTES = SIMILARITY_TILE * SIMILARITY_TILE * sizeof(float) };
 
-status similarity_open(similarity_sweep *g, backend *device, const similarity_consumer *consumers, int n_consumers)
+status similarity_open(similarity_sweep *g, backend *device, const similarity_consumer *consumers,
+                       int n_consumers)
 {
     status st = OK;
     *g = (similarity_sweep){ .device = device, .consumer = consumers, .n_consumers = n_consumers };
@@ -128,8 +129,8 @@ static int product_from(const similarity_rows *m, int from)
 }
 
 /* *offset: where in g->tile the tile begins, because more is multiplied than shown. */
-static status multiply_whole(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b, int j, int64_t dim,
-                             int *offset)
+static status multiply_whole(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b,
+                             int j, int64_t dim, int *offset)
 {
     const int row = product_from(a, i), col = product_from(b, j);
     *offset = (i - row) * SIMILARITY_TILE + (j - col);
@@ -171,7 +172,8 @@ static i8_rows i8_rows_from(const similarity_rows *m, int row, int64_t dim)
 }
 
 /* The tile of rows of a from i, of b from j. */
-static status show_tile(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b, int j, int64_t dim)
+static status show_tile(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b, int j,
+                        int64_t dim)
 {
     status st = OK;
     backend *d = g->device;

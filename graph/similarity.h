@@ -6,7 +6,10 @@
 
 #include "../core/device/backend.h"
 
-enum { SIMILARITY_TILE = 512, SIMILARITY_INT8_DIM = 462400 /* the longest row that similarity_round takes */ };
+enum {
+    SIMILARITY_TILE = 512,
+    SIMILARITY_INT8_DIM = 462400 /* the longest row that similarity_round takes */
+};
 
 /* sim[r * SIMILARITY_TILE + c] is the similarity of images row0 + r and col0 + c, positions in one common order.
  * row0 <= col0. Pairs count where row0 + r < col0 + c: a tile on the diagonal is complete, the consumer

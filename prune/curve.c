@@ -1,11 +1,11 @@
 /* prune/curve.c -- an analysis takes as long as an evaluation or more, so one that is there is used; but
  * only if it is of these weights and these settings, as far as the file tells. */
 #include "curve.h"
-#include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../graph/analysis.h"
+#include "../nets/device.h"
 #include "choose.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
@@ -42,8 +42,9 @@ static bool is_bool(const cJSON *a, const char *key, bool want)
 /* Analyses from before there was a choice do not say. */
 static bool is_precision(const cJSON *a, precision_kind want)
 {
-    return cJSON_GetObjectItem(a, "precision") ? is_text(a, "precision", analysis_precision_name(want))
-                                               : want == PRECISION_F32;
+    return cJSON_GetObjectItem(a, "precision")
+               ? is_text(a, "precision", config_choice("analysis.precision", want))
+               : want == PRECISION_F32;
 }
 
 static bool has_units(const cJSON *a, const net *n, metric_kind metric)
@@ -62,13 +63,13 @@ static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, cons
     char images[17];
     analysis_images_name(want, images);
     return is_text(a, "arch", cfg->net.arch) && is_text(a, "checkpoint", checkpoint) &&
-           is_text(a, "norm", analysis_norm_name(want->norm)) &&
-           is_text(a, "hooks", analysis_hooks_name(want->hooks)) && is_number(a, "samples", want->samples) &&
-           is_number(a, "edges", want->edges) && is_number(a, "k", want->k) &&
-           is_number(a, "lu_batch", want->lu_batch) && is_number(a, "lu_batches", want->lu_batches) &&
-           is_number(a, "seed", (int64_t)want->seed) && is_bool(a, "balanced", want->balanced) &&
-           is_precision(a, want->precision) && is_text(a, "images", images) &&
-           has_units(a, n, cfg->prune.metric);
+           is_text(a, "norm", config_choice("analysis.norm", want->norm)) &&
+           is_text(a, "hooks", config_choice("analysis.hooks", want->hooks)) &&
+           is_number(a, "samples", want->samples) && is_number(a, "edges", want->edges) &&
+           is_number(a, "k", want->k) && is_number(a, "lu_batch", want->lu_batch) &&
+           is_number(a, "lu_batches", want->lu_batches) && is_number(a, "seed", (int64_t)want->seed) &&
+           is_bool(a, "balanced", want->balanced) && is_precision(a, want->precision) &&
+           is_text(a, "images", images) && has_units(a, n, cfg->prune.metric);
 }
 
 static status read_json(const char *path, cJSON **out)

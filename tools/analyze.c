@@ -98,7 +98,7 @@ static void print_table(const analysis *a, const char *dir)
                  x->lu.mean, x->yang.isolated);
     }
     log_info("%d images, %lld edges, norm %s; written to %s", a->samples, (long long)a->edges,
-             analysis_norm_name(a->norm), dir);
+             config_choice("analysis.norm", a->norm), dir);
 }
 
 static status print_result(const session *s)

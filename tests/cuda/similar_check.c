@@ -120,7 +120,8 @@ static status sweep(similarity_sweep *g, const float *x, const sweep_case *c)
         TRY(similarity_triangle(g, held, DIM));
         for (int j = end; j < c->rows; j += SIMILARITY_TILE) {
             const int n = c->rows - j < SIMILARITY_TILE ? c->rows - j : SIMILARITY_TILE;
-            TRY(similarity_rectangle(g, held, (similarity_rows){ x + (int64_t)j * DIM, n, c->rows - j, j }, DIM));
+            TRY(similarity_rectangle(g, held, (similarity_rows){ x + (int64_t)j * DIM, n, c->rows - j, j },
+                                     DIM));
         }
     }
 out:
@@ -141,7 +142,7 @@ static status find(backend *b, const float *x, const sweep_case *c, const int32_
         TRY(resident_open(&r, b, &out->histogram, &top, c->rows));
         if (!r.device) FAIL(ERR_RUNTIME, "the device has no functions for its tiles");
         consumer[0] = (similarity_consumer){ resident_take_histogram, &r, .on_device = true,
-                                       .wants = resident_wants_histogram };
+                                             .wants = resident_wants_histogram };
         consumer[1] = (similarity_consumer){ resident_take_edges, &r, .on_device = true };
     }
     TRY(similarity_open(&g, b, consumer, 2));

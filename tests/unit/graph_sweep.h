@@ -27,7 +27,8 @@ static inline float *random_rows(uint64_t seed, int rows, int64_t dim, float shi
 
 /* Normalises x and shows all its pairs to the consumers: as one triangle (block >= rows), or block by block
  * with the rows behind a block in pieces of SIMILARITY_TILE. */
-static inline void sweep(float *x, int rows, int64_t dim, int block, const similarity_consumer *consumers, int n)
+static inline void sweep(float *x, int rows, int64_t dim, int block, const similarity_consumer *consumers,
+                         int n)
 {
     backend *b;
     similarity_sweep g;
@@ -37,7 +38,7 @@ static inline void sweep(float *x, int rows, int64_t dim, int block, const simil
     for (int i = 0; i < rows; i += block) {
         int end = rows - i < block ? rows : i + block;
         const similarity_rows held = { x + i * dim, end - i, rows - i, i,
-                                 F32 }; /* with what follows as the room behind */
+                                       F32 }; /* with what follows as the room behind */
         assert_int_equal(similarity_triangle(&g, held, dim), OK);
         for (int j = end; j < rows; j += SIMILARITY_TILE) {
             int count = rows - j < SIMILARITY_TILE ? rows - j : SIMILARITY_TILE;

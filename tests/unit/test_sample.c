@@ -1,7 +1,5 @@
-/* Which images are looked at, and which layers at the same time. graph/sample.h, features.h. */
+/* Which images an analysis looks at. graph/sample.h. */
 #include "../../core/base/rng.h"
-#include "../../graph/similarity.h"
-#include "../../graph/features.h"
 #include "../../graph/sample.h"
 
 #include <setjmp.h>
@@ -83,39 +81,6 @@ static void the_union_begins_with_the_first_images(void **state)
     assert_int_equal(sample_union(sample, 0, 10, 10, image, vertex), 10);
 }
 
-static void layers_share_passes_where_they_fit(void **state)
-{
-    (void)state;
-    const int64_t dim[] = { 100, 100, 400, 50, 10 }, row = sizeof(float);
-    const int rows = 10000;
-    feature_group p[5];
-    int groups;
-    /* All at once. */
-    assert_int_equal(features_group(dim, 5, rows, sizeof(float), 660 * row * rows, p, &groups), OK);
-    assert_int_equal(groups, 1);
-    for (int l = 0; l < 5; l++) assert_true(p[l].number == 0 && p[l].block == rows);
-    /* Just not: first fit. */
-    assert_int_equal(features_group(dim, 5, rows, sizeof(float), 650 * row * rows, p, &groups), OK);
-    assert_int_equal(groups, 2);
-    assert_int_equal(p[4].number, 1);
-    /* Layer 2 alone does not fit: a block and a row of tiles that streams by. */
-    int64_t bytes = 300 * row * rows;
-    assert_int_equal(features_group(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
-    assert_int_equal(groups, 2);
-    assert_int_equal(p[2].number, 1);
-    assert_int_equal(p[2].block % SIMILARITY_TILE, 0);
-    assert_true((p[2].block + SIMILARITY_TILE) * dim[2] * row <= bytes);
-    assert_true((p[2].block + 2 * SIMILARITY_TILE) * dim[2] * row > bytes);
-    for (int l = 0; l < 5; l++) assert_true(l == 2 || (p[l].number == 0 && p[l].block == rows));
-    /* The least there can be, and one byte less. */
-    bytes = 2 * SIMILARITY_TILE * 400 * row;
-    assert_int_equal(features_group(dim, 5, rows, sizeof(float), bytes, p, &groups), OK);
-    assert_int_equal(p[2].block, SIMILARITY_TILE);
-    assert_int_equal(features_group(dim, 5, rows, sizeof(float), bytes - 1, p, &groups), ERR_USAGE);
-    assert_int_equal(features_group(dim, 5, rows, sizeof(float), -5000000, p, &groups), ERR_USAGE);
-    assert_true(strstr(status_message(), "analysis.memory") != NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,7 +88,6 @@ int main(void)
         cmocka_unit_test(every_image_has_the_same_chance),
         cmocka_unit_test(balanced),
         cmocka_unit_test(the_union_begins_with_the_first_images),
-        cmocka_unit_test(layers_share_passes_where_they_fit),
     };
     return cmocka_run_group_tests(tests, make_labels, NULL);
 }
