@@ -8,7 +8,7 @@
 
 A block of commands that is marked with none of these words is a mistake. Three things are checked in every page, also in one
 without commands: links lead to files that exist; names of functions after a link to a file, as in
-[core/device/op.h](../core/device/op.h) `op`, occur in that file; paths of source files (graph/gram.c, core/cpu/, `gram.c`)
+[core/device/op.h](../core/device/op.h) `op`, occur in that file; paths of source files (graph/edges.c, core/cpu/, `edges.c`)
 exist, unless they have a placeholder (layers/NAME.c).
 Exit code 1 if anything fails, 2 for no page.
 """
