@@ -1,12 +1,9 @@
-/* core/config/config.c -- defaults, then files, then key=value, each over the ones before; libcyaml fills the
- * struct.
- *
- * Values travel as checked text (config_read.c), one entry a key, so a later source just replaces an entry.
- * The result is written as flat YAML and given to libcyaml, whose schema (config_keys.c) knows the types and
- * places. */
+/* core/config/config.c -- a configuration is built from defaults, then files, then key=value, each over the ones
+ * before; then it is asked for its YAML, its hash, or one key. */
 #include "config.h"
 
-#include "config_keys.h"
+#include "keys.h"
+
 #include "../base/file.h"
 
 #include <errno.h>
@@ -14,30 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The schema as libcyaml wants it: a plain array of fields with an end mark. */
-typedef struct schema {
-    cyaml_schema_field_t field[CONFIG_KEYS + 1];
-    cyaml_schema_value_t top;
-} schema;
-
-static void schema_init(schema *s)
-{
-    memset(s, 0, sizeof *s);
-    for (int i = 0; i < CONFIG_KEYS; i++) s->field[i] = config_keys[i].field;
-    s->top = (cyaml_schema_value_t){ CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, config, s->field) };
-}
+/* ---- building ---- */
 
 static const cyaml_config_t cyaml = { .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR };
 
-static status values_to_config(const config_values *values, config **out)
+static status values_to_config(const config_value *values, config **out)
 {
     status st = OK;
-    schema s;
     char *text = NULL;
-    schema_init(&s);
     TRY(config_write(values, false, NULL, &text));
-    cyaml_err_t e =
-        cyaml_load_data((const uint8_t *)text, strlen(text), &cyaml, &s.top, (cyaml_data_t **)out, NULL);
+    const cyaml_err_t e = cyaml_load_data((const uint8_t *)text, strlen(text), &cyaml, config_schema(),
+                                          (cyaml_data_t **)out, NULL);
     if (e != CYAML_OK) FAIL(ERR_USAGE, "config: libcyaml: %s", cyaml_strerror(e));
 out:
     free(text);
@@ -48,13 +32,14 @@ status config_build(const config_source *sources, int n_sources, char *const *ov
                     config **out)
 {
     status st = OK;
-    config_values values = { 0 };
-    for (int i = 0; i < CONFIG_KEYS; i++) TRY(config_read_preset(i, &values));
-    for (int i = 0; i < n_sources; i++) TRY(config_read(sources[i].label, true, sources[i].yaml, &values));
-    for (int i = 0; i < n_overrides; i++) TRY(config_read_override(overrides[i], &values));
-    TRY(values_to_config(&values, out));
+    config_value *values;
+    TRY_ALLOC(values, config_values_new());
+    for (int i = 0; i < config_n_keys; i++) TRY(config_read_preset(i, values));
+    for (int i = 0; i < n_sources; i++) TRY(config_read(sources[i].label, sources[i].yaml, values));
+    for (int i = 0; i < n_overrides; i++) TRY(config_read_override(overrides[i], values));
+    TRY(values_to_config(values, out));
 out:
-    config_values_free(&values);
+    config_values_free(values);
     return st;
 }
 
@@ -71,7 +56,7 @@ status config_load(const char *path, char *const *overrides, int n_overrides, co
     char *text = NULL;
     size_t bytes = 0;
     if (path && file_read(path, &text, &bytes) != OK) {
-        st = ERR_USAGE; /* the message is right, but a config that cannot be read is no data error */
+        st = ERR_USAGE; /* the message is right, but a config that cannot be read is not ERR_DATA */
         goto out;
     }
     if (text && strlen(text) != bytes)
@@ -85,19 +70,19 @@ out:
 
 void config_free(config *cfg)
 {
-    schema s;
-    schema_init(&s);
-    cyaml_free(&cyaml, &s.top, cfg, 0); /* fails only for a missing cyaml_config_t */
+    cyaml_free(&cyaml, config_schema(), cfg, 0); /* fails only without a cyaml_config_t */
 }
+
+/* ---- asking ---- */
 
 static status write_config(const config *cfg, bool nested, bool (*wanted)(const char *), char **out)
 {
     status st = OK;
-    config_values values = { 0 };
+    config_value *values = NULL;
     TRY(config_to_values(cfg, &values));
-    TRY(config_write(&values, nested, wanted, out));
+    TRY(config_write(values, nested, wanted, out));
 out:
-    config_values_free(&values);
+    config_values_free(values);
     return st;
 }
 
@@ -117,19 +102,52 @@ status config_hash(const config *cfg, char out[9])
     status st = OK;
     char *text = NULL;
     TRY(write_config(cfg, false, decides_weights, &text));
-    uint64_t h = file_hash(text, strlen(text));
+    const uint64_t h = file_hash(text, strlen(text));
     snprintf(out, 9, "%08" PRIx32, (uint32_t)(h ^ h >> 32));
 out:
     free(text);
     return st;
 }
 
+static void join(const config_value *v, bool list, FILE *f)
+{
+    if (list) fputc('[', f);
+    for (unsigned i = 0; i < v->n; i++) fprintf(f, "%s%s", i ? ", " : "", v->item[i]);
+    if (list) fputc(']', f);
+}
+
+status config_get(const config *cfg, const char *name, char **out)
+{
+    status st = OK;
+    config_value *values = NULL;
+    char *text = NULL, suggestion[512];
+    size_t bytes = 0;
+    FILE *f = NULL;
+    const int key = config_key_find(name);
+    if (key < 0) {
+        config_key_suggest(name, suggestion, sizeof suggestion);
+        FAIL(ERR_USAGE, "unknown key %.80s; %s", name, suggestion);
+    }
+    TRY(config_to_values(cfg, &values));
+    TRY_ALLOC(f, open_memstream(&text, &bytes));
+    join(&values[key], config_key_is_list(&config_keys[key]), f);
+    if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
+    *out = text;
+    text = NULL;
+out:
+    free(text);
+    config_values_free(values);
+    return st;
+}
+
+/* ---- sizes ---- */
+
 status config_bytes(const char *text, int64_t *out)
 {
     status st = OK;
     char *end = NULL;
     errno = 0;
-    long long n = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : 0;
+    const long long n = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : 0;
     static const char suffix[] = "KMGT";
     int power = 0;
     if (end && *end) {

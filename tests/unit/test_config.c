@@ -1,4 +1,4 @@
-/* core/config*.c: defaults, files, overrides, and one clear line for each mistake. */
+/* core/config/: defaults, files, overrides, and one clear line for each mistake. */
 #include "../../core/config/config.h"
 #include "../../core/base/file.h"
 
@@ -22,7 +22,7 @@ static config *load(const char *yaml, char *const *overrides, int n)
     return c;
 }
 
-/* The table of keys as it was designed, typed again. */
+/* The defaults, typed a second time. */
 static void defaults(void **state)
 {
     (void)state;
@@ -92,7 +92,7 @@ static void layers(void **state)
     assert_string_equal(c->analysis.memory, "512M");
     config_free(c);
 
-    c = load("", NULL, 0); /* nothing at all is fine */
+    c = load("", NULL, 0); /* an empty file is fine */
     assert_int_equal(c->train.epochs, 150);
     config_free(c);
     char *one[] = { "net.remove=layer3.2" }; /* a list of one */
@@ -197,7 +197,7 @@ static void ranges(void **state)
 {
     (void)state;
     static const struct {
-        const char *key, *good, *bad; /* values apart by spaces */
+        const char *key, *good, *bad; /* values, separated by spaces */
     } r[] = {
         { "name", "a a.b_c-1 lr=0.1,b", "a/b .. .a -a a:b \"\"" },
         { "seed", "0 18446744073709551615", "-1 1.5 x" },
@@ -265,9 +265,9 @@ static void ranges(void **state)
                 snprintf(override, sizeof override, "%s=%s", r[i].key, v);
                 config *c = NULL;
                 status st = config_load(NULL, overrides, 1, &c);
-                bool as_wanted = st == (good ? OK : ERR_USAGE);
-                if (!as_wanted) print_error("%s: %d\n", override, st);
-                assert_true(as_wanted);
+                bool expected = st == (good ? OK : ERR_USAGE);
+                if (!expected) print_error("%s: %d\n", override, st);
+                assert_true(expected);
                 config_free(c);
             }
         }
@@ -313,7 +313,7 @@ static void yaml_round_trip(void **state)
     assert_string_equal(b->data.path, " leading and trailing ");
     assert_string_equal(b->out, "\ttab");
     assert_string_equal(b->net.weights, "a, [b] {c} & *d !e |f %g @h `i ? j : k");
-    assert_non_null(strstr(yaml, "\n  lr: 0.1\n"));             /* shortest */
+    assert_non_null(strstr(yaml, "\n  lr: 0.1\n"));             /* the fewest digits */
     assert_non_null(strstr(yaml, "\ntrain:\n  epochs: 150\n")); /* for people */
     free(yaml);
     free(again);
@@ -379,7 +379,7 @@ static void files(void **state)
 
     char *large = malloc(100001);
     assert_non_null(large);
-    memset(large, '[', 100000); /* nested that deep, libyaml would take minutes */
+    memset(large, '[', 100000); /* with this nesting, libyaml would take minutes */
     large[100000] = '\0';
     assert_int_equal(config_parse("a.yaml", large, NULL, 0, &c), ERR_USAGE);
     assert_string_equal(status_message(), "a.yaml: 100000 bytes: a config has at most 65536");

@@ -1,12 +1,28 @@
-/* core/config/config_write.c -- config -> values -> YAML. libcyaml writes too, but floats by "%g": they would not
- * come back as they were. */
-#include "config_keys.h"
+/* core/config/write.c -- config -> values -> YAML. libcyaml can write, too, but it prints floats by "%g", which
+ * loses digits. */
+#include "keys.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
-/* A number, choice or text in memory as text; config_check then gives the standard spelling. */
+/* ---- config -> values ---- */
+
+config_value *config_values_new(void)
+{
+    return calloc((size_t)config_n_keys, sizeof(config_value));
+}
+
+void config_values_free(config_value *values)
+{
+    for (int i = 0; values && i < config_n_keys; i++) {
+        for (unsigned k = 0; k < values[i].n; k++) free(values[i].item[k]);
+        free(values[i].item);
+    }
+    free(values);
+}
+
+/* The number, choice or text at `p` as text, in standard spelling. */
 static status item_text(const config_key *key, const void *p, char **out)
 {
     status st = OK;
@@ -26,11 +42,7 @@ static status item_text(const config_key *key, const void *p, char **out)
             snprintf(text, sizeof text, "%.17g", *(const double *)p);
         break;
     case CYAML_BOOL: s = *(const bool *)p ? "true" : "false"; break;
-    case CYAML_ENUM:
-        s = "";
-        for (uint32_t i = 0; i < type->enumeration.count; i++)
-            if (type->enumeration.strings[i].val == whole) s = type->enumeration.strings[i].str;
-        break;
+    case CYAML_ENUM: s = config_key_choice(key, whole); break;
     default: s = *(char *const *)p ? *(char *const *)p : ""; break;
     }
     *out = config_check(key, s);
@@ -58,16 +70,22 @@ out:
     return st;
 }
 
-status config_to_values(const config *cfg, config_values *out)
+status config_to_values(const config *cfg, config_value **out)
 {
     status st = OK;
-    for (int i = 0; i < CONFIG_KEYS; i++) TRY(key_to_value(cfg, &config_keys[i], &out->key[i]));
+    config_value *values;
+    TRY_ALLOC(values, config_values_new());
+    for (int i = 0; i < config_n_keys; i++) TRY(key_to_value(cfg, &config_keys[i], &values[i]));
+    *out = values;
+    values = NULL;
 out:
-    if (st != OK) config_values_free(out);
+    config_values_free(values);
     return st;
 }
 
-/* Every yaml_*_event_initialize answers 1 for success; the event belongs to the emitter then. */
+/* ---- values -> YAML ---- */
+
+/* `initialised` is what yaml_*_event_initialize returned: 1 for success. The emitter takes the event over. */
 static status emit(yaml_emitter_t *e, int initialised, yaml_event_t *event)
 {
     status st = OK;
@@ -112,13 +130,13 @@ out:
     return st;
 }
 
-/* Keys of a section stand together in the table, so a section begins where the name changes. */
-static status emit_keys(yaml_emitter_t *e, const config_values *values, bool nested,
+/* The keys of a section are neighbours in the table, so a section begins where its name changes. */
+static status emit_keys(yaml_emitter_t *e, const config_value *values, bool nested,
                         bool (*wanted)(const char *))
 {
     status st = OK;
     const char *open = ""; /* a key of the open section */
-    for (int i = 0; i < CONFIG_KEYS; i++) {
+    for (int i = 0; i < config_n_keys; i++) {
         const char *name = config_keys[i].field.key;
         if (wanted && !wanted(name)) continue;
         size_t section = nested ? config_section_length(name) : 0;
@@ -134,14 +152,14 @@ static status emit_keys(yaml_emitter_t *e, const config_values *values, bool nes
             open = name;
         }
         TRY(emit_scalar(e, section ? name + section + 1 : name));
-        TRY(emit_value(e, &config_keys[i], &values->key[i]));
+        TRY(emit_value(e, &config_keys[i], &values[i]));
     }
     if (*open) TRY(emit_mapping_end(e));
 out:
     return st;
 }
 
-static status emit_document(yaml_emitter_t *e, const config_values *values, bool nested,
+static status emit_document(yaml_emitter_t *e, const config_value *values, bool nested,
                             bool (*wanted)(const char *))
 {
     status st = OK;
@@ -157,7 +175,7 @@ out:
     return st;
 }
 
-status config_write(const config_values *values, bool nested, bool (*wanted)(const char *name), char **out)
+status config_write(const config_value *values, bool nested, bool (*wanted)(const char *name), char **out)
 {
     status st = OK;
     char *text = NULL;
@@ -168,7 +186,7 @@ status config_write(const config_values *values, bool nested, bool (*wanted)(con
     if (!f || !yaml_emitter_initialize(&emitter)) FAIL(ERR_RUNTIME, "out of memory");
     ready = true;
     yaml_emitter_set_output_file(&emitter, f);
-    yaml_emitter_set_width(&emitter, -1); /* a key, a line */
+    yaml_emitter_set_width(&emitter, -1); /* no line breaks within a value */
     TRY(emit_document(&emitter, values, nested, wanted));
 out:
     if (ready) yaml_emitter_delete(&emitter);

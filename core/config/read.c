@@ -1,23 +1,129 @@
-/* core/config/config_read.c -- YAML text -> checked values, with messages that name the line. */
-#include "config_keys.h"
+/* core/config/read.c -- YAML text -> checked values, with messages that name the line. */
+#include "keys.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
-/* A config is a page of text. libyaml's time grows with the square of the nesting, so a hostile one must
- * not be long. */
+/* ---- one value: does a text fit a key? If so, its standard spelling: libcyaml reads it, config.yaml shows it, and
+ * the hash is taken of it. ---- */
+
+static bool in_range(const config_range *r, double v)
+{
+    return (r->above_min ? v > r->min : v >= r->min) && (r->below_max ? v < r->max : v <= r->max);
+}
+
+/* Decimal digits, with a sign or not. strtoll alone would also take " 1", "1x" and octal numbers. */
+static bool is_whole(const char *s)
+{
+    if (*s == '-' || *s == '+') s++;
+    return *s && s[strspn(s, "0123456789")] == '\0';
+}
+
+static bool is_decimal(const char *s)
+{
+    return *s && s[strspn(s, "0123456789+-.eE")] == '\0'; /* no hexadecimal, no inf, no nan */
+}
+
+/* strtoll reports values beyond 64 bits by errno; the range is compared as double, which is exact for the bounds
+ * in the table. */
+static char *check_int(const config_key *key, size_t bytes, const char *text)
+{
+    if (!is_whole(text)) return NULL;
+    errno = 0;
+    long long v = strtoll(text, NULL, 10);
+    if (errno || (bytes == 4 && v != (int32_t)v) || !in_range(&key->range, (double)v)) return NULL;
+    char *out = NULL;
+    return asprintf(&out, "%lld", v) < 0 ? NULL : out;
+}
+
+static char *check_uint(const config_key *key, size_t bytes, const char *text)
+{
+    if (!is_whole(text) || *text == '-') return NULL;
+    errno = 0;
+    unsigned long long v = strtoull(text, NULL, 10);
+    if (errno || (bytes == 4 && v != (uint32_t)v) || !in_range(&key->range, (double)v)) return NULL;
+    char *out = NULL;
+    return asprintf(&out, "%llu", v) < 0 ? NULL : out;
+}
+
+/* The shortest text that reads back as the same number. */
+static char *format_number(double v, size_t bytes)
+{
+    char text[64] = "";
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (bytes == sizeof(float) ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v) break;
+    }
+    return strdup(text);
+}
+
+/* The number is checked in the type that will hold it: as a float, 0.99999999999 is not below 1 and 1e-60 is not
+ * above 0. ERANGE reports overflow and denormals, which libcyaml rejects, too. */
+static char *check_number(const config_key *key, size_t bytes, const char *text)
+{
+    if (!is_decimal(text)) return NULL;
+    char *end;
+    errno = 0;
+    double v = bytes == sizeof(float) ? (double)strtof(text, &end) : strtod(text, &end);
+    if (*end || errno || !isfinite(v) || !in_range(&key->range, v)) return NULL;
+    return format_number(v == 0 ? 0 : v, bytes); /* no "-0" */
+}
+
+static char *check_bool(const char *text)
+{
+    static const char *const names[][2] = { { "true", "false" }, { "yes", "no" }, { "on", "off" } };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcasecmp(text, names[i][0]) == 0) return strdup("true");
+        if (strcasecmp(text, names[i][1]) == 0) return strdup("false");
+    }
+    return NULL;
+}
+
+static char *check_choice(const cyaml_schema_value_t *type, const char *text)
+{
+    for (uint32_t i = 0; i < type->enumeration.count; i++)
+        if (strcmp(text, type->enumeration.strings[i].str) == 0) return strdup(text);
+    return NULL;
+}
+
+char *config_check(const config_key *key, const char *text)
+{
+    const cyaml_schema_value_t *type = config_key_scalar(key);
+    char *out = NULL;
+    switch (type->type) {
+    case CYAML_INT: out = check_int(key, type->data_size, text); break;
+    case CYAML_UINT: out = check_uint(key, type->data_size, text); break;
+    case CYAML_FLOAT: out = check_number(key, type->data_size, text); break;
+    case CYAML_BOOL: out = check_bool(text); break;
+    case CYAML_ENUM: out = check_choice(type, text); break;
+    case CYAML_STRING: out = strdup(text); break;
+    default: break; /* no key has another type */
+    }
+    if (out && key->accepts && !key->accepts(out)) {
+        free(out);
+        out = NULL;
+    }
+    return out;
+}
+
+/* ---- YAML ---- */
+
+/* A config is a page of text. libyaml's time grows with the square of the nesting depth, so the length is
+ * limited: a hostile file cannot take minutes. */
 enum { CONFIG_MAX_BYTES = 64 << 10, NAME_BYTES = 128 };
 
 typedef struct reader {
     const char *label; /* path, or "override train.epochs=3" */
-    bool is_file;      /* lines are worth naming */
+    bool is_file;      /* messages name the line */
     yaml_document_t document;
-    config_values *values;
-    size_t line[CONFIG_KEYS]; /* where this text has set a key; 0 = it has not */
+    config_value *values;
+    size_t *line; /* of each key: the line in this text that sets it; 0 = none so far */
 } reader;
 
-/* "a.yaml:12: train.epochs", or just the override, which shows the key. */
+/* Where a message points to: "a.yaml:12: train.epochs", or the override, which shows the key itself. */
 static void place(const reader *r, const yaml_node_t *node, const char *name, char *out, size_t bytes)
 {
     if (r->is_file)
@@ -31,7 +137,7 @@ static const char *scalar_text(const yaml_node_t *node)
     return (const char *)node->data.scalar.value;
 }
 
-/* Nothing at all, as in "milestones:" or "net.remove=". */
+/* No value, as in "milestones:" or "net.remove=". */
 static bool is_blank(const yaml_node_t *node)
 {
     return !node || (node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0 &&
@@ -57,7 +163,7 @@ static status wrong_value(const reader *r, const yaml_node_t *node, const config
     return status_set(ERR_USAGE, __FILE__, __LINE__, "%s: expected %s, got %s", where, expects, got);
 }
 
-/* One scalar, or an entry of a list, into *out. */
+/* A scalar, or one entry of a list. */
 static status read_item(const reader *r, const yaml_node_t *node, const config_key *key, char **out)
 {
     status st = OK;
@@ -67,7 +173,7 @@ out:
     return st;
 }
 
-/* A list may also be given as its only entry ("net.remove=layer3.2") or as nothing. */
+/* A list with one entry may be given without brackets ("net.remove=layer3.2"), an empty list as no value. */
 static status read_value(reader *r, yaml_node_t *node, const config_key *key, config_value *out)
 {
     status st = OK;
@@ -86,7 +192,7 @@ static status read_value(reader *r, yaml_node_t *node, const config_key *key, co
     }
     config_value old = *out;
     *out = v;
-    v = old; /* freed below, whichever it is */
+    v = old; /* what is not kept is freed below: the old value, or after a failure the new one */
 out:
     for (unsigned i = 0; i < v.n; i++) free(v.item[i]);
     free(v.item);
@@ -95,7 +201,7 @@ out:
 
 static status read_named(reader *r, const char *name, yaml_node_t *at, yaml_node_t *node);
 
-/* A mapping: the file, a section ("train: {epochs: 3}"), prefix "" or "train.". */
+/* A mapping: the whole text (prefix "") or a section such as "train: {epochs: 3}" (prefix "train."). */
 static status read_mapping(reader *r, const char *prefix, yaml_node_t *mapping)
 {
     status st = OK;
@@ -119,7 +225,7 @@ out:
     return st;
 }
 
-/* The value of a key or section; `at` is the node that messages point to. */
+/* `node` is the value of the key or section `name`; `at` is the node whose line messages name. */
 static status read_named(reader *r, const char *name, yaml_node_t *at, yaml_node_t *node)
 {
     status st = OK;
@@ -129,7 +235,7 @@ static status read_named(reader *r, const char *name, yaml_node_t *at, yaml_node
         place(r, at, name, where, sizeof where);
         if (r->line[key]) FAIL(ERR_USAGE, "%s: given twice, first in line %zu", where, r->line[key]);
         r->line[key] = at->start_mark.line + 1;
-        TRY(read_value(r, node, &config_keys[key], &r->values->key[key]));
+        TRY(read_value(r, node, &config_keys[key], &r->values[key]));
     } else if (config_is_section(name)) {
         place(r, at, name, where, sizeof where);
         snprintf(prefix, sizeof prefix, "%s.", name);
@@ -152,14 +258,14 @@ static status syntax_error(const reader *r, const yaml_parser_t *p)
                           : p->error == YAML_MEMORY_ERROR ? "out of memory"
                                                           : "cannot be read";
     size_t line = p->problem_mark.line + 1;
-    if (p->error == YAML_READER_ERROR) /* these come without a line */
+    if (p->error == YAML_READER_ERROR) /* has an offset, but no line */
         return status_set(ERR_USAGE, __FILE__, __LINE__, "%s: not YAML: %s at byte %zu", r->label, problem,
                           p->problem_offset);
     if (!r->is_file) return status_set(ERR_USAGE, __FILE__, __LINE__, "%s: not YAML: %s", r->label, problem);
     return status_set(ERR_USAGE, __FILE__, __LINE__, "%s:%zu: not YAML: %s", r->label, line, problem);
 }
 
-/* Parses the text and hands its root to read_mapping, or, for one key, to read_named. */
+/* Parses the text and reads its root: as a mapping of keys, or as the value of `key` if that is given. */
 static status read_text(reader *r, const char *text, const char *key)
 {
     status st = OK;
@@ -167,6 +273,7 @@ static status read_text(reader *r, const char *text, const char *key)
     bool loaded = false;
     size_t bytes = strlen(text);
     if (!yaml_parser_initialize(&parser)) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory");
+    TRY_ALLOC(r->line, calloc((size_t)config_n_keys, sizeof *r->line));
     if (bytes > CONFIG_MAX_BYTES)
         FAIL(ERR_USAGE, "%.60s: %zu bytes: a config has at most %d", r->label, bytes, CONFIG_MAX_BYTES);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
@@ -194,16 +301,17 @@ static status read_text(reader *r, const char *text, const char *key)
 out:
     if (loaded) yaml_document_delete(&r->document);
     yaml_parser_delete(&parser);
+    free(r->line);
     return st;
 }
 
-status config_read(const char *label, bool is_file, const char *yaml, config_values *values)
+status config_read(const char *label, const char *yaml, config_value *values)
 {
-    reader r = { .label = label, .is_file = is_file, .values = values };
+    reader r = { .label = label, .is_file = true, .values = values };
     return read_text(&r, yaml, NULL);
 }
 
-status config_read_override(const char *override, config_values *values)
+status config_read_override(const char *override, config_value *values)
 {
     status st = OK;
     char label[128], name[NAME_BYTES];
@@ -218,7 +326,7 @@ out:
     return st;
 }
 
-status config_read_preset(int key, config_values *values)
+status config_read_preset(int key, config_value *values)
 {
     char label[128];
     reader r = { .label = label, .values = values };
