@@ -4,7 +4,9 @@ ifeq ($(filter clean list fmt lint cifar10,$(MAKECMDGOALS)),)
 -include build/cuda.mk
 endif
 PLUGINS   := $(if $(NVCC),$(BIN)/libcleave_cuda.so)
-CUDA_OBJS := $(patsubst core/cuda/%,$(B)/cuda/%.o,$(basename $(wildcard core/cuda/*.c core/cuda/*.cu))) $(B)/cuda/file.o
+CUDA_OBJS := $(patsubst core/cuda/%,$(B)/cuda/%.o,$(basename $(wildcard core/cuda/*.c core/cuda/*.cu)))
+# Its own copies: from the program it takes only core/base/status.h (core/device/plugin.h).
+PLUGIN_BASE := $(B)/cuda/base/file.o $(B)/cuda/base/text.o
 empty     :=
 space     := $(empty) $(empty)
 comma     := ,
@@ -60,12 +62,12 @@ $(B)/cuda/%.o: core/cuda/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) -c $< -o $@
 
-$(B)/cuda/file.o: core/base/file.c
+$(B)/cuda/base/%.o: core/base/%.c
 	@mkdir -p $(@D); echo "  CC   $< (for the plugin)"
 	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
 
-# What it takes from the program (status_set, status_message) is left open.
-$(BIN)/libcleave_cuda.so: $(CUDA_OBJS)
+# The functions of status.h stay undefined until the program opens the plugin.
+$(BIN)/libcleave_cuda.so: $(CUDA_OBJS) $(PLUGIN_BASE)
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) -shared $^ -o $@ $(CUDA_LIBS) -lstdc++ -lm
 
@@ -73,16 +75,16 @@ $(BIN)/libcleave_cuda.so: $(CUDA_OBJS)
 
 ifdef NVCC
 EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.cu)) \
-            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/engine_choose.c %/choice.c %/graph.c,$(wildcard core/cuda/*.c))) \
+            $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/engine_choose.c %/cudnn_graph.c,$(wildcard core/cuda/*.c))) \
             $(addprefix $(B)/emulated/,emulate.o libraries.o engine_fake.o)
 $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
 $(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o similar_check.o image_check.o engine_check.o analysis_check.o fit_check.o)
 $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
 
-$(B)/tests/cuda/test_choice: $(B)/cuda/choice.o
+$(B)/tests/cuda/test_engine: $(B)/cuda/engine.o
 
 # cuDNN without a device: engines that are compiled at run time want to see a libcuda; the toolkit's stub will do.
-$(B)/tests/cuda/test_planning: $(filter-out %/file.o,$(CUDA_OBJS))
+$(B)/tests/cuda/test_planning: $(CUDA_OBJS)
 # So that a change that breaks the program for bare machines shows.
 $(B)/tests/cuda/test_planning: | $(B)/gpu/gpu
 $(B)/tests/cuda/test_planning: LDLIBS += $(CUDA_LIBS) -lstdc++

@@ -64,7 +64,6 @@ work_kind cpu_work(cpu *, work_kind kind);
 
 /* --- choose.c --- */
 
-enum { CONV_FORWARD, CONV_DATA, CONV_WEIGHTS, CONV_DIRECTIONS };
 enum { CONV_DIRECT, CONV_WINOGRAD, CONV_ALGORITHMS }; /* oneDNN's; winograd.c's */
 /* The algorithm. CLEAVE_CONV = auto (the default), rule, direct, winograd. */
 status cpu_choose_conv(cpu *, const op *, int direction, int *out);

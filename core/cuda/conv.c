@@ -80,7 +80,7 @@ static status open_engines(conv_plan *p)
     if (!o->training) goto out;
     if (o->dx == DX_ANY || o->dx == DX_SET) TRY(open_engine(p, CONV_DATA, false, &p->data));
     if (o->dx == DX_ANY || o->dx == DX_ADD) TRY(open_engine(p, CONV_DATA, true, &p->data_add));
-    TRY(open_engine(p, CONV_FILTER, false, &p->filter));
+    TRY(open_engine(p, CONV_WEIGHTS, false, &p->filter));
     if (o->conv.bias) {
         const size_t sums = column_sums_bytes(o->type, (int64_t)o->y.n * o->y.h * o->y.w, o->y.c);
         if (sums > p->workspace) p->workspace = sums;

@@ -1,5 +1,5 @@
 /* core/cuda/cuda.c -- the backend's table: opening, planning, memory. */
-#include "choice.h"
+#include "engine.h"
 
 #include "../device/plugin.h"
 

@@ -41,7 +41,7 @@ typedef struct cuda {
     int next_stage;
     void *convert; /* for the length of one call: a value in NCHW f32 on its way in or out, norms, counts */
     size_t convert_bytes;
-    engine_choice *choices;                /* choice.c */
+    engine_choice *choices;                /* engine.c */
     cuda_recording *recordings;            /* step.c */
     cuda_recording *current;               /* of the step that is being run; NULL outside */
     uint64_t changes;                      /* counts what may have changed parameter values */

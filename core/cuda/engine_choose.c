@@ -1,13 +1,19 @@
-/* core/cuda/engine_choose.c -- which engine runs a convolution: the fastest of our own, where it fits, and of cuDNN's that
- * may.
+/* core/cuda/engine_choose.c -- chooses the fastest engine for a convolution: our own kernels, where we have some, or one
+ * of cuDNN's engines.
  *
- * May not: engines that do not give the same bits every time, or round parts of a sum; in f32 proper, engines that round
- * their inputs (tensor cores: 10 bits of mantissa). Of the rest, cuDNN's first guesses and the first guess of every other
- * engine are timed as they will run, in a CUDA graph; choice.c remembers the winner. */
-#include "choice.h"
+ * Engines that may differ from run to run are excluded, and so are those that round partial sums to the type of the
+ * result. In f32 without tf32, engines that round their inputs are excluded too (tensor cores keep 10 bits of the
+ * mantissa). Of the others we time cuDNN's first guesses, then one configuration of each further engine, as they will
+ * run: in a CUDA graph. */
+#include "cudnn_graph.h"
 
-/* Engines that are compiled when they are created cost about a second each to try. */
-enum { MAX_TRIED = 16, FIRST_GUESSES = 6, MAX_COMPILED = 1, TIMED = 3, IN_A_ROW = 8 };
+enum {
+    MAX_TRIED = 16,
+    FIRST_GUESSES = 6, /* of cuDNN, which may share an engine */
+    MAX_COMPILED = 1,  /* to try an engine that is compiled when it is created takes about a second */
+    TIMED = 3,         /* launches of a graph, */
+    IN_A_ROW = 8       /* which runs the convolution so often */
+};
 static const size_t MAX_WORKSPACE = (size_t)1 << 30;
 
 static bool allowed(const conv_problem *p, const engine_notes *n)
@@ -17,60 +23,60 @@ static bool allowed(const conv_problem *p, const engine_notes *n)
 
 /* --- timing --- */
 
-/* Memory to run a problem in. */
-typedef struct bench {
+/* Memory to run a problem in, and a clock. */
+typedef struct trial {
     void *x, *w, *y, *workspace;
     cudaEvent_t start, stop;
-} bench;
+} trial;
 
-static status bench_open(cuda *c, const conv_problem *p, size_t workspace, bench *b)
+static status trial_open(cuda *c, const conv_problem *p, size_t workspace, trial *t)
 {
     status st = OK;
     const size_t element = dtype_bytes(p->type);
     const int64_t weights =
         (int64_t)p->conv.out * (p->x.c / p->conv.groups) * p->conv.kernel * p->conv.kernel;
-    TRY(c->base.alloc(&c->base, (size_t)shape_count(p->x) * element, &b->x));
-    TRY(c->base.alloc(&c->base, (size_t)weights * element, &b->w));
-    TRY(c->base.alloc(&c->base, (size_t)shape_count(p->y) * element, &b->y));
-    TRY(c->base.alloc(&c->base, workspace, &b->workspace));
-    TRY_CUDA(cudaEventCreate(&b->start));
-    TRY_CUDA(cudaEventCreate(&b->stop));
+    TRY(c->base.alloc(&c->base, (size_t)shape_count(p->x) * element, &t->x));
+    TRY(c->base.alloc(&c->base, (size_t)weights * element, &t->w));
+    TRY(c->base.alloc(&c->base, (size_t)shape_count(p->y) * element, &t->y));
+    TRY(c->base.alloc(&c->base, workspace, &t->workspace));
+    TRY_CUDA(cudaEventCreate(&t->start));
+    TRY_CUDA(cudaEventCreate(&t->stop));
 out:
     return st;
 }
 
-static void bench_close(cuda *c, bench *b)
+static void trial_close(cuda *c, trial *t)
 {
-    void *const memory[] = { b->x, b->w, b->y, b->workspace };
+    void *const memory[] = { t->x, t->w, t->y, t->workspace };
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i]) c->base.release(&c->base, memory[i], 0);
-    if (b->start) cudaEventDestroy(b->start);
-    if (b->stop) cudaEventDestroy(b->stop);
+    if (t->start) cudaEventDestroy(t->start);
+    if (t->stop) cudaEventDestroy(t->stop);
 }
 
-static status run_plan(cuda *c, const conv_problem *p, const bench *b, descriptor made, descriptor pack)
+static status run_plan(cuda *c, const conv_problem *p, const trial *t, descriptor made, descriptor pack)
 {
     status st = OK;
     if (made)
         TRY_CUDNN(cudnnBackendExecute(c->cudnn, made, pack));
     else
-        TRY(own_run(c, p, b->x, b->w, b->y, b->workspace));
+        TRY(own_run(c, p, t->x, t->w, t->y, t->workspace));
 out:
     return st;
 }
 
-/* Some runs as a CUDA graph: of one alone, what it takes to submit it would be timed, too. What cannot be recorded is
- * no engine for us. */
-static status record_plan(cuda *c, const conv_problem *p, const bench *b, descriptor made,
+/* Several runs as one CUDA graph: with a single run, the time to submit it would be a part of what is measured. An engine
+ * that cannot be recorded fails here, and is not used. */
+static status record_plan(cuda *c, const conv_problem *p, const trial *t, descriptor made,
                           cudaGraphExec_t *out)
 {
     status st = OK;
     cudaGraph_t graph = NULL;
     descriptor pack = NULL;
-    if (made) TRY(pack_open(b->x, b->w, b->y, b->workspace, &pack));
-    TRY(run_plan(c, p, b, made, pack)); /* loads what it needs */
+    if (made) TRY(variant_pack_open(t->x, t->w, t->y, t->workspace, &pack));
+    TRY(run_plan(c, p, t, made, pack)); /* the first run loads the kernels, which cannot be recorded */
     TRY_CUDA(cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal));
-    for (int i = 0; i < IN_A_ROW && st == OK; i++) st = run_plan(c, p, b, made, pack);
+    for (int i = 0; i < IN_A_ROW && st == OK; i++) st = run_plan(c, p, t, made, pack);
     const cudaError_t answer = cudaStreamEndCapture(c->stream, &graph);
     TRY(st);
     TRY_CUDA(answer);
@@ -82,21 +88,21 @@ out:
     return st;
 }
 
-/* The shortest of a few launches, in milliseconds a run. */
-static status bench_plan(cuda *c, const conv_problem *p, const bench *b, descriptor made, float *best)
+/* *best: milliseconds of one run, from the fastest of a few launches. */
+static status time_plan(cuda *c, const conv_problem *p, const trial *t, descriptor made, float *best)
 {
     status st = OK;
     cudaGraphExec_t runs = NULL;
     *best = -1;
-    TRY(record_plan(c, p, b, made, &runs));
-    TRY_CUDA(cudaGraphLaunch(runs, c->stream)); /* uploads it */
+    TRY(record_plan(c, p, t, made, &runs));
+    TRY_CUDA(cudaGraphLaunch(runs, c->stream)); /* the first launch uploads the graph */
     for (int i = 0; i < TIMED; i++) {
         float ms = 0;
-        TRY_CUDA(cudaEventRecord(b->start, c->stream));
+        TRY_CUDA(cudaEventRecord(t->start, c->stream));
         TRY_CUDA(cudaGraphLaunch(runs, c->stream));
-        TRY_CUDA(cudaEventRecord(b->stop, c->stream));
-        TRY_CUDA(cudaEventSynchronize(b->stop));
-        TRY_CUDA(cudaEventElapsedTime(&ms, b->start, b->stop));
+        TRY_CUDA(cudaEventRecord(t->stop, c->stream));
+        TRY_CUDA(cudaEventSynchronize(t->stop));
+        TRY_CUDA(cudaEventElapsedTime(&ms, t->start, t->stop));
         if (*best < 0 || ms / IN_A_ROW < *best) *best = ms / IN_A_ROW;
     }
 out:
@@ -104,12 +110,13 @@ out:
     return st;
 }
 
-/* Our own kernels (NULL) and plans of allowed configurations. What cannot be made into a plan is left out. */
+/* --- candidates --- */
+
 typedef struct candidates {
     int n;
-    descriptor plan[MAX_TRIED];
-    int64_t engine[MAX_TRIED]; /* cuDNN's number */
-    size_t workspace;
+    descriptor plan[MAX_TRIED]; /* NULL: our own kernels */
+    int64_t engine[MAX_TRIED];  /* cuDNN's number, or OWN_ENGINE */
+    size_t workspace;           /* the largest */
 } candidates;
 
 enum { OWN_ENGINE = -1 };
@@ -121,6 +128,8 @@ static bool is_tried(const candidates *all, int64_t number)
     return false;
 }
 
+/* At most `limit`, of which at most max_compiled are compiled at run time. Configurations from which cuDNN can make no
+ * plan are left out. */
 static status find_candidates(cuda *c, const conv_problem *p, const engine_configs *configs, int limit,
                               int max_compiled, candidates *out)
 {
@@ -128,7 +137,7 @@ static status find_candidates(cuda *c, const conv_problem *p, const engine_confi
     int compiled = 0;
     if (own_fits(p)) {
         out->engine[out->n++] = OWN_ENGINE;
-        out->workspace = own_workspace(p);
+        out->workspace = own_workspace(c, p);
     }
     for (int i = 0; i < configs->n && out->n < limit; i++) {
         engine_notes notes;
@@ -137,9 +146,9 @@ static status find_candidates(cuda *c, const conv_problem *p, const engine_confi
         TRY(engine_notes_read(configs->config[i], &notes));
         if (!allowed(p, &notes) || (notes.compiled && compiled >= max_compiled)) continue;
         if (out->n >= FIRST_GUESSES && is_tried(out, notes.engine)) continue;
-        compiled += notes.compiled; /* in vain too: it takes as long */
-        if (plan_from_config(c->cudnn, configs->config[i], made) != OK) continue;
-        if (plan_workspace(*made, &workspace) != OK || workspace > MAX_WORKSPACE) {
+        compiled += notes.compiled; /* also if it fails below: that takes as long */
+        if (execution_plan_from_config(c->cudnn, configs->config[i], made) != OK) continue;
+        if (execution_plan_workspace(*made, &workspace) != OK || workspace > MAX_WORKSPACE) {
             descriptor_close(made);
             continue;
         }
@@ -150,17 +159,17 @@ out:
     return st;
 }
 
-/* The fastest candidate becomes *plan. One that fails when it runs is not taken. */
+/* *made: the fastest of those that run. */
 static status time_candidates(cuda *c, const conv_problem *p, candidates *all, descriptor *made)
 {
     status st = OK;
-    bench b = { 0 };
+    trial t = { 0 };
     float best = -1;
     int winner = -1;
-    TRY(bench_open(c, p, all->workspace, &b));
+    TRY(trial_open(c, p, all->workspace, &t));
     for (int i = 0; i < all->n; i++) {
         float ms = 0;
-        if (bench_plan(c, p, &b, all->plan[i], &ms) != OK) continue;
+        if (time_plan(c, p, &t, all->plan[i], &ms) != OK) continue;
         if (winner >= 0 && ms >= best) continue;
         winner = i;
         best = ms;
@@ -169,7 +178,7 @@ static status time_candidates(cuda *c, const conv_problem *p, candidates *all, d
     *made = all->plan[winner];
     all->plan[winner] = NULL;
 out:
-    bench_close(c, &b);
+    trial_close(c, &t);
     return st;
 }
 
@@ -200,21 +209,21 @@ out:
 
 /* --- without a device --- */
 
-status engine_count(const conv_problem *p, const char *device_json, int *all, int *deterministic)
+status engine_count(const conv_problem *p, const char *device_json, int *all, int *n_allowed)
 {
     status st = OK;
     descriptor device = NULL;
     conv_graph graph = { 0 };
     engine_configs configs = { 0 };
-    *all = *deterministic = 0;
-    TRY(device_from_json(device_json, &device));
+    *all = *n_allowed = 0;
+    TRY(device_properties_from_json(device_json, &device));
     TRY(conv_graph_open(p, NULL, &graph));
     TRY(engine_configs_find(&graph, device, &configs));
     for (int i = 0; i < configs.n; i++) {
         engine_notes notes;
         TRY(engine_notes_read(configs.config[i], &notes));
         *all += 1;
-        *deterministic += allowed(p, &notes);
+        *n_allowed += allowed(p, &notes);
     }
 out:
     engine_configs_free(&configs);

@@ -1,7 +1,6 @@
-/* core/cuda/engine_own.c -- convolutions by our own kernels, where those can run them: depthwise.cu, narrow.cu. */
+/* core/cuda/engine_own.c -- the convolutions for which we have kernels: depthwise.cu, narrow.cu. */
 #include "engine.h"
 
-/* The window that both have. */
 static bool is_3x3(const conv_desc *c)
 {
     return c->kernel == 3 && c->pad == 1;
@@ -25,9 +24,10 @@ bool own_fits(const conv_problem *p)
     return is_depthwise(p) || is_narrow(p);
 }
 
-size_t own_workspace(const conv_problem *p)
+size_t own_workspace(const cuda *c, const conv_problem *p)
 {
-    if (p->direction != CONV_FILTER || !own_fits(p)) return 0;
+    (void)c;
+    if (p->direction != CONV_WEIGHTS || !own_fits(p)) return 0;
     return is_depthwise(p) ? depthwise_filter_bytes(p->y, p->conv.stride) : narrow_filter_bytes(p->x);
 }
 

@@ -41,6 +41,8 @@ typedef struct conv_desc {
     int stride, pad, groups;
     bool bias;
 } conv_desc;
+/* Which of y, dx and dw is computed. */
+typedef enum conv_direction { CONV_FORWARD, CONV_DATA, CONV_WEIGHTS, CONV_DIRECTIONS } conv_direction;
 
 /* y = act(gamma * (x - mean) / sqrt(var + eps) + beta + z): [IS15] Alg. 1 and, with z, [He16] eq. 1.
  * training: mean, var of this batch over N, H, W; else running_mean, running_var. frozen, in training: the

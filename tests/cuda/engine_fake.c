@@ -1,6 +1,6 @@
-/* tests/cuda/engine_fake.c -- core/cuda/engine.h and choice.h without cuDNN, for the emulated device: our own kernels where
- * they fit, else plain loops. */
-#include "../../core/cuda/choice.h"
+/* tests/cuda/engine_fake.c -- core/cuda/engine.h without cuDNN, for the emulated device: our own kernels where they fit,
+ * else plain loops. */
+#include "../../core/cuda/engine.h"
 #include "libraries.h"
 
 #include <stdlib.h>
@@ -17,10 +17,9 @@ conv_problem conv_problem_of(const op *o, conv_direction direction, bool add, bo
 status engine_open(cuda *c, const conv_problem *p, engine **out, size_t *workspace)
 {
     status st = OK;
-    (void)c;
     TRY_ALLOC(*out, calloc(1, sizeof **out));
     (*out)->problem = *p;
-    *workspace = own_fits(p) ? own_workspace(p) : FAKE_WORKSPACE;
+    *workspace = own_fits(p) ? own_workspace(c, p) : FAKE_WORKSPACE;
 out:
     return st;
 }
@@ -47,7 +46,7 @@ status choices_save(const backend *b, const char *path)
     return OK;
 }
 
-/* As memory that engines were timed with. */
+/* Like the memory in which engines are timed: cudaMalloc aligns to 256 bytes. */
 static bool is_aligned(const void *memory)
 {
     return (uintptr_t)memory % 256 == 0;
@@ -56,9 +55,9 @@ static bool is_aligned(const void *memory)
 status engine_run(engine *e, cuda *c, const void *x, const void *w, const void *y, void *workspace)
 {
     const conv_problem *p = &e->problem;
-    const fake_conv conv = { (int)p->direction, p->add, p->type, p->x, p->y, p->conv };
+    const fake_conv conv = { p->direction, p->add, p->type, p->x, p->y, p->conv };
     if (!is_aligned(x) || !is_aligned(y) || !is_aligned(workspace))
-        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "an engine was given memory at an odd place");
+        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "an engine was given memory that is not aligned");
     if (own_fits(p)) return own_run(c, p, x, w, y, workspace);
     fake_conv_run(&conv, x, w, y, workspace);
     return OK;

@@ -5,8 +5,8 @@
  *                                              compute-sanitizer
  *   gpu bench ARCH PRECISION BATCH [FOLDER]    images/s of training and evaluation; PRECISION: f32, tf32 or bf16;
  *                                              into FOLDER: which kernels ran how long, which engines were chosen */
-#include "../../core/device/plugin.h"
 #include "../../core/base/rng.h"
+#include "../../core/device/plugin.h"
 #include "../../nets/net.h"
 #include "device_check.h"
 #include "kernel_time.h"

@@ -60,19 +60,19 @@ static void run_conv(const fake_conv &c, const void *x, const void *w, const voi
     void *const outputs[3] = { (void *)y, (void *)x, (void *)w };
     std::vector<double> X, W, Y;
     double *out; /* the one that is computed starts at zero */
-    if (c.direction != 0) Y = values(y, c.type, counts[0]);
-    if (c.direction != 1) X = values(x, c.type, counts[1]);
-    if (c.direction != 2) W = values(w, c.type, counts[2]);
+    if (c.direction != CONV_FORWARD) Y = values(y, c.type, counts[0]);
+    if (c.direction != CONV_DATA) X = values(x, c.type, counts[1]);
+    if (c.direction != CONV_WEIGHTS) W = values(w, c.type, counts[2]);
     std::vector<double> sum((size_t)counts[c.direction]);
     out = sum.data();
     const double *xs = X.data(), *ws = W.data(), *ys = Y.data();
-    if (c.direction == 0)
+    if (c.direction == CONV_FORWARD)
         for_each_tap(c, [=](int64_t i, int64_t j, int64_t o, int n) {
             double dot = 0;
             for (int l = 0; l < n; l++) dot += xs[i + l] * ws[j + l];
             out[o] += dot;
         });
-    else if (c.direction == 1)
+    else if (c.direction == CONV_DATA)
         for_each_tap(c, [=](int64_t i, int64_t j, int64_t o, int n) {
             for (int l = 0; l < n; l++) out[i + l] += ys[o] * ws[j + l];
         });

@@ -8,7 +8,7 @@
 enum { FAKE_WORKSPACE = 100 };
 
 typedef struct fake_conv {
-    int direction; /* conv_direction of core/cuda/engine.h */
+    conv_direction direction;
     bool add;
     dtype type;
     shape4 x, y;

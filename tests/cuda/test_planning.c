@@ -2,14 +2,14 @@
  * every convolution of every net, in all directions, in f32, tf32 and bf16, on every architecture that the
  * backend is built for. The devices are descriptions (tests/cuda/devices/), which cuDNN plans for as if they
  * were there. Batch 256. And for the convolutions of device_check.c; and plans survive being written and read, as
- * core/cuda/choice.c keeps them. */
+ * core/cuda/engine.c keeps them. */
 #include "../../core/base/status.h"
 
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../core/cuda/graph.h"
 #include "../../core/base/file.h"
+#include "../../core/cuda/cudnn_graph.h"
 #include "../../nets/graph.h"
 #include "../../tools/check/problem.h"
 #include "convs.h"
@@ -25,7 +25,7 @@ static int n_problems;
 
 static void add_problem(const conv_problem *p)
 {
-    char name[ENGINE_KEY_BYTES], other[ENGINE_KEY_BYTES];
+    char name[PROBLEM_NAME_BYTES], other[PROBLEM_NAME_BYTES];
     conv_problem_name(p, name);
     for (int i = 0; i < n_problems; i++) {
         conv_problem_name(&problem[i], other);
@@ -42,7 +42,7 @@ static void add_conv(op o, int batch)
     } precisions[] = { { F32, false }, { F32, true }, { BF16, false } };
     o.x.n = o.y.n = batch;
     for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
-        for (int direction = CONV_FORWARD; direction <= CONV_FILTER; direction++)
+        for (int direction = CONV_FORWARD; direction <= CONV_WEIGHTS; direction++)
             for (int add = 0; add <= (direction == CONV_DATA); add++) {
                 o.type = precisions[i].type;
                 const conv_problem p = conv_problem_of(&o, direction, add, precisions[i].tf32);
@@ -102,7 +102,7 @@ static int without_engine(const char *json, const char *device)
 {
     int lacking = 0;
     for (int i = 0; i < n_problems; i++) {
-        char name[ENGINE_KEY_BYTES];
+        char name[PROBLEM_NAME_BYTES];
         int all = 0, repeatable = 0;
         conv_problem_name(&problem[i], name);
         if (engine_count(&problem[i], json, &all, &repeatable) != OK) printf("# %s\n", status_message());
@@ -125,10 +125,10 @@ static status round_trip(const conv_problem *p, descriptor device, bool *same)
     char *text = NULL, *second = NULL;
     TRY(conv_graph_open(p, NULL, &graph));
     TRY(engine_configs_find(&graph, device, &configs));
-    TRY(plan_from_config(NULL, configs.config[0], &made));
-    TRY(plan_to_json(made, &text));
-    TRY(plan_from_json(NULL, device, text, &again));
-    TRY(plan_to_json(again, &second));
+    TRY(execution_plan_from_config(NULL, configs.config[0], &made));
+    TRY(execution_plan_to_json(made, &text));
+    TRY(execution_plan_from_json(NULL, device, text, &again));
+    TRY(execution_plan_to_json(again, &second));
     *same = strcmp(text, second) == 0;
 out:
     free(text);
@@ -145,7 +145,7 @@ static int not_restored(const char *json)
 {
     int failed = 0;
     descriptor device = NULL;
-    if (device_from_json(json, &device) != OK) return -1;
+    if (device_properties_from_json(json, &device) != OK) return -1;
     for (int i = 0; i < n_problems; i += 10) {
         bool same = false;
         const status st = round_trip(&problem[i], device, &same);

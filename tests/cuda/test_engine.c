@@ -1,23 +1,27 @@
-/* tests/cuda/test_choice.c -- core/cuda/choice.c: what was timed once is not timed again, neither by a process that finds
- * the cache nor by a run that is resumed without it. cuDNN is a fake whose plans are texts; that its own plans survive
- * being written and read is shown in test_planning.c. */
+/* tests/cuda/test_engine.c -- core/cuda/engine.c: an engine that was chosen once is not timed again, neither by a process
+ * that finds the cache nor by a run that is resumed without it. cuDNN is a fake whose plans are texts; test_planning.c
+ * shows that its own plans can be written and read. */
 #include "../must.h"
 
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
-#include "../../core/cuda/choice.h"
 #include "../../core/base/file.h"
+#include "../../core/cuda/cudnn_graph.h"
 #include "../scratch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- the fake --- */
 
+/* The name of problem_of(n). */
+#define NAMED(n) "fprop_f32_n" #n "c0h0w0_k0r0s0p0g0"
+
 enum { OWN = 16 }; /* the batch for which our own kernels are the fastest */
 static int n_timed, n_guessed, n_notes, n_open;
-static char last_note[6000],
-    meanwhile[4400]; /* meanwhile: a file that another process writes while this one times */
+static char last_note[6000];
+static char meanwhile[4400]; /* a file that another process writes while this one times */
 
 static descriptor new_plan(const char *text)
 {
@@ -37,13 +41,13 @@ size_t cudnnGetVersion(void)
     return 91900;
 }
 
-status plan_to_json(descriptor made, char **out)
+status execution_plan_to_json(descriptor made, char **out)
 {
     *out = strdup((const char *)made);
     return OK;
 }
 
-status plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
+status execution_plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
 {
     (void)cudnn, (void)device;
     if (json[0] != '{') return status_set(ERR_RUNTIME, __FILE__, __LINE__, "cuDNN: not a plan");
@@ -51,9 +55,10 @@ status plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, 
     return OK;
 }
 
-void conv_problem_name(const conv_problem *p, char out[ENGINE_KEY_BYTES])
+status execution_plan_workspace(descriptor made, size_t *bytes)
 {
-    snprintf(out, ENGINE_KEY_BYTES, "fprop_n%d", p->x.n);
+    *bytes = strlen((const char *)made);
+    return OK;
 }
 
 status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *made)
@@ -66,6 +71,42 @@ status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *mad
     *made = p->x.n == OWN ? NULL : new_plan(text);
     if (*meanwhile) must(file_replace(meanwhile, "{ theirs }", 10));
     return OK;
+}
+
+/* What only engines that run need: none does here. */
+status variant_pack_open(const void *x, const void *w, const void *y, void *workspace, descriptor *out)
+{
+    (void)x, (void)w, (void)y, (void)workspace, (void)out;
+    abort();
+}
+
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t cudnn, descriptor made, descriptor pack)
+{
+    (void)cudnn, (void)made, (void)pack;
+    abort();
+}
+
+const char *cudnnGetErrorString(cudnnStatus_t answer)
+{
+    (void)answer;
+    abort();
+}
+
+status own_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y, void *workspace)
+{
+    (void)c, (void)p, (void)x, (void)w, (void)y, (void)workspace;
+    abort();
+}
+
+bool own_fits(const conv_problem *p)
+{
+    return p->x.n == OWN;
+}
+
+size_t own_workspace(const cuda *c, const conv_problem *p)
+{
+    (void)c, (void)p;
+    return 0;
 }
 
 /* --- */
@@ -83,11 +124,17 @@ static cuda gpu(const char *name)
     return c;
 }
 
-/* The text of the plan for batch n, by a backend that has just been opened. */
+static conv_problem problem_of(int n)
+{
+    return (conv_problem){ .x.n = n };
+}
+
+/* The text of the plan for batch n; NULL: our own kernels. */
 static const char *plan_of(cuda *c, int n)
 {
     descriptor made;
-    must(choice_find(c, &(conv_problem){ .x.n = n }, &made));
+    const conv_problem p = problem_of(n);
+    must(choice_find(c, &p, &made));
     return (const char *)made;
 }
 
@@ -145,7 +192,7 @@ static void who_was_first_counts(void **state)
     (void)state;
     cuda c = gpu("A GPU");
     plan_of(&c, 4); /* makes the folder */
-    snprintf(meanwhile, sizeof meanwhile, "%s/cudnn-91900-A_GPU/fprop_n8.json", getenv("CLEAVE_CACHE"));
+    snprintf(meanwhile, sizeof meanwhile, "%s/cudnn-91900-A_GPU/" NAMED(8) ".json", getenv("CLEAVE_CACHE"));
     assert_string_equal(plan_of(&c, 8), "{ theirs }");
     choices_forget(&c);
     assert_int_equal(n_open, 0);
@@ -158,7 +205,7 @@ static void a_refused_cache_is_made_anew(void **state)
     cuda c = gpu("A GPU");
     plan_of(&c, 4);
     choices_forget(&c);
-    snprintf(path, sizeof path, "%s/cudnn-91900-A_GPU/fprop_n4.json", getenv("CLEAVE_CACHE"));
+    snprintf(path, sizeof path, "%s/cudnn-91900-A_GPU/" NAMED(4) ".json", getenv("CLEAVE_CACHE"));
     must(file_replace(path, "garbage", 7));
     n_notes = 0;
     plan_of(&c, 4);
@@ -214,9 +261,9 @@ static void our_own_kernels_are_a_choice(void **state)
 static void what_is_not_of_this_device_is_said(void **state)
 {
     static const char *const files[] = {
-        "cleave convolution engines, cuDNN 91900, Another GPU\nfprop_n4 { }\n", "",
-        "cleave convolution engines, cuDNN 91900, A GPU\nfprop_n4\n",
-        "cleave convolution engines, cuDNN 91900, A GPU\nfprop_n4 garbage\n"
+        "cleave convolution engines, cuDNN 91900, Another GPU\n" NAMED(4) " { }\n", "",
+        "cleave convolution engines, cuDNN 91900, A GPU\n" NAMED(4) "\n",
+        "cleave convolution engines, cuDNN 91900, A GPU\n" NAMED(4) " garbage\n"
     };
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

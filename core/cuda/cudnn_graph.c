@@ -1,5 +1,5 @@
-/* core/cuda/graph.c -- see graph.h. */
-#include "graph.h"
+/* core/cuda/cudnn_graph.c -- see cudnn_graph.h. */
+#include "cudnn_graph.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,10 @@ static cudnnDataType_t library_type(dtype type)
 
 /* --- the operation --- */
 
-/* dims in the order N, C, H, W (K, C, R, S for weights); channels innermost in memory. */
+/* Names of the tensors, between operation graph and variant pack. */
+enum { UID_X = 1, UID_W = 2, UID_Y = 3 };
+
+/* dims in the order N, C, H, W (for weights K, C, R, S). In memory, channels are innermost. */
 static status tensor(dtype type, int64_t uid, const int64_t dims[4], descriptor *out)
 {
     status st = OK;
@@ -86,7 +89,7 @@ out:
     return st;
 }
 
-/* The names of the same attributes in the three directions. */
+/* The three directions have the same attributes under different names. */
 static const struct {
     cudnnBackendDescriptorType_t type;
     cudnnBackendAttributeName_t x, w, y, conv, alpha, beta;
@@ -103,13 +106,13 @@ static const struct {
                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA },
-    [CONV_FILTER] = { CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA },
+    [CONV_WEIGHTS] = { CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                       CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                       CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                       CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                       CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                       CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                       CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA },
 };
 
 static status operation(const conv_problem *p, conv_graph *g)
@@ -169,7 +172,7 @@ static status find_by(const conv_graph *g, descriptor device, cudnnBackendHeurMo
     TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (device) TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device));
     if (finalise(heuristics, "heuristics") != OK)
-        goto out; /* nothing found; should all fail, its reason is told */
+        goto out; /* this mode finds nothing; if none does, the caller reports the stored reason */
     TRY_CUDNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                        CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, NULL));
     if (count > MAX_CONFIGS - out->n) count = MAX_CONFIGS - out->n;
@@ -189,7 +192,7 @@ status engine_configs_find(const conv_graph *g, descriptor device, engine_config
     status st = OK;
     *out = (engine_configs){ 0 };
     TRY(find_by(g, device, CUDNN_HEUR_MODE_A, out));
-    TRY(find_by(g, device, CUDNN_HEUR_MODE_FALLBACK, out)); /* functional, slower: last */
+    TRY(find_by(g, device, CUDNN_HEUR_MODE_FALLBACK, out)); /* always works, but is slow: last */
 out:
     if (st != OK) engine_configs_free(out);
     return st;
@@ -244,7 +247,7 @@ out:
 
 /* --- plans --- */
 
-status plan_from_config(cudnnHandle_t cudnn, descriptor config, descriptor *out)
+status execution_plan_from_config(cudnnHandle_t cudnn, descriptor config, descriptor *out)
 {
     status st = OK;
     descriptor made = NULL;
@@ -259,7 +262,7 @@ out:
     return st;
 }
 
-status plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
+status execution_plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
 {
     status st = OK;
     descriptor made = NULL;
@@ -278,7 +281,7 @@ out:
     return st;
 }
 
-status plan_to_json(descriptor made, char **out)
+status execution_plan_to_json(descriptor made, char **out)
 {
     status st = OK;
     int64_t bytes = 0;
@@ -295,7 +298,7 @@ out:
     return st;
 }
 
-status plan_workspace(descriptor made, size_t *bytes)
+status execution_plan_workspace(descriptor made, size_t *bytes)
 {
     status st = OK;
     int64_t n = 0, size = 0;
@@ -306,7 +309,7 @@ out:
     return st;
 }
 
-status device_from_json(const char *json, descriptor *out)
+status device_properties_from_json(const char *json, descriptor *out)
 {
     status st = OK;
     TRY(create(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, out));
@@ -316,7 +319,7 @@ out:
     return st;
 }
 
-status pack_open(const void *x, const void *w, const void *y, void *workspace, descriptor *out)
+status variant_pack_open(const void *x, const void *w, const void *y, void *workspace, descriptor *out)
 {
     status st = OK;
     descriptor pack = NULL;
