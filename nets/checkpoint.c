@@ -278,6 +278,17 @@ out:
     return st;
 }
 
+status checkpoint_read(net *n, const char *path)
+{
+    status st = OK;
+    st_file f = { 0 };
+    TRY(st_open(path, &f));
+    TRY(checkpoint_load(n, &f, path, n->n_removed == 0, false));
+out:
+    st_close(&f);
+    return st;
+}
+
 /* ---- saving ---- */
 
 typedef struct image_of_net { /* of a net on the host, as st_write wants it */

@@ -42,6 +42,8 @@ void checkpoint_info_free(checkpoint_info *);
  * its shape, and (strict) nothing else but num_batches_tracked and optimizer.*; ERR_DATA names the first
  * that is not. A name prefix "module." is ignored. strict = false: tensors of removed units may be left over. */
 status checkpoint_load(net *, const st_file *f, const char *path, bool strict, bool velocity);
+/* The parameters and buffers of a file: checkpoint_load, strict unless the net lacks units. */
+status checkpoint_read(net *, const char *path);
 
 /* Writes atomically. `extra` are further metadata pairs. state != NULL: also velocity and state. */
 status checkpoint_save(net *, const char *path, const st_pair *extra, int n_extra, const train_state *state);

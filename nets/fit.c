@@ -33,17 +33,7 @@ status fit_compile(const config *cfg, const dataset *train, net *n, backend *b)
 
 status fit_start_values(const config *cfg, net *n)
 {
-    status st = OK;
-    st_file f = { 0 };
-    if (!cfg->net.weights[0]) {
-        TRY(net_init(n, cfg->seed));
-        goto out;
-    }
-    TRY(st_open(cfg->net.weights, &f));
-    TRY(checkpoint_load(n, &f, cfg->net.weights, cfg->net.remove_count == 0, false));
-out:
-    st_close(&f);
-    return st;
+    return *cfg->net.weights ? checkpoint_read(n, cfg->net.weights) : net_init(n, cfg->seed);
 }
 
 /* ---- training ---- */

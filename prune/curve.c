@@ -5,7 +5,7 @@
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../graph/analysis.h"
-#include "../nets/device.h"
+#include "../nets/experiment.h"
 #include "choose.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
@@ -93,31 +93,24 @@ static status analyse(const config *given, const char *checkpoint, const char *d
     status st = OK;
     config asked = *given, *cfg = &asked; /* nothing in it is freed here */
     if (cfg->prune.metric == METRIC_CKA && cfg->analysis.cka == 0) cfg->analysis.cka = CKA_IMAGES;
-    backend *b = NULL;
-    net *n = NULL;
+    experiment e = { 0 };
     analyser *a = NULL;
     analysis result = { 0 };
     dir_lock lock = { 0 };
-    st_file f = { 0 };
-    char why[256];
-    TRY(st_open(checkpoint, &f));
     TRY(lock_take(dir, true, &lock));
-    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
-    TRY(device_open(cfg, &b, why, sizeof why));
-    log_info("analysing %s on %s", checkpoint, why);
-    TRY(analyser_create(n, cfg, &a));
+    TRY(experiment_open(cfg, 0, &e));
+    log_info("analysing %s on %s", checkpoint, e.why);
+    TRY(analyser_create(e.net, cfg, &a));
     const net_case evaluation = { .batch = analysis_batch(cfg, test) };
-    TRY(net_compile(n, b, config_type(cfg), &evaluation, 1));
-    TRY(surgery_inherit(n, &f, checkpoint));
+    TRY(experiment_compile(&e, &evaluation, 1));
+    TRY(surgery_inherit(e.net, checkpoint));
     TRY(analysis_run(a, 0, evaluation.batch, test, checkpoint, &result));
     TRY(analysis_write(&result, dir, false));
     TRY_ALLOC(*out, analysis_json(&result));
 out:
     analysis_free(&result);
     analyser_free(a);
-    net_free(n);
-    backend_close(b);
-    st_close(&f);
+    experiment_close(&e);
     lock_release(&lock);
     return st;
 }

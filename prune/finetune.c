@@ -1,10 +1,10 @@
 /* prune/finetune.c -- a pruned net is an ordinary run: its config says what to leave out and where the
  * weights come from, its checkpoints say why. */
 #include "finetune.h"
-#include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/log.h"
 #include "../graph/analysis.h"
+#include "../nets/experiment.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -89,11 +89,14 @@ static bool add_cut(cJSON *list, const choice_unit *u)
 }
 
 /* The cuts of the parent, if it is pruned itself, then those made now. */
-static status cuts_text(const st_file *parent, const choice *c, char **out)
+static status cuts_text(const char *parent, const choice *c, char **out)
 {
     status st = OK;
-    const char *before = st_meta(parent, "cuts");
-    cJSON *list = before ? cJSON_Parse(before) : NULL;
+    st_file f = { 0 };
+    cJSON *list = NULL;
+    TRY(st_open(parent, &f));
+    const char *before = st_meta(&f, "cuts");
+    if (before) list = cJSON_Parse(before);
     if (!cJSON_IsArray(list)) {
         cJSON_Delete(list);
         TRY_ALLOC(list, cJSON_CreateArray());
@@ -103,20 +106,16 @@ static status cuts_text(const st_file *parent, const choice *c, char **out)
     TRY_ALLOC(*out, cJSON_PrintUnformatted(list));
 out:
     cJSON_Delete(list);
+    st_close(&f);
     return st;
 }
 
 /* ---- training ---- */
 
-static status start_values(const finetune_job *job, net *n, const st_file *parent)
+/* prune.init=scratch draws from ~seed: the seed itself would give the parent's own first values. */
+static status start_values(const finetune_job *job, net *n)
 {
-    status st = OK;
-    if (job->cfg->net.weights[0])
-        TRY(surgery_inherit(n, parent, job->checkpoint));
-    else
-        TRY(net_init(n, ~job->cfg->seed)); /* seed would be the parent's own first values */
-out:
-    return st;
+    return *job->cfg->net.weights ? surgery_inherit(n, job->checkpoint) : net_init(n, ~job->cfg->seed);
 }
 
 static status open_run(const finetune_job *job, const backend *b, rundir *run)
@@ -134,26 +133,21 @@ out:
 status finetune(const finetune_job *job, rundir *run, fit_result *out)
 {
     status st = OK;
-    const config_net *c = &job->cfg->net;
-    backend *b = NULL;
-    net *n = NULL;
-    st_file parent = { 0 };
-    char *cuts = NULL, why[256];
+    experiment e = { 0 };
+    char *cuts = NULL;
     epoch_analysis every = { job->cfg, job->test, run, FIT_CASE_EVAL, NULL };
-    TRY(st_open(job->checkpoint, &parent));
-    TRY(cuts_text(&parent, job->choice, &cuts));
-    TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &n));
-    TRY(device_open(job->cfg, &b, why, sizeof why));
-    TRY(epoch_analysis_open(&every, n));
+    TRY(cuts_text(job->checkpoint, job->choice, &cuts));
+    TRY(experiment_open(job->cfg, 0, &e));
+    TRY(epoch_analysis_open(&every, e.net));
     TRY(rundir_path(job->cfg, run));
-    TRY(rundir_choices(run, b));
-    TRY(fit_compile(job->cfg, job->train, n, b));
-    TRY(start_values(job, n, &parent));
-    TRY(open_run(job, b, run));
-    log_info("%s", why);
+    TRY(rundir_choices(run, e.device));
+    TRY(fit_compile(job->cfg, job->train, e.net, e.device));
+    TRY(start_values(job, e.net));
+    TRY(open_run(job, e.device, run));
+    log_info("%s", e.why);
     const st_pair meta[] = { { "parent", (char *)job->checkpoint }, { "cuts", cuts } };
     const fit_job work = { .cfg = job->cfg,
-                           .net = n,
+                           .net = e.net,
                            .train = job->train,
                            .test = job->test,
                            .run = run,
@@ -166,8 +160,6 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
 out:
     free(cuts);
     epoch_analysis_close(&every);
-    net_free(n);
-    backend_close(b);
-    st_close(&parent);
+    experiment_close(&e);
     return st;
 }

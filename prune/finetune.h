@@ -2,9 +2,9 @@
 #ifndef CLEAVE_FINETUNE_H
 #define CLEAVE_FINETUNE_H
 
-#include "../nets/rundir.h"
 #include "../data/dataset.h"
 #include "../nets/fit.h"
+#include "../nets/rundir.h"
 #include "choose.h"
 
 /* The parent's config with name NAME-pruned (by M; else NAME-pruned-METRIC, by hand NAME-pruned-hand),

@@ -1,6 +1,7 @@
 /* prune/surgery.c -- names survive the cut: a unit keeps its PyTorch name when its predecessor goes, so
  * inheriting is copying by name, and what is left over in the parent must be the removed units' own. */
 #include "surgery.h"
+#include "../core/base/text.h"
 #include "../nets/checkpoint.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,10 @@ static bool has_param(const net *n, const char *name)
     return false;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t a = strlen(text), b = strlen(end);
-    return a >= b && !strcmp(text + a - b, end);
-}
-
 /* What checkpoints hold besides parameters and buffers: momenta, and PyTorch's step counter of each BN. */
 static bool is_bookkeeping(const char *name)
 {
-    return !strncmp(name, "optimizer.", 10) || ends_with(name, "num_batches_tracked");
+    return !strncmp(name, "optimizer.", 10) || text_ends_with(name, "num_batches_tracked");
 }
 
 /* The complete architecture has the tensors of the pruned net and of the removed units, nothing else. */
@@ -43,12 +38,15 @@ out:
     return st;
 }
 
-status surgery_inherit(net *pruned, const st_file *parent, const char *parent_path)
+status surgery_inherit(net *pruned, const char *parent)
 {
     status st = OK;
-    TRY(check_left_over(pruned, parent, parent_path));
-    TRY(checkpoint_load(pruned, parent, parent_path, false, false));
+    st_file f = { 0 };
+    TRY(st_open(parent, &f));
+    TRY(check_left_over(pruned, &f, parent));
+    TRY(checkpoint_load(pruned, &f, parent, false, false));
 out:
+    st_close(&f);
     return st;
 }
 

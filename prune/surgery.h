@@ -3,13 +3,11 @@
 #ifndef CLEAVE_SURGERY_H
 #define CLEAVE_SURGERY_H
 
-#include "../core/format/safetensors.h"
 #include "../nets/net.h"
 
-/* Copies parent tensors into the compiled pruned net by name. ERR_DATA if one is missing or has another
- * shape, or if a tensor is left over that belongs to none of the removed units; the net's values are then
- * undefined. */
-status surgery_inherit(net *pruned, const st_file *parent, const char *parent_path);
+/* Copies the tensors of the checkpoint `parent` into the compiled pruned net by name. ERR_DATA: a tensor is missing, has
+ * another shape, or is left over and belongs to none of the removed units; the net's values are then undefined. */
+status surgery_inherit(net *pruned, const char *parent);
 
 /* The union of two lists of unit names, in order, without repeats: units removed before and now. The caller
  * frees with surgery_names_free. */

@@ -1,11 +1,11 @@
 /* tools/analyze.c -- analyze RUN|CKPT: how far the classes have come apart at each layer. */
-#include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
 #include "../graph/analysis.h"
 #include "../nets/checkpoint.h"
+#include "../nets/experiment.h"
 #include "cli.h"
 
 #include <cjson/cJSON.h>
@@ -42,9 +42,7 @@ typedef struct session { /* everything one analysis needs, released at once */
     const cli *args;
     cli_subject subject;
     config *cfg;
-    backend *device;
-    dataset test;
-    net *net;
+    experiment e;
     analyser *analyser;
     analysis result;
     dir_lock lock;
@@ -54,9 +52,7 @@ static void close_session(session *s)
 {
     analysis_free(&s->result);
     analyser_free(s->analyser);
-    net_free(s->net);
-    dataset_free(&s->test);
-    backend_close(s->device);
+    experiment_close(&s->e);
     config_free(s->cfg);
     lock_release(&s->lock);
 }
@@ -65,20 +61,14 @@ static void close_session(session *s)
 static status prepare(session *s)
 {
     status st = OK;
-    const config *c = s->cfg;
-    st_file file = { 0 };
-    char why[256];
-    TRY(dataset_open(&c->data, c->net.classes, NULL, &s->test));
-    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
-    TRY(analyser_create(s->net, c, &s->analyser));
-    TRY(device_open(c, &s->device, why, sizeof why));
-    log_info("device %s: %s", s->device->description, why);
-    net_case evaluation = { .batch = analysis_batch(c, &s->test), .training = false };
-    TRY(net_compile(s->net, s->device, config_type(c), &evaluation, 1));
-    TRY(st_open(s->subject.checkpoint, &file));
-    TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
+    experiment *e = &s->e;
+    TRY(experiment_open(s->cfg, OPEN_TEST_SET, e));
+    log_info("device %s: %s", e->device->description, e->why);
+    TRY(analyser_create(e->net, s->cfg, &s->analyser));
+    const net_case evaluation = { .batch = analysis_batch(s->cfg, &e->test) };
+    TRY(experiment_compile(e, &evaluation, 1));
+    TRY(checkpoint_read(e->net, s->subject.checkpoint));
 out:
-    st_close(&file);
     return st;
 }
 
@@ -146,7 +136,7 @@ static status run(session *s)
     TRY(prepare(s));
     TRY(text_format(features, sizeof features, "%s/features", dir));
     analyser_export(s->analyser, features);
-    TRY(analysis_run(s->analyser, 0, analysis_batch(s->cfg, &s->test), &s->test, s->subject.checkpoint,
+    TRY(analysis_run(s->analyser, 0, analysis_batch(s->cfg, &s->e.test), &s->e.test, s->subject.checkpoint,
                      &s->result));
     TRY(analysis_write(&s->result, dir, !no_pictures));
     TRY(write_events(s, dir));

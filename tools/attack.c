@@ -1,13 +1,13 @@
 /* tools/attack.c -- attack RUN|CKPT: test images moved a little so that the net takes them for something
  * else. */
 #include "../nets/attack.h"
-#include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/json.h"
 #include "../core/base/log.h"
-#include "../nets/rundir.h"
+#include "../core/base/minmax.h"
 #include "../core/base/stop.h"
 #include "../nets/checkpoint.h"
+#include "../nets/experiment.h"
 #include "../nets/fit.h"
 #include "cli.h"
 
@@ -43,9 +43,8 @@ typedef struct session { /* everything one attack needs, released at once */
     const cli *args;
     cli_subject subject;
     config *cfg;
-    backend *device;
-    dataset clean, moved;
-    net *net;
+    experiment e;
+    dataset moved;
     int batch;
     double accuracy_clean, accuracy_attacked;
     char dir[4096];
@@ -53,10 +52,8 @@ typedef struct session { /* everything one attack needs, released at once */
 
 static void close_session(session *s)
 {
-    net_free(s->net);
-    dataset_free(&s->clean);
+    experiment_close(&s->e);
     dataset_free(&s->moved);
-    backend_close(s->device);
     config_free(s->cfg);
 }
 
@@ -79,22 +76,15 @@ static status find_dir(session *s)
 static status prepare(session *s)
 {
     status st = OK;
-    const config *c = s->cfg;
-    st_file file = { 0 };
-    char why[256];
-    TRY(dataset_open(&c->data, c->net.classes, NULL, &s->clean));
-    s->batch = c->train.batch < MAX_BATCH ? c->train.batch : MAX_BATCH;
-    if (s->clean.n < s->batch) s->batch = s->clean.n;
+    experiment *e = &s->e;
+    TRY(experiment_open(s->cfg, OPEN_TEST_SET, e));
+    log_info("device %s: %s", e->device->description, e->why);
+    s->batch = min_int(min_int(s->cfg->train.batch, MAX_BATCH), e->test.n);
     const net_case cases[] = { [CASE_EVAL] = { .batch = s->batch },
                                [CASE_FROZEN] = { .batch = s->batch, .training = true, .frozen = true } };
-    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
-    TRY(device_open(c, &s->device, why, sizeof why));
-    log_info("device %s: %s", s->device->description, why);
-    TRY(net_compile(s->net, s->device, config_type(c), cases, 2));
-    TRY(st_open(s->subject.checkpoint, &file));
-    TRY(checkpoint_load(s->net, &file, s->subject.checkpoint, c->net.remove_count == 0, false));
+    TRY(experiment_compile(e, cases, 2));
+    TRY(checkpoint_read(e->net, s->subject.checkpoint));
 out:
-    st_close(&file);
     return st;
 }
 
@@ -102,7 +92,7 @@ static status measure(session *s, const dataset *set, double *accuracy)
 {
     status st = OK;
     loss_stats stats;
-    TRY(fit_evaluate(s->net, CASE_EVAL, &s->cfg->data, set, NET_NOT_KEPT, &stats, NULL));
+    TRY(fit_evaluate(s->e.net, CASE_EVAL, &s->cfg->data, set, NET_NOT_KEPT, &stats, NULL));
     *accuracy = (double)stats.correct / (double)stats.rows;
 out:
     return st;
@@ -120,7 +110,7 @@ static bool fill(cJSON *j, const session *s)
            (!pgd ||
             (cJSON_AddNumberToObject(j, "step", a->step) && cJSON_AddNumberToObject(j, "steps", a->steps) &&
              cJSON_AddBoolToObject(j, "random_start", a->random_start))) &&
-           cJSON_AddNumberToObject(j, "samples", s->clean.n) &&
+           cJSON_AddNumberToObject(j, "samples", s->e.test.n) &&
            cJSON_AddNumberToObject(j, "accuracy_clean", s->accuracy_clean) &&
            cJSON_AddNumberToObject(j, "accuracy_attacked", s->accuracy_attacked);
 }
@@ -132,7 +122,7 @@ static status publish(const session *s)
     cJSON *j = cJSON_CreateObject();
     log_info("accuracy %.2f %%, under attack %.2f %% (%s, eps %d / 255, %d images); written to %s",
              100 * s->accuracy_clean, 100 * s->accuracy_attacked, kind_name(s->cfg->attack.kind),
-             s->cfg->attack.eps, s->clean.n, s->dir);
+             s->cfg->attack.eps, s->e.test.n, s->dir);
     if (!fill(j, s)) FAIL(ERR_RUNTIME, "out of memory");
     TRY(text_format(path, sizeof path, "%s/attack.json", s->dir));
     TRY(json_write(path, j));
@@ -152,9 +142,9 @@ static status run(session *s)
     TRY(file_make_dirs(s->dir));
     stop_install();
     TRY(prepare(s));
-    const attack_job job = { s->net, CASE_FROZEN, s->batch, &s->cfg->data, &s->cfg->attack, s->cfg->seed };
-    TRY(attack_run(&job, &s->clean, &s->moved));
-    TRY(measure(s, &s->clean, &s->accuracy_clean));
+    const attack_job job = { s->e.net, CASE_FROZEN, s->batch, &s->cfg->data, &s->cfg->attack, s->cfg->seed };
+    TRY(attack_run(&job, &s->e.test, &s->moved));
+    TRY(measure(s, &s->e.test, &s->accuracy_clean));
     TRY(measure(s, &s->moved, &s->accuracy_attacked));
     TRY(cifar_write(&s->moved, s->dir));
     TRY(publish(s));

@@ -1,7 +1,7 @@
 /* tools/export.c -- export RUN|CKPT: a trained net as an ONNX model. */
-#include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/log.h"
+#include "../nets/experiment.h"
 #include "../nets/onnx.h"
 #include "../prune/surgery.h"
 #include "cli.h"
@@ -83,26 +83,20 @@ static status export_net(const cli *args)
     status st = OK;
     cli_subject subject;
     config *cfg = NULL;
-    backend *b = NULL;
-    net *n = NULL;
-    st_file f = { 0 };
+    experiment e = { 0 };
     char path[4200];
     const net_case evaluation = { .batch = 1, .training = false };
     TRY(cli_subject_find(args->subject, &subject));
     TRY(cli_subject_config(args, &subject, &cfg));
     TRY(output_path(subject.checkpoint, path, sizeof path));
-    TRY(st_open(subject.checkpoint, &f));
-    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
-    TRY(backend_open("ref", 1, &b, NULL, 0)); /* only holds the values */
-    TRY(net_compile(n, b, F32, &evaluation, 1));
-    TRY(surgery_inherit(n, &f, subject.checkpoint));
-    TRY(check_values(n, subject.checkpoint));
-    TRY(onnx_write(n, cfg->data.mean, cfg->data.std, path));
-    TRY(publish(args, n, path));
+    TRY(experiment_open(cfg, OPEN_FOR_VALUES, &e));
+    TRY(experiment_compile(&e, &evaluation, 1));
+    TRY(surgery_inherit(e.net, subject.checkpoint));
+    TRY(check_values(e.net, subject.checkpoint));
+    TRY(onnx_write(e.net, cfg->data.mean, cfg->data.std, path));
+    TRY(publish(args, e.net, path));
 out:
-    net_free(n);
-    backend_close(b);
-    st_close(&f);
+    experiment_close(&e);
     config_free(cfg);
     return st;
 }

@@ -1,10 +1,10 @@
 /* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume]: from images to a run directory. */
-#include "../nets/device.h"
 #include "../core/base/file.h"
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
 #include "../graph/analysis.h"
+#include "../nets/experiment.h"
 #include "../nets/fit.h"
 #include "cli.h"
 
@@ -37,9 +37,7 @@ static const cli_tool tool = {
 typedef struct session { /* everything one training needs, released at once */
     const cli *args;
     config *cfg;
-    backend *device;
-    dataset train, test;
-    net *net;
+    experiment e;
     epoch_analysis every;
     rundir run;
     dir_lock lock;
@@ -48,10 +46,7 @@ typedef struct session { /* everything one training needs, released at once */
 static void close_session(session *s)
 {
     epoch_analysis_close(&s->every);
-    net_free(s->net);
-    dataset_free(&s->train);
-    dataset_free(&s->test);
-    backend_close(s->device);
+    experiment_close(&s->e);
     config_free(s->cfg);
     lock_release(&s->lock);
 }
@@ -91,24 +86,22 @@ static status prepare(session *s)
 {
     status st = OK;
     const config *c = s->cfg;
-    char why[256];
-    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
-    TRY(device_open(c, &s->device, why, sizeof why));
-    log_info("%s", why);
-    TRY(dataset_open(&c->data, c->net.classes, &s->train, &s->test));
-    s->every = (epoch_analysis){ c, &s->test, &s->run, FIT_CASE_EVAL, NULL };
-    TRY(epoch_analysis_open(&s->every, s->net));
-    TRY(rundir_choices(&s->run, s->device));
-    TRY(fit_compile(c, &s->train, s->net, s->device));
-    TRY(fit_start_values(c, s->net));
-    TRY(rundir_create(c, s->device, s->args->argc, s->args->argv, &s->run));
+    experiment *e = &s->e;
+    TRY(experiment_open(c, OPEN_TRAIN_SET | OPEN_TEST_SET, e));
+    log_info("%s", e->why);
+    s->every = (epoch_analysis){ c, &e->test, &s->run, FIT_CASE_EVAL, NULL };
+    TRY(epoch_analysis_open(&s->every, e->net));
+    TRY(rundir_choices(&s->run, e->device));
+    TRY(fit_compile(c, &e->train, e->net, e->device));
+    TRY(fit_start_values(c, e->net));
+    TRY(rundir_create(c, e->device, s->args->argc, s->args->argv, &s->run));
     char path[4096];
     TRY(rundir_file(&s->run, "log.txt", path, sizeof path));
     TRY(log_open(path, true));
-    net_memory m = net_memory_used(s->net);
+    net_memory m = net_memory_used(e->net);
     log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB",
-             c->net.arch, (long long)net_param_count(s->net), (double)net_macs(s->net) / 1e6, s->train.n,
-             s->test.n, (double)(m.param + m.act + m.saved + m.packed) / (1 << 20));
+             c->net.arch, (long long)net_param_count(e->net), (double)net_macs(e->net) / 1e6, e->train.n,
+             e->test.n, (double)(m.param + m.act + m.saved + m.packed) / (1 << 20));
     log_info("run directory %s", s->run.path);
 out:
     return st;
@@ -155,9 +148,9 @@ static status train(session *s)
     }
     TRY(prepare(s));
     fit_job job = { .cfg = s->cfg,
-                    .net = s->net,
-                    .train = &s->train,
-                    .test = &s->test,
+                    .net = s->e.net,
+                    .train = &s->e.train,
+                    .test = &s->e.test,
                     .run = &s->run,
                     .resume = resume_given,
                     .after_epoch = epoch_analysis_wanted(&s->every) ? epoch_analysis_run : NULL,

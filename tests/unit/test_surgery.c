@@ -1,7 +1,7 @@
 /* Counting and inheriting: sizes of nets and units, the savings of [Yang23] Table 1, and a cut that must
  * not change what the net computes. prune/surgery.h. */
-#include "../../nets/device.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/device.h"
 #include "../../prune/surgery.h"
 #include "../scratch.h"
 #include <math.h>
@@ -239,11 +239,10 @@ static void logits(net *n, float out[10])
     assert_int_equal(net_logits(n, 0, 1, out), OK);
 }
 
-static void save(net *n, st_file *f)
+static void save(net *n)
 {
     parent_path = scratch_path("parent.safetensors");
     assert_int_equal(checkpoint_save(n, parent_path, NULL, 0, NULL), OK);
-    assert_int_equal(st_open(parent_path, f), OK);
 }
 
 /* A block whose last BN has gamma = beta = 0 adds nothing to its shortcut, which is >= 0 already or followed
@@ -256,15 +255,13 @@ static void cut_without_effect(const char *device, const char *arch, const char 
     fill(full.n, statistics[0], 0.25f); /* a running mean, a running variance: inherited, too */
     fill(full.n, statistics[1], 1.5f);
     float want[10], got[10];
-    st_file f;
-    save(full.n, &f);
+    save(full.n);
     logits(full.n, want);
     logits(cut.n, got);
     assert_memory_not_equal(got, want, sizeof want); /* another seed */
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), OK);
+    assert_int_equal(surgery_inherit(cut.n, parent_path), OK);
     logits(cut.n, got);
     assert_memory_equal(got, want, sizeof want);
-    st_close(&f);
     close_trained(cut);
     close_trained(full);
 }
@@ -311,13 +308,11 @@ static void cut_of_an_identity_convolution(void **state)
     assert_int_equal(net_param_write(full.n, p, w), OK);
     free(w);
     fill(full.n, "features.12.running_var", 1 - 1e-5f); /* + eps = 1 */
-    st_file f;
-    save(full.n, &f);
+    save(full.n);
     logits(full.n, want);
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), OK);
+    assert_int_equal(surgery_inherit(cut.n, parent_path), OK);
     logits(cut.n, got);
     for (int i = 0; i < 10; i++) assert_true(fabsf(got[i] - want[i]) <= 1e-5f * fabsf(want[i]) + 1e-6f);
-    st_close(&f);
     close_trained(cut);
     close_trained(full);
 }
@@ -326,9 +321,8 @@ static void every_kept_tensor_is_copied(void **state)
 {
     (void)state;
     trained full = compiled("resnet20", "", 3), cut = compiled("resnet20", "layer2.1", 4);
-    st_file f;
-    save(full.n, &f);
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), OK);
+    save(full.n);
+    assert_int_equal(surgery_inherit(cut.n, parent_path), OK);
     int count;
     const net_param *p = net_params(cut.n, &count);
     for (int i = 0; i < count; i++) {
@@ -337,39 +331,45 @@ static void every_kept_tensor_is_copied(void **state)
         free(want);
         free(got);
     }
-    st_close(&f);
     close_trained(cut);
     close_trained(full);
+}
+
+/* Inheriting from the parent's file with the tensor conv1.weight changed. */
+static status inherit_changed(net *pruned, const char *name, int64_t rows)
+{
+    st_file f;
+    const char *path = scratch_path("changed.safetensors");
+    assert_int_equal(st_open(parent_path, &f), OK);
+    st_tensor *conv1 = (st_tensor *)st_find(&f, "conv1.weight");
+    assert_non_null(conv1);
+    char *own_name = conv1->name;
+    conv1->name = (char *)name;
+    conv1->count = conv1->count / conv1->shape[0] * rows;
+    conv1->shape[0] = rows;
+    assert_int_equal(st_write(path, f.tensor, f.n_tensors, f.meta, f.n_meta), OK);
+    conv1->name = own_name;
+    st_close(&f);
+    return surgery_inherit(pruned, path);
 }
 
 static void inheriting_fails(void **state)
 {
     (void)state;
     trained full = compiled("resnet20", "", 5), cut = compiled("resnet20", "layer2.1", 6);
-    st_file f;
-    save(full.n, &f);
-    st_tensor *conv1 = (st_tensor *)st_find(&f, "conv1.weight");
-    assert_non_null(conv1);
-    char *name = conv1->name;
+    save(full.n);
 
-    conv1->name = "layer9.0.conv1.weight"; /* of no unit */
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), ERR_DATA);
+    assert_int_equal(inherit_changed(cut.n, "layer9.0.conv1.weight", 16), ERR_DATA); /* of no unit */
     assert_non_null(strstr(status_message(), "layer9.0.conv1.weight"));
 
-    conv1->name = "module.optimizer.conv1.weight"; /* harmless, but conv1.weight is missing now */
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), ERR_DATA);
+    /* harmless, but conv1.weight is missing now */
+    assert_int_equal(inherit_changed(cut.n, "module.optimizer.conv1.weight", 16), ERR_DATA);
     assert_non_null(strstr(status_message(), "conv1.weight"));
 
-    conv1->name = name;
-    conv1->shape[0] = 8; /* another shape */
-    conv1->count /= 2;
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), ERR_DATA);
+    assert_int_equal(inherit_changed(cut.n, "conv1.weight", 8), ERR_DATA); /* another shape */
     assert_non_null(strstr(status_message(), "conv1.weight"));
 
-    conv1->shape[0] = 16;
-    conv1->count *= 2;
-    assert_int_equal(surgery_inherit(cut.n, &f, parent_path), OK);
-    st_close(&f);
+    assert_int_equal(inherit_changed(cut.n, "conv1.weight", 16), OK);
     close_trained(cut);
     close_trained(full);
 }

@@ -1,7 +1,6 @@
 /* tools/report/network.c -- a run's net, built and loaded once: what it is made of, what its first filters look
  * like, what the criterion says about its units. */
 #include "network.h"
-#include "../../nets/device.h"
 #include "../../core/base/log.h"
 #include "../../nets/checkpoint.h"
 #include "../../prune/choose.h"
@@ -14,8 +13,7 @@ enum { MAX_TIMING_BATCH = 128 };
 static void close_network(network *w)
 {
     activations_close(w);
-    net_free(w->net);
-    backend_close(w->device);
+    experiment_close(&w->experiment);
     free(w->pick);
 }
 
@@ -24,20 +22,17 @@ static status open_network(const report *r, const report_run *run, network *w)
 {
     status st = OK;
     const config *c = run->cfg;
-    st_file file = { 0 };
-    char why[256];
     *w = (network){ .batch = c->train.batch < MAX_TIMING_BATCH ? c->train.batch : MAX_TIMING_BATCH };
-    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &w->net));
+    TRY(experiment_open(c, 0, &w->experiment));
+    w->net = w->experiment.net;
+    w->device = w->experiment.device;
+    log_info("%s: times on %s", run->name, w->experiment.why);
     if (run->images) TRY(picks_choose(run->images, r->picks, &w->pick, &w->n_picks));
     if (w->n_picks) TRY(activations_open(w, run));
-    TRY(device_open(c, &w->device, why, sizeof why));
-    log_info("%s: times on %s", run->name, why);
     const net_case cases[] = { [CASE_TIMING] = { w->batch, false }, [CASE_PICKS] = { w->n_picks, false } };
-    TRY(net_compile(w->net, w->device, config_type(c), cases, w->n_picks ? 2 : 1));
-    TRY(st_open(run->checkpoint, &file));
-    TRY(checkpoint_load(w->net, &file, run->checkpoint, false, false));
+    TRY(experiment_compile(&w->experiment, cases, w->n_picks ? 2 : 1));
+    TRY(checkpoint_read(w->net, run->checkpoint));
 out:
-    st_close(&file);
     return st;
 }
 

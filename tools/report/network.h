@@ -3,15 +3,16 @@
 #ifndef CLEAVE_REPORT_NETWORK_H
 #define CLEAVE_REPORT_NETWORK_H
 
-#include "../../nets/net.h"
+#include "../../nets/experiment.h"
 #include "report.h"
 
 enum { CASE_TIMING, CASE_PICKS };
 
 typedef struct network {
-    backend *device;
-    net *net;
-    int batch; /* of the timing case */
+    experiment experiment;
+    backend *device; /* of the experiment */
+    net *net;        /* of the experiment */
+    int batch;       /* of the timing case */
     int n_picks;
     int *pick; /* [n_picks] positions in the test set */
     struct activation_tap *tap;
