@@ -2,12 +2,12 @@
 #include "cli.h"
 
 #include "../core/base/file.h"
+#include "../core/base/json.h"
 #include "../core/base/log.h"
 #include "../core/base/threads.h"
 #include "../nets/checkpoint.h"
 #include "cli_text.h"
 
-#include <cjson/cJSON.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,10 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What each tool understands besides its own options. */
+/* The options of every tool, besides those in struct cli. */
 typedef struct common {
     bool debug;
-    cli_printer print; /* instead of working: --help and its kin */
+    cli_printer print; /* --help or its kin is given: print and do not work */
 } common;
 
 static bool is_setting(const char *arg)
@@ -43,7 +43,7 @@ static bool parse_common(const char *arg, cli *c, common *own)
     return true;
 }
 
-/* "--logits F.npy", "--logits=F.npy" or "--resume"; *i moves on over what was used. */
+/* "--logits F.npy", "--logits=F.npy" or "--resume"; *i becomes the index of the last argument used. */
 static status parse_option(const cli_tool *tool, char **argv, int argc, int *i)
 {
     status st = OK;
@@ -85,7 +85,7 @@ out:
     return st;
 }
 
-/* What the user called it: installed tools carry a prefix. */
+/* The name that the user typed: installed tools have a prefix. */
 static const char *program_of(const cli_tool *tool, char **argv)
 {
     if (!argv[0] || !*argv[0]) return tool->name;
@@ -136,8 +136,8 @@ int cli_exit(const cli_tool *tool, status st)
     return st;
 }
 
-/* Descriptors 0 to 2 that came closed would be those of the next files opened. And a file over the size limit (ulimit -f,
- * some clusters' quota) shall be a failed write, not a killed run. */
+/* If descriptors 0 to 2 are closed, the next files opened would take their numbers: /dev/null takes them first. And a
+ * file over the size limit (ulimit -f, the quota of some clusters) becomes a failed write instead of a killed run. */
 static void settle_process(void)
 {
     for (int fd = 0; fd < 3; fd++)
@@ -176,12 +176,13 @@ out:
 static status find_run(const char *subject, cli_subject *out)
 {
     status st = OK;
-    char path[4096];
+    file_path config_file;
     size_t n = strlen(subject);
     while (n > 1 && subject[n - 1] == '/') n--;
     TRY(text_format(out->run, sizeof out->run, "%.*s", (int)n, subject));
-    TRY(text_format(path, sizeof path, "%s/config.yaml", out->run));
-    if (!file_exists(path)) FAIL(ERR_DATA, "%s: not a run directory: it has no config.yaml", out->run);
+    TRY(path_set(&config_file, "%s/config.yaml", out->run));
+    if (!file_exists(config_file.s))
+        FAIL(ERR_DATA, "%s: not a run directory: it has no config.yaml", out->run);
     TRY(text_format(out->checkpoint, sizeof out->checkpoint, "%s/best.safetensors", out->run));
     if (!file_exists(out->checkpoint))
         FAIL(ERR_DATA, "%s: no best.safetensors yet: has a training epoch been finished?", out->run);
@@ -194,8 +195,8 @@ static status find_checkpoint(const char *subject, cli_subject *out)
     status st = OK;
     static const char suffix[] = ".safetensors";
     const char *slash = strrchr(subject, '/'), *name = slash ? slash + 1 : subject;
-    size_t n = strlen(name), s = sizeof suffix - 1;
-    if (n > s && strcmp(name + n - s, suffix) == 0) n -= s;
+    size_t n = strlen(name);
+    if (text_ends_with(name, suffix)) n -= sizeof suffix - 1;
     TRY(text_format(out->checkpoint, sizeof out->checkpoint, "%s", subject));
     TRY(text_format(out->name, sizeof out->name, "%.*s", (int)n, name));
 out:
@@ -215,38 +216,45 @@ out:
     return st;
 }
 
-static bool add_three(cJSON *object, const char *name, const float *v)
+status cli_subject_dir(const cli_subject *s, const config *cfg, const char *into, const char *what,
+                       file_path *out)
 {
-    cJSON *list = cJSON_AddArrayToObject(object, name);
-    bool good = list != NULL;
-    for (int i = 0; good && i < 3; i++) good = cJSON_AddItemToArray(list, cJSON_CreateNumber((double)v[i]));
-    return good;
+    if (into) return path_set(out, "%s", into);
+    if (*s->run) return path_set(out, "%s/%s", s->run, what);
+    return path_set(out, "%s/%s-%s", cfg->out, s->name, what);
 }
 
-static bool add_net(cJSON *json, const checkpoint_info *info)
+static status put_three(cJSON *object, const char *key, const float v[3])
 {
-    cJSON *object = cJSON_AddObjectToObject(json, "net");
-    if (!object || !cJSON_AddStringToObject(object, "arch", info->arch) ||
-        !cJSON_AddNumberToObject(object, "classes", info->classes))
-        return false;
-    cJSON *remove = cJSON_AddArrayToObject(object, "remove");
-    bool good = remove != NULL;
-    for (unsigned i = 0; good && i < info->n_removed; i++)
-        good = cJSON_AddItemToArray(remove, cJSON_CreateString(info->removed[i]));
-    return good;
+    const double value[3] = { v[0], v[1], v[2] };
+    return json_put_numbers(object, key, value, 3);
 }
 
-/* What the checkpoint says of itself, in the words of a config. JSON is YAML too. */
+static status put_net(cJSON *json, const checkpoint_info *info)
+{
+    status st = OK;
+    cJSON *object, *remove;
+    TRY(json_put_object(json, "net", &object));
+    TRY(json_put_text(object, "arch", info->arch));
+    TRY(json_put_number(object, "classes", info->classes));
+    TRY(json_put_list(object, "remove", &remove));
+    for (unsigned i = 0; i < info->n_removed; i++)
+        TRY(json_append(remove, cJSON_CreateString(info->removed[i])));
+out:
+    return st;
+}
+
+/* What the checkpoint says about itself, as a config. JSON is YAML too. */
 static status describe(const checkpoint_info *info, char **out)
 {
     status st = OK;
-    cJSON *json = NULL, *data = NULL;
+    cJSON *json = NULL, *data;
     TRY_ALLOC(json, cJSON_CreateObject());
-    if (info->arch && !add_net(json, info)) FAIL(ERR_RUNTIME, "out of memory");
+    if (info->arch) TRY(put_net(json, info));
     if (info->has_normalisation) {
-        data = cJSON_AddObjectToObject(json, "data");
-        if (!data || !add_three(data, "mean", info->mean) || !add_three(data, "std", info->std))
-            FAIL(ERR_RUNTIME, "out of memory");
+        TRY(json_put_object(json, "data", &data));
+        TRY(put_three(data, "mean", info->mean));
+        TRY(put_three(data, "std", info->std));
     }
     TRY_ALLOC(*out, cJSON_PrintUnformatted(json));
 out:
@@ -273,7 +281,7 @@ out:
     return st;
 }
 
-/* Is what a checkpoint says of its net a net? */
+/* ERR_DATA if the net that a checkpoint describes does not exist. */
 static status check_net(const config *c, const char *checkpoint)
 {
     status st = OK;
@@ -288,33 +296,42 @@ out:
     return st;
 }
 
+/* The config.yaml of a run; the caller frees *text, also after a failure. */
+static status read_run_config(const cli_subject *s, file_path *path, char **text)
+{
+    status st = OK;
+    size_t bytes;
+    TRY(path_set(path, "%s/config.yaml", s->run));
+    TRY(file_read(path->s, text, &bytes));
+    if (bytes == 0 || strlen(*text) != bytes) FAIL(ERR_DATA, "%s is damaged: empty, or not text", path->s);
+out:
+    return st;
+}
+
 status cli_subject_config(const cli *c, const cli_subject *s, config **out)
 {
     status st = OK;
     checkpoint_info info = { 0 };
-    char label[4200], run_config[4200], *run_text = NULL, *described = NULL;
+    char metadata[PATH_BYTES + 16], *run_text = NULL, *described = NULL;
+    file_path run_config;
     config *plain = NULL;
     config_source source[2];
-    size_t bytes;
     int n = 0;
     TRY(read_info(s->checkpoint, &info));
-    TRY(text_format(label, sizeof label, "%s, metadata", s->checkpoint));
+    TRY(text_format(metadata, sizeof metadata, "%s, metadata", s->checkpoint));
     if (*s->run) {
-        TRY(text_format(run_config, sizeof run_config, "%s/config.yaml", s->run));
-        TRY(file_read(run_config, &run_text, &bytes));
-        if (bytes == 0 || strlen(run_text) != bytes)
-            FAIL(ERR_DATA, "%s is damaged: empty, or not text", run_config);
-        source[n++] = (config_source){ run_config, run_text };
+        TRY(read_run_config(s, &run_config, &run_text));
+        source[n++] = (config_source){ run_config.s, run_text };
     } else if (info.config) {
-        source[n++] = (config_source){ label, info.config };
+        source[n++] = (config_source){ metadata, info.config };
     } else if (!info.arch && !gives_arch(c)) {
         FAIL(ERR_USAGE, "%s has no architecture in its metadata: give net.arch=..., e.g. net.arch=resnet20",
              s->checkpoint);
     }
     TRY(describe(&info, &described));
-    source[n++] = (config_source){ label, described };
+    source[n++] = (config_source){ metadata, described };
 
-    /* First without the overrides: a failure that is not theirs is one of the data. */
+    /* First without the overrides: a failure is then one of the data. */
     if (config_build(source, n, NULL, 0, &plain) != OK) {
         st = ERR_DATA;
         goto out;

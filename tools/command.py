@@ -1,5 +1,5 @@
 """The command line of the Python tools. One Command says everything of a tool: --help, and for `make install` --man,
---completion-bash and --completion-zsh, as tools/cli_text.h does for the tools in C."""
+--completion-bash and --completion-zsh, as tools/cli_text.c does for the tools in C."""
 import argparse, os, re, sys, time
 
 
