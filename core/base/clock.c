@@ -1,11 +1,21 @@
 /* core/base/clock.c -- see clock.h. */
 #include "clock.h"
 
-double time_now(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double time_now(void)
+{
+    return seconds_of(CLOCK_MONOTONIC);
+}
+
+double time_unix(void)
+{
+    return seconds_of(CLOCK_REALTIME);
 }
 
 time_stamp time_stamp_of(time_t when, const char *format)

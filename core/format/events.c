@@ -1,14 +1,14 @@
 /* core/format/events.c -- see events.h. */
 #include "events.h"
 
-#include "core/format/event.pb-c.h"
+#include "../base/clock.h"
 #include "../base/file.h"
+#include "core/format/event.pb-c.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { BUCKETS = 30, HEAD_BYTES = 12, TAIL_BYTES = 4 };
 
@@ -16,7 +16,7 @@ enum { BUCKETS = 30, HEAD_BYTES = 12, TAIL_BYTES = 4 };
 
 uint32_t crc32c(const void *data, size_t bytes)
 {
-    const uint32_t polynomial = 0x82f63b78; /* 0x1edc6f41, bit by bit from the other end */
+    const uint32_t polynomial = 0x82f63b78; /* 0x1edc6f41 with its bits reversed */
     uint32_t table[256], crc = ~0u;
     for (uint32_t i = 0; i < 256; i++) {
         table[i] = i;
@@ -26,7 +26,7 @@ uint32_t crc32c(const void *data, size_t bytes)
     return ~crc;
 }
 
-/* A CRC of data that hold CRCs themselves is weak, so records carry it turned and shifted. */
+/* The CRC of data that contain their own CRC is weak, so records store it rotated, plus a constant. */
 static uint32_t masked_crc(const void *data, size_t bytes)
 {
     uint32_t crc = crc32c(data, bytes);
@@ -61,9 +61,7 @@ out:
 static status add(events *e, Tensorflow__Event *event)
 {
     status st = OK;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    event->wall_time = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    event->wall_time = time_unix();
     size_t bytes = tensorflow__event__get_packed_size(event);
     TRY(reserve(e, HEAD_BYTES + bytes + TAIL_BYTES));
     uint8_t *record = e->data + e->bytes;
@@ -88,7 +86,7 @@ static status add_value(events *e, Tensorflow__Summary__Value *value, const char
 {
     Tensorflow__Summary summary = TENSORFLOW__SUMMARY__INIT;
     Tensorflow__Event event = TENSORFLOW__EVENT__INIT;
-    value->tag = (char *)tag; /* only read */
+    value->tag = (char *)tag; /* protobuf-c only reads it */
     summary.n_value = 1;
     summary.value = &value;
     event.step = step;
@@ -128,8 +126,7 @@ status events_histogram(events *e, const char *tag, int64_t step, const float *v
     Tensorflow__Summary__Value v = TENSORFLOW__SUMMARY__VALUE__INIT;
     measure(value, n, &h);
     double width = (h.max - h.min) / BUCKETS;
-    h.n_bucket = h.n_bucket_limit =
-        width > 0 ? BUCKETS : 1; /* values that are all the same fill one bucket */
+    h.n_bucket = h.n_bucket_limit = width > 0 ? BUCKETS : 1; /* one bucket if all values are equal */
     h.bucket = count;
     h.bucket_limit = limit;
     for (size_t b = 0; b < h.n_bucket; b++)
@@ -138,8 +135,8 @@ status events_histogram(events *e, const char *tag, int64_t step, const float *v
         if (!isfinite(value[i])) continue;
         size_t b = width > 0 ? (size_t)(((double)value[i] - h.min) / width) : 0;
         if (b >= h.n_bucket) b = h.n_bucket - 1;
-        while (b > 0 && (double)value[i] <= limit[b - 1])
-            b--; /* the division rounds, and limits belong below */
+        /* The division rounds, and a value equal to a limit belongs to the bucket below it. */
+        while (b > 0 && (double)value[i] <= limit[b - 1]) b--;
         while ((double)value[i] > limit[b]) b++;
         count[b] += 1;
     }
@@ -148,8 +145,8 @@ status events_histogram(events *e, const char *tag, int64_t step, const float *v
     return add_value(e, &v, tag, step);
 }
 
-/* PNG (https://www.w3.org/TR/png/): 8 bytes of signature, 4 of length, "IHDR", width and height, high byte
- * first. */
+/* A PNG file (https://www.w3.org/TR/png/) begins with 8 bytes of signature, 4 of length, "IHDR", then width and
+ * height in 4 bytes each, most significant byte first. */
 status events_image(events *e, const char *tag, int64_t step, const void *png, size_t bytes)
 {
     status st = OK;
@@ -206,7 +203,8 @@ out:
     return st;
 }
 
-/* Bytes of the record at the beginning of `data` and its step; 0 if it is not whole. */
+/* Size in bytes of the record at the start of `data`, and its step; 0 if the record is incomplete or damaged. The
+ * version counts as a step before all others. */
 static size_t read_record(const uint8_t *data, size_t bytes, int64_t *step)
 {
     if (bytes < HEAD_BYTES + TAIL_BYTES || masked_crc(data, 8) != get_number(data + 8, 4)) return 0;

@@ -1,19 +1,18 @@
-/* core/format/events.h -- event files, which TensorBoard shows: scalars, histograms, pictures, each with a tag and a
- * step. Events are gathered in memory and go to the disk together.
+/* core/format/events.h -- event files for TensorBoard: scalars, histograms and images, each with a tag and a step.
+ * Events are collected in memory and then written together.
  *
  *     events e = { 0 };
  *     TRY(events_scalar(&e, "loss/train", epoch, 1.5));
  *     TRY(events_append(&e, path));
- *     events_free(&e);          on every way out
+ *     events_free(&e);          also after a failure
  *
- * A file is a sequence of records (TensorFlow's TFRecord, tensorflow/core/lib/io/record_writer.h), all
- * numbers little-endian:
+ * A file is a sequence of records (TensorFlow's TFRecord, tensorflow/core/lib/io/record_writer.h); all numbers
+ * are little-endian:
  *
- *     | u64 length | u32 masked CRC32C of length | data: an Event of core/format/event.proto | u32 masked CRC32C of
- * data |
+ *     | u64 length | u32 masked CRC32C of length | data | u32 masked CRC32C of data |
  *
- * Steps do not decrease within a file, so that the end of it can be taken back.
- */
+ * where data is an Event of core/format/event.proto. Steps never decrease within a file, so events_truncate can cut
+ * off its end. */
 #ifndef CLEAVE_EVENTS_H
 #define CLEAVE_EVENTS_H
 
@@ -22,33 +21,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* TensorBoard reads a folder's files in the order of their names, and every file whose name holds "tfevents".
- */
+/* TensorBoard reads every file of a folder whose name contains "tfevents", in the order of the names. */
 #define EVENTS_TRAINING "events.out.tfevents.1.training"
 #define EVENTS_ANALYSIS "events.out.tfevents.2.analysis"
 
+/* Records in memory; zero it before the first use. */
 typedef struct events {
     uint8_t *data;
-    size_t bytes, room;
+    size_t bytes, room; /* used, allocated */
 } events;
-void events_free(events *);
+void events_free(events *); /* a zeroed one is harmless */
 
 status events_scalar(events *, const char *tag, int64_t step, double value);
 
-/* Thirty buckets of equal width from the smallest to the greatest of n > 0 values; NaN and infinite ones are
- * left out. */
+/* Thirty buckets of equal width from the smallest to the largest of n values. NaN and infinite values are left
+ * out. */
 status events_histogram(events *, const char *tag, int64_t step, const float *value, int64_t n);
 
-/* A PNG file, as it is. ERR_DATA if it is none. */
+/* The contents of a PNG file. ERR_DATA: it is not one. */
 status events_image(events *, const char *tag, int64_t step, const void *png, size_t bytes);
 
-/* Adds the events to the end of a file, which is made if it is missing: all of them or, on failure, none. */
+/* Appends the events to a file, which is created if it is missing: all of them or, on failure, none. ERR_RUNTIME
+ * names the path and the reason. */
 status events_append(const events *, const char *path);
-/* Makes a file of these events alone, in place of what was there. */
+/* Replaces the file by one with only these events. */
 status events_replace(const events *, const char *path);
 
-/* Drops the events of steps >= `step`, and a record that a crash has cut short: a resumed run writes them
- * again. A missing file is fine. */
+/* Removes the events of steps >= `step`, which a resumed run will write again, and everything from a damaged
+ * record on, such as one that a crash has cut short. A missing file is no failure. */
 status events_truncate(const char *path, int64_t step);
 
 /* Cyclic redundancy check with Castagnoli's polynomial: RFC 3720, appendix B.4. */

@@ -1,4 +1,4 @@
-/* core/format/safetensors.c -- reading: nothing in the file is believed before it is checked.
+/* core/format/safetensors.c -- see safetensors.h. Reading trusts nothing in the file before it is checked.
  *
  *   0        8                     8 + n                                   end of file
  *   | u64 n  | {"a.weight": ...}   | a.weight | b.weight | ...             |
@@ -6,10 +6,12 @@
  */
 #include "safetensors.h"
 
-#include <cjson/cJSON.h>
+#include "../base/file.h"
+#include "../base/json.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "safetensors are little-endian, and used as they lie");
+               "tensors in a file are little-endian, and are used without conversion");
 
 enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8 };
 static const char METADATA[] = "__metadata__";
@@ -41,15 +43,16 @@ size_t st_dtype_bytes(st_dtype t)
     return types[t].bytes;
 }
 
-/* What is needed while a header is read. */
+/* ---- reading ---- */
+
 typedef struct reader {
     const char *label;
-    const char *bytes; /* the tensors' */
+    const char *bytes; /* those of all tensors: what follows the header */
     size_t n_bytes;
     st_file *out;
 } reader;
 
-/* JSON numbers are doubles here; up to 2^53 they hold each whole number exactly, and no file is larger. */
+/* cJSON stores numbers as double, which is exact for whole numbers up to 2^53. No file is larger. */
 static bool whole_number(const cJSON *item, int64_t *out)
 {
     if (!cJSON_IsNumber(item)) return false;
@@ -97,7 +100,7 @@ out:
     return st;
 }
 
-/* [begin, end) must lie in the file and be exactly as long as the shape says. */
+/* [begin, end) must lie within the file and have exactly the length that type and shape give. */
 static status read_offsets(const reader *r, const char *name, const cJSON *item, st_tensor *t)
 {
     status st = OK;
@@ -157,7 +160,8 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
 }
 
-/* No name twice: sorted, equal names are neighbours. A header may hold millions, so no quadratic search. */
+/* Each name may occur once. Sorting makes equal names neighbours; a header may hold millions of names, so comparing
+ * every pair would take too long. */
 static status check_names(const reader *r, const cJSON *object)
 {
     status st = OK;
@@ -186,7 +190,8 @@ static int by_place(const void *a, const void *b)
     return (tensor_bytes(s) > tensor_bytes(t)) - (tensor_bytes(s) < tensor_bytes(t)); /* empty ones first */
 }
 
-/* Each tensor begins where the one before it ends, from the first byte to the last. */
+/* In the order of their bytes, each tensor must begin where the one before it ends, from the first byte to the
+ * last. */
 static status check_coverage(const reader *r)
 {
     status st = OK;
@@ -210,13 +215,14 @@ out:
     return st;
 }
 
-/* cJSON takes a NUL byte for white space, and a \u0000 would end a C string early: neither may be there. */
+/* A header must hold no NUL byte, which cJSON takes for white space, and no \u0000, which would end a C string
+ * early. */
 static bool has_nul(const char *text, size_t n)
 {
     if (memchr(text, '\0', n)) return true;
     for (size_t i = 0; i + 1 < n; i++) {
         if (text[i] != '\\') continue;
-        i++; /* the escaped character, so that \\u0000 is no escape */
+        i++; /* skip the escaped character: in \\u0000 it is a backslash, so no NUL follows */
         if (n - i >= 5 && memcmp(text + i, "u0000", 5) == 0) return true;
     }
     return false;
@@ -293,7 +299,7 @@ status st_open(const char *path, st_file *out)
     void *map = MAP_FAILED;
     size_t bytes = 0;
     *out = (st_file){ 0 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a pipe must not block */
     if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
     if (!S_ISREG(s.st_mode)) FAIL(ERR_DATA, "%s: not a file", path);
     if (s.st_size == 0) FAIL(ERR_DATA, "%s: not a safetensors file: empty", path);
@@ -335,4 +341,140 @@ const char *st_meta(const st_file *f, const char *key)
     for (int i = 0; i < f->n_meta; i++)
         if (strcmp(f->meta[i].key, key) == 0) return f->meta[i].value;
     return NULL;
+}
+
+/* ---- writing: the header is padded with spaces to a multiple of 8, and tensors come in descending order of the
+ * size of their type, so that in a mapped file each is aligned ---- */
+
+/* Finds mistakes of the caller, not of a user. */
+static status check_tensor(const st_tensor *t, const st_tensor *before)
+{
+    status st = OK;
+    int64_t count = 1;
+    for (int i = 0; i < t->rank; i++) count *= t->shape[i];
+    if (count != t->count) FAIL(ERR_RUNTIME, "%s: count and shape differ", t->name);
+    if (before && st_dtype_bytes(t->type) > st_dtype_bytes(before->type))
+        FAIL(ERR_RUNTIME, "%s: must come before %s, its type is larger", t->name, before->name);
+out:
+    return st;
+}
+
+static status put_metadata(cJSON *header, const st_pair *meta, int n)
+{
+    status st = OK;
+    cJSON *object;
+    if (n == 0) goto out;
+    TRY(json_put_object(header, METADATA, &object));
+    for (int i = 0; i < n; i++) TRY(json_put_text(object, meta[i].key, meta[i].value));
+out:
+    return st;
+}
+
+static status put_tensor(cJSON *header, const st_tensor *t, int64_t begin, int64_t end)
+{
+    status st = OK;
+    cJSON *object, *shape, *offsets;
+    TRY(json_put_object(header, t->name, &object));
+    TRY(json_put_text(object, "dtype", st_dtype_name(t->type)));
+    TRY(json_put_list(object, "shape", &shape));
+    for (int i = 0; i < t->rank; i++) TRY(json_append(shape, cJSON_CreateNumber((double)t->shape[i])));
+    TRY(json_put_list(object, "data_offsets", &offsets));
+    TRY(json_append(offsets, cJSON_CreateNumber((double)begin)));
+    TRY(json_append(offsets, cJSON_CreateNumber((double)end)));
+out:
+    return st;
+}
+
+static status make_header(const st_tensor *tensors, int n_tensors, const st_pair *meta, int n_meta,
+                          char **out)
+{
+    status st = OK;
+    cJSON *header = NULL;
+    int64_t at = 0;
+    TRY_ALLOC(header, cJSON_CreateObject());
+    TRY(put_metadata(header, meta, n_meta));
+    for (int i = 0; i < n_tensors; i++) {
+        const st_tensor *t = &tensors[i];
+        TRY(check_tensor(t, i ? t - 1 : NULL));
+        const int64_t end = at + (int64_t)tensor_bytes(t);
+        TRY(put_tensor(header, t, at, end));
+        at = end;
+    }
+    TRY_ALLOC(*out, cJSON_PrintUnformatted(header));
+out:
+    cJSON_Delete(header);
+    return st;
+}
+
+status st_write(const char *path, const st_tensor *tensors, int n_tensors, const st_pair *meta, int n_meta)
+{
+    status st = OK;
+    char *header = NULL;
+    file_writer w = { 0 };
+    TRY(make_header(tensors, n_tensors, meta, n_meta, &header));
+    size_t length = strlen(header);
+    uint64_t padded = (length + 7) / 8 * 8;
+    TRY(file_begin(&w, path));
+    TRY(file_put(&w, &padded, sizeof padded));
+    TRY(file_put(&w, header, length));
+    TRY(file_put(&w, "       ", padded - length));
+    for (int i = 0; i < n_tensors; i++) TRY(file_put(&w, tensors[i].data, tensor_bytes(&tensors[i])));
+    TRY(file_commit(&w));
+out:
+    if (st != OK) file_abandon(&w);
+    cJSON_free(header);
+    return st;
+}
+
+/* ---- converting: tensors in a file may be unaligned, hence memcpy ---- */
+
+static float from_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* IEEE 754 binary16:  s eeeee mmmmmmmmmm,  (-1)^s 2^(e-15) 1.m;  e = 0: 2^-14 0.m;  e = 31: Inf, NaN */
+static float from_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff;
+    if (exponent == 31) return from_bits(sign | 0x7f800000 | fraction << 13);
+    if (exponent == 0) return (sign ? -0x1p-24f : 0x1p-24f) * (float)fraction;
+    return from_bits(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+}
+
+/* bfloat16 is the upper half of a float. */
+static float from_bf16(uint16_t h)
+{
+    return from_bits((uint32_t)h << 16);
+}
+
+status st_to_f32(const st_tensor *t, float *out)
+{
+    status st = OK;
+    const char *p = t->data;
+    switch (t->type) {
+    case ST_F32:
+        if (t->count > 0) memcpy(out, p, (size_t)t->count * sizeof *out);
+        break;
+    case ST_F16:
+    case ST_BF16:
+        for (int64_t i = 0; i < t->count; i++) {
+            uint16_t h;
+            memcpy(&h, p + 2 * i, sizeof h);
+            out[i] = t->type == ST_F16 ? from_f16(h) : from_bf16(h);
+        }
+        break;
+    case ST_F64:
+        for (int64_t i = 0; i < t->count; i++) {
+            double d;
+            memcpy(&d, p + 8 * i, sizeof d);
+            out[i] = (float)d;
+        }
+        break;
+    default: FAIL(ERR_DATA, "%s: type %s is not a floating-point type", t->name, st_dtype_name(t->type));
+    }
+out:
+    return st;
 }

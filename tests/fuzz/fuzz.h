@@ -1,14 +1,14 @@
-/* tests/fuzz/fuzz.h -- the parsers that read files of strangers, as libFuzzer wants them.
+/* tests/fuzz/fuzz.h -- fuzz targets for the parsers of files from elsewhere, in the form that libFuzzer expects.
  *
- * A target takes any bytes, must not crash, leak or read beyond them, and checks what must hold for an input
- * that is accepted. tests/fuzz/test_fuzz.c feeds them fixed mutations under any compiler. With clang:
+ * A target takes any bytes. It must not crash, leak or read beyond them, and it checks what must hold for an input
+ * that the parser accepts. tests/fuzz/test_fuzz.c feeds the targets fixed mutations under any compiler. With clang:
  *
  *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         tests/fuzz/fuzz_config.c core/config*.c core/base/file.c core/base/status.c -lcyaml -lyaml -o fuzz_config
+ *         tests/fuzz/fuzz_config.c core/config/{config,keys,read,write}.c core/base/{file,status,text}.c \
+ *         -lcyaml -lyaml -o fuzz_config
  *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         tests/fuzz/fuzz_safetensors.c core/safetensors*.c core/base/file.c core/base/status.c -lcjson -o
- * fuzz_safetensors
- */
+ *         tests/fuzz/fuzz_safetensors.c core/format/safetensors.c core/base/{file,json,status,text}.c -lcjson -lm \
+ *         -o fuzz_safetensors */
 #ifndef CLEAVE_FUZZ_H
 #define CLEAVE_FUZZ_H
 
@@ -22,7 +22,7 @@
 bool fuzz_safetensors(const uint8_t *data, size_t bytes);
 bool fuzz_config(const uint8_t *data, size_t bytes);
 
-/* What must hold, in every build: what goes wrong ends the process, as a fuzzer expects. */
+/* An assertion for every build; a failure ends the process, as a fuzzer expects. */
 #define FUZZ_CHECK(condition)                                                                                \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \

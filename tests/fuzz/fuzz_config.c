@@ -1,11 +1,11 @@
-/* tests/fuzz/fuzz_config.c -- YAML text, then after a NUL byte one key=value. */
+/* tests/fuzz/fuzz_config.c -- the input is YAML text and, after a NUL byte, one key=value. */
 #include "fuzz.h"
 
 #include "../../core/config/config.h"
 
 #include <string.h>
 
-/* What was accepted can be written, and says the same when it is read again. */
+/* An accepted configuration can be written, and reads back the same. */
 static void check_round_trip(const config *c)
 {
     char *yaml = NULL, *again = NULL, hash[9], hash_again[9];
@@ -27,7 +27,7 @@ bool fuzz_config(const uint8_t *data, size_t bytes)
     FUZZ_CHECK(text);
     memcpy(text, data, bytes);
     text[bytes] = text[bytes + 1] = '\0';
-    char *override = text + strlen(text) + 1; /* inside: two NUL bytes are at the end */
+    char *override = text + strlen(text) + 1; /* within the block: it ends with two NUL bytes */
     config *c = NULL;
     status st = config_parse("fuzz", text, &override, *override ? 1 : 0, &c);
     if (st == OK) {

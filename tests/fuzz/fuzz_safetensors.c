@@ -1,11 +1,11 @@
-/* tests/fuzz/fuzz_safetensors.c -- a whole file. */
+/* tests/fuzz/fuzz_safetensors.c -- the input is a whole file. */
 #include "fuzz.h"
 
 #include "../../core/format/safetensors.h"
 
 #include <string.h>
 
-/* Tensors lie within the file and fill its end exactly; each can be found and converted. */
+/* The tensors lie within the file and cover everything after the header; each can be found and converted. */
 static void check_tensors(const st_file *f, const uint8_t *data, size_t bytes)
 {
     uint64_t header, covered = 0;

@@ -1,5 +1,5 @@
-/* tests/fuzz/test_fuzz.c -- fixed mutations of good and hostile inputs through every target. What is being
- * looked for shows as a crash: run it under the sanitizers (make asan ubsan). */
+/* tests/fuzz/test_fuzz.c -- feeds fixed mutations of good and hostile inputs to every target. Errors show as crashes,
+ * most of them only under the sanitizers (make asan ubsan). */
 #include "fuzz.h"
 
 #include "../../core/base/rng.h"
@@ -17,7 +17,7 @@ typedef struct input {
     size_t n;
 } input;
 
-/* Dice: each throw is the next number of the stream. */
+/* Each throw of the dice is the next number of a random stream. */
 typedef struct dice {
     uint32_t stream;
     uint64_t thrown;
@@ -80,10 +80,11 @@ typedef struct fuzz_case {
     size_t n_seeds;
     const char *const *words;
     size_t n_words;
-    void (*mend)(input *); /* puts right what hides the rest from mutations; NULL = nothing */
+    void (*mend)(
+        input *); /* repairs what the parser checks first, so that mutations reach the rest; or NULL */
 } fuzz_case;
 
-/* The input in a block of exactly its size, so that a step beyond it is seen. */
+/* The input is copied to a block of exactly its size, so that the sanitizer sees a read beyond it. */
 static bool run_target(const fuzz_case *c, const input *in)
 {
     uint8_t *exact = malloc(in->n ? in->n : 1);
@@ -94,7 +95,7 @@ static bool run_target(const fuzz_case *c, const input *in)
     return accepted;
 }
 
-/* Both answers must come often, or the mutations are not worth much. */
+/* The mutations are useful only if the target accepts some of them and rejects others. */
 static void fuzz(const fuzz_case *c, uint32_t stream)
 {
     dice d = { .stream = stream };
@@ -160,8 +161,7 @@ static void config_target(void **state)
     fuzz(&c, 0);
 }
 
-/* Makes the announced length of the header end behind the last brace, so that mutations reach what is behind.
- */
+/* Sets the length of the header so that it ends after the last brace. */
 static void mend_length(input *in)
 {
     if (in->n < 8) return;

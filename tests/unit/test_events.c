@@ -1,13 +1,13 @@
-/* core/format/events.c: CRC32C against the RFC, what truncation keeps, and failures. That other programs read the
- * files is shown in tests/e2e/events.bats. */
-#include "../../core/format/events.h"
+/* core/format/events.c: CRC32C against the RFC, what truncation keeps, and failures. tests/e2e/events.bats checks that
+ * other programs read the files. */
 #include "../../core/base/file.h"
+#include "../../core/format/events.h"
 #include "../must.h"
 #include "../scratch.h"
 
 #include <math.h>
 
-/* RFC 3720, B.4: the CRC bytes stand there low byte first. */
+/* RFC 3720, B.4, which prints the bytes of a CRC low byte first. */
 static void crc_vectors(void **state)
 {
     (void)state;
@@ -46,7 +46,7 @@ static void truncation_takes_back_whole_steps(void **state)
     (void)state;
     size_t after[5];
     const char *path = scratch_path("events");
-    must(events_truncate(path, 0)); /* not there is fine */
+    must(events_truncate(path, 0)); /* a missing file is fine */
     assert_false(file_exists(path));
     for (int step = 0; step < 5; step++) {
         append(path, step);
@@ -64,7 +64,7 @@ static void truncation_takes_back_whole_steps(void **state)
     assert_int_equal(size_of(path), after[4]);
 }
 
-/* A crash cut the last record short, or the disk turned a bit: from there on everything goes. */
+/* If a crash cut the last record short, or a bit flipped on the disk, everything from there on is removed. */
 static void truncation_drops_what_is_broken(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* core/safetensors*.c: what was written comes back, a PyTorch file is read, and every lie in a header is
+/* core/format/safetensors.c: what was written is read back, a PyTorch file is read, and every lie in a header is
  * found. */
 #include "../../core/base/file.h"
 #include "../../core/format/safetensors.h"
@@ -71,7 +71,7 @@ static void round_trip(void **state)
     st_close(&f);
     st_close(&f); /* harmless */
 
-    assert_int_equal(st_write(path, NULL, 0, NULL, 0), OK); /* nothing at all */
+    assert_int_equal(st_write(path, NULL, 0, NULL, 0), OK); /* no tensors */
     assert_int_equal(st_open(path, &f), OK);
     assert_true(f.n_tensors == 0 && f.n_meta == 0);
     st_close(&f);
@@ -124,8 +124,8 @@ static void conversions(void **state)
     assert_string_equal(status_message(), "n: type I64 is not a floating-point type");
 }
 
-/* A file in memory: length, header, `data` bytes. In a block of its exact size, so that ASan sees one step
- * over. */
+/* Parses a file in memory: length, header, `data` zero bytes. The block has exactly the file's size, so that ASan
+ * sees a read beyond it. */
 static status parse(const char *header, size_t header_bytes, size_t data, st_file *out, void **owned)
 {
     uint64_t length = header_bytes;
@@ -162,7 +162,7 @@ static void valid_headers(void **state)
         { ONE("\"U8\"", "[1,1,1,1,1,1,1,2]", "[0,2]"), 2, 1 },
         { TWO("[4,8]", "[0,4]"), 8, 2 }, /* any order */
         { "{\"\":{\"data_offsets\":[0,1],\"shape\":[1],\"dtype\":\"BOOL\"}}", 1, 1 },
-        { "{\"__metadata__\":{\"a\":\"\\\\u0000\"}}", 0, 0 }, /* a backslash and u0000, no NUL */
+        { "{\"__metadata__\":{\"a\":\"\\\\u0000\"}}", 0, 0 }, /* a backslash and then u0000: no NUL */
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         st_file f;
@@ -239,7 +239,7 @@ static void hostile_headers(void **state)
         st_file f;
         void *owned;
         assert_int_equal(parse(bad[i].header, strlen(bad[i].header), bad[i].data, &f, &owned), ERR_DATA);
-        if (strstr(bad[i].message, "overlaps")) { /* which of two is named does not matter */
+        if (strstr(bad[i].message, "overlaps")) { /* either of the two may be named */
             assert_non_null(strstr(status_message(), "overlaps another tensor"));
         } else {
             assert_string_equal(status_message(), bad[i].message);
@@ -255,7 +255,7 @@ static void hostile_headers(void **state)
     assert_int_equal(parse("{}\0", 3, 0, &f, &owned), ERR_DATA);
     free(owned);
 
-    char deep[20001]; /* nested far deeper than a stack of calls would bear */
+    char deep[20001]; /* far deeper than recursion could go */
     memcpy(deep, "{\"a\":", 5);
     memset(deep + 5, '[', sizeof deep - 5);
     assert_int_equal(parse(deep, sizeof deep, 0, &f, &owned), ERR_DATA);
@@ -297,10 +297,10 @@ static void missing_files(void **state)
     char fifo[512];
     snprintf(fifo, sizeof fifo, "%s/fifo", folder);
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    assert_int_equal(st_open(fifo, &f), ERR_DATA); /* and does not wait for a writer */
+    assert_int_equal(st_open(fifo, &f), ERR_DATA); /* without waiting for a writer */
 }
 
-/* Every prefix of a good file is refused. */
+/* No prefix of a good file is accepted. */
 static void truncated(void **state)
 {
     (void)state;
@@ -319,7 +319,7 @@ static void truncated(void **state)
     free(whole);
 }
 
-/* A checkpoint that does not fit on the disk: one line, the old one stays, nothing else is left. */
+/* If a checkpoint does not fit on the disk, the message is one line, the old file stays, and nothing else is left. */
 static void full_disk(void **state)
 {
     (void)state;
@@ -356,7 +356,7 @@ static void full_disk(void **state)
     closedir(d);
 }
 
-/* A file that PyTorch's users made. */
+/* A file made with PyTorch. */
 static void pytorch_file(void **state)
 {
     (void)state;
