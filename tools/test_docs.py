@@ -26,7 +26,7 @@ COMMAND = re.compile(r'^(\$ )?(bin/\w|make\b|tools/\S+\.(sh|py)\b|build/\w|cleav
 ROOMS = 'core|layers|nets|data|graph|prune|tools|configs|tests|docs'
 PATH = re.compile(rf'(?<![\w./(-])(?:{ROOMS})/[\w./*-]*[\w/*]')
 NAME = re.compile(r'`(\w+\.(?:c|h|cu|mk|bats))`')
-LINK = re.compile(r'\[[^\]]+\]\(([^)#\s]+)[^)]*\)((?:(?:,| and)? `\w+`)*)')
+LINK = re.compile(r'\[[^\]]+\]\(([^)#\s]+)[^)]*\)((?:(?:,| and)?\s`\w+`)*)')
 
 
 def blocks(text):
