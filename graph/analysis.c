@@ -198,7 +198,7 @@ static status check_type(const analysis_state *r)
     status st = OK;
     const features *f = r->features;
     if (r->type != I8) goto out;
-    if (!f->device->gram_i8)
+    if (!f->device->products->product_i8)
         FAIL(ERR_USAGE, "analysis.precision: the device %s has no int8 similarities; f32 and bf16 it has",
              f->device->name);
     for (int l = 0; l < f->n; l++)

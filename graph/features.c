@@ -97,7 +97,7 @@ out:
 static status normalise_there(feature_tap *t, const tap_view *v, int *bad)
 {
     feature_matrix *m = t->into;
-    return v->device->rows_normalise(v->device, v->value, v->shape, v->type, v->rows, m->type,
+    return v->device->products->normalise_rows(v->device, v->value, v->shape, v->type, v->rows, m->type,
                                      feature_row(m, m->rows), m->norm + m->rows, bad);
 }
 
@@ -111,7 +111,7 @@ static status take_rows(void *ctx, const tap_view *v)
     t->owner->device = v->device;
     if (!m) return OK;
     if (m->rows + v->rows > m->room) FAIL(ERR_RUNTIME, "%s: more than %d rows", t->name, m->room);
-    TRY(v->device->rows_normalise ? normalise_there(t, v, &bad) : normalise_here(t, v, &bad));
+    TRY(v->device->products->normalise_rows ? normalise_there(t, v, &bad) : normalise_here(t, v, &bad));
     if (bad >= 0) FAIL(ERR_DIVERGED, "%s: activations of row %d are not finite", t->name, m->rows + bad);
     m->rows += v->rows;
 out:

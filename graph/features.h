@@ -5,6 +5,7 @@
 
 #include "../core/base/progress.h"
 #include "../data/loader.h"
+#include "../core/device/products.h"
 #include "../nets/net.h"
 
 /* Rows of one layer, normalised (similarity_normalise), in the device's memory; in bf16 they are rounded then, in int8

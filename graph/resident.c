@@ -42,7 +42,8 @@ status resident_open(resident *r, backend *device, histogram *h, edge_top *top, 
 {
     status st = OK;
     *r = (resident){ .histogram = h, .top = top, .positions = positions, .patience = 1 };
-    if (!device->tile_count || !device->tile_pick) goto out;
+    const backend_products *s = device->products;
+    if (!s->count_tile || !s->pick_from_tile) goto out;
     r->device = device;
     histogram_begins(r->begin);
     TRY(alloc_all(r));
@@ -80,7 +81,7 @@ status resident_take_histogram(void *ctx, const similarity_tile *t)
     device_tile tile = tile_there(t);
     tile.rows = min_int(tile.rows, r->histogram->limit - t->row0);
     tile.cols = min_int(tile.cols, r->histogram->limit - t->col0);
-    return r->device->tile_count(r->device, &tile, r->begin, HISTOGRAM_BINS, r->count);
+    return r->device->products->count_tile(r->device, &tile, r->begin, HISTOGRAM_BINS, r->count);
 }
 
 /* Empties the list. */
@@ -114,7 +115,7 @@ status resident_take_edges(void *ctx, const similarity_tile *t)
         TRY(read_list(r));
         r->patience = min_int(2 * r->patience, PATIENCE);
     }
-    TRY(r->device->tile_pick(r->device, &tile, r->wanted, edge_top_least(r->top), r->list, r->n));
+    TRY(r->device->products->pick_from_tile(r->device, &tile, r->wanted, edge_top_least(r->top), r->list, r->n));
     r->bound += most;
     r->tiles++;
 out:

@@ -134,7 +134,7 @@ static status multiply_whole(similarity_sweep *g, const similarity_rows *a, int 
 {
     const int row = product_from(a, i), col = product_from(b, j);
     *offset = (i - row) * SIMILARITY_TILE + (j - col);
-    return g->device->gram_nt(g->device, a->type, product_rows(a), product_rows(b), dim, row_of(a, row, dim),
+    return g->device->products->product(g->device, a->type, product_rows(a), product_rows(b), dim, row_of(a, row, dim),
                               dim, row_of(b, col, dim), dim, false, g->tile, SIMILARITY_TILE);
 }
 
@@ -180,12 +180,12 @@ static status show_tile(similarity_sweep *g, const similarity_rows *a, int i, co
     similarity_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
     int offset = 0;
     if (a->type == I8)
-        TRY(d->gram_i8(d, t.rows, t.cols, dim, i8_rows_from(a, i, dim), i8_rows_from(b, j, dim),
+        TRY(d->products->product_i8(d, t.rows, t.cols, dim, i8_rows_from(a, i, dim), i8_rows_from(b, j, dim),
                        t.row0 == t.col0, g->tile, SIMILARITY_TILE));
-    else if (d->gram_one_shape)
+    else if (d->products->one_shape)
         TRY(multiply_whole(g, a, i, b, j, dim, &offset));
     else
-        TRY(d->gram_nt(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,
+        TRY(d->products->product(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,
                        t.row0 == t.col0, g->tile, SIMILARITY_TILE));
     TRY(show(g, &t, product_rows(a), offset));
 out:

@@ -4,7 +4,7 @@
 #ifndef CLEAVE_SIMILARITY_H
 #define CLEAVE_SIMILARITY_H
 
-#include "../core/device/backend.h"
+#include "../core/device/products.h"
 
 enum {
     SIMILARITY_TILE = 512,

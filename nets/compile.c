@@ -98,9 +98,6 @@ out:
     return st;
 }
 
-/* Nets are compiled by one thread. */
-static int next_key;
-
 status net_compile(net *n, backend *b, dtype activations, const net_case *cases, int n_cases)
 {
     status st = OK;
@@ -112,8 +109,6 @@ status net_compile(net *n, backend *b, dtype activations, const net_case *cases,
     n->images.chosen = NET_NOT_KEPT;
     TRY_ALLOC(n->compiled, calloc((size_t)n_cases, sizeof *n->compiled));
     n->n_cases = n_cases;
-    n->first_key = next_key;
-    next_key += NET_KEYS * n_cases;
     for (int i = 0; i < n_cases; i++) {
         n->compiled[i].which = cases[i];
         TRY(compile_case(n, &n->compiled[i]));
@@ -131,6 +126,7 @@ net_memory net_memory_used(const net *n)
 
 static void release_case(net *n, net_compiled_case *c)
 {
+    for (int i = 0; i <= NET_IMAGE_SETS; i++) backend_forget_step(n->device, &c->step[i]);
     for (int i = 0; c->node && i < n->n_nodes; i++)
         if (c->node[i].plan) n->device->plan_free(c->node[i].plan);
     free(c->node);

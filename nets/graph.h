@@ -43,6 +43,7 @@ typedef struct net_compiled_case {
     size_t *value, *grad; /* [n_values] offsets in the ACT arena; grad only in training */
     size_t *later;        /* where backward finds the value: it may be made again */
     bool *has_grad;       /* the value's gradient exists; that of the image only in a frozen case */
+    step_handle step[NET_IMAGE_SETS + 1]; /* what the device recorded: images of net_input, of each set */
 } net_compiled_case;
 
 typedef struct net_tap_entry {
@@ -89,7 +90,6 @@ struct net {
     dtype type;
     net_compiled_case *compiled;
     int n_cases, current; /* the case that ran last: the others have lost what they cached */
-    int first_key; /* of the cases, for the device: no other net has the same; NET_KEYS for each (net_key) */
     void *arena_param, *arena_buffer, *act, *saved, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;
@@ -115,9 +115,6 @@ status net_input_labels(net *, int net_case, const int32_t *labels, int rows);
 
 void net_forget_images(net *);                            /* what net_keep_images allocated */
 status net_show_images(net *, const net_compiled_case *); /* the chosen ones, if any, become the image */
-
-/* What a device records for a case depends on where its images come from. */
-enum { NET_KEYS = NET_IMAGE_SETS + 1 };
 
 void net_release(net *); /* what net_compile allocated */
 

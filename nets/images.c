@@ -3,6 +3,8 @@
 #include "../core/base/log.h"
 #include "graph.h"
 
+#include "../core/device/image_sets.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +50,7 @@ status net_keep_images(net *n, const uint8_t *pixel, int count, const image_norm
     net_images *m = &n->images;
     net_image_set s = { .bytes = (size_t)count * IMAGE_VALUES, .count = count, .norm = *norm };
     *set = NET_NOT_KEPT;
-    if (!n->device->show_images) goto out;
+    if (!n->device->images) goto out;
     if (m->n == NET_IMAGE_SETS) FAIL(ERR_RUNTIME, "the device keeps %d sets of images already", m->n);
     if (alloc_draws(n) != OK || n->device->alloc(n->device, s.bytes, &s.pixel) != OK) {
         log_info("%d images stay on the host: %s", count, status_message());
@@ -88,6 +90,6 @@ status net_show_images(net *n, const net_compiled_case *c)
     s.n = c->which.batch;
     if (m->chosen == NET_NOT_KEPT) return OK;
     const net_image_set *set = &m->set[m->chosen];
-    return n->device->show_images(n->device, set->pixel, m->draw, &set->norm, s, n->type,
+    return n->device->images->show(n->device, set->pixel, m->draw, &set->norm, s, n->type,
                                   (char *)n->act + c->value[0]);
 }

@@ -13,6 +13,7 @@
 #define CLEAVE_NET_H
 
 #include "../core/device/backend.h"
+#include "../core/device/image.h"
 #include "../core/config/config.h"
 #include "../layers/layer.h"
 

@@ -118,9 +118,10 @@ out:
     return st;
 }
 
-static int net_key(const net *n, int net_case_index)
+/* What a device records depends on where the images come from: the host, or one of the sets. */
+static step_handle *handle_of(net *n, int net_case_index)
 {
-    return n->first_key + NET_KEYS * net_case_index + n->images.chosen - NET_NOT_KEPT;
+    return &n->compiled[net_case_index].step[n->images.chosen - NET_NOT_KEPT];
 }
 
 status net_forward(net *n, int net_case_index)
@@ -128,7 +129,7 @@ status net_forward(net *n, int net_case_index)
     status st = OK;
     const bool whole = !n->compiled[net_case_index].which.training && !n->n_taps && n->device->eval_begin;
     bool replayed = false;
-    if (whole) TRY(n->device->eval_begin(n->device, net_key(n, net_case_index), &replayed));
+    if (whole) TRY(n->device->eval_begin(n->device, handle_of(n, net_case_index), &replayed));
     if (!replayed) TRY(run_nodes(n, net_case_index, n->n_nodes));
     if (whole) TRY(n->device->eval_end(n->device));
 out:
@@ -214,7 +215,7 @@ status net_step(net *n, int net_case_index, const step_scalars *scalars)
     bool replayed = false;
     if (n->compiled[net_case_index].which.frozen) FAIL(ERR_RUNTIME, "a step of a frozen case");
     float *value = n->arena_param, *grad = value + n->trainable, *velocity = grad + n->trainable;
-    TRY(n->device->step_begin(n->device, net_key(n, net_case_index), scalars, &replayed));
+    TRY(n->device->step_begin(n->device, handle_of(n, net_case_index), scalars, &replayed));
     if (!replayed) {
         TRY(net_forward(n, net_case_index));
         TRY(net_backward(n, net_case_index));

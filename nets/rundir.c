@@ -2,6 +2,8 @@
  */
 #include "rundir.h"
 
+#include "../core/device/tuning.h"
+
 #include "../core/base/file.h"
 #include "../core/base/json.h"
 
@@ -122,9 +124,9 @@ status rundir_choices(const rundir *run, backend *b)
 {
     status st = OK;
     char path[4096];
-    if (!b->choices_load) goto out;
+    if (!b->tuning) goto out;
     TRY(rundir_file(run, CHOICES, path, sizeof path));
-    TRY(b->choices_load(b, path));
+    TRY(b->tuning->load(b, path));
 out:
     return st;
 }
@@ -140,7 +142,7 @@ status rundir_create(const config *cfg, const backend *b, int argc, char **argv,
     TRY(file_replace(path, yaml, strlen(yaml)));
     TRY(write_env(out, b, argc, argv));
     TRY(rundir_file(out, CHOICES, path, sizeof path));
-    if (b->choices_save) TRY(b->choices_save(b, path));
+    if (b->tuning) TRY(b->tuning->save(b, path));
 out:
     free(yaml);
     return st;

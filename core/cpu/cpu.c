@@ -80,9 +80,9 @@ static void cpu_plan_free(plan *p)
 work_kind cpu_work(cpu *c, work_kind kind)
 {
     const work_kind before = c->working;
-    if (!c->base.work) return before;
+    if (!c->work) return before;
     const double now = time_now();
-    if (before != WORK_OTHER) c->base.work[before] += now - c->since;
+    if (before != WORK_OTHER) c->work[before] += now - c->since;
     c->since = now;
     c->working = kind;
     return before;
@@ -123,9 +123,9 @@ static status cpu_again(plan *p, const op_args *a)
     return run_as(kind_of(p), p->again, p, a);
 }
 
-static status cpu_step_begin(backend *b, int key, const step_scalars *now, bool *replayed)
+static status cpu_step_begin(backend *b, step_handle *h, const step_scalars *now, bool *replayed)
 {
-    (void)key;
+    (void)h;
     ((cpu *)b)->now = *now;
     *replayed = false;
     return OK;
@@ -248,9 +248,26 @@ static const char *isa_name(void)
     }
 }
 
+static void cpu_count_work(backend *b, double *seconds)
+{
+    ((cpu *)b)->work = seconds;
+}
+
+static const backend_products products = { .product = cpu_gram_nt, .product_i8 = cpu_gram_i8 };
+static const backend_tuning tuning = { .load = cpu_choices_load, .save = cpu_choices_save };
+static const backend_measure measure = {
+    .count_work = cpu_count_work,
+    .ceiling_open = cpu_ceiling_open,
+    .ceiling_run = cpu_ceiling_run,
+    .ceiling_close = cpu_ceiling_close,
+};
+
 static const backend table = {
     .name = "cpu",
     .host_memory = true,
+    .products = &products,
+    .tuning = &tuning,
+    .measure = &measure,
     .close = cpu_close,
     .unsupported = cpu_unsupported,
     .plan = cpu_plan,
@@ -268,13 +285,6 @@ static const backend table = {
     .value_bytes = cpu_value_bytes,
     .write_value = cpu_write_value,
     .read_value = cpu_read_value,
-    .gram_nt = cpu_gram_nt,
-    .gram_i8 = cpu_gram_i8,
-    .choices_load = cpu_choices_load,
-    .choices_save = cpu_choices_save,
-    .ceiling_open = cpu_ceiling_open,
-    .ceiling_run = cpu_ceiling_run,
-    .ceiling_close = cpu_ceiling_close,
 };
 
 status cpu_open(int threads, backend **out)

@@ -7,6 +7,9 @@
 #define CLEAVE_CPU_H
 
 #include "../device/backend.h"
+#include "../device/measure.h"
+#include "../device/products.h"
+#include "../device/tuning.h"
 #include "onednn.h"
 #include "vec.h"
 
@@ -23,8 +26,9 @@ typedef struct cpu {
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* scratchpads are the caller's */
     step_scalars now;
-    work_kind working; /* for base.work: at what, */
-    double since;      /* and from when on */
+    double *work;      /* [WORK_KINDS] seconds, the caller's; NULL: nobody measures */
+    work_kind working; /* what the time since `since` counts as */
+    double since;
 } cpu;
 
 /* What every plan begins with; the files of the operations put their own fields behind it. */

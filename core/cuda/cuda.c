@@ -281,8 +281,21 @@ out:
     return st;
 }
 
+static const backend_products products = {
+    .one_shape = true,
+    .product = cuda_gram_nt,
+    .normalise_rows = cuda_rows_normalise,
+    .count_tile = cuda_tile_count,
+    .pick_from_tile = cuda_tile_pick,
+};
+static const backend_images image_sets = { .show = cuda_show_images };
+static const backend_tuning tuning = { .load = choices_load, .save = choices_save };
+
 static const backend table = {
     .name = "cuda",
+    .products = &products,
+    .images = &image_sets,
+    .tuning = &tuning,
     .bias_free = true,
     .alignment = 256, /* as cudaMalloc's: engines are timed so, and may rely on it */
     .close = cuda_close,
@@ -295,6 +308,7 @@ static const backend table = {
     .step_end = cuda_step_end,
     .eval_begin = cuda_eval_begin,
     .eval_end = cuda_step_end,
+    .step_forget = cuda_step_forget,
     .sgd = cuda_sgd,
     .alloc = cuda_alloc,
     .release = cuda_release,
@@ -303,14 +317,6 @@ static const backend table = {
     .value_bytes = cuda_value_bytes,
     .write_value = cuda_write_value,
     .read_value = cuda_read_value,
-    .gram_one_shape = true,
-    .gram_nt = cuda_gram_nt,
-    .rows_normalise = cuda_rows_normalise,
-    .tile_count = cuda_tile_count,
-    .tile_pick = cuda_tile_pick,
-    .show_images = cuda_show_images,
-    .choices_load = choices_load,
-    .choices_save = choices_save,
 };
 
 static status cuda_open_device(int number, int threads, void (*note)(const char *), backend **out)

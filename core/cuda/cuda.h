@@ -11,6 +11,9 @@
 #define CLEAVE_CUDA_H
 
 #include "../device/backend.h"
+#include "../device/image_sets.h"
+#include "../device/products.h"
+#include "../device/tuning.h"
 #include "kernels.h"
 
 #include <cublas_v2.h>
@@ -80,8 +83,9 @@ status cuda_plan_new(cuda *, const op *, size_t bytes, plan **out);
 
 /* --- step.c --- */
 
-status cuda_step_begin(backend *, int key, const step_scalars *, bool *replayed);
-status cuda_eval_begin(backend *, int key, bool *replayed);
+status cuda_step_begin(backend *, step_handle *, const step_scalars *, bool *replayed);
+status cuda_eval_begin(backend *, step_handle *, bool *replayed);
+void cuda_step_forget(backend *, step_handle *);
 status cuda_step_end(backend *); /* of either */
 status cuda_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
 status cuda_recording_add(plan *);           /* called by every forward */

@@ -16,7 +16,7 @@
 
 struct cuda_recording {
     cuda_recording *next;
-    int key;
+    step_handle *handle; /* the caller's, which points here */
     bool evaluation, capturing;
     int runs;
     plan **plan;
@@ -34,24 +34,18 @@ bool cuda_is_recording(const cuda *c)
     return c->current && c->current->capturing;
 }
 
-static cuda_recording *find(cuda *c, int key, bool evaluation)
-{
-    for (cuda_recording *r = c->recordings; r; r = r->next)
-        if (r->key == key && r->evaluation == evaluation) return r;
-    return NULL;
-}
-
-static status find_or_make(cuda *c, int key, bool evaluation, cuda_recording **out)
+static status find_or_make(cuda *c, step_handle *h, bool evaluation, cuda_recording **out)
 {
     status st = OK;
-    cuda_recording *r = find(c, key, evaluation);
+    cuda_recording *r = h->record;
     if (!r) {
         TRY_ALLOC(r, calloc(1, sizeof *r));
         *r = (cuda_recording){
-            .next = c->recordings, .key = key, .evaluation = evaluation, .packed_at = UINT64_MAX
+            .next = c->recordings, .handle = h, .evaluation = evaluation, .packed_at = UINT64_MAX
         };
-        c->recordings = r;
+        c->recordings = h->record = r;
     }
+    if (r->evaluation != evaluation) FAIL(ERR_RUNTIME, "cuda: one handle for a step and an evaluation");
     *out = r;
 out:
     return st;
@@ -59,6 +53,7 @@ out:
 
 static void forget(cuda_recording *r)
 {
+    r->handle->record = NULL;
     if (r->graph) cudaGraphExecDestroy(r->graph);
     if (r->copies) cudaFree(r->copies);
     cuda_pieces_free(&r->pieces);
@@ -86,19 +81,28 @@ static bool runs(const cuda_recording *r, const plan *p)
     return false;
 }
 
+/* Takes it out of the list, then frees it. */
+static void drop(cuda *c, cuda_recording *r)
+{
+    cuda_recording **at = &c->recordings;
+    while (*at != r) at = &(*at)->next;
+    if (c->current == r) end_broken_step(c);
+    cudaStreamSynchronize(c->stream);
+    *at = r->next;
+    forget(r);
+}
+
 void cuda_forget_plan(cuda *c, const plan *p)
 {
-    for (cuda_recording **r = &c->recordings; *r;) {
-        cuda_recording *this = *r;
-        if (!runs(this, p)) {
-            r = &this->next;
-            continue;
-        }
-        if (c->current == this) end_broken_step(c);
-        cudaStreamSynchronize(c->stream);
-        *r = this->next;
-        forget(this);
+    for (cuda_recording *r = c->recordings, *next; r; r = next) {
+        next = r->next;
+        if (runs(r, p)) drop(c, r);
     }
+}
+
+void cuda_step_forget(backend *b, step_handle *h)
+{
+    if (h->record) drop((cuda *)b, h->record);
 }
 
 void cuda_forget_all(cuda *c)
@@ -156,13 +160,13 @@ out:
     return st;
 }
 
-static status begin(cuda *c, int key, bool evaluation, bool *replayed)
+static status begin(cuda *c, step_handle *h, bool evaluation, bool *replayed)
 {
     status st = OK;
     cuda_recording *r = NULL;
     *replayed = false;
     if (c->current) end_broken_step(c);
-    TRY(find_or_make(c, key, evaluation, &r));
+    TRY(find_or_make(c, h, evaluation, &r));
     if (r->runs > 0) TRY(renew_copies(c, r));
     if (r->graph) {
         TRY_CUDA(cudaGraphLaunch(r->graph, c->stream));
@@ -178,21 +182,21 @@ out:
     return st;
 }
 
-status cuda_step_begin(backend *b, int key, const step_scalars *s, bool *replayed)
+status cuda_step_begin(backend *b, step_handle *h, const step_scalars *s, bool *replayed)
 {
     status st = OK;
     cuda *c = (cuda *)b;
     const cuda_scalars now = { s->lr, s->momentum, s->weight_decay, s->nesterov, s->seed, s->step };
     if (c->current) end_broken_step(c);
     TRY_CUDA(cuda_set_scalars(c->stream, c->now, now));
-    TRY(begin(c, key, false, replayed));
+    TRY(begin(c, h, false, replayed));
 out:
     return st;
 }
 
-status cuda_eval_begin(backend *b, int key, bool *replayed)
+status cuda_eval_begin(backend *b, step_handle *h, bool *replayed)
 {
-    return begin((cuda *)b, key, true, replayed);
+    return begin((cuda *)b, h, true, replayed);
 }
 
 static status launch_recorded(cuda *c, cuda_recording *r)

@@ -1,5 +1,5 @@
 /* core/device/tile.h -- tiles of a product that stay in the device's memory, and what is picked out of them; for C, C++
- * and CUDA. */
+ * and CUDA. The functions on them: products.h. */
 #ifndef CLEAVE_TILE_H
 #define CLEAVE_TILE_H
 
@@ -12,18 +12,6 @@ typedef struct device_tile {
     int64_t stride;
     int row0, col0, rows, cols;
 } device_tile;
-
-/* Rows rounded to int8. A row stands for the unit vector scale * value. */
-typedef struct i8_scale {
-    float scale;
-    int32_t sum; /* of the values: for processors that multiply int8 by uint8 only */
-} i8_scale;
-
-typedef struct i8_rows {
-    const int8_t *value; /* [rows][stride], the backend's memory */
-    int64_t stride;
-    const i8_scale *scale; /* [rows], host memory */
-} i8_rows;
 
 typedef struct device_pair {
     int32_t row, col; /* positions */

@@ -144,9 +144,9 @@ static status ref_backward(plan *p, const op_args *args)
     return OK;
 }
 
-static status ref_step_begin(backend *b, int key, const step_scalars *s, bool *replayed)
+static status ref_step_begin(backend *b, step_handle *h, const step_scalars *s, bool *replayed)
 {
-    (void)key;
+    (void)h;
     ((ref_backend *)b)->step = *s;
     *replayed = false;
     return OK;
@@ -239,6 +239,8 @@ static void ref_close(backend *b)
     free(b);
 }
 
+static const backend_products products = { .product = ref_gram, .product_i8 = ref_gram_rounded };
+
 status ref_open(int threads, backend **out)
 {
     status st = OK;
@@ -266,8 +268,7 @@ status ref_open(int threads, backend **out)
         .value_bytes = ref_value_bytes,
         .write_value = ref_write_value,
         .read_value = ref_read_value,
-        .gram_nt = ref_gram,
-        .gram_i8 = ref_gram_rounded,
+        .products = &products,
     };
     snprintf(r->base.description, sizeof r->base.description, "plain loops, sums in double, %d thread%s",
              r->base.threads, r->base.threads == 1 ? "" : "s");

@@ -11,6 +11,7 @@
 #define CLEAVE_REF_H
 
 #include "../device/backend.h"
+#include "../device/products.h"
 
 void ref_conv_forward(const op *, const op_args *);
 void ref_conv_backward(const op *, const op_args *);

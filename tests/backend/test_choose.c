@@ -1,6 +1,7 @@
 /* tests/backend/test_choose.c -- which convolution algorithm: timed once, kept in a file, the same for
  * whoever reads it. Direct and Winograd round differently, so the bits of the results tell which one has run.
  */
+#include "../../core/device/tuning.h"
 #include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
@@ -58,9 +59,9 @@ static void run_large(const char *load, const char *save, opcheck_result *out)
     const opcheck_options opt = { .seed = 1, .backward = true };
     must(backend_open("cpu", 0, &b, NULL, 0));
     must(problem_parse(LARGE, &o));
-    if (load) must(b->choices_load(b, load));
+    if (load) must(b->tuning->load(b, load));
     must(opcheck_run(b, &o, &opt, out));
-    if (save) must(b->choices_save(b, save));
+    if (save) must(b->tuning->save(b, save));
     backend_close(b);
 }
 

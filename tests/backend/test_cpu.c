@@ -1,5 +1,6 @@
 /* tests/backend/test_cpu.c -- what the cpu backend promises besides the operations: values survive, padding
  * stays zero, two runs agree to the last bit; and its optimiser and matrix product against core/ref. */
+#include "../../core/device/products.h"
 #include "../../core/base/rng.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
@@ -319,8 +320,8 @@ static void gram(void **state)
             void *a = random_rows(type, m * lda, 1), *b = upper ? a : random_rows(type, n * ldb, 2);
             float *c = random_floats(m * ldc, 3), *want = random_floats(m * ldc, 3),
                   *before = random_floats(m * ldc, 3);
-            must(cpu->gram_nt(cpu, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, c, ldc));
-            must(ref->gram_nt(ref, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, want, ldc));
+            must(cpu->products->product(cpu, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, c, ldc));
+            must(ref->products->product(ref, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, want, ldc));
             for (int r = 0; r < m; r++) {
                 assert_true(c[r * ldc + n] == before[r * ldc + n]);
                 for (int j = 0; upper && j <= r; j++) c[r * ldc + j] = want[r * ldc + j]; /* anything */
@@ -346,10 +347,10 @@ static void gram_rounds_alike_in_every_shape(void **state)
         const dtype type = t ? BF16 : F32;
         void *x = random_rows(type, N * k, 5);
         float *whole = random_floats(N * N, 6), *c = random_floats(N * N, 6);
-        must(cpu->gram_nt(cpu, type, N, N, k, x, k, x, k, false, whole, N));
+        must(cpu->products->product(cpu, type, N, N, k, x, k, x, k, false, whole, N));
         for (size_t p = 0; p < sizeof part / sizeof *part; p++) {
             const int i0 = part[p][0], m = part[p][1], j0 = part[p][2], n = part[p][3];
-            must(three->gram_nt(three, type, m, n, k, row_at(x, type, i0 * k), k, row_at(x, type, j0 * k), k,
+            must(three->products->product(three, type, m, n, k, row_at(x, type, i0 * k), k, row_at(x, type, j0 * k), k,
                                 false, c, n));
             for (int i = 0; i < m; i++)
                 for (int j = 0; j < n; j++) {
@@ -357,7 +358,7 @@ static void gram_rounds_alike_in_every_shape(void **state)
                     assert_true(c[i * n + j] == whole[(j0 + j) * N + i0 + i]);
                 }
         }
-        must(three->gram_nt(three, type, N, N, k, x, k, x, k, true, c, N));
+        must(three->products->product(three, type, N, N, k, x, k, x, k, true, c, N));
         for (int i = 0; i < N; i++)
             for (int j = i + 1; j < N; j++) assert_true(c[i * N + j] == whole[i * N + j]);
     }
@@ -403,8 +404,8 @@ static void gram_of_int8(void **state)
               *before = random_floats(m * ldc, 3);
         sum_rows(a, m, k);
         if (!upper) sum_rows(b, n, k);
-        must(cpu->gram_i8(cpu, m, n, k, a, b, upper, c, ldc));
-        must(ref->gram_i8(ref, m, n, k, a, b, upper, want, ldc));
+        must(cpu->products->product_i8(cpu, m, n, k, a, b, upper, c, ldc));
+        must(ref->products->product_i8(ref, m, n, k, a, b, upper, want, ldc));
         for (int r = 0; r < m; r++) {
             assert_true(c[r * ldc + n] == before[r * ldc + n]);
             for (int j = upper ? r + 1 : 0; j < n; j++) assert_true(c[r * ldc + j] == want[r * ldc + j]);
@@ -423,17 +424,17 @@ static void sums_of_int8_may_wrap_on_the_way(void **state)
     const i8_scale scale[] = { { 1, 90 * K }, { 1, -90 * K } };
     const i8_rows x = { value, K, scale };
     float c[4];
-    must(cpu->gram_i8(cpu, 2, 2, K, x, x, false, c, 2));
+    must(cpu->products->product_i8(cpu, 2, 2, K, x, x, false, c, 2));
     const float most = 8100.f * K;
     assert_true(c[0] == most && c[1] == -most && c[2] == -most && c[3] == most);
-    assert_int_equal(cpu->gram_i8(cpu, 2, 2, 6, x, x, false, c, 2), ERR_RUNTIME); /* not a multiple of 4 */
+    assert_int_equal(cpu->products->product_i8(cpu, 2, 2, 6, x, x, false, c, 2), ERR_RUNTIME); /* not a multiple of 4 */
 }
 
 static void bf16_rows_of_an_odd_length_are_refused(void **state)
 {
     float memory[64] = { 0 };
     (void)state;
-    assert_int_equal(cpu->gram_nt(cpu, BF16, 1, 1, 3, memory, 4, memory, 4, false, memory, 1), ERR_RUNTIME);
+    assert_int_equal(cpu->products->product(cpu, BF16, 1, 1, 3, memory, 4, memory, 4, false, memory, 1), ERR_RUNTIME);
 }
 
 static void sgd(void **state)
@@ -446,10 +447,11 @@ static void sgd(void **state)
         for (int i = 0; i < 2; i++) {
             step_scalars s = { .lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.005f, .nesterov = nesterov };
             bool replayed = true;
+            step_handle handle = { NULL };
             value[i] = random_floats(n, 11);
             velocity[i] = random_floats(n, 12);
             for (s.step = 0; s.step < 3; s.step++, s.lr /= 10) {
-                must(both[i]->step_begin(both[i], 0, &s, &replayed));
+                must(both[i]->step_begin(both[i], &handle, &s, &replayed));
                 assert_false(replayed);
                 must(both[i]->sgd(both[i], value[i], grad, velocity[i], n));
                 must(both[i]->step_end(both[i]));

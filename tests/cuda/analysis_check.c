@@ -1,5 +1,6 @@
 /* tests/cuda/analysis_check.c -- a whole analysis of a small resnet20: with rows, histogram and candidates on the
  * emulated device, with the same device but all that on the host, and on cpu. */
+#include "../../core/device/products.h"
 #include "analysis_check.h"
 
 #include "../../graph/analysis.h"
@@ -83,9 +84,11 @@ static status run(backend *cuda, char *precision)
     TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
     TRY(cpu_open(1, &cpu));
     TRY(analyse(cfg, cuda, &test, &there));
-    cuda->rows_normalise = NULL;
-    cuda->tile_count = NULL;
-    cuda->tile_pick = NULL;
+    backend_products products_only = *whole.products;
+    products_only.normalise_rows = NULL;
+    products_only.count_tile = NULL;
+    products_only.pick_from_tile = NULL;
+    cuda->products = &products_only;
     TRY(analyse(cfg, cuda, &test, &here));
     TRY(analyse(cfg, cpu, &test, &on_cpu));
     must_hold(there.n_layers == 4 && here.n_layers == 4 && on_cpu.n_layers == 4, "net", "not four layers");
@@ -97,9 +100,7 @@ static status run(backend *cuda, char *precision)
                       there.layer[l].name, "another CKA");
     }
 out:
-    cuda->rows_normalise = whole.rows_normalise;
-    cuda->tile_count = whole.tile_count;
-    cuda->tile_pick = whole.tile_pick;
+    cuda->products = whole.products;
     analysis_free(&there);
     analysis_free(&here);
     analysis_free(&on_cpu);

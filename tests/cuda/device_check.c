@@ -1,4 +1,5 @@
 /* tests/cuda/device_check.c -- see device_check.h. */
+#include "../../core/device/products.h"
 #include "device_check.h"
 
 #include "../../core/base/rng.h"
@@ -270,9 +271,9 @@ static void gram_against_ref(const device_check *d, dtype type, int m, int n, in
         fine(b->alloc(b, (size_t)counts[j] * 4, &dev[j]), "alloc");
         fine(b->upload(b, dev[j], host[j], (size_t)counts[j] * 4), "upload");
     }
-    if (fine(b->gram_nt(b, type, m, n, k, dev[0], lda, dev[1], ldb, false, dev[2], ldc), "gram") &&
+    if (fine(b->products->product(b, type, m, n, k, dev[0], lda, dev[1], ldb, false, dev[2], ldc), "gram") &&
         fine(b->download(b, got, dev[2], (size_t)counts[2] * 4), "download") &&
-        fine(d->ref->gram_nt(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc), "gram"))
+        fine(d->ref->products->product(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc), "gram"))
         close_to("similarities", type == F32 ? "f32" : "bf16", got, host[2], counts[2],
                  type == F32 ? d->f32_limit : d->bf16_sums_limit); /* also between the rows */
     for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)counts[j] * 4), free(host[j]);
@@ -302,6 +303,7 @@ static void check_sgd(const device_check *d)
         for (int i = 0; i < 2; i++) {
             backend *b = both[i];
             void *dev[3];
+            step_handle handle = { NULL };
             step_scalars s = { .lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.005f, .nesterov = nesterov };
             for (int j = 0; j < 3; j++) {
                 float *host = random_floats(n, (uint32_t)j + 11);
@@ -311,7 +313,7 @@ static void check_sgd(const device_check *d)
             }
             for (s.step = 0; s.step < 4; s.step++, s.lr /= 10) {
                 bool replayed = false;
-                fine(b->step_begin(b, 1000000 + nesterov, &s, &replayed), "step_begin");
+                fine(b->step_begin(b, &handle, &s, &replayed), "step_begin");
                 if (i == 0 && replayed != (s.step >= 2))
                     wrong("step %d is%s replayed", (int)s.step, replayed ? "" : " not");
                 if (!replayed) fine(b->sgd(b, dev[0], dev[1], dev[2], n), "sgd");
@@ -321,6 +323,7 @@ static void check_sgd(const device_check *d)
                 got[i][j] = malloc((size_t)n * sizeof(float));
                 fine(b->download(b, got[i][j], dev[2 * j], (size_t)n * 4), "download");
             }
+            backend_forget_step(b, &handle);
             for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)n * 4);
         }
         close_to("sgd", "value", got[0][0], got[1][0], n, 1e-6);

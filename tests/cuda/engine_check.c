@@ -1,5 +1,6 @@
 /* tests/cuda/engine_check.c -- on a GPU: engines that were chosen by timing are not timed again, neither where the cache
  * is nor where only the run's file is, and give the same bits. */
+#include "../../core/device/tuning.h"
 #include "../../core/base/file.h"
 #include "../../core/device/plugin.h"
 #include "checks.h"
@@ -23,11 +24,11 @@ static status train(const device_check *d, const char *file, training *t)
     status st = OK;
     const checked_net small = { .arch = "resnet20" };
     TRY(plugin_open("cuda", 0, 0, &t->device));
-    TRY(t->device->choices_load(t->device, file));
+    TRY(t->device->tuning->load(t->device, file));
     TRY(open_net(d, t->device, &small, BF16, &t->net));
     TRY(train_steps(t->net, d->batch, 0, 2));
     TRY(save(t->net, &t->end));
-    TRY(t->device->choices_save(t->device, file));
+    TRY(t->device->tuning->save(t->device, file));
 out:
     return st;
 }

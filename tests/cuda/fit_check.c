@@ -1,5 +1,6 @@
 /* tests/cuda/fit_check.c -- the training loop on the emulated device, with the images there and with the loader's:
  * the same metrics. */
+#include "../../core/device/image_sets.h"
 #include "fit_check.h"
 
 #include "../../core/base/file.h"
@@ -73,12 +74,12 @@ static status run(backend *cuda, const char *folder, bool *same)
         config_free(cfg);
         cfg = NULL;
         TRY(config_load(NULL, settings, sizeof settings / sizeof *settings, &cfg));
-        if (i == 1) cuda->show_images = NULL;
+        if (i == 1) cuda->images = NULL;
         TRY(train(cfg, cuda, &metrics[i]));
     }
     *same = same_metrics(metrics[0], metrics[1]);
 out:
-    cuda->show_images = whole.show_images;
+    cuda->images = whole.images;
     config_free(cfg);
     free(metrics[0]);
     free(metrics[1]);

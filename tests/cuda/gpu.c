@@ -7,6 +7,7 @@
  *                                              into FOLDER: which kernels ran how long, which engines were chosen */
 #include "../../core/base/rng.h"
 #include "../../core/device/plugin.h"
+#include "../../core/device/tuning.h"
 #include "../../nets/net.h"
 #include "device_check.h"
 #include "kernel_time.h"
@@ -235,7 +236,7 @@ static status keep_engines(const backend *b, const char *arch, const char *preci
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/engines-%s-%s.txt", folder, arch, precision);
-    return b->choices_save(b, path);
+    return b->tuning->save(b, path);
 }
 
 static status bench(const char *arch, const char *precision, int batch, const char *folder)

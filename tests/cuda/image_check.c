@@ -1,5 +1,6 @@
 /* tests/cuda/image_check.c -- images that stay on the device: each is shown as the loader's would be
  * (data/augment.c), to the last bit, and a training on them is the same training. */
+#include "../../core/device/image_sets.h"
 #include "checks.h"
 
 #include "../../core/base/rng.h"
@@ -34,7 +35,7 @@ static status shown_on_device(backend *b, dtype type, const uint8_t *images, con
     TRY(b->alloc(b, b->value_bytes(b, s, type), &value));
     TRY(b->upload(b, pixels, images, IMAGES * IMAGE_VALUES));
     TRY(b->upload(b, chosen, draws, PADDED * sizeof *draws));
-    TRY(b->show_images(b, pixels, chosen, &norm, s, type, value));
+    TRY(b->images->show(b, pixels, chosen, &norm, s, type, value));
     TRY(b->read_value(b, value, s, type, PADDED, out));
 out:
     if (pixels) b->release(b, pixels, IMAGES * IMAGE_VALUES);

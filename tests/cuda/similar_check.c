@@ -1,6 +1,7 @@
 /* tests/cuda/similar_check.c -- analysis on the device against the same on the host (graph/): rows to unit length;
  * histogram and edges of tiles that stay on the device, of the very same similarities: not one count and not one
  * edge may differ, and ties are broken alike. */
+#include "../../core/device/products.h"
 #include "checks.h"
 
 #include "../../graph/resident.h"
@@ -50,7 +51,7 @@ static void rows_against_host(backend *b, shape4 s, dtype type, dtype to, float 
         fine(b->alloc(b, (size_t)(n * dim) * sizeof(float), &rows), "alloc") &&
         fine(b->write_value(b, value, s, type, host), "write") &&
         fine(b->read_value(b, value, s, type, s.n, host), "read") && /* rounded */
-        fine(b->rows_normalise(b, value, s, type, n, to, rows, norm, &bad), "rows_normalise") &&
+        fine(b->products->normalise_rows(b, value, s, type, n, to, rows, norm, &bad), "rows_normalise") &&
         fine(b->download(b, got, rows, (size_t)(n * dim) * dtype_bytes(to)), "download")) {
         const int host_bad = similarity_normalise(host, n, dim, want);
         if (to == BF16) widen((uint16_t *)got, n * dim);
@@ -221,7 +222,7 @@ static void ties_of(const device_check *d, dtype type, int n, int64_t k)
         good = fine(b->upload(b, (char *)rows + (size_t)i * row,
                               (char *)x + (size_t)(i < n / 2 ? i : n - 1 - i) * row, row),
                     "upload");
-    if (good && fine(b->gram_nt(b, type, n, n, k, rows, k, rows, k, false, tile, n), "gram") &&
+    if (good && fine(b->products->product(b, type, n, n, k, rows, k, rows, k, false, tile, n), "gram") &&
         fine(b->download(b, c, tile, (size_t)n * (size_t)n * sizeof *c), "download"))
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++)

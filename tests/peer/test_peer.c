@@ -162,11 +162,13 @@ static void write_result(const result *r)
 static void train_logits(net *n, backend *b, const st_file *input, const step_scalars *s, float *logits)
 {
     bool replayed;
+    step_handle handle = { NULL };
     feed(n, CASE_TRAIN, input, 0);
-    must(b->step_begin(b, CASE_TRAIN, s, &replayed));
+    must(b->step_begin(b, &handle, s, &replayed));
     must(net_forward(n, CASE_TRAIN));
     must(net_logits(n, CASE_TRAIN, BATCH, logits));
     must(b->step_end(b));
+    backend_forget_step(b, &handle);
 }
 
 static void load_start(net *n)

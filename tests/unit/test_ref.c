@@ -1,5 +1,6 @@
 /* tests/unit/test_ref.c -- the reference backend against numbers worked out by hand. The gradients are
  * checked in tests/grad/test_grad.c; here: what forward computes, and what op.h fixes about it. */
+#include "../../core/device/products.h"
 #include "../../core/base/rng.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
@@ -262,9 +263,10 @@ static void sgd_follows_pytorch(void **state)
         float value[N], grad[N], velocity[N] = { 0 };
         double w[N], buffer[N] = { 0 };
         bool replayed = true;
+        step_handle handle = { NULL };
 
         for (int i = 0; i < N; i++) w[i] = value[i] = rng_normal(1, RNG_TEST, 0, (uint64_t)i);
-        must(ref->step_begin(ref, 0, &s, &replayed));
+        must(ref->step_begin(ref, &handle, &s, &replayed));
         assert_false(replayed);
         for (uint32_t t = 1; t <= STEPS; t++) {
             for (int i = 0; i < N; i++) {
@@ -288,7 +290,7 @@ static void gram_nt_respects_leading_dimensions(void **state)
     (void)state;
     const float a[] = { 1, 2, 3, 99, 4, 5, 6, 99 }, b[] = { 1, 0, 1, 0, 2, 0 };
     float c[] = { -1, -1, -1, -1, -1, -1 };
-    must(ref->gram_nt(ref, F32, 2, 2, 3, a, 4, b, 3, false, c, 3));
+    must(ref->products->product(ref, F32, 2, 2, 3, a, 4, b, 3, false, c, 3));
     assert_close(c, FLOATS(4, 4, -1, 10, 10, -1), 6);
 }
 

@@ -1,5 +1,6 @@
 /* core/rundir*.c, core/base/json.c: a stable place, files that parse, metrics that survive crash, resume and full
  * disk. */
+#include "../../core/device/tuning.h"
 #include "../../core/base/file.h"
 #include "../../nets/rundir.h"
 
@@ -259,8 +260,8 @@ static void what_a_device_chose_stays_with_the_run(void **state)
     (void)state;
     char expected[4096];
     backend choosy = fake;
-    choosy.choices_load = fake_load;
-    choosy.choices_save = fake_save;
+    const backend_tuning tuning = { .load = fake_load, .save = fake_save };
+    choosy.tuning = &tuning;
     assert_int_equal(rundir_create(cfg, &choosy, 0, NULL, &run), OK);
     assert_int_equal(rundir_choices(&run, &choosy), OK);
     assert_int_equal(rundir_file(&run, "algorithms.txt", expected, sizeof expected), OK);

@@ -8,6 +8,7 @@
 #define CLEAVE_BENCH_H
 
 #include "../../core/config/config.h"
+#include "../../core/device/measure.h"
 #include "../../nets/net.h"
 #include "peer.h"
 

@@ -61,7 +61,7 @@ static status measure_ceiling(bench *b, int round)
     status st = OK;
     double seconds[3];
     if (!b->ceiling) goto out;
-    TRY(b->device->ceiling_run(b->ceiling, seconds, &b->sample[GEMM][round]));
+    TRY(b->device->measure->ceiling_run(b->ceiling, seconds, &b->sample[GEMM][round]));
     b->sample[CEILING][round] = seconds[0] + seconds[1] + seconds[2];
     b->sample[SHARE][round] = b->sample[CEILING][round] / b->sample[TRAIN][round];
 out:
@@ -140,6 +140,11 @@ out:
     return st;
 }
 
+static void count_work(const bench *b, double *seconds)
+{
+    if (b->device->measure) b->device->measure->count_work(b->device, seconds);
+}
+
 static status measure_loader(bench *b)
 {
     status st = OK;
@@ -150,12 +155,12 @@ static status measure_loader(bench *b)
     TRY(dataset_open(d, b->cfg->net.classes, &train, &test));
     if (train.n < b->batch || test.n < b->batch)
         FAIL(ERR_USAGE, "the data set has fewer images than a batch of %d", b->batch);
-    b->device->work = b->work;
+    count_work(b, b->work);
     TRY(run_loader(b, &train, true, &b->loader_train));
-    b->device->work = NULL;
+    count_work(b, NULL);
     TRY(run_loader(b, &test, false, &b->loader_eval));
 out:
-    b->device->work = NULL;
+    count_work(b, NULL);
     dataset_free(&train);
     dataset_free(&test);
     return st;

@@ -36,14 +36,14 @@ static status prepare_ceiling(bench *b)
     op *convs = NULL, o;
     int n = 0;
     const net_case training = { b->batch, true };
-    if (!b->device->ceiling_open) goto out;
+    if (!b->device->measure) goto out;
     for (int i = 0; net_op(b->net, i, training, config_type(b->cfg), &o); i++) n += o.kind == OP_CONV;
     TRY_ALLOC(convs, calloc((size_t)n, sizeof *convs));
     n = 0;
     for (int i = 0; net_op(b->net, i, training, config_type(b->cfg), &o); i++)
         if (o.kind == OP_CONV) convs[n++] = o;
     log_info("timing the library's convolutions for %d layers", n);
-    TRY(b->device->ceiling_open(b->device, convs, n, &b->ceiling));
+    TRY(b->device->measure->ceiling_open(b->device, convs, n, &b->ceiling));
 out:
     free(convs);
     return st;
@@ -117,7 +117,7 @@ out:
 void bench_close(bench *b)
 {
     for (int i = 0; i < b->n_peers; i++) bench_peer_stop(&b->peer[i]);
-    if (b->ceiling) b->device->ceiling_close(b->ceiling);
+    if (b->ceiling) b->device->measure->ceiling_close(b->ceiling);
     if (b->features)
         b->device->release(b->device, b->features,
                            (size_t)b->n_features * GRAM_DIM * dtype_bytes(config_type(b->cfg)));

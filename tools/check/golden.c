@@ -378,9 +378,10 @@ static status check_gradients(run *r)
 {
     status st = OK;
     bool replayed;
+    step_handle handle = { NULL };
     const step_scalars s = scalars(r, 0);
     TRY(prepare_step(r, 0));
-    TRY(r->device->step_begin(r->device, CASE_TRAIN, &s, &replayed));
+    TRY(r->device->step_begin(r->device, &handle, &s, &replayed));
     TRY(net_forward(r->net, CASE_TRAIN));
     TRY(compare_logits(r, GOLDEN_FORWARD, "logits.train", CASE_TRAIN));
     TRY(net_backward(r->net, CASE_TRAIN));
@@ -389,6 +390,7 @@ static status check_gradients(run *r)
     TRY(compare_gradients(r));
     TRY(set_initial_values(r)); /* the running statistics had moved */
 out:
+    backend_forget_step(r->device, &handle);
     return st;
 }
 

@@ -251,9 +251,10 @@ static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
 {
     status st = OK;
     bool replayed = false;
+    step_handle handle = { NULL };
     const step_scalars step = { .lr = 0.1f, .momentum = 0.9f, .seed = opt->seed + 17, .step = 5 };
 
-    TRY(d->b->step_begin(d->b, 0, &step, &replayed));
+    TRY(d->b->step_begin(d->b, &handle, &step, &replayed));
     if (d->needs.packed || d->needs.cached) TRY(forward_older_version(d, r));
     TRY(d->b->forward(d->plan, &d->args));
     TRY(get_value(d, d->y, d->o->y, &r->y));
@@ -272,6 +273,7 @@ static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
     if (d->stats.at) TRY(d->b->download(d->b, &r->stats, d->stats.at, sizeof r->stats));
     TRY(d->b->step_end(d->b));
 out:
+    backend_forget_step(d->b, &handle);
     return st;
 }
 
