@@ -2,6 +2,8 @@
 #include "features.h"
 
 #include "../core/base/stop.h"
+#include "../nets/run.h"
+#include "../nets/tap.h"
 #include "similarity.h"
 
 #include <stdlib.h>

@@ -4,6 +4,7 @@
 #define CLEAVE_FEATURES_H
 
 #include "../core/base/progress.h"
+#include "../core/device/backend.h"
 #include "../data/loader.h"
 #include "../core/device/products.h"
 #include "../nets/net.h"

@@ -5,6 +5,7 @@
 #include "../core/base/rng.h"
 #include "../core/base/stop.h"
 #include "../data/augment.h"
+#include "run.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,8 @@
 #ifndef CLEAVE_BUILDER_H
 #define CLEAVE_BUILDER_H
 
-#include "graph.h"
+#include "../core/config/config.h"
+#include "net_private.h"
 
 typedef int ref; /* a value */
 

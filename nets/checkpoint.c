@@ -1,7 +1,7 @@
 #include "checkpoint.h"
 
 #include "../core/base/file.h"
-#include "graph.h"
+#include "net_private.h"
 
 #include <cjson/cJSON.h>
 #include <limits.h>

@@ -8,6 +8,7 @@
 #ifndef CLEAVE_CHECKPOINT_H
 #define CLEAVE_CHECKPOINT_H
 
+#include "../core/device/backend.h"
 #include "../core/format/safetensors.h"
 #include "net.h"
 

@@ -1,6 +1,6 @@
 /* nets/compile.c -- from graph to something that runs: each case is planned (join.c) and laid out in memory (places.c),
  * then everything is allocated once. */
-#include "graph.h"
+#include "net_private.h"
 
 #include "../core/device/arena.h"
 #include "../core/base/minmax.h"

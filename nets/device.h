@@ -2,8 +2,8 @@
 #ifndef CLEAVE_DEVICE_H
 #define CLEAVE_DEVICE_H
 
-#include "../core/device/backend.h"
 #include "../core/config/config.h"
+#include "../core/device/backend.h"
 
 /* Opens "ref", "cpu", "cuda" or "cuda:N" (core/device/plugin.h), "auto" (the fastest device that works; *why says
  * which and why). ERR_RUNTIME: the device cannot be used here, and why; ERR_USAGE: there is no such name.

@@ -12,7 +12,7 @@
 #define CLEAVE_EXPERIMENT_H
 
 #include "../data/dataset.h"
-#include "net.h"
+#include "run.h"
 
 typedef struct experiment {
     const config *cfg;   /* borrowed */

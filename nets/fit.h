@@ -2,10 +2,10 @@
 #ifndef CLEAVE_FIT_H
 #define CLEAVE_FIT_H
 
-#include "rundir.h"
 #include "../data/dataset.h"
 #include "checkpoint.h"
-#include "net.h"
+#include "run.h"
+#include "rundir.h"
 
 typedef struct fit_result {
     double best_accuracy, last_accuracy; /* test top-1 in [0, 1] */

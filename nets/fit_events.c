@@ -2,6 +2,7 @@
 #include "fit_events.h"
 
 #include "../core/format/events.h"
+#include "run.h"
 
 #include <stdlib.h>
 

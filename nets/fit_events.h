@@ -2,8 +2,8 @@
 #ifndef CLEAVE_FIT_EVENTS_H
 #define CLEAVE_FIT_EVENTS_H
 
-#include "rundir.h"
 #include "net.h"
+#include "rundir.h"
 
 /* Adds to RUN/EVENTS_TRAINING (core/format/events.h), at step e->epoch: loss/train, loss/test, accuracy/train,
  * accuracy/test, lr, images_per_s, and a histogram of the values of each trainable parameter, tagged with its

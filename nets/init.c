@@ -1,6 +1,6 @@
 /* nets/init.c -- first values of the parameters (docs/nets.md), and access to them from the host. The random numbers of a
  * parameter depend on its name alone, so a pruned net draws the same for what it keeps. */
-#include "graph.h"
+#include "net_private.h"
 
 #include "../core/base/file.h"
 #include "../core/base/rng.h"

@@ -1,7 +1,7 @@
 /* nets/join.c -- what a case runs: for every node of the net an operation of the device. Where the device can and nobody
  * looks at what lies between, one operation does another's work along with its own, and a bias that BN takes away
  * again is left out. */
-#include "graph.h"
+#include "net_private.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* nets/net.c -- the graph from outside: names, counts, hooks, units, taps. */
-#include "graph.h"
+#include "net_private.h"
 
 #include <stdlib.h>
 #include <string.h>

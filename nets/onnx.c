@@ -12,7 +12,7 @@
 
 #include "../core/base/file.h"
 #include "core/format/onnx.pb-c.h"
-#include "graph.h"
+#include "net_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>

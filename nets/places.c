@@ -4,7 +4,7 @@
  * reader; where backward reads it again (op_needs), it is kept, or it is made again from what is kept, which costs
  * a pass over memory and spares most of what BN leaves behind. A gradient lives from its first writer to its
  * producer's backward, `saved` from forward to backward of the node, scratch for one call. */
-#include "graph.h"
+#include "net_private.h"
 
 #include "../core/device/arena.h"
 #include "../core/base/minmax.h"

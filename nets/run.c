@@ -1,6 +1,6 @@
 /* nets/run.c -- a compiled net at work: input, forward, backward, step. Nothing here allocates. */
 #include "../core/base/progress.h"
-#include "graph.h"
+#include "net_private.h"
 
 #include <string.h>
 

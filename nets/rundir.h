@@ -4,9 +4,9 @@
 #ifndef CLEAVE_RUNDIR_H
 #define CLEAVE_RUNDIR_H
 
-#include "../core/device/backend.h"
-#include "../core/config/config.h"
 #include "../core/base/status.h"
+#include "../core/config/config.h"
+#include "../core/device/backend.h"
 
 typedef struct run_epoch {
     int epoch;                                                       /* 0-based */

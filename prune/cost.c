@@ -3,6 +3,7 @@
 #include "cost.h"
 #include "../core/base/progress.h"
 #include "../core/base/rng.h"
+#include "../nets/run.h"
 #include <stdlib.h>
 
 enum { CASE_ONE, CASE_BATCH, MAX_PASSES = 4096 };

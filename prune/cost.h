@@ -2,7 +2,8 @@
 #ifndef CLEAVE_COST_H
 #define CLEAVE_COST_H
 
-#include "../nets/net.h"
+#include "../core/base/status.h"
+#include "../core/device/tensor.h"
 
 typedef struct cost {
     int64_t params, macs;

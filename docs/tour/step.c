@@ -2,7 +2,7 @@
 #include "tour.h"
 
 #include "../../core/base/rng.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,6 +4,8 @@
 #include "../../core/base/path.h"
 #include "../../data/loader.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/run.h"
+#include "../../nets/tap.h"
 
 #include <math.h>
 #include <stdlib.h>

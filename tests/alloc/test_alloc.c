@@ -7,7 +7,7 @@
  * nothing else here uses; all of them have to be gone at the end. */
 #include "../../nets/device.h"
 #include "../../core/base/rng.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 #include "../must.h"
 
 #include <dlfcn.h>

@@ -5,7 +5,7 @@
  * (vgg11_bn) in the same setting, and this by 0.17 and 0.31. Limits: three times what was seen. */
 #include "../../nets/device.h"
 #include "../../core/base/rng.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 #include "../must.h"
 
 #include <math.h>

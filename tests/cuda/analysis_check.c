@@ -4,6 +4,7 @@
 #include "analysis_check.h"
 
 #include "../../graph/analysis.h"
+#include "../../nets/run.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef CLEAVE_TESTS_CUDA_CHECKS_H
 #define CLEAVE_TESTS_CUDA_CHECKS_H
 
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 #include "device_check.h"
 
 /* The check that is running has failed. */

@@ -3,7 +3,7 @@
 #include "device_check.h"
 
 #include "../../core/base/rng.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "checks.h"

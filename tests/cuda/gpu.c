@@ -8,7 +8,7 @@
 #include "../../core/base/rng.h"
 #include "../../core/device/plugin.h"
 #include "../../core/device/tuning.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 #include "device_check.h"
 #include "kernel_time.h"
 

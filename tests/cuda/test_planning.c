@@ -10,7 +10,7 @@
 #ifdef CLEAVE_CUDA
 #include "../../core/base/file.h"
 #include "../../core/cuda/cudnn_graph.h"
-#include "../../nets/graph.h"
+#include "../../nets/net_private.h"
 #include "../../tools/check/problem.h"
 #include "convs.h"
 

@@ -3,6 +3,7 @@
 #include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/run.h"
 #include "../scratch.h"
 #include "python.h"
 

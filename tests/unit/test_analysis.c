@@ -5,6 +5,8 @@
 #include "../../core/base/rng.h"
 #include "../../core/base/threads.h"
 #include "../../graph/analysis.h"
+#include "../../nets/run.h"
+#include "../../nets/tap.h"
 #include "../scratch.h"
 
 #include <cjson/cJSON.h>

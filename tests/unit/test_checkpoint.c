@@ -2,6 +2,7 @@
 #include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/run.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* The graph from outside: names, units, removal, taps; cases of one net share parameters and agree. */
 #include "../../nets/device.h"
 #include "../../core/base/rng.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
+#include "../../nets/tap.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 /* Counting and inheriting: sizes of nets and units, the savings of [Yang23] Table 1, and a cut that must
  * not change what the net computes. prune/surgery.h. */
 #include "../../nets/checkpoint.h"
+#include "../../nets/run.h"
 #include "../../nets/device.h"
 #include "../../prune/surgery.h"
 #include "../scratch.h"

@@ -9,7 +9,7 @@
 
 #include "../../core/config/config.h"
 #include "../../core/device/measure.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 #include "peer.h"
 
 enum { CASE_EVAL, CASE_TRAIN };

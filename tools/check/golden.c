@@ -4,7 +4,7 @@
 #include "../../core/base/file.h"
 #include "../../core/base/rng.h"
 #include "../../core/format/safetensors.h"
-#include "../../nets/net.h"
+#include "../../nets/run.h"
 
 #include <math.h>
 #include <stdio.h>

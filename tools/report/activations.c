@@ -2,6 +2,7 @@
  * page: a byte a value, at most so many channels a layer. The first layer keeps all channels: its filters are
  * shown beside them. */
 #include "../../data/augment.h"
+#include "../../nets/tap.h"
 #include "network.h"
 #include "parts.h"
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* nets/graph.h -- inside a net: values, nodes, and what compile adds. Private to nets/. */
-#ifndef CLEAVE_GRAPH_H
-#define CLEAVE_GRAPH_H
+/* nets/net_private.h -- inside a net: values, nodes, and what compiling adds. Private to nets/. */
+#ifndef CLEAVE_NET_PRIVATE_H
+#define CLEAVE_NET_PRIVATE_H
 
-#include "net.h"
+#include "run.h"
+#include "tap.h"
 
 enum { NONE = -1, NAME_BYTES = 64 };
 

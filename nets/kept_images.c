@@ -1,7 +1,7 @@
-/* nets/images.c -- data sets that stay on the device: a step is told which images it is made of, and how each is
+/* nets/kept_images.c -- data sets that stay on the device: a step is told which images it is made of, and how each is
  * shown, and puts its batch together itself. */
 #include "../core/base/log.h"
-#include "graph.h"
+#include "net_private.h"
 
 #include "../core/device/image_sets.h"
 
