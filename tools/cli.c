@@ -8,6 +8,7 @@
 #include "../nets/checkpoint.h"
 #include "cli_text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -157,6 +158,20 @@ int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const c
 out:
     cli_free(&args);
     return cli_exit(tool, st);
+}
+
+status cli_count(const char *option, const char *text, int least, int most, int *out)
+{
+    status st = OK;
+    char *end;
+    if (!text) goto out;
+    errno = 0;
+    const long n = strtol(text, &end, 10);
+    if (!*text || *end || errno || n < least || n > most)
+        FAIL(ERR_USAGE, "%s %s: expected a whole number from %d to %d", option, text, least, most);
+    *out = (int)n;
+out:
+    return st;
 }
 
 status cli_print_json(const cli *args, const struct cJSON *result)

@@ -47,6 +47,9 @@ void cli_free(cli *);
  * (core/base/threads.h), calls `work`, prints the message of a failure. Returns the exit code. */
 int cli_main(const cli_tool *, int argc, char **argv, status (*work)(const cli *));
 
+/* Reads the whole number `text` of an option; NULL leaves *out as it is. ERR_USAGE outside least to most. */
+status cli_count(const char *option, const char *text, int least, int most, int *out);
+
 /* Prints `result` on stdout if --json was given. The caller deletes it. */
 struct cJSON;
 status cli_print_json(const cli *, const struct cJSON *result);

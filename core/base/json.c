@@ -149,3 +149,9 @@ status json_put_list(cJSON *object, const char *key, cJSON **out)
     *out = cJSON_CreateArray();
     return json_put(object, key, *out);
 }
+
+status json_append_object(cJSON *array, cJSON **out)
+{
+    *out = cJSON_CreateObject();
+    return json_append(array, *out);
+}

@@ -37,5 +37,6 @@ cJSON *json_numbers(const double *value, size_t n); /* the list alone; NULL: out
 /* A new, empty object or list as a member of `object`, which owns it. */
 status json_put_object(cJSON *object, const char *key, cJSON **out);
 status json_put_list(cJSON *object, const char *key, cJSON **out);
+status json_append_object(cJSON *array, cJSON **out); /* the same at the end of `array` */
 
 #endif

@@ -14,4 +14,7 @@ typedef struct file_path {
 /* path_set(&p, "%s/%s", folder, name). ERR_RUNTIME: the path would be too long; then it is "". */
 status path_set(file_path *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What follows the last slash: "c" of "/a/b/c". Points into `path`. */
+const char *path_name(const char *path);
+
 #endif

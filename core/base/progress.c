@@ -13,7 +13,7 @@
 enum { BAR_MAX = 30, LINE_MAX_BYTES = 500 };
 static const double REDRAW_SECONDS = 0.1;
 
-static bool can_draw(void)
+bool progress_is_shown(void)
 {
     const char *term = getenv("TERM");
     return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 && log_get_level() >= LOG_INFO;
@@ -69,7 +69,7 @@ static void draw(progress *p, const char *note, double now)
 
 void progress_start(progress *p, const char *label, int64_t total)
 {
-    *p = (progress){ .total = total, .started = time_now(), .on = can_draw() };
+    *p = (progress){ .total = total, .started = time_now(), .on = progress_is_shown() };
     snprintf(p->label, sizeof p->label, "%s", label);
     if (p->on) draw(p, "", p->started);
 }

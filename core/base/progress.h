@@ -20,4 +20,7 @@ void progress_start(progress *, const char *label, int64_t total);
 void progress_update(progress *, int64_t done, const char *note);
 void progress_end(progress *); /* erases the bar */
 
+/* True if stderr is a terminal that can redraw a line, and messages are wanted. */
+bool progress_is_shown(void);
+
 #endif

@@ -1,8 +1,8 @@
 /* tools/sweep/: what a sweep file says, the cases that follow, the tasks that they share. */
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
-#include "../../tools/sweep/plan.h"
 #include "../../tools/sweep/spec.h"
+#include "../../tools/sweep/tasks.h"
 #include "../scratch.h"
 
 #include <glob.h>
@@ -271,9 +271,9 @@ static void names_do_not_change(void **state)
     assert_ok(file_make_dirs(plan.dir));
     assert_ok(sweep_plan_write(&plan));
     config *c;
-    char path[4096];
-    assert_ok(task_path(&plan, 0, "config.yaml", path, sizeof path));
-    assert_ok(config_load(path, NULL, 0, &c));
+    file_path path;
+    assert_ok(task_path(&plan, 0, "config.yaml", &path));
+    assert_ok(config_load(path.s, NULL, 0, &c));
     char hash[9], run[64];
     assert_ok(config_hash(c, hash));
     snprintf(run, sizeof run, "resnet20-%s-s0", hash);

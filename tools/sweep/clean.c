@@ -1,5 +1,5 @@
-/* tools/sweep/clean.c -- see clean.h. First a list, then a look whether all of it is free, then the removal.
- */
+/* tools/sweep/clean.c -- see clean.h. Lists what to remove, checks that no process works there, then
+ * removes it. */
 #include "clean.h"
 
 #include "../../core/base/file.h"
@@ -18,31 +18,28 @@
 typedef struct cleaner {
     const sweep_plan *plan;
     clean_what what;
-    char **path; /* to be removed */
+    char **path; /* [n] to be removed */
     unsigned n;
-    char **kept; /* names of pruned runs that results point to */
+    char **kept; /* [n_kept] names of pruned runs that results point to */
     unsigned n_kept;
-    bool prune_unfinished; /* whose pruned run is not known by name */
+    bool prune_unfinished; /* a pruning is not done, so the name of its run is not known */
 } cleaner;
 
-/* A run directory, as rundir_create makes it: config.yaml in a folder called ...-sSEED. */
+/* rundir_create makes a folder called ...-sSEED with a config.yaml. */
 static bool is_run(const char *path)
 {
-    char config_path[4096];
+    file_path config_path;
     const char *seed = strrchr(path_name(path), '-');
     return seed && seed[1] == 's' && seed[2] && seed[2 + strspn(seed + 2, "0123456789")] == '\0' &&
-           text_format(config_path, sizeof config_path, "%s/config.yaml", path) == OK &&
-           file_exists(config_path);
+           path_set(&config_path, "%s/config.yaml", path) == OK && file_exists(config_path.s);
 }
 
-static const sweep_task *task_of_run(const sweep_plan *p, const char *name, int *index)
+/* The index of the training whose run has this name; -1: none. */
+static int training_of(const sweep_plan *p, const char *run)
 {
     for (unsigned i = 0; i < p->n_tasks; i++)
-        if (p->task[i].stage == STAGE_TRAIN && strcmp(p->task[i].run, name) == 0) {
-            *index = (int)i;
-            return &p->task[i];
-        }
-    return NULL;
+        if (p->task[i].stage == STAGE_TRAIN && strcmp(p->task[i].run, run) == 0) return (int)i;
+    return -1;
 }
 
 static bool failed(const sweep_plan *p, int task)
@@ -55,11 +52,11 @@ static bool failed(const sweep_plan *p, int task)
 static bool run_is_wanted(const cleaner *c, const char *path)
 {
     const char *name = path_name(path);
-    int task;
+    const int task = training_of(c->plan, name);
     if (c->what == CLEAN_ALL) return false;
-    if (task_of_run(c->plan, name, &task)) return c->what != CLEAN_FAILED || !failed(c->plan, task);
+    if (task >= 0) return c->what != CLEAN_FAILED || !failed(c->plan, task);
     if (list_has_text(c->kept, c->n_kept, name)) return true;
-    return strstr(name, "-pruned") && c->prune_unfinished; /* may be the one of a pruning that goes on */
+    return strstr(name, "-pruned") && c->prune_unfinished; /* it may belong to that pruning */
 }
 
 static bool task_is_wanted(const cleaner *c, const char *path)
@@ -69,23 +66,25 @@ static bool task_is_wanted(const cleaner *c, const char *path)
     return c->what != CLEAN_FAILED || !failed(c->plan, task);
 }
 
-/* "NAME.tmp-PID" of file_begin: nobody's, if the process is gone; the lock says whether one works here. */
+/* "NAME.tmp-PID", as file_begin makes it. Nobody writes to it: check_free makes sure that no process works
+ * here. */
 static bool is_temporary(const char *path)
 {
     const char *tmp = strstr(path_name(path), ".tmp-");
     return tmp && tmp[5] && tmp[5 + strspn(tmp + 5, "0123456789")] == '\0';
 }
 
+/* Lists what to remove in a folder of runs or of tasks. */
 static status list_folder(cleaner *c, const char *dir, bool tasks)
 {
     status st = OK;
-    char path[4096];
+    file_path path;
     DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
-        TRY(text_format(path, sizeof path, "%s/%s", dir, e->d_name));
-        bool goes = tasks ? !task_is_wanted(c, path) : is_run(path) && !run_is_wanted(c, path);
-        if (goes || is_temporary(path)) TRY(list_add_text(&c->path, &c->n, path));
+        TRY(path_set(&path, "%s/%s", dir, e->d_name));
+        bool unwanted = tasks ? !task_is_wanted(c, path.s) : is_run(path.s) && !run_is_wanted(c, path.s);
+        if (unwanted || is_temporary(path.s)) TRY(list_add_text(&c->path, &c->n, path.s));
     }
 out:
     if (d) closedir(d);
@@ -113,12 +112,22 @@ out:
 static status add_rest(cleaner *c)
 {
     status st = OK;
-    char path[4096];
+    file_path path;
     static const char *const rest[] = { "tasks", "slurm", "sweep.json" };
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
-        TRY(text_format(path, sizeof path, "%s/%s", c->plan->dir, rest[i]));
-        if (file_exists(path)) TRY(list_add_text(&c->path, &c->n, path));
+        TRY(path_set(&path, "%s/%s", c->plan->dir, rest[i]));
+        if (file_exists(path.s)) TRY(list_add_text(&c->path, &c->n, path.s));
     }
+out:
+    return st;
+}
+
+static status check_folder(const char *dir, const char *name)
+{
+    status st = OK;
+    lock_holder who = { 0 };
+    if (lock_is_held(dir, &who))
+        FAIL(ERR_RUNTIME, "%s: process %ld on %s works here", name, who.pid, who.host);
 out:
     return st;
 }
@@ -126,16 +135,12 @@ out:
 static status check_free(const cleaner *c)
 {
     status st = OK;
-    char path[4096];
-    lock_holder who = { 0 };
-    for (unsigned i = 0; i < c->plan->n_tasks; i++) {
-        TRY(task_path(c->plan, (int)i, "", path, sizeof path));
-        if (c->what != CLEAN_LEFTOVERS && lock_is_held(path, &who))
-            FAIL(ERR_RUNTIME, "%s: process %ld on %s works here", c->plan->task[i].id, who.pid, who.host);
+    file_path dir;
+    for (unsigned i = 0; i < c->plan->n_tasks && c->what != CLEAN_LEFTOVERS; i++) {
+        TRY(task_path(c->plan, (int)i, "", &dir));
+        TRY(check_folder(dir.s, c->plan->task[i].id));
     }
-    for (unsigned i = 0; i < c->n; i++)
-        if (lock_is_held(c->path[i], &who))
-            FAIL(ERR_RUNTIME, "%s: process %ld on %s works here", c->path[i], who.pid, who.host);
+    for (unsigned i = 0; i < c->n; i++) TRY(check_folder(c->path[i], c->path[i]));
 out:
     return st;
 }
@@ -161,13 +166,15 @@ out:
 status sweep_clean(const sweep_plan *p, clean_what what, bool dry, int *n)
 {
     status st = OK;
-    char tasks[4096];
+    file_path tasks;
     cleaner c = { .plan = p, .what = what };
     TRY(find_pruned(&c));
     TRY(list_folder(&c, p->dir, false));
-    TRY(text_format(tasks, sizeof tasks, "%s/tasks", p->dir));
-    if (what != CLEAN_ALL) TRY(list_folder(&c, tasks, true));
-    if (what == CLEAN_ALL) TRY(add_rest(&c));
+    TRY(path_set(&tasks, "%s/tasks", p->dir));
+    if (what == CLEAN_ALL)
+        TRY(add_rest(&c));
+    else
+        TRY(list_folder(&c, tasks.s, true));
     TRY(check_free(&c));
     TRY(remove_all(&c, dry));
     *n = (int)c.n;

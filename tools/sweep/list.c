@@ -1,4 +1,4 @@
-/* tools/sweep/list.c -- the small change of the other files. */
+/* tools/sweep/list.c -- see list.h. */
 #include "list.h"
 
 #include <stdarg.h>
@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The capacity is the next power of two, so it need not be stored. */
+/* The capacity is always n rounded up to a power of two, so it is not stored. */
 status list_grow(void *array, unsigned n, size_t element_bytes)
 {
     status st = OK;
     void *old, *larger;
     memcpy(&old, array, sizeof old);
-    if ((n & (n - 1)) == 0) { /* full, or empty */
+    if ((n & (n - 1)) == 0) { /* full or empty */
         TRY_ALLOC(larger, reallocarray(old, n ? 2 * (size_t)n : 1, element_bytes));
         memcpy(array, &larger, sizeof larger);
         old = larger;
@@ -72,10 +72,4 @@ void text_put_quoted(FILE *f, const char *text)
             fputc(*c, f);
     }
     fputc('"', f);
-}
-
-const char *path_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
 }

@@ -5,10 +5,10 @@
 #include "../cli.h"
 #include "clean.h"
 #include "pool.h"
-#include "report.h"
 #include "slurm.h"
+#include "state.h"
+#include "table.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,16 +17,15 @@
 static bool dry_run, clean_failed, clean_all;
 static const char *launcher, *jobs, *gpus, *columns, *format, *preset;
 static const cli_option options[] = {
-    { "--launcher", "NAME", "local or slurm; the file's key launcher says which without it", NULL,
-      &launcher },
-    { "--jobs", "N", "local: N processes at a time, the cores divided between them", NULL, &jobs },
-    { "--gpus", "N", "local: use cuda:0 to cuda:N-1; 0 = none; without it as many as there are", NULL,
-      &gpus },
-    { "--dry-run", NULL, "say what would be run (clean: removed), and do nothing", &dry_run, NULL },
+    { "--launcher", "NAME", "local or slurm; replaces the sweep file's key launcher", NULL, &launcher },
+    { "--jobs", "N", "local: N processes at a time, which share the cores", NULL, &jobs },
+    { "--gpus", "N", "local: use cuda:0 to cuda:N-1; 0: none; default: all GPUs", NULL, &gpus },
+    { "--dry-run", NULL, "list what would be run (clean: removed), and do nothing", &dry_run, NULL },
     { "--columns", "A,B", "table: config keys and results, in this order", NULL, &columns },
     { "--format", "NAME", "table: text, md, csv or json", NULL, &format },
     { "--preset", "NAME", "table: table1, the layout of [Yang23] Table 1", NULL, &preset },
-    { "--failed", NULL, "clean: also what failed, so that it starts anew", &clean_failed, NULL },
+    { "--failed", NULL, "clean: also what failed, so that it starts from the beginning", &clean_failed,
+      NULL },
     { "--all", NULL, "clean: all runs of the sweep", &clean_all, NULL },
 };
 static const cli_tool tool = {
@@ -34,11 +33,11 @@ static const cli_tool tool = {
     .synopsis = "SWEEP.yaml [key=value ...] [--launcher local|slurm] [--jobs N] | status|table|clean DIR",
     .about =
         "Trains, analyzes and prunes every case of a sweep file: a base configuration, a grid of settings,\n"
-        "extra cases, excludes. What several cases share is done once. The same command again does what is\n"
-        "not done yet; docs/sweeps.md explains the file.\n"
+        "extra cases, excludes. A stage that several cases share is done once. The same command again does\n"
+        "what is not done yet. docs/sweeps.md explains the file.\n"
         "  sweep status DIR   how far each case is, and why one failed; exit code 1 if one did\n"
         "  sweep table DIR    mean and standard deviation over the seeds\n"
-        "  sweep clean DIR    removes runs that no case of the sweep file has any more",
+        "  sweep clean DIR    removes runs that belong to no case of the sweep file",
     .examples = "  sweep configs/sweeps/seeds.yaml --dry-run\n"
                 "  sweep configs/sweeps/seeds.yaml --jobs 2\n"
                 "  sweep configs/sweeps/table1.yaml --launcher slurm\n"
@@ -55,28 +54,15 @@ static const char *const command_name[] = { NULL, "status", "table", "clean", "e
 
 /* ---- sweep SWEEP.yaml ---- */
 
-static status read_count(const char *option, const char *text, int least, int *out)
-{
-    status st = OK;
-    char *end;
-    if (!text) goto out;
-    errno = 0;
-    long v = strtol(text, &end, 10);
-    if (!*text || *end || errno || v < least || v > 4096)
-        FAIL(ERR_USAGE, "%s %s: expected a whole number from %d to 4096", option, text, least);
-    *out = (int)v;
-out:
-    return st;
-}
+enum { MAX_JOBS = 4096 };
 
 static status read_options(sweep_spec *spec)
 {
     status st = OK;
-    TRY(read_count("--jobs", jobs, 1, &spec->jobs));
-    TRY(read_count("--gpus", gpus, 0, &spec->gpus));
-    if (launcher && strcmp(launcher, "local") != 0 && strcmp(launcher, "slurm") != 0)
+    TRY(cli_count("--jobs", jobs, 1, MAX_JOBS, &spec->jobs));
+    TRY(cli_count("--gpus", gpus, 0, MAX_JOBS, &spec->gpus));
+    if (launcher && !sweep_launcher_of(launcher, &spec->launcher))
         FAIL(ERR_USAGE, "--launcher %s: expected local or slurm", launcher);
-    if (launcher) spec->launcher = strcmp(launcher, "slurm") == 0 ? LAUNCHER_SLURM : LAUNCHER_LOCAL;
 out:
     return st;
 }
@@ -95,7 +81,7 @@ out:
     return st;
 }
 
-/* The commonest mistake, found once instead of in every run. Not for Slurm: data may be on the nodes only. */
+/* Reports missing data once instead of in every run. Not for Slurm: the data may be on its nodes only. */
 static status check_data(const sweep_plan *p)
 {
     status st = OK;
@@ -113,24 +99,24 @@ static status print_status(const cli *args, const sweep_plan *p, const bool *que
     status st = OK;
     cJSON *j = NULL;
     if (!args->json) goto out;
-    TRY(report_status_json(p, queued, &j));
+    TRY(sweep_status_json(p, queued, &j));
     TRY(cli_print_json(args, j));
 out:
     cJSON_Delete(j);
     return st;
 }
 
-/* All that did not go well, as one message and one exit code. */
+/* One message and one exit code for everything that went wrong. */
 static status judge(const sweep_plan *p, const pool_result *r)
 {
     status st = OK;
     if (r->signalled)
-        FAIL(STOPPED, "stopped by SIG%s, %d tasks are done; the same command goes on",
+        FAIL(STOPPED, "stopped by SIG%s, %d tasks are done; the same command continues",
              sigabbrev_np(r->signal_number), r->done);
     if (r->failed)
         FAIL(ERR_RUNTIME, "%d task%s failed, %d not begun for it; sweep status %s says why", r->failed,
              r->failed > 1 ? "s" : "", r->not_begun, p->dir);
-    if (r->stopped) FAIL(STOPPED, "%d of the runs were stopped; the same command goes on", r->stopped);
+    if (r->stopped) FAIL(STOPPED, "%d of the runs were stopped; the same command continues", r->stopped);
     if (r->not_begun) FAIL(ERR_RUNTIME, "%d tasks need others that are not done", r->not_begun);
 out:
     return st;
@@ -206,13 +192,13 @@ static status show_status(const cli *args, const sweep_plan *p)
 {
     status st = OK;
     bool *queued = NULL;
-    sweep_counts counts;
+    int n_in_state[TASK_STATES];
     TRY_ALLOC(queued, calloc(p->n_tasks + 1, sizeof *queued));
     slurm_queue(p, queued);
-    TRY(report_status(p, queued, &counts));
+    TRY(sweep_status_print(p, queued, n_in_state));
     TRY(print_status(args, p, queued));
-    if (counts.of[TASK_FAILED])
-        FAIL(ERR_RUNTIME, "%d of %d tasks failed", counts.of[TASK_FAILED], counts.tasks);
+    if (n_in_state[TASK_FAILED])
+        FAIL(ERR_RUNTIME, "%d of %u tasks failed", n_in_state[TASK_FAILED], p->n_tasks);
 out:
     free(queued);
     return st;
@@ -242,7 +228,7 @@ out:
     return st;
 }
 
-/* An option of another command is a mistake, not to be passed over. */
+/* ERR_USAGE for an option of another command. */
 static status check_options(const cli *args)
 {
     status st = OK;
@@ -268,7 +254,7 @@ out:
 static status show_table(const cli *args, const sweep_plan *p)
 {
     const table_options o = { columns, args->json && !format ? "json" : format, preset };
-    return report_table(p, &o);
+    return sweep_table_print(p, &o);
 }
 
 static status work(const cli *args)
@@ -287,9 +273,9 @@ out:
     return st;
 }
 
-/* The command goes, so that the rest is a command line like that of any tool. The setting keeps cli_main from
- * starting this program once more (core/base/threads.h), which has no use for OpenMP; the tools that it starts
- * inherit it. */
+/* Takes the command out of the arguments, so that cli_main reads the rest like those of any tool. cli_main
+ * starts a program once more to set OMP_WAIT_POLICY (core/base/threads.h). sweep does not use OpenMP, so
+ * the setting here avoids that; the tools that it starts inherit it. */
 int main(int argc, char **argv)
 {
     for (int i = STATUS; i <= ELEMENT; i++) {

@@ -1,44 +1,257 @@
-/* tools/sweep/pool.c -- a loop around sigtimedwait: a child ended, a signal came, or time to look around. */
+/* tools/sweep/pool.c -- see pool.h. First one task as a process, then the loop that starts processes and
+ * waits for them with sigtimedwait: until one ends, a signal comes, or a second has passed. */
 #include "pool.h"
 
+#include "../../core/base/clock.h"
+#include "../../core/base/file.h"
+#include "../../core/base/lock.h"
 #include "../../core/base/log.h"
-#include "../../core/device/plugin.h"
 #include "../../core/base/progress.h"
-#include "child.h"
+#include "../../core/device/plugin.h"
+#include "list.h"
+#include "state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How a task stands in this pool. */
-typedef enum mark { NOT_WANTED, PENDING, RUNNING, ELSEWHERE, DONE, FAILED, HALTED, BLOCKED } mark;
+/* ---- a task as a process ---- */
+
+typedef struct reason_text {
+    char s[512];
+} reason_text;
+
+typedef struct child {
+    int task;
+    pid_t pid; /* 0: this slot is free */
+    dir_lock lock;
+    double started; /* time_now() */
+    long log_start; /* this attempt's first byte in log.txt */
+} child;
+
+/* Installed programs are called cleave-sweep, cleave-train: the prefix of this one is the prefix of the
+ * others. */
+status tool_path(const char *tool, file_path *out)
+{
+    status st = OK;
+    file_path self;
+    ssize_t n = readlink("/proc/self/exe", self.s, sizeof self.s - 1);
+    if (n <= 0) FAIL(ERR_RUNTIME, "cannot find the folder of the tools: /proc/self/exe: %s", strerror(errno));
+    self.s[n] = '\0';
+    size_t prefix = (size_t)(path_name(self.s) - self.s);
+    if (text_ends_with(self.s, "sweep")) prefix = (size_t)n - strlen("sweep");
+    TRY(path_set(out, "%.*s%s", (int)prefix, self.s, tool));
+out:
+    return st;
+}
+
+/* Opens a file in the task's folder for writing. */
+static status open_for(const sweep_plan *p, int task, const char *name, int flags, int *fd)
+{
+    status st = OK;
+    file_path path;
+    TRY(task_path(p, task, name, &path));
+    *fd = open(path.s, flags | O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+    if (*fd < 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path.s, strerror(errno));
+out:
+    return st;
+}
+
+/* Runs between fork and exec, so it may only call what is safe after a fork. If the parent died before
+ * prctl, there is no signal for that any more, but getppid has changed. */
+static void become(char **argv, int out_fd, int log_fd, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    int null = open("/dev/null", O_RDWR);
+    bool ready = setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent &&
+                 null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out_fd, STDOUT_FILENO) >= 0 &&
+                 dup2(log_fd, STDERR_FILENO) >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+    if (ready) execv(argv[0], argv);
+    const char *why = strerror(errno);
+    if (write(STDERR_FILENO, "cannot start: ", 14) > 0 && write(STDERR_FILENO, why, strlen(why)) > 0)
+        _exit(ERR_RUNTIME);
+    _exit(ERR_RUNTIME);
+}
+
+static status arguments(const sweep_task *t, int threads, const char *device, char ***argv, unsigned *n)
+{
+    status st = OK;
+    file_path tool;
+    char setting[64];
+    TRY(tool_path(t->command[0], &tool));
+    TRY(list_add_text(argv, n, tool.s));
+    for (unsigned i = 1; i < t->n_command; i++) TRY(list_add_text(argv, n, t->command[i]));
+    TRY(text_format(setting, sizeof setting, "threads=%d", threads));
+    TRY(list_add_text(argv, n, setting));
+    if (device) {
+        TRY(text_format(setting, sizeof setting, "device=%s", device));
+        TRY(list_add_text(argv, n, setting));
+    }
+    if (t->stage != STAGE_ANALYZE)
+        TRY(list_add_text(argv, n, "--json")); /* analyze writes analysis.json itself */
+    TRY(list_grow(argv, *n, sizeof **argv));   /* the NULL at the end */
+out:
+    return st;
+}
+
+static void log_command(int fd, char *const *argv)
+{
+    dprintf(fd, "$");
+    for (unsigned i = 0; argv[i]; i++) dprintf(fd, strpbrk(argv[i], " \"[]'") ? " '%s'" : " %s", argv[i]);
+    dprintf(fd, "\n");
+}
+
+/* Starts the tool of c->task, whose folder c->lock locks: messages go to log.txt, and the --json result to
+ * result.json, which gets its name only if the tool succeeds. The tool gets `threads` and `device` (NULL:
+ * the device of the configuration). It is in a process group of its own, and gets SIGTERM when this
+ * process dies. */
+static status child_start(const sweep_plan *p, child *c, int threads, const char *device)
+{
+    status st = OK;
+    char **argv = NULL;
+    unsigned n = 0;
+    int out_fd = -1, log_fd = -1;
+    pid_t parent = getpid();
+    TRY(arguments(&p->task[c->task], threads, device, &argv, &n));
+    TRY(open_for(p, c->task, "result.json.new", O_TRUNC, &out_fd));
+    TRY(open_for(p, c->task, "log.txt", O_APPEND, &log_fd));
+    log_command(log_fd, argv);
+    c->log_start = (long)lseek(log_fd, 0, SEEK_END);
+    c->started = time_now();
+    c->pid = fork();
+    if (c->pid == 0) become(argv, out_fd, log_fd, parent);
+    if (c->pid < 0) {
+        c->pid = 0;
+        FAIL(ERR_RUNTIME, "cannot start a process: %s", strerror(errno));
+    }
+    setpgid(c->pid, c->pid); /* the child does it too, and may be first: then this fails */
+    TRY(task_record(p, c->task, TASK_RUNNING, (long)c->pid, 0, 0, ""));
+out:
+    if (out_fd >= 0) close(out_fd);
+    if (log_fd >= 0) close(log_fd);
+    list_free_texts(argv, n);
+    if (c->pid == 0) lock_release(&c->lock);
+    return st;
+}
+
+static void child_stop(const child *c)
+{
+    kill(c->pid, SIGTERM);
+}
+
+static void child_kill(const child *c)
+{
+    kill(-c->pid, SIGKILL);
+    kill(c->pid, SIGKILL); /* it may not have its group yet */
+}
+
+/* The last line that this attempt wrote to the task's log; "" if there is none. */
+static reason_text last_line(const sweep_plan *p, const child *c)
+{
+    reason_text out = { "" };
+    file_path path;
+    char *text = NULL;
+    size_t bytes = 0;
+    if (task_path(p, c->task, "log.txt", &path) != OK || file_read(path.s, &text, &bytes) != OK) return out;
+    char *start = text + ((size_t)c->log_start < bytes ? (size_t)c->log_start : bytes), *end = text + bytes;
+    while (end > start && (end[-1] == '\n' || end[-1] == ' ')) *--end = '\0';
+    char *line = strrchr(start, '\n');
+    snprintf(out.s, sizeof out.s, "%s", line ? line + 1 : start);
+    for (char *s = out.s; *s; s++)
+        if ((unsigned char)*s < 0x20) *s = ' ';
+    free(text);
+    return out;
+}
+
+/* What the end of the process means. *reason is "" if the task is done. */
+static task_state judge(const sweep_plan *p, const child *c, int wait_status, bool stopping,
+                        reason_text *reason)
+{
+    int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 0;
+    reason->s[0] = '\0';
+    if (WIFSIGNALED(wait_status)) {
+        int number = WTERMSIG(wait_status);
+        snprintf(reason->s, sizeof reason->s, "killed by signal %d (%s)", number, strsignal(number));
+        return stopping ? TASK_STOPPED : TASK_FAILED;
+    }
+    if (code == OK) return TASK_DONE;
+    *reason = last_line(p, c);
+    if (!reason->s[0]) snprintf(reason->s, sizeof reason->s, "exit code %d", code);
+    return code == STOPPED ? TASK_STOPPED : TASK_FAILED;
+}
+
+/* Gives result.json its name, or removes it. */
+static status keep_result(const sweep_plan *p, int task, bool keep)
+{
+    status st = OK;
+    file_path from, to;
+    TRY(task_path(p, task, "result.json.new", &from));
+    TRY(task_path(p, task, "result.json", &to));
+    if (!keep) unlink(from.s);
+    if (keep && rename(from.s, to.s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", to.s, strerror(errno));
+out:
+    return st;
+}
+
+/* After waitpid: writes the record, releases the lock, frees the slot. `stopping`: the pool asked the task
+ * to stop. */
+static status child_end(const sweep_plan *p, child *c, int wait_status, bool stopping, task_state *out,
+                        reason_text *reason)
+{
+    status st = OK;
+    int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+    *out = judge(p, c, wait_status, stopping, reason);
+    TRY(keep_result(p, c->task, *out == TASK_DONE && p->task[c->task].stage != STAGE_ANALYZE));
+    TRY(task_record(p, c->task, *out, (long)c->pid, code, time_now() - c->started, reason->s));
+out:
+    lock_release(&c->lock);
+    c->pid = 0;
+    return st;
+}
+
+/* ---- the pool ---- */
+
+typedef enum mark {
+    NOT_WANTED,
+    PENDING,
+    RUNNING,
+    ELSEWHERE, /* another process has it */
+    DONE,
+    FAILED,
+    HALTED, /* stopped before its end */
+    BLOCKED /* needs a task that is not going to be done */
+} mark;
 
 typedef struct pool {
     const sweep_plan *plan;
     mark *mark;
     child *slot;
     int jobs, cores, gpus;
-    int total; /* wanted tasks */
-    bool stopping;
-    int signal; /* that asked for it */
+    int total;     /* wanted tasks */
+    bool stopping; /* a signal came */
+    int signal;    /* the first that came */
     double started;
 } pool;
 
 int pool_count_cores(void)
 {
     cpu_set_t set;
-    const char *allocated = getenv("SLURM_CPUS_ON_NODE"); /* where Slurm does not bind, it still counts */
+    const char *allocated = getenv("SLURM_CPUS_ON_NODE"); /* Slurm may not bind the job to its cores */
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1,
         m = allocated ? atoi(allocated) : 0;
     return m > 0 && m < n ? m : n;
 }
 
-/* In a process of its own, which CUDA's libraries and their memory end with. */
+/* In a process of its own, so that CUDA's libraries and their memory are gone afterwards. */
 int pool_count_gpus(void)
 {
     int code = 0;
@@ -82,7 +295,8 @@ static status launch(pool *l, int slot)
     const sweep_task *t = &l->plan->task[c->task];
     char device[32], *on = NULL;
     int threads = t->threads;
-    if (threads == 0) threads = l->cores / l->jobs + (slot < l->cores % l->jobs); /* no core is left over */
+    if (threads == 0)
+        threads = l->cores / l->jobs + (slot < l->cores % l->jobs); /* the first slots get the remainder */
     if (threads == 0) threads = 1;
     if (l->gpus > 0 && wants_gpu(t)) {
         snprintf(device, sizeof device, "cuda:%d", slot % l->gpus);
@@ -96,18 +310,18 @@ out:
     return st;
 }
 
-/* Takes the task if nobody else has it; it may have been done meanwhile. */
+/* Starts the task, unless another process has it or has done it in the meantime. */
 static status try_task(pool *l, int task, int slot)
 {
     status st = OK;
-    char dir[4096];
+    file_path dir;
     bool taken;
     child *c = &l->slot[slot];
-    TRY(task_path(l->plan, task, "", dir, sizeof dir));
-    TRY(lock_try(dir, &c->lock, &taken));
+    TRY(task_path(l->plan, task, "", &dir));
+    TRY(lock_try(dir.s, &c->lock, &taken));
     if (!taken) {
         lock_holder who = { 0 };
-        if (l->mark[task] != ELSEWHERE && lock_is_held(dir, &who))
+        if (l->mark[task] != ELSEWHERE && lock_is_held(dir.s, &who))
             log_info("wait    %-7s %s  (process %ld on %s has it)", stage_name[l->plan->task[task].stage],
                      l->plan->task[task].id, who.pid, who.host);
         l->mark[task] = ELSEWHERE;
@@ -139,6 +353,7 @@ static int free_slot(const pool *l)
     return i;
 }
 
+/* Starts tasks in all free slots. */
 static status fill(pool *l)
 {
     status st = OK;
@@ -155,7 +370,7 @@ out:
 
 /* ---- what happens ---- */
 
-static void say_end(const pool *l, int task, task_state state, double seconds, const char *reason)
+static void log_end(const pool *l, int task, task_state state, double seconds, const char *reason)
 {
     const sweep_task *t = &l->plan->task[task];
     static const char *const word[] = {
@@ -167,24 +382,24 @@ static void say_end(const pool *l, int task, task_state state, double seconds, c
     if (state == TASK_DONE && isfinite(info.accuracy))
         snprintf(note, sizeof note, "  %.2f %%", 100 * info.accuracy);
     if (*reason) snprintf(note, sizeof note, "  %s", reason);
-    long s = (long)(seconds + 0.5);
-    log_info("%-7s %-7s %s  (%d of %d, %ld:%02ld:%02ld)%s", word[state], stage_name[t->stage], t->id,
-             count(l, DONE), l->total, s / 3600, s / 60 % 60, s % 60, note);
+    log_info("%-7s %-7s %s  (%d of %d, %s)%s", word[state], stage_name[t->stage], t->id, count(l, DONE),
+             l->total, sweep_duration(seconds).s, note);
 }
 
+/* Collects the processes that have ended. */
 static status reap(pool *l)
 {
     status st = OK;
     for (int i = 0; i < l->jobs; i++) {
         child *c = &l->slot[i];
         int code, task = c->task;
-        char reason[512];
+        reason_text reason;
         task_state state;
         if (!c->pid || waitpid(c->pid, &code, WNOHANG) != c->pid) continue;
         double seconds = time_now() - c->started;
-        TRY(child_end(l->plan, c, code, l->stopping, &state, reason));
+        TRY(child_end(l->plan, c, code, l->stopping, &state, &reason));
         l->mark[task] = state == TASK_DONE ? DONE : state == TASK_FAILED ? FAILED : HALTED;
-        say_end(l, task, state, seconds, reason);
+        log_end(l, task, state, seconds, reason.s);
     }
 out:
     return st;
@@ -192,7 +407,7 @@ out:
 
 static void stop(pool *l, int number)
 {
-    bool again = l->stopping && number == SIGINT && l->signal == SIGINT;
+    bool second = l->stopping && number == SIGINT && l->signal == SIGINT;
     if (!l->stopping) {
         l->signal = number;
         if (running(l))
@@ -201,7 +416,7 @@ static void stop(pool *l, int number)
     l->stopping = true;
     for (int i = 0; i < l->jobs; i++) {
         if (!l->slot[i].pid) continue;
-        if (again)
+        if (second)
             child_kill(&l->slot[i]);
         else
             child_stop(&l->slot[i]);
@@ -211,11 +426,9 @@ static void stop(pool *l, int number)
 static void show(const pool *l)
 {
     char line[256];
-    long s = (long)(time_now() - l->started);
-    const char *term = getenv("TERM");
-    if (!isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0 || log_get_level() < LOG_INFO) return;
-    snprintf(line, sizeof line, "%d of %d tasks done, %d running, %d failed  %ld:%02ld:%02ld", count(l, DONE),
-             l->total, running(l), count(l, FAILED), s / 3600, s / 60 % 60, s % 60);
+    if (!progress_is_shown()) return;
+    snprintf(line, sizeof line, "%d of %d tasks done, %d running, %d failed  %s", count(l, DONE), l->total,
+             running(l), count(l, FAILED), sweep_duration(time_now() - l->started).s);
     log_bottom_line(line);
 }
 
@@ -242,7 +455,7 @@ out:
     return st;
 }
 
-/* After an error of the pool itself: nothing may stay behind. */
+/* After an error of the pool itself: stops the running tasks and waits for them. */
 static void end_all(pool *l)
 {
     stop(l, SIGTERM);

@@ -1,33 +1,38 @@
-/* tools/sweep/pool.h -- the local launcher: so many processes at a time, each of one task, until all are
- * done. */
+/* tools/sweep/pool.h -- runs the tasks of a sweep on this machine, several processes at a time. */
 #ifndef CLEAVE_SWEEP_POOL_H
 #define CLEAVE_SWEEP_POOL_H
 
-#include "plan.h"
+#include "tasks.h"
 
 typedef struct pool_options {
-    int jobs;  /* processes at a time; 0 = one a GPU, without GPUs one */
-    int cores; /* to divide between them; 0 = those that this process may use */
-    int gpus;  /* cuda:0 .. cuda:N-1 for tasks whose device is auto or cuda; -1 = look for them */
+    int jobs;  /* processes at a time; 0: one per GPU, or one if there is no GPU */
+    int cores; /* divided between the processes; 0: all that this process may use */
+    int gpus;  /* tasks whose device is auto or cuda get cuda:0 .. cuda:N-1; -1: count them */
 } pool_options;
 
 typedef struct pool_result {
-    int done, failed, stopped; /* tasks; done counts those that were done before */
-    int not_begun;             /* for a failure of a stage before, or a stop */
+    int done, failed, stopped; /* tasks; done includes those that were done before */
+    int not_begun;             /* because a stage before failed, or the pool was stopped */
     bool signalled;            /* by SIGINT, SIGTERM, ... */
     int signal_number;
 } pool_result;
 
-/* Runs the tasks for which wanted[task] holds (NULL: all) and that are not done. A failed task does not keep
- * others from running, except those that need its result. A task that another process holds is waited for.
- * SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 stop it: the running tasks get SIGTERM, save their state and
- * end, then pool_run returns; a second SIGINT kills them. If this process is killed, they get SIGTERM too.
- * How it went is in *out; an error is only what keeps the pool itself from working. */
+/* Runs every task that is not done and for which wanted[task] holds (NULL: all tasks). If a task fails,
+ * only those that need its result do not run. If another process has a task, waits for it.
+ *
+ * SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 stop the pool: the running tasks get SIGTERM, save their
+ * state and end, then pool_run returns. A second SIGINT kills them. If this process is killed, its tasks
+ * get SIGTERM.
+ *
+ * *out says how the tasks ended; an error means that the pool itself cannot work. */
 status pool_run(const sweep_plan *, const bool *wanted, const pool_options *, pool_result *out);
 
-/* GPUs that the CUDA plugin can open: 0 if it is missing or has no driver. */
+/* How many GPUs the CUDA plugin can open; 0 if there is no plugin or no driver. */
 int pool_count_gpus(void);
-/* Cores that this process may use, as its affinity or Slurm says. */
+/* How many cores this process may use: its affinity, or fewer if Slurm allocated fewer. */
 int pool_count_cores(void);
+
+/* The executable of another tool, beside this one. */
+status tool_path(const char *tool, file_path *out);
 
 #endif

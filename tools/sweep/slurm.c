@@ -1,12 +1,12 @@
-/* tools/sweep/slurm.c -- see slurm.h. A submission is DIR/slurm/STAMP.json: {"dir", "job", "elements": [[task
- * ids]]}, beside it STAMP.sh, the batch script. */
+/* tools/sweep/slurm.c -- see slurm.h. A submission is DIR/slurm/STAMP.json: {"dir", "job", "elements":
+ * [[ID, ..], ..]} with the ids of its tasks. Its batch script is STAMP.sh. */
 #include "slurm.h"
 
 #include "../../core/base/file.h"
+#include "../../core/base/json.h"
 #include "../../core/base/log.h"
-#include "../../nets/rundir.h"
-#include "child.h"
 #include "list.h"
+#include "state.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -22,8 +22,8 @@
 
 /* ---- other programs ---- */
 
-/* Runs a program; what it prints on stdout and stderr goes to *out. Its exit code, 127 if there is no such
- * program. */
+/* Runs a program. *out: what it prints on stdout and stderr, which the caller frees. *code: its exit code;
+ * 127 if there is no such program. */
 static status run_program(char *const *argv, char **out, int *code)
 {
     status st = OK;
@@ -56,9 +56,9 @@ out:
     return st;
 }
 
-/* ---- submissions that there are ---- */
+/* ---- earlier submissions ---- */
 
-/* The tasks of an element of an earlier submission. */
+/* Sets queued[] for the tasks of an element. */
 static void mark_element(const sweep_plan *p, const cJSON *submission, int element, bool *queued)
 {
     const cJSON *id;
@@ -70,8 +70,8 @@ static void mark_element(const sweep_plan *p, const cJSON *submission, int eleme
     }
 }
 
-/* Lines "JOB ELEMENT STATE" of squeue. A job that is forgotten already makes squeue fail: then nothing waits.
- */
+/* squeue prints lines "JOB ELEMENT STATE". It fails if Slurm does not know the job any more: then nothing
+ * waits. */
 static void ask_queue(const sweep_plan *p, const cJSON *submission, bool *queued)
 {
     const char *job = json_text(submission, "job");
@@ -90,11 +90,11 @@ static void ask_queue(const sweep_plan *p, const cJSON *submission, bool *queued
 
 void slurm_queue(const sweep_plan *p, bool *queued)
 {
-    char pattern[4096];
+    file_path pattern;
     glob_t files;
     memset(queued, 0, p->n_tasks * sizeof *queued);
-    if (text_format(pattern, sizeof pattern, "%s/slurm/*.json", p->dir) != OK) return;
-    if (glob(pattern, 0, NULL, &files) != 0) return;
+    if (path_set(&pattern, "%s/slurm/*.json", p->dir) != OK) return;
+    if (glob(pattern.s, 0, NULL, &files) != 0) return;
     for (size_t i = 0; i < files.gl_pathc; i++) {
         cJSON *submission = json_read_if_any(files.gl_pathv[i]);
         if (submission) ask_queue(p, submission, queued);
@@ -105,49 +105,48 @@ void slurm_queue(const sweep_plan *p, bool *queued)
 
 /* ---- a new one ---- */
 
-static bool add_element(cJSON *elements, cJSON **element)
-{
-    *element = cJSON_CreateArray();
-    return cJSON_AddItemToArray(elements, *element);
-}
-
-/* All tasks that are wanted and come from this one, parents first: their order in the plan. */
 static bool descends(const sweep_plan *p, int task, int from)
 {
     while (task >= 0 && task != from) task = p->task[task].parent;
     return task == from;
 }
 
-static bool add_tree(const sweep_plan *p, int root, bool *wanted, cJSON *elements)
+/* Appends an element: the root and all wanted tasks that need it, parents first, as they are in the plan.
+ * They are not wanted any more. */
+static status append_element(const sweep_plan *p, int root, bool *wanted, cJSON *elements)
 {
-    cJSON *element;
-    bool good = add_element(elements, &element);
-    for (unsigned i = 0; good && i < p->n_tasks; i++) {
+    status st = OK;
+    cJSON *element = cJSON_CreateArray();
+    TRY(json_append(elements, element));
+    for (unsigned i = 0; i < p->n_tasks; i++) {
         if (!wanted[i] || !descends(p, (int)i, root)) continue;
-        good = cJSON_AddItemToArray(element, cJSON_CreateString(p->task[i].id));
+        TRY(json_append(element, cJSON_CreateString(p->task[i].id)));
         wanted[i] = false;
     }
-    return good;
+out:
+    return st;
 }
 
-/* The task itself, or a stage that it needs: then it is for a later submission. */
+/* True if the task or one that it needs is in the queue: then it is left to that array, or to a later
+ * submission. */
 static bool waits_in_queue(const sweep_plan *p, const bool *queued, int task)
 {
     while (task >= 0 && !queued[task]) task = p->task[task].parent;
     return task >= 0;
 }
 
-/* Each task without an unfinished stage before it begins an element, with all that waits for it. */
+/* A wanted task whose parents are done begins an element; all wanted tasks that need it join the element. */
 static status make_elements(const sweep_plan *p, const bool *queued, cJSON **out)
 {
     status st = OK;
     bool *wanted = NULL;
-    cJSON *elements = cJSON_CreateArray();
+    cJSON *elements;
+    TRY_ALLOC(elements, cJSON_CreateArray());
     TRY_ALLOC(wanted, calloc(p->n_tasks + 1, sizeof *wanted));
     for (unsigned i = 0; i < p->n_tasks; i++)
         wanted[i] = !waits_in_queue(p, queued, (int)i) && !task_done(p, (int)i);
     for (unsigned i = 0; i < p->n_tasks; i++)
-        if (wanted[i] && !add_tree(p, (int)i, wanted, elements)) FAIL(ERR_RUNTIME, "out of memory");
+        if (wanted[i]) TRY(append_element(p, (int)i, wanted, elements));
     *out = elements;
     elements = NULL;
 out:
@@ -156,7 +155,7 @@ out:
     return st;
 }
 
-/* In single quotes, as sh reads it. */
+/* Puts the text in single quotes, so that sh reads it back. */
 static void put_sh(FILE *f, const char *text)
 {
     fputc('\'', f);
@@ -172,14 +171,14 @@ static void put_sh(FILE *f, const char *text)
 static status write_script(const char *path, const char *submission)
 {
     status st = OK;
-    char self[4096], *text = NULL;
+    file_path self;
+    char *text = NULL;
     size_t bytes;
     FILE *f = NULL;
-    TRY(tool_path("sweep", self, sizeof self));
+    TRY(tool_path("sweep", &self));
     TRY_ALLOC(f, open_memstream(&text, &bytes));
-    fprintf(f, "#!/bin/sh\n# Written by sweep. The element takes the shell's place, so that Slurm's signals "
-               "reach it.\nexec ");
-    put_sh(f, self);
+    fprintf(f, "#!/bin/sh\n# Written by sweep. exec: Slurm signals this process.\nexec ");
+    put_sh(f, self.s);
     fprintf(f, " element ");
     put_sh(f, submission);
     fprintf(f, "\n");
@@ -195,14 +194,12 @@ static status add_argument(char ***argv, unsigned *n, const char *format, ...)
 static status add_argument(char ***argv, unsigned *n, const char *format, ...)
 {
     status st = OK;
-    char text[4200];
+    char text[PATH_BYTES + 64];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    st = text_vformat(text, sizeof text, format, args);
     va_end(args);
-    if (length < 0 || length >= (int)sizeof text) FAIL(ERR_RUNTIME, "an argument of sbatch is too long");
-    TRY(list_add_text(argv, n, text));
-out:
+    if (st == OK) st = list_add_text(argv, n, text);
     return st;
 }
 
@@ -228,7 +225,7 @@ out:
     return st;
 }
 
-/* "123" or "123;cluster" of --parsable, after warnings perhaps. */
+/* With --parsable, sbatch prints "123" or "123;cluster", perhaps after warnings. */
 static status submit(char *const *argv, char *job)
 {
     status st = OK;
@@ -240,7 +237,7 @@ static status submit(char *const *argv, char *job)
     size_t n = strlen(text);
     while (n > 0 && isspace((unsigned char)text[n - 1])) text[--n] = '\0';
     const char *line = strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text;
-    if (code != 0) FAIL(ERR_RUNTIME, "%s", *line ? line : "sbatch failed without a word");
+    if (code != 0) FAIL(ERR_RUNTIME, "%s", *line ? line : "sbatch failed without a message");
     if (sscanf(line, "%63[0-9]", job) != 1)
         FAIL(ERR_RUNTIME, "sbatch answered \"%.200s\", which is no job number", line);
 out:
@@ -248,12 +245,46 @@ out:
     return st;
 }
 
-/* Milliseconds: two submissions of one folder exclude each other by its lock. */
-static status stamp_path(const sweep_plan *p, const char *suffix, const struct timespec *now, char *out,
-                         size_t bytes)
+/* The files of a new submission. Two submissions of a folder cannot have the same time in milliseconds: a
+ * sweep holds the folder's lock while it submits. */
+static status name_files(const sweep_plan *p, file_path *json, file_path *script)
 {
-    return text_format(out, bytes, "%s/slurm/%lld%03ld%s", p->dir, (long long)now->tv_sec,
-                       now->tv_nsec / 1000000, suffix);
+    status st = OK;
+    file_path dir;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const long long seconds = (long long)now.tv_sec;
+    const long milliseconds = now.tv_nsec / 1000000;
+    TRY(path_set(&dir, "%s/slurm", p->dir));
+    TRY(file_make_dirs(dir.s));
+    TRY(path_set(json, "%s/%lld%03ld.json", dir.s, seconds, milliseconds));
+    TRY(path_set(script, "%s/%lld%03ld.sh", dir.s, seconds, milliseconds));
+out:
+    return st;
+}
+
+static status submit_elements(const sweep_plan *p, const sweep_spec *spec, cJSON *submission, int elements,
+                              char *job)
+{
+    status st = OK;
+    file_path json, script;
+    char **argv = NULL;
+    TRY(name_files(p, &json, &script));
+    TRY(write_script(script.s, json.s));
+    TRY(json_write(json.s, submission)); /* before the first element can start */
+    TRY(sbatch_arguments(p, spec, elements, script.s, &argv));
+    st = submit(argv, job);
+    if (st != OK) {
+        unlink(json.s);
+        unlink(script.s);
+        goto out;
+    }
+    TRY(json_put_text(submission, "job", job));
+    TRY(json_write(json.s, submission));
+out:
+    for (unsigned i = 0; argv && argv[i]; i++) free(argv[i]);
+    free(argv);
+    return st;
 }
 
 status slurm_submit(const sweep_plan *p, const sweep_spec *spec, char *job, int *elements)
@@ -261,36 +292,17 @@ status slurm_submit(const sweep_plan *p, const sweep_spec *spec, char *job, int 
     status st = OK;
     bool *queued = NULL;
     cJSON *list = NULL, *submission = NULL;
-    char **argv = NULL, json_path[4096], script[4096], dir[4096];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     TRY_ALLOC(queued, calloc(p->n_tasks + 1, sizeof *queued));
     slurm_queue(p, queued);
     TRY(make_elements(p, queued, &list));
     *elements = cJSON_GetArraySize(list);
     if (*elements == 0) goto out;
-    TRY(text_format(dir, sizeof dir, "%s/slurm", p->dir));
-    TRY(file_make_dirs(dir));
-    TRY(stamp_path(p, ".json", &now, json_path, sizeof json_path));
-    TRY(stamp_path(p, ".sh", &now, script, sizeof script));
-    TRY(write_script(script, json_path));
     TRY_ALLOC(submission, cJSON_CreateObject());
-    if (json_put_text(submission, "dir", p->dir) != OK || !cJSON_AddItemToObject(submission, "elements", list))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(json_put_text(submission, "dir", p->dir));
+    st = json_put(submission, "elements", list);
     list = NULL;
-    TRY(json_write(json_path, submission)); /* before the first element can start */
-    TRY(sbatch_arguments(p, spec, *elements, script, &argv));
-    st = submit(argv, job);
-    if (st != OK) {
-        unlink(json_path);
-        unlink(script);
-        goto out;
-    }
-    if (json_put_text(submission, "job", job) != OK) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(json_write(json_path, submission));
+    if (st == OK) st = submit_elements(p, spec, submission, *elements, job);
 out:
-    for (unsigned i = 0; argv && argv[i]; i++) free(argv[i]);
-    free(argv);
     cJSON_Delete(list);
     cJSON_Delete(submission);
     free(queued);
@@ -299,7 +311,8 @@ out:
 
 /* ---- an element ---- */
 
-/* The array's id and the element's index: the element's own job id would do only until the array is split. */
+/* Has Slurm queue this element again. It is named by the array's id and its index, since its own job id
+ * changes when Slurm splits the array. */
 static status requeue(void)
 {
     status st = OK;
@@ -332,12 +345,12 @@ status slurm_element(const char *file, pool_result *out)
 {
     status st = OK;
     const char *index = getenv("SLURM_ARRAY_TASK_ID"), *restarts = getenv("SLURM_RESTART_COUNT");
-    const pool_options options = { .jobs = 1, .gpus = 0 }; /* Slurm gives the GPU: device=auto takes it */
+    const pool_options options = { .jobs = 1, .gpus = 0 }; /* device=auto takes the GPU that Slurm gives */
     cJSON *submission = NULL;
     sweep_plan p = { 0 };
     bool *wanted = NULL;
     *out = (pool_result){ 0 };
-    if (!index) FAIL(ERR_USAGE, "sweep element is for arrays of Slurm: there is no SLURM_ARRAY_TASK_ID");
+    if (!index) FAIL(ERR_USAGE, "sweep element runs in a Slurm array only: SLURM_ARRAY_TASK_ID is not set");
     TRY(json_read(file, &submission));
     TRY(sweep_plan_read(json_text(submission, "dir"), &p));
     TRY(choose_tasks(&p, submission, atoi(index), &wanted));

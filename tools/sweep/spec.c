@@ -1,16 +1,227 @@
-/* tools/sweep/spec.c -- the sweep file, by libyaml's document tree: its keys are half ours, half
- * core/config's (spec_block.c). */
+/* tools/sweep/spec.c -- reads a sweep file through libyaml's tree of nodes. The file holds the sweep's own
+ * keys, and keys of core/config, which also checks their values. */
+#include "spec.h"
+
 #include "../../core/base/file.h"
+#include "../../core/config/config.h"
 #include "list.h"
-#include "spec_reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
-enum { SPEC_MAX_BYTES = 256 << 10, MAX_NODES = 20000 };
+enum { SPEC_MAX_BYTES = 256 << 10, MAX_NODES = 20000, KEY_BYTES = 128 };
 
 const char *const stage_name[STAGES] = { "train", "analyze", "prune" };
+
+int sweep_stage_of(const char *name)
+{
+    int s = 0;
+    while (s < STAGES && strcmp(name, stage_name[s]) != 0) s++;
+    return s;
+}
+
+bool sweep_launcher_of(const char *name, sweep_launcher *out)
+{
+    *out = strcmp(name, "slurm") == 0 ? LAUNCHER_SLURM : LAUNCHER_LOCAL;
+    return *out == LAUNCHER_SLURM || strcmp(name, "local") == 0;
+}
+
+typedef struct reader {
+    yaml_document_t document;
+    sweep_spec *spec;
+} reader;
+
+/* A mistake in the file, with the line of the node. */
+#define FAIL_AT(node, ...)                                                                                   \
+    do {                                                                                                     \
+        st = status_set(ERR_USAGE, __FILE__, __LINE__, __VA_ARGS__);                                         \
+        status_prefix(st, "%s:%zu", r->spec->path, node_line(node));                                         \
+        goto out;                                                                                            \
+    } while (0)
+
+/* ---- nodes ---- */
+
+static size_t node_line(const yaml_node_t *n)
+{
+    return n->start_mark.line + 1;
+}
+
+static yaml_node_t *node_at(reader *r, int index)
+{
+    return yaml_document_get_node(&r->document, index);
+}
+
+/* Of a scalar; NULL for a list or mapping. */
+static const char *node_text(const yaml_node_t *n)
+{
+    return n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+}
+
+/* How many entries a list has; 0 for anything else. */
+static unsigned node_entries(const yaml_node_t *n)
+{
+    return n->type == YAML_SEQUENCE_NODE
+               ? (unsigned)(n->data.sequence.items.top - n->data.sequence.items.start)
+               : 0;
+}
+
+static yaml_node_t *node_entry(reader *r, const yaml_node_t *list, unsigned i)
+{
+    return node_at(r, list->data.sequence.items.start[i]);
+}
+
+/* How many keys a mapping has; 0 for anything else. */
+static unsigned node_pairs(const yaml_node_t *n)
+{
+    return n->type == YAML_MAPPING_NODE ? (unsigned)(n->data.mapping.pairs.top - n->data.mapping.pairs.start)
+                                        : 0;
+}
+
+static yaml_node_t *node_key(reader *r, const yaml_node_t *mapping, unsigned i)
+{
+    return node_at(r, mapping->data.mapping.pairs.start[i].key);
+}
+
+static yaml_node_t *node_value(reader *r, const yaml_node_t *mapping, unsigned i)
+{
+    return node_at(r, mapping->data.mapping.pairs.start[i].value);
+}
+
+/* ---- config keys and their values ---- */
+
+bool sweep_is_finetune(const char **key)
+{
+    size_t n = strlen(FINETUNE);
+    bool is = strncmp(*key, FINETUNE, n) == 0;
+    if (is) *key += n;
+    return is;
+}
+
+/* A value as YAML text, which core/config reads. */
+static status value_text(reader *r, yaml_node_t *value, char **out)
+{
+    status st = OK;
+    size_t bytes;
+    FILE *f;
+    TRY_ALLOC(f, open_memstream(out, &bytes));
+    if (value->type == YAML_SEQUENCE_NODE) fputc('[', f);
+    for (unsigned i = 0; i < node_entries(value); i++) {
+        const char *item = node_text(node_entry(r, value, i));
+        if (i) fputs(", ", f);
+        text_put_quoted(f, item ? item : "[]"); /* a list in a list: core/config refuses it */
+    }
+    if (value->type == YAML_SEQUENCE_NODE) fputc(']', f);
+    if (value->type == YAML_SCALAR_NODE) text_put_quoted(f, node_text(value));
+    if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
+out:
+    return st;
+}
+
+status sweep_value_check(const char *key, const char *text, char **out)
+{
+    status st = OK;
+    config *c = NULL;
+    char *setting = NULL;
+    sweep_is_finetune(&key);
+    TRY(text_make(&setting, "%s=%s", key, text));
+    TRY(config_load(NULL, &setting, 1, &c));
+    TRY(config_get(c, key, out));
+out:
+    config_free(c);
+    free(setting);
+    return st;
+}
+
+static status add_value(reader *r, yaml_node_t *value, sweep_axis *axis)
+{
+    status st = OK;
+    char *text = NULL;
+    if (value->type == YAML_MAPPING_NODE) FAIL_AT(value, "%s: expected a value, got a mapping", axis->key);
+    TRY(value_text(r, value, &text));
+    TRY(list_grow(&axis->text, axis->n, sizeof *axis->text));
+    st = sweep_value_check(axis->key, text, &axis->text[axis->n]);
+    if (st != OK) {
+        status_prefix(st, "%s:%zu", r->spec->path, node_line(value));
+        goto out;
+    }
+    for (unsigned i = 0; i < axis->n; i++)
+        if (strcmp(axis->text[i], axis->text[axis->n]) == 0) {
+            free(axis->text[axis->n]);
+            FAIL_AT(value, "%s: the value %s is given twice", axis->key, axis->text[i]);
+        }
+    axis->n++;
+out:
+    free(text);
+    return st;
+}
+
+/* One value, or with `several` a list of them. If the key itself takes a list, several values are a list
+ * of lists. */
+static status read_values(reader *r, yaml_node_t *value, bool several, sweep_axis *axis)
+{
+    status st = OK;
+    bool is_list = false;
+    const char *key = axis->key;
+    sweep_is_finetune(&key);
+    config_has_key(key, &is_list);
+    bool list = value->type == YAML_SEQUENCE_NODE;
+    if (is_list && list)
+        list = node_entries(value) > 0 && node_entry(r, value, 0)->type == YAML_SEQUENCE_NODE;
+    if (!list) {
+        TRY(add_value(r, value, axis));
+        goto out;
+    }
+    if (!several)
+        FAIL_AT(value, "%s: expected one value, got a list; lists belong in grid or cases", axis->key);
+    if (node_entries(value) == 0) FAIL_AT(value, "%s: an empty list: no case would be left", axis->key);
+    for (unsigned i = 0; i < node_entries(value); i++) TRY(add_value(r, node_entry(r, value, i), axis));
+out:
+    return st;
+}
+
+static status read_axis(reader *r, const char *key, yaml_node_t *at, yaml_node_t *value, bool several,
+                        sweep_block *block)
+{
+    status st = OK;
+    if (strcmp(key, "out") == 0 || strcmp(key, FINETUNE "out") == 0)
+        FAIL_AT(at, "%s: the folder of all runs is the sweep's own key out", key);
+    if (sweep_block_find(block, key)) FAIL_AT(at, "%s: given twice", key);
+    TRY(list_grow(&block->axis, block->n, sizeof *block->axis));
+    sweep_axis *axis = &block->axis[block->n++];
+    axis->line = node_line(at);
+    TRY_ALLOC(axis->key, strdup(key));
+    TRY(read_values(r, value, several, axis));
+out:
+    return st;
+}
+
+/* {train.lr: 0.1, prune: {eps: 0.1}}: config keys, into a block. `several`: a key may have a list of values.
+ * `prefix`: "", or "prune." for an inner mapping. */
+static status read_block(reader *r, yaml_node_t *mapping, const char *prefix, bool several,
+                         sweep_block *block)
+{
+    status st = OK;
+    if (mapping->type != YAML_MAPPING_NODE) FAIL_AT(mapping, "expected {key: value, ...}");
+    if (!*prefix) block->line = node_line(mapping);
+    for (unsigned i = 0; i < node_pairs(mapping); i++) {
+        yaml_node_t *k = node_key(r, mapping, i), *v = node_value(r, mapping, i);
+        char key[KEY_BYTES];
+        if (!node_text(k)) FAIL_AT(k, "expected a key such as train.lr");
+        if (text_format(key, sizeof key, "%s%s", prefix, node_text(k)) != OK)
+            FAIL_AT(k, "no key is this long");
+        if (v->type == YAML_MAPPING_NODE) {
+            char inner[KEY_BYTES + 1];
+            snprintf(inner, sizeof inner, "%s.", key);
+            TRY(read_block(r, v, inner, several, block));
+        } else {
+            TRY(read_axis(r, key, k, v, several, block));
+        }
+    }
+out:
+    return st;
+}
 
 /* ---- the sweep's own keys ---- */
 
@@ -57,9 +268,7 @@ static status read_stages(reader *r, yaml_node_t *value)
     r->spec->last = STAGE_TRAIN;
     for (unsigned i = 0; i < n; i++) {
         yaml_node_t *item = value->type == YAML_SEQUENCE_NODE ? node_entry(r, value, i) : value;
-        const char *text = node_text(item);
-        int s = 0;
-        while (s < STAGES && (!text || strcmp(text, stage_name[s]))) s++;
+        int s = node_text(item) ? sweep_stage_of(node_text(item)) : STAGES;
         if (s == STAGES) FAIL_AT(item, "stages: expected a list of train, analyze, prune");
         if (s > (int)r->spec->last) r->spec->last = (sweep_stage)s;
     }
@@ -93,18 +302,13 @@ out:
 static status read_launcher(reader *r, yaml_node_t *value)
 {
     status st = OK;
-    const char *text = node_text(value);
-    if (text && strcmp(text, "local") == 0)
-        r->spec->launcher = LAUNCHER_LOCAL;
-    else if (text && strcmp(text, "slurm") == 0)
-        r->spec->launcher = LAUNCHER_SLURM;
-    else
+    if (!node_text(value) || !sweep_launcher_of(node_text(value), &r->spec->launcher))
         FAIL_AT(value, "launcher: expected local or slurm");
 out:
     return st;
 }
 
-/* The launcher itself gives these, or they would change what it relies on. */
+/* Options that the launcher gives itself, or that would break what it relies on. */
 static bool is_reserved(const char *argument)
 {
     static const char *const reserved[] = { "--array",  "-a",         "--wrap",       "--wait",   "-W",
@@ -170,12 +374,12 @@ static status read_keys(reader *r, yaml_node_t *mapping, read_key read)
     status st = OK;
     if (mapping->type != YAML_MAPPING_NODE) FAIL_AT(mapping, "expected {key: value, ...}");
     for (unsigned i = 0; i < node_pairs(mapping); i++) {
-        yaml_node_t *k = node_at(r, mapping->data.mapping.pairs.start[i].key);
+        yaml_node_t *k = node_key(r, mapping, i);
         if (!node_text(k)) FAIL_AT(k, "expected a key such as grid");
         for (unsigned j = 0; j < i; j++)
-            if (strcmp(node_text(node_at(r, mapping->data.mapping.pairs.start[j].key)), node_text(k)) == 0)
+            if (strcmp(node_text(node_key(r, mapping, j)), node_text(k)) == 0)
                 FAIL_AT(k, "%.40s: given twice", node_text(k));
-        TRY(read(r, node_text(k), k, node_at(r, mapping->data.mapping.pairs.start[i].value)));
+        TRY(read(r, node_text(k), k, node_value(r, mapping, i)));
     }
 out:
     return st;
@@ -221,9 +425,7 @@ static status read_top_key(reader *r, const char *key, yaml_node_t *at, yaml_nod
     else
         FAIL_AT(at,
                 "unknown key %.40s; known are name, base, out, stages, set, grid, cases, exclude, pictures, "
-                "launcher, "
-                "local, "
-                "slurm (config keys belong into set, grid or cases)",
+                "launcher, local, slurm (config keys belong in set, grid or cases)",
                 key);
 out:
     return st;
@@ -231,7 +433,7 @@ out:
 
 /* ---- the file ---- */
 
-/* The file's name without folder and .yaml. */
+/* The name of the file, without its folder and ".yaml". */
 static status default_name(const char *path, char **out)
 {
     const char *name = path_name(path), *dot = strrchr(name, '.');
@@ -288,7 +490,7 @@ status sweep_spec_read(const char *path, sweep_spec *out)
     size_t bytes;
     *out = (sweep_spec){ 0 };
     if (file_read(path, &text, &bytes) != OK) {
-        st = ERR_USAGE; /* the message is right */
+        st = ERR_USAGE; /* with the message of file_read */
         goto out;
     }
     if (strlen(text) != bytes) FAIL(ERR_USAGE, "%s: not text: it has a NUL byte", path);

@@ -1,45 +1,19 @@
-/* tools/sweep/table.h -- private to tools/sweep/report_table*.c: a table before it is printed. */
+/* tools/sweep/table.h -- `sweep table`: results of the cases, with mean and standard deviation over the
+ * seeds. */
 #ifndef CLEAVE_SWEEP_TABLE_H
 #define CLEAVE_SWEEP_TABLE_H
 
-#include "report.h"
-#include "results.h"
+#include "tasks.h"
 
-enum { MAX_COLUMNS = 64, CELL_BYTES = 256 };
+typedef struct table_options {
+    const char
+        *columns; /* "net.arch,accuracy,M"; NULL: the keys that differ, then the results of each stage */
+    const char *format; /* text, md, csv, json; NULL: text */
+    const char *preset; /* table1; NULL: none */
+} table_options;
 
-typedef enum column_kind { COLUMN_KEY, COLUMN_RESULT, COLUMN_N } column_kind;
-
-typedef struct column {
-    char *name;         /* key or result */
-    const char *header; /* of text and Markdown; NULL: the name */
-    const char *metric; /* only cases with this prune.metric count; NULL: all */
-    column_kind kind;
-} column;
-
-typedef struct value { /* of a result in a row */
-    double mean, sd;   /* sd: of a sample (n - 1), NaN for one value */
-    int n, of;         /* finished cases that have it, of those that could */
-} value;
-
-typedef struct table {
-    const sweep_plan *plan;
-    column column[MAX_COLUMNS];
-    int n_columns;
-    const char *also_joined; /* besides seed: cases that differ in this key share a row too; NULL: none */
-    int *row_of;             /* [n_cases] */
-    int *first;              /* [n_rows] the first case of a row */
-    int n_rows;
-    case_results *result; /* [n_cases] */
-} table;
-
-/* Mean and standard deviation over the cases of a row that have a value. */
-value table_row_value(const table *, int row, const column *);
-/* Cases of the row that are done, and all of them. */
-void table_row_counts(const table *, int row, int *done, int *all);
-/* What people read in a cell; out: CELL_BYTES. */
-status table_cell_text(const table *, int row, const column *, char *out);
-
-/* On stdout, as text, md, csv or json. ERR_USAGE for another format. */
-status table_print(const table *, const char *format);
+/* Prints a row for each combination of the settings other than the seed. ERR_USAGE for an unknown column,
+ * format or preset. */
+status sweep_table_print(const sweep_plan *, const table_options *);
 
 #endif

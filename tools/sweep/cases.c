@@ -1,5 +1,6 @@
-/* tools/sweep/expand.c -- products, excludes, and one complete configuration a case. */
-#include "expand.h"
+/* tools/sweep/cases.c -- expands the products of a sweep file, applies its excludes, and loads a
+ * configuration for each case. */
+#include "cases.h"
 
 #include "../../core/base/log.h"
 #include "../../nets/net.h"
@@ -19,26 +20,26 @@ typedef struct expander {
     bool *excluded_any; /* [n_excludes] */
 } expander;
 
-/* Plain where it surely means itself, else quoted. A list is in flow style already. */
-status sweep_override(const char *key, const char *text, char **out)
+/* Quotes the text unless YAML certainly reads it as it stands. A list is already written as "[a, b]". */
+status sweep_add_override(char ***list, unsigned *n, const char *key, const char *text)
 {
     status st = OK;
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
     bool is_list = false;
-    char *quoted = NULL;
+    char *setting = NULL;
     size_t bytes;
     FILE *f = NULL;
     config_has_key(key, &is_list);
-    if (is_list || (*text && text[strspn(text, plain)] == '\0' && *text != '-')) {
-        TRY(text_make(out, "%s=%s", key, text));
-        goto out;
-    }
-    TRY_ALLOC(f, open_memstream(&quoted, &bytes));
-    text_put_quoted(f, text);
+    TRY_ALLOC(f, open_memstream(&setting, &bytes));
+    fprintf(f, "%s=", key);
+    if (is_list || (*text && text[strspn(text, plain)] == '\0' && *text != '-'))
+        fputs(text, f);
+    else
+        text_put_quoted(f, text);
     if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(text_make(out, "%s=%s", key, quoted));
+    TRY(list_add_text(list, n, setting));
 out:
-    free(quoted);
+    free(setting);
     return st;
 }
 
@@ -55,7 +56,7 @@ out:
     return st;
 }
 
-/* Later ones of a key replace earlier ones. */
+/* A later setting of a key replaces an earlier one. */
 static status set_finetune(sweep_case *c, const char *key, const char *text)
 {
     status st = OK;
@@ -72,6 +73,7 @@ out:
     return st;
 }
 
+/* True if `set`, the command line or the case sets the key `name`. */
 static bool names_itself(const expander *e, const sweep_case *c)
 {
     for (unsigned i = 0; i < c->n_settings; i++)
@@ -81,23 +83,14 @@ static bool names_itself(const expander *e, const sweep_case *c)
     return sweep_block_find(&e->spec->set, "name") != NULL;
 }
 
-static status add_override(char ***list, unsigned *n, sweep_case *c, const char *key, const char *text)
+/* A setting of the configuration, or of the fine-tuning alone. */
+static status add_to_case(char ***list, unsigned *n, sweep_case *c, const char *key, const char *text)
 {
-    status st = OK;
-    char *one = NULL;
-    if (sweep_is_finetune(&key)) {
-        TRY(set_finetune(c, key, text));
-        goto out;
-    }
-    TRY(sweep_override(key, text, &one));
-    TRY(list_add_text(list, n, one));
-out:
-    free(one);
-    return st;
+    return sweep_is_finetune(&key) ? set_finetune(c, key, text) : sweep_add_override(list, n, key, text);
 }
 
-/* base, set, command line, the case's own settings, in this order; then the folder, and a name if there is
- * none. */
+/* Loads the configuration: the base, then `set`, the command line and the case's own settings, each
+ * replacing values of those before it; then the folder, and the name if there is none. */
 static status resolve(const expander *e, sweep_case *c)
 {
     status st = OK;
@@ -105,14 +98,14 @@ static status resolve(const expander *e, sweep_case *c)
     unsigned n = 0;
     const sweep_block *set = &e->spec->set;
     for (unsigned i = 0; i < set->n; i++)
-        TRY(add_override(&list, &n, c, set->axis[i].key, set->axis[i].text[0]));
+        TRY(add_to_case(&list, &n, c, set->axis[i].key, set->axis[i].text[0]));
     for (int i = 0; i < e->n_overrides; i++) TRY(list_add_text(&list, &n, e->overrides[i]));
     for (unsigned i = 0; i < c->n_settings; i++)
-        TRY(add_override(&list, &n, c, c->setting[i].key, c->setting[i].text));
-    TRY(add_override(&list, &n, c, "out", e->spec->out));
+        TRY(add_to_case(&list, &n, c, c->setting[i].key, c->setting[i].text));
+    TRY(add_to_case(&list, &n, c, "out", e->spec->out));
     TRY(config_load(e->spec->base, list, (int)n, &c->cfg));
     if (names_itself(e, c)) goto out;
-    TRY(add_override(&list, &n, c, "name", c->cfg->net.arch));
+    TRY(add_to_case(&list, &n, c, "name", c->cfg->net.arch));
     config_free(c->cfg);
     c->cfg = NULL;
     TRY(config_load(e->spec->base, list, (int)n, &c->cfg));
@@ -121,7 +114,7 @@ out:
     return st;
 }
 
-/* What config alone cannot know. */
+/* core/config does not know which nets there are. */
 static status check_net(const config *cfg)
 {
     net *n = NULL;
@@ -151,7 +144,7 @@ static bool same_settings(const sweep_setting *a, unsigned n, const sweep_settin
     return true;
 }
 
-static status says_the_same(const sweep_case *a, const sweep_case *b, bool *same)
+static status is_same_case(const sweep_case *a, const sweep_case *b, bool *same)
 {
     status st = OK;
     char *x = NULL, *y = NULL;
@@ -172,12 +165,12 @@ status sweep_case_get(const sweep_case *c, const char *key, char **out)
     if (!sweep_is_finetune(&key)) return config_get(c->cfg, key, out);
     for (unsigned i = 0; i < c->n_finetune; i++)
         if (strcmp(c->finetune[i].key, key) == 0) return text_make(out, "%s", c->finetune[i].text);
-    TRY(config_get(c->cfg, key, out)); /* as in training */
+    TRY(config_get(c->cfg, key, out)); /* the same as for training */
 out:
     return st;
 }
 
-/* Every key of the exclude has one of its values in the case. */
+/* *match: in this case, every key of the exclude has one of the values given there. */
 static status matches(const sweep_case *c, const sweep_block *exclude, bool *match)
 {
     status st = OK;
@@ -211,7 +204,8 @@ static void free_case(sweep_case *c)
     *c = (sweep_case){ 0 };
 }
 
-/* The case joins the others, unless it is excluded or there already. */
+/* Appends the case, unless it is excluded or there is the same one already. Frees *c if it is not
+ * appended. */
 static status admit(expander *e, sweep_case *c)
 {
     status st = OK;
@@ -232,7 +226,7 @@ static status admit(expander *e, sweep_case *c)
     }
     for (unsigned i = 0; i < e->n; i++) {
         bool same;
-        TRY(says_the_same(&e->cases[i], c, &same));
+        TRY(is_same_case(&e->cases[i], c, &same));
         if (same) goto out;
     }
     if (e->n >= MAX_CASES) FAIL(ERR_USAGE, "%s: more than %d cases", e->spec->path, MAX_CASES);
@@ -246,7 +240,7 @@ out:
 
 /* ---- products ---- */
 
-/* All combinations, counted like the digits of a number whose last digit runs fastest. */
+/* All combinations: counts up a number with one digit per axis, the last axis fastest. */
 static status expand_product(expander *e, const sweep_block *b)
 {
     status st = OK;
@@ -268,7 +262,7 @@ out:
     return st;
 }
 
-/* The command line speaks for all cases; a key that tells them apart is not for it. */
+/* The command line applies to all cases, so it must not set a key whose value depends on the case. */
 static status check_overrides(const expander *e)
 {
     status st = OK;
@@ -295,7 +289,7 @@ status sweep_expand(const sweep_spec *spec, char *const *overrides, int n_overri
     config *base = NULL;
     expander e = { .spec = spec, .overrides = overrides, .n_overrides = n_overrides };
     TRY_ALLOC(e.excluded_any, calloc(spec->n_excludes + 1, sizeof *e.excluded_any));
-    TRY(config_load(spec->base, NULL, 0, &base)); /* a mistake in there is no case's */
+    TRY(config_load(spec->base, NULL, 0, &base)); /* so that no case is blamed for a mistake in the base */
     TRY(check_overrides(&e));
     for (unsigned i = 0; i < spec->n_products; i++) TRY(expand_product(&e, &spec->product[i]));
     for (unsigned i = 0; i < spec->n_excludes; i++)

@@ -1,8 +1,9 @@
-/* tools/sweep/plan.c -- cases -> tasks. What a task depends on is in its name, so equal names are one task.
- */
-#include "plan.h"
+/* tools/sweep/tasks.c -- makes the tasks of all cases, and keeps them in DIR/sweep.json. The name of a
+ * task depends on everything that its result depends on, so tasks with the same name are the same task. */
+#include "tasks.h"
 
 #include "../../core/base/file.h"
+#include "../../core/base/json.h"
 #include "../../nets/rundir.h"
 #include "list.h"
 
@@ -19,25 +20,25 @@ int sweep_plan_find(const sweep_plan *p, const char *task_id)
 
 /* ---- paths ---- */
 
-status task_path(const sweep_plan *p, int task, const char *name, char *out, size_t bytes)
+status task_path(const sweep_plan *p, int task, const char *name, file_path *out)
 {
-    return text_format(out, bytes, "%s/tasks/%s%s%s", p->dir, p->task[task].id, *name ? "/" : "", name);
+    return path_set(out, "%s/tasks/%s%s%s", p->dir, p->task[task].id, *name ? "/" : "", name);
 }
 
-status task_run_path(const sweep_plan *p, int task, const char *name, char *out, size_t bytes)
+status task_run_path(const sweep_plan *p, int task, const char *name, file_path *out)
 {
-    return text_format(out, bytes, "%s/%s%s%s", p->dir, p->task[task].run, *name ? "/" : "", name);
+    return path_set(out, "%s/%s%s%s", p->dir, p->task[task].run, *name ? "/" : "", name);
 }
 
-status task_analysis_path(const sweep_plan *p, int task, const char *name, char *out, size_t bytes)
+status task_analysis_path(const sweep_plan *p, int task, const char *name, file_path *out)
 {
     const sweep_task *t = &p->task[task];
-    return text_format(out, bytes, "%s/%s/%s%s%s", p->dir, t->run, t->analysis, *name ? "/" : "", name);
+    return path_set(out, "%s/%s/%s%s%s", p->dir, t->run, t->analysis, *name ? "/" : "", name);
 }
 
 /* ---- building tasks ---- */
 
-/* Of analysis.*: all that the result depends on, not how much memory it takes and how often train does it. */
+/* An analysis does not depend on how much memory it may use, nor on how often train makes one of its own. */
 static bool decides_analysis(const char *key)
 {
     return strncmp(key, "analysis.", 9) == 0 && strcmp(key, "analysis.memory") != 0 &&
@@ -49,30 +50,32 @@ static bool decides_prune(const char *key)
     return strncmp(key, "prune.", 6) == 0;
 }
 
-/* KEY=VALUE for each key that is wanted. *hash stands for those that are not at their defaults, so that a key
- * that a later version adds changes no name. */
+static void add_to_hash(uint64_t *hash, const char *setting)
+{
+    *hash = *hash * 31 + file_hash(setting, strlen(setting));
+}
+
+/* Appends KEY=VALUE for each wanted key. Only those that are not at their defaults go into *hash, so that
+ * a key that a later version adds does not change the names of tasks. */
 static status add_keys(const config *cfg, bool (*wanted)(const char *), char ***list, unsigned *n,
                        uint64_t *hash)
 {
     status st = OK;
-    char *text = NULL, *preset = NULL, *setting = NULL;
+    char *text = NULL, *preset = NULL;
     config_key_info key;
     for (int i = 0; config_key_describe(i, &key); i++) {
         if (!wanted(key.name)) continue;
         TRY(config_get(cfg, key.name, &text));
         TRY(sweep_value_check(key.name, key.preset, &preset));
-        TRY(sweep_override(key.name, text, &setting));
-        TRY(list_add_text(list, n, setting));
-        if (strcmp(text, preset) != 0) *hash = *hash * 31 + file_hash(setting, strlen(setting));
+        TRY(sweep_add_override(list, n, key.name, text));
+        if (strcmp(text, preset) != 0) add_to_hash(hash, (*list)[*n - 1]);
         free(text);
         free(preset);
-        free(setting);
-        text = preset = setting = NULL;
+        text = preset = NULL;
     }
 out:
     free(text);
     free(preset);
-    free(setting);
     return st;
 }
 
@@ -81,7 +84,7 @@ static uint32_t fold(uint64_t hash)
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-/* The task of this id, new or there already (*known). */
+/* The index of the task of this id; *known: it was there already, else it is new. Takes id over. */
 static status find_or_add(sweep_plan *p, char *id, sweep_stage stage, int *index, bool *known)
 {
     status st = OK;
@@ -119,9 +122,9 @@ out:
 static status add_path(sweep_task *t, const char *format, const char *a, const char *b, const char *c)
 {
     status st = OK;
-    char path[4096];
-    TRY(text_format(path, sizeof path, format, a, b, c));
-    TRY(list_add_text(&t->command, &t->n_command, path));
+    file_path path;
+    TRY(path_set(&path, format, a, b, c));
+    TRY(list_add_text(&t->command, &t->n_command, path.s));
 out:
     return st;
 }
@@ -147,8 +150,8 @@ out:
     return st;
 }
 
-/* The analysis with the base's settings is RUN/analysis, where other tools look for it; the others stand
- * beside. */
+/* The analysis with the settings of the base goes to RUN/analysis, where other tools look for it; every
+ * other one gets a folder of its own beside it. */
 static status plan_analyze(sweep_plan *p, const config *cfg, const config *base, int train, int *index)
 {
     status st = OK;
@@ -180,7 +183,7 @@ out:
 static status plan_prune(sweep_plan *p, const sweep_case *c, int analyze, int *index)
 {
     status st = OK;
-    char **settings = NULL, *id = NULL, *one = NULL;
+    char **settings = NULL, *id = NULL;
     unsigned n = 0;
     uint64_t hash = 0;
     bool known;
@@ -189,13 +192,11 @@ static status plan_prune(sweep_plan *p, const sweep_case *c, int analyze, int *i
         FAIL(ERR_USAGE, "%s:%d: prune.metric=cka needs analysis.cka, e.g. 1000", p->file, c->line);
     TRY(add_keys(cfg, decides_prune, &settings, &n, &hash));
     for (unsigned i = 0; i < c->n_finetune; i++) {
-        TRY(sweep_override(c->finetune[i].key, c->finetune[i].text, &one));
-        TRY(list_add_text(&settings, &n, one));
-        hash = hash * 31 + file_hash(one, strlen(one));
-        free(one);
-        one = NULL;
+        TRY(sweep_add_override(&settings, &n, c->finetune[i].key, c->finetune[i].text));
+        add_to_hash(&hash, settings[n - 1]);
     }
-    /* The analysis counts too: its name begins with the run's, and may end with a hash of its own. */
+    /* A pruning depends on its analysis too, so its name holds the run's name and the hash of the
+     * analysis, if any. */
     const char *which = p->task[analyze].analysis + strlen("analysis");
     TRY(text_make(&id, "%s.prune%s-%08" PRIx32, p->task[analyze].run, which, fold(hash)));
     TRY(find_or_add(p, id, STAGE_PRUNE, index, &known));
@@ -210,18 +211,17 @@ static status plan_prune(sweep_plan *p, const sweep_case *c, int analyze, int *i
     TRY(add_path(t, "%s/%s/%s", p->dir, t->run, t->analysis));
     TRY(list_add_text(&t->command, &t->n_command, "--wait"));
 out:
-    free(one);
     list_free_texts(settings, n);
     return st;
 }
 
 /* ---- the plan ---- */
 
-/* Keys of any case, in the order of the file, that have more than one value. */
+/* The keys that do not have the same value in all cases, in the order of the file. */
 static status find_keys(sweep_plan *p, const sweep_case *cases, unsigned n)
 {
     status st = OK;
-    char *first = NULL, *text = NULL, *key = NULL;
+    char *first = NULL, *text = NULL;
     for (unsigned i = 0; i < n; i++)
         for (unsigned k = 0; k < cases[i].n_settings; k++) {
             const char *name = cases[i].setting[k].key;
@@ -241,7 +241,6 @@ static status find_keys(sweep_plan *p, const sweep_case *cases, unsigned n)
 out:
     free(first);
     free(text);
-    free(key);
     return st;
 }
 
@@ -271,7 +270,7 @@ out:
     return st;
 }
 
-/* Two cases with the same last task would be one run under two names. */
+/* Two cases with the same last task would be the same run. */
 static status check_distinct(const sweep_plan *p, const sweep_case *cases)
 {
     status st = OK;
@@ -283,8 +282,7 @@ static status check_distinct(const sweep_plan *p, const sweep_case *cases)
                 if (strcmp(a->setting[k].text, b->setting[k].text) != 0)
                     FAIL(ERR_USAGE,
                          "%s:%d: cases that differ only in %s (%.40s, %.40s): the last stage, %s, does not "
-                         "depend on it, "
-                         "they would be the same run",
+                         "depend on it, so they would be the same run",
                          p->file, cases[i].line, p->key[k], a->setting[k].text, b->setting[k].text,
                          stage_name[p->last]);
         }
@@ -292,7 +290,7 @@ out:
     return st;
 }
 
-/* `every` makes train write analyses too: one training, one setting. */
+/* With analysis.every, train writes analyses too, and a training can write them with one setting only. */
 static status check_every(const sweep_plan *p)
 {
     status st = OK;
@@ -305,8 +303,7 @@ static status check_every(const sweep_plan *p)
                 (every > 0 && a->task[STAGE_ANALYZE] != b->task[STAGE_ANALYZE]))
                 FAIL(ERR_USAGE,
                      "%s: analysis.every=%d: cases that share the training %s ask it for different analyses; "
-                     "give one "
-                     "setting, or analysis.every=0",
+                     "give one setting, or analysis.every=0",
                      p->file, every > b->cfg->analysis.every ? every : b->cfg->analysis.every,
                      p->task[a->task[STAGE_TRAIN]].id);
         }
@@ -314,25 +311,21 @@ out:
     return st;
 }
 
-/* The base with what `set` and the command line say of the analysis: that one goes to RUN/analysis. */
+/* The base with the analysis settings of `set` and of the command line. */
 static status load_base(const sweep_spec *spec, char *const *overrides, int n_overrides, config **out)
 {
     status st = OK;
-    char **list = NULL, *one = NULL;
+    char **list = NULL;
     unsigned n = 0;
     for (unsigned i = 0; i < spec->set.n; i++) {
         const sweep_axis *axis = &spec->set.axis[i];
-        if (strncmp(axis->key, "analysis.", 9) != 0) continue;
-        TRY(sweep_override(axis->key, axis->text[0], &one));
-        TRY(list_add_text(&list, &n, one));
-        free(one);
-        one = NULL;
+        if (strncmp(axis->key, "analysis.", 9) == 0)
+            TRY(sweep_add_override(&list, &n, axis->key, axis->text[0]));
     }
     for (int i = 0; i < n_overrides; i++)
         if (strncmp(overrides[i], "analysis.", 9) == 0) TRY(list_add_text(&list, &n, overrides[i]));
     TRY(config_load(spec->base, list, (int)n, out));
 out:
-    free(one);
     list_free_texts(list, n);
     return st;
 }
@@ -399,4 +392,229 @@ status planned_case_get(const sweep_plan *p, unsigned i, const char *key, char *
     const planned_case *c = &p->cases[i];
     const sweep_case plain = { .cfg = c->cfg, .finetune = c->finetune, .n_finetune = c->n_finetune };
     return sweep_case_get(&plain, key, out);
+}
+
+/* ---- DIR/sweep.json ----
+ *
+ *   {"sweep", "file", "last": "prune", "keys": [..],
+ *    "cases": [{"settings": {KEY: TEXT}, "finetune": {KEY: TEXT}, "config": YAML,
+ *               "tasks": {"train": ID, ..}}, ..],
+ *    "tasks": [{"id", "stage", "parent": ID, "run", "analysis", "epochs", "threads", "device", "command"}]}
+ *
+ * A training has no parent and no analysis. */
+
+static status put_settings(cJSON *object, const char *name, const sweep_setting *s, unsigned n)
+{
+    status st = OK;
+    cJSON *o;
+    TRY(json_put_object(object, name, &o));
+    for (unsigned i = 0; i < n; i++) TRY(json_put_text(o, s[i].key, s[i].text));
+out:
+    return st;
+}
+
+static status put_texts(cJSON *object, const char *name, char *const *text, unsigned n)
+{
+    status st = OK;
+    cJSON *list;
+    TRY(json_put_list(object, name, &list));
+    for (unsigned i = 0; i < n; i++) TRY(json_append(list, cJSON_CreateString(text[i])));
+out:
+    return st;
+}
+
+static status put_case(const sweep_plan *p, const planned_case *c, cJSON *j)
+{
+    status st = OK;
+    char *yaml = NULL;
+    cJSON *tasks;
+    TRY(json_put_object(j, "tasks", &tasks));
+    for (int s = 0; s < STAGES; s++)
+        if (c->task[s] >= 0) TRY(json_put_text(tasks, stage_name[s], p->task[c->task[s]].id));
+    TRY(put_settings(j, "settings", c->setting, c->n_settings));
+    TRY(put_settings(j, "finetune", c->finetune, c->n_finetune));
+    TRY(config_yaml(c->cfg, &yaml));
+    TRY(json_put_text(j, "config", yaml));
+out:
+    free(yaml);
+    return st;
+}
+
+static status put_task(const sweep_plan *p, const sweep_task *t, cJSON *j)
+{
+    status st = OK;
+    TRY(json_put_text(j, "id", t->id));
+    TRY(json_put_text(j, "stage", stage_name[t->stage]));
+    TRY(json_put_text(j, "run", t->run));
+    TRY(json_put_number(j, "epochs", t->epochs));
+    TRY(json_put_number(j, "threads", t->threads));
+    TRY(json_put_text(j, "device", t->device));
+    TRY(put_texts(j, "command", t->command, t->n_command));
+    if (t->parent >= 0) TRY(json_put_text(j, "parent", p->task[t->parent].id));
+    if (t->analysis) TRY(json_put_text(j, "analysis", t->analysis));
+out:
+    return st;
+}
+
+static status to_json(const sweep_plan *p, cJSON *j)
+{
+    status st = OK;
+    cJSON *cases, *tasks, *item;
+    TRY(json_put_text(j, "sweep", p->name));
+    TRY(json_put_text(j, "file", p->file));
+    TRY(json_put_text(j, "last", stage_name[p->last]));
+    TRY(put_texts(j, "keys", p->key, p->n_keys));
+    TRY(json_put_list(j, "cases", &cases));
+    for (unsigned i = 0; i < p->n_cases; i++) {
+        TRY(json_append_object(cases, &item));
+        TRY(put_case(p, &p->cases[i], item));
+    }
+    TRY(json_put_list(j, "tasks", &tasks));
+    for (unsigned i = 0; i < p->n_tasks; i++) {
+        TRY(json_append_object(tasks, &item));
+        TRY(put_task(p, &p->task[i], item));
+    }
+out:
+    return st;
+}
+
+/* train reads the configuration from the task's folder, and people can repeat the training by hand. */
+static status write_config(const sweep_plan *p, int task)
+{
+    status st = OK;
+    file_path path;
+    char *old = NULL;
+    const char *yaml = p->task[task].yaml;
+    if (!yaml) goto out;
+    TRY(task_path(p, task, "", &path));
+    TRY(file_make_dirs(path.s));
+    TRY(task_path(p, task, "config.yaml", &path));
+    if (file_exists(path.s) && file_read(path.s, &old, NULL) == OK && strcmp(old, yaml) == 0) goto out;
+    TRY(file_replace(path.s, yaml, strlen(yaml)));
+out:
+    free(old);
+    return st;
+}
+
+status sweep_plan_write(const sweep_plan *p)
+{
+    status st = OK;
+    file_path path;
+    cJSON *j = NULL;
+    for (unsigned i = 0; i < p->n_tasks; i++) TRY(write_config(p, (int)i));
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(to_json(p, j));
+    TRY(path_set(&path, "%s/sweep.json", p->dir));
+    TRY(json_write(path.s, j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+static status read_texts(const cJSON *list, char ***out, unsigned *n)
+{
+    status st = OK;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *text = cJSON_GetStringValue(item);
+        TRY(list_add_text(out, n, text ? text : ""));
+    }
+out:
+    return st;
+}
+
+static status read_settings(const cJSON *object, sweep_setting **out, unsigned *n)
+{
+    status st = OK;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object)
+    {
+        const char *text = cJSON_GetStringValue(item);
+        TRY(list_grow(out, *n, sizeof **out));
+        sweep_setting *s = &(*out)[(*n)++];
+        TRY_ALLOC(s->key, strdup(item->string));
+        TRY_ALLOC(s->text, strdup(text ? text : ""));
+    }
+out:
+    return st;
+}
+
+static status read_task(sweep_plan *p, const cJSON *j, const char *path)
+{
+    status st = OK;
+    const char *parent = json_text(j, "parent"), *analysis = json_text(j, "analysis");
+    int stage = sweep_stage_of(json_text(j, "stage"));
+    TRY(list_grow(&p->task, p->n_tasks, sizeof *p->task));
+    sweep_task *t = &p->task[p->n_tasks];
+    *t = (sweep_task){ .stage = (sweep_stage)stage, .parent = -1 };
+    t->epochs = (int)json_number(j, "epochs", 0);
+    t->threads = (int)json_number(j, "threads", 0);
+    TRY_ALLOC(t->id, strdup(json_text(j, "id")));
+    TRY_ALLOC(t->run, strdup(json_text(j, "run")));
+    TRY_ALLOC(t->device, strdup(json_text(j, "device")));
+    if (*analysis) TRY_ALLOC(t->analysis, strdup(analysis));
+    if (*parent) t->parent = sweep_plan_find(p, parent);
+    p->n_tasks++;
+    TRY(read_texts(cJSON_GetObjectItem(j, "command"), &t->command, &t->n_command));
+    if (stage == STAGES || !*t->id || strchr(t->id, '/') || strchr(t->run, '/') || t->n_command < 2 ||
+        (t->parent < 0) != (stage == STAGE_TRAIN) || !t->analysis != (stage == STAGE_TRAIN))
+        FAIL(ERR_DATA, "%s: task %u is not one that sweep writes", path, p->n_tasks);
+out:
+    return st;
+}
+
+static status read_case(sweep_plan *p, const cJSON *j, const char *path)
+{
+    status st = OK;
+    TRY(list_grow(&p->cases, p->n_cases, sizeof *p->cases));
+    planned_case *c = &p->cases[p->n_cases++];
+    const cJSON *tasks = cJSON_GetObjectItem(j, "tasks");
+    bool good = true;
+    for (int s = 0; s < STAGES; s++) {
+        c->task[s] = s <= (int)p->last ? sweep_plan_find(p, json_text(tasks, stage_name[s])) : -1;
+        good &= s > (int)p->last || (c->task[s] >= 0 && p->task[c->task[s]].stage == (sweep_stage)s);
+    }
+    TRY(read_settings(cJSON_GetObjectItem(j, "settings"), &c->setting, &c->n_settings));
+    TRY(read_settings(cJSON_GetObjectItem(j, "finetune"), &c->finetune, &c->n_finetune));
+    if (c->n_settings != p->n_keys || !good)
+        FAIL(ERR_DATA, "%s: case %u is not one that sweep writes", path, p->n_cases);
+    if (config_parse(path, json_text(j, "config"), NULL, 0, &c->cfg) != OK) st = ERR_DATA;
+out:
+    return st;
+}
+
+static status from_json(sweep_plan *p, const cJSON *j, const char *path)
+{
+    status st = OK;
+    const cJSON *item;
+    int last = sweep_stage_of(json_text(j, "last"));
+    if (last == STAGES) FAIL(ERR_DATA, "%s: not the plan of a sweep", path);
+    p->last = (sweep_stage)last;
+    TRY_ALLOC(p->name, strdup(json_text(j, "sweep")));
+    TRY_ALLOC(p->file, strdup(json_text(j, "file")));
+    TRY(read_texts(cJSON_GetObjectItem(j, "keys"), &p->key, &p->n_keys));
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(j, "tasks")) TRY(read_task(p, item, path));
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(j, "cases")) TRY(read_case(p, item, path));
+out:
+    return st;
+}
+
+status sweep_plan_read(const char *dir, sweep_plan *out)
+{
+    status st = OK;
+    cJSON *j = NULL;
+    file_path path;
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') n--;
+    *out = (sweep_plan){ 0 };
+    TRY(text_make(&out->dir, "%.*s", (int)n, dir));
+    TRY(path_set(&path, "%s/sweep.json", out->dir));
+    if (!file_exists(path.s)) FAIL(ERR_DATA, "%s: not the folder of a sweep: it has no sweep.json", out->dir);
+    TRY(json_read(path.s, &j));
+    TRY(from_json(out, j, path.s));
+out:
+    cJSON_Delete(j);
+    if (st != OK) sweep_plan_free(out);
+    return st;
 }
