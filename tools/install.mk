@@ -17,9 +17,9 @@ PROGRAM_PREFIX ?= cleave-
 
 PUBLIC_HEADERS := \
     $(addprefix core/base/,status.h path.h text.h clock.h log.h progress.h stop.h file.h json.h philox.h rng.h) core/config/config.h $(addprefix core/format/,safetensors.h events.h) \
-    $(addprefix core/device/,tensor.h op.h image.h tile.h backend.h) \
+    $(addprefix core/device/,tensor.h op.h image.h tile.h backend.h products.h) \
     layers/layer.h \
-    $(addprefix nets/,device.h schedule.h rundir.h net.h checkpoint.h fit.h) \
+    $(addprefix nets/,device.h schedule.h rundir.h net.h run.h tap.h checkpoint.h experiment.h fit.h) \
     $(addprefix data/,dataset.h augment.h loader.h) \
     $(addprefix graph/,analysis.h features.h similarity.h histogram.h edges.h modularity.h pictures.h) \
     $(addprefix prune/,accuracy.h criterion.h choose.h cost.h curve.h surgery.h finetune.h report.h)
