@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# analyze: the published ResNet-20 against an independent computation, what it writes, and its failures.
+# analyze: the published ResNet-20 compared with an independent computation, the files it writes, and its failures.
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -24,7 +24,7 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     tests/peer/compare_analysis.py "$BATS_TEST_TMPDIR/analysis.json" "$SHARED/reference/resnet20-lossless1000.json"
 }
 
-@test "every layer of the published ResNet-20 as the reference in float64, norm newman" {
+@test "every layer of the published ResNet-20 agrees with the float64 reference, norm newman" {
     need_shared
     run published analysis.hooks=conv
     echo "$output"
@@ -40,7 +40,7 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     [[ $output == "19 layers, norm literal"* ]]
 }
 
-@test "the points that Lu et al. hook, the first one before batch normalisation" {
+@test "the hooks of Lu et al., the first one before batch normalisation" {
     need_shared
     run published analysis.hooks=lu2022
     echo "$output"
@@ -74,7 +74,7 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     grep -q '^layer3.2 .* 4096 ' "$BATS_TEST_TMPDIR/err"
 }
 
-@test "a bare checkpoint: OUT/NAME-analysis; the same numbers as the run's; again, the same bits" {
+@test "a bare checkpoint: OUT/NAME-analysis, the same numbers as for the run, and the same bits when repeated" {
     cp "$RUN/best.safetensors" "$BATS_TEST_TMPDIR/net.safetensors"
     "$BIN/analyze" "$RUN" --no-pictures --quiet
     for _ in 1 2; do
@@ -86,7 +86,7 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     [ ! -e "$BATS_TEST_TMPDIR/out/net-analysis/rings.png" ]
 }
 
-@test "the likeness of layers is what NumPy makes of the activations that are written" {
+@test "CKA of layers equals what NumPy computes from the exported activations" {
     "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/cka" --json analysis.cka=100 analysis.features=120 \
         >"$BATS_TEST_TMPDIR/a.json" 2>"$BATS_TEST_TMPDIR/err"
     cmp "$BATS_TEST_TMPDIR/cka/analysis.json" "$BATS_TEST_TMPDIR/a.json"
@@ -96,13 +96,13 @@ published() { # SETTING...: of the net, the images and the sample that the refer
     [[ $output == "10 layers, 100 images"* ]]
     [ "$(wc -l <"$BATS_TEST_TMPDIR/cka/cka.csv")" -eq 11 ]
     ! command -v gnuplot || { [ -s "$BATS_TEST_TMPDIR/cka/difference.png" ] && [ -s "$BATS_TEST_TMPDIR/cka/difference.svg" ]; }
-    # and the comparison can fail
+    # the comparison can fail
     sed -i 's/"matrix":/"matrix": [[0.5]], "other":/' "$BATS_TEST_TMPDIR/cka/analysis.json"
     run tests/peer/compare_cka.py "$BATS_TEST_TMPDIR/cka"
     [ "$status" -ne 0 ]
 }
 
-@test "bf16 and int8 similarities: activations are written as they were, but for the rounding" {
+@test "bf16 and int8 similarities: the exported activations differ by rounding only" {
     for precision in f32 bf16 int8; do
         "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/$precision" --no-pictures --quiet analysis.features=20 \
             analysis.precision=$precision
@@ -117,13 +117,13 @@ for path in files:
     x, half, whole = (np.load(path.replace('/f32/', f'/{p}/')) for p in ('f32', 'bf16', 'int8'))
     peak = abs(x).max(1, keepdims=True)
     assert (abs(half - x) <= 2**-8 * abs(x) + 1e-6 * peak).all(), path
-    # Half a step, and what the unit length of the rounded row differs from that of the row.
+    # Half a step, plus the difference between the lengths of the row and of the rounded row.
     off = (abs(whole - x) / peak).max()
     assert 0.5 / 128 < off < 0.51 / 127 + 2e-3, (path, off)
 PY
 }
 
-@test "activations of an earlier analysis do not stay" {
+@test "activations of an earlier analysis are removed" {
     local into=$BATS_TEST_TMPDIR/twice
     "$BIN/analyze" "$RUN" --into "$into" --no-pictures --quiet analysis.features=3
     [ "$(ls "$into/features" | wc -l)" -eq 11 ]
@@ -152,7 +152,7 @@ assert names.count(sys.argv[2]) == 2 and names.count('c8') == 2 and len(names) =
 PY
 }
 
-@test "analysis.json says the settings that prune looks at" {
+@test "analysis.json has the settings that prune compares" {
     "$BIN/analyze" "$RUN" --into "$BATS_TEST_TMPDIR/s" --no-pictures --quiet analysis.k=4 analysis.lu_batches=9 \
         analysis.hooks=conv analysis.balanced=true seed=3
     for field in '"k":	4' '"lu_batches":	3' '"lu_batch":	50' '"hooks":	"conv"' '"balanced":	true' '"seed":	3'; do
@@ -160,7 +160,7 @@ PY
     done
 }
 
-@test "failures: usage, memory, a damaged checkpoint, a folder that cannot be made" {
+@test "failures: usage, memory, a damaged checkpoint, a folder that cannot be created" {
     run "$BIN/analyze"
     [ "$status" -eq 2 ]
     run "$BIN/analyze" "$RUN" analysis.norm=other

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# attack: images within eps, as PyTorch would move them; accuracy falls; the other tools take them.
+# attack: images stay within eps and equal PyTorch's; accuracy falls; the other tools can read the images.
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -22,14 +22,14 @@ torch() {
     [ "$status" -eq 0 ]
 }
 
-@test "FGSM as PyTorch's" {
+@test "FGSM equals PyTorch's" {
     json=$("$BIN/attack" "$RUN" --json --quiet)
     [ "$json" = "$(cat "$RUN/attack-fgsm-8/attack.json")" ]
     [ "$(stat -c %s "$RUN/attack-fgsm-8/test_batch.bin")" -eq $((60 * 3073)) ]
     torch "$RUN/attack-fgsm-8"
 }
 
-@test "PGD as PyTorch's, within eps from a random start, too" {
+@test "PGD equals PyTorch's, and stays within eps from a random start" {
     "$BIN/attack" "$RUN" --quiet --into "$BATS_TEST_TMPDIR/p" attack.kind=pgd attack.eps=5 attack.steps=3 attack.random_start=false
     torch "$BATS_TEST_TMPDIR/p"
     "$BIN/attack" "$RUN" --quiet --into "$BATS_TEST_TMPDIR/r" attack.kind=pgd attack.eps=5 attack.steps=3
@@ -38,7 +38,7 @@ c, p, r = (np.fromfile(f + "/test_batch.bin", np.uint8).reshape(60, 3073)[:, 1:]
 assert abs(r - c).max() <= 5 and (r != p).mean() > .1' "$RUN/attack-fgsm-0" "$BATS_TEST_TMPDIR/p" "$BATS_TEST_TMPDIR/r"
 }
 
-@test "the loss rises, evaluate and analyze take the images" {
+@test "the loss rises; evaluate and analyze read the images" {
     at=(data.format=cifar10 data.path="$RUN/attack-fgsm-8")
     "$BIN/attack" "$RUN" --quiet
     clean=$("$BIN/evaluate" "$RUN" --json --quiet)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Whatever is wrong with what a user hands in: the exit code says which kind, exactly one line on stderr says
-# what and where, stdout stays empty, and nothing that was there is lost or half-written.
+# Bad input: the exit code gives the kind of mistake, exactly one line on stderr says what is wrong and where, stdout stays
+# empty, and no existing file is lost or half-written.
 
 bats_require_minimum_version 1.5.0
 
@@ -19,7 +19,7 @@ teardown() {
     true
 }
 
-# settings OUT: sets the array `command`: two steps of resnet20 on generated images.
+# settings OUT: sets the array `command` to a training of two steps, resnet20 on generated images.
 settings() {
     command=("$BIN/train" /dev/null name=b net.arch=resnet20 data.format=synthetic data.train_limit=64
         data.test_limit=32 train.epochs=1 train.batch=32 threads=1 --quiet "out=$1")
@@ -32,14 +32,14 @@ train() {
     "${command[@]}" "${@:2}"
 }
 
-# one_line CODE REGEX: the last `run --separate-stderr train` failed as it should.
+# one_line CODE REGEX: the last `run --separate-stderr` ended with CODE and one line on stderr that matches.
 one_line() {
     echo "exit code $status (wanted $1), stderr: $stderr"
     [ "$status" -eq "$1" ] && [ "${#stderr_lines[@]}" -eq 1 ]
     [[ $stderr == "train: "* && $stderr =~ $2 ]]
 }
 
-# fails CODE REGEX FUNCTION|TOOL ARGUMENT ...
+# fails CODE REGEX FUNCTION|TOOL ARGUMENT ...: runs it and checks exit code, one matching line on stderr, an empty stdout.
 fails() {
     local tool=$3
     [ "$tool" = train ] && set -- "$1" "$2" train "$BATS_TEST_TMPDIR/out" "${@:4}"
@@ -51,12 +51,12 @@ fails() {
     [ "${#stderr_lines[@]}" -eq 1 ]
     [[ $stderr == "$tool: "* ]]
     [[ $stderr =~ $2 ]]
-    [ ! -e "$BATS_TEST_TMPDIR/out" ] # refused before anything was made
+    [ ! -e "$BATS_TEST_TMPDIR/out" ] # refused before anything was created
 }
 
 # ---- command line and config ----
 
-@test "unknown keys: the nearest known one is named, a file with its line" {
+@test "unknown keys: the nearest known key is suggested; for a file, the line is given" {
     fails 2 'train.epoch=3.*train\.epochs' train train.epoch=3
     printf 'name: x\ntrain:\n  lr: 0.1\n  epoch: 3\n' >"$BATS_TEST_TMPDIR/c.yaml"
     run --separate-stderr "$BIN/train" "$BATS_TEST_TMPDIR/c.yaml"
@@ -92,7 +92,7 @@ fails() {
     fails 2 'extra' train extra
 }
 
-@test "an unknown net lists the known ones; units that cannot go say why" {
+@test "an unknown net lists the known ones; for units that cannot be removed the reason is given" {
     fails 2 'resnet21.*resnet20' train net.arch=resnet21
     fails 2 'layer2\.0' train 'net.remove=[layer2.0]'
     fails 2 'conv1' train 'net.remove=[conv1]'
@@ -120,14 +120,14 @@ cifar() {
     fails 3 'data_batch_1\.bin' train data.format=cifar10 "data.path=$d"
 }
 
-@test "a label that is none of the classes" {
+@test "a label outside the classes" {
     local d=$BATS_TEST_TMPDIR/cifar
     cifar "$d" $((3073 * 40))
     printf '\377' | dd of="$d/data_batch_1.bin" bs=1 seek=$((3073 * 7)) conv=notrunc status=none
     fails 3 'data_batch_1\.bin.*255' train data.format=cifar10 "data.path=$d"
 }
 
-@test "an image folder: a JPEG that is not one, no images, classes that do not match" {
+@test "an image folder: a file that is not a JPEG, no images, classes that do not match" {
     local d=$BATS_TEST_TMPDIR/f
     mkdir -p "$d"/{train,test}/{cat,dog}
     fails 3 "$d" train data.format=folder "data.path=$d" net.classes=2
@@ -138,7 +138,8 @@ cifar() {
 
 # ---- checkpoints ----
 
-# forge FILE CODE: python that sets `header` (bytes) and `body`, from those of a good checkpoint: j, body.
+# forge FILE CODE: writes a checkpoint. CODE is Python that sets `header` (bytes) and `body`; it finds those of a good one in
+# j (the header as JSON) and body.
 forge() {
     python3 - "$GOOD/best.safetensors" "$1" "$2" <<'EOF'
 import json, struct, sys
@@ -152,7 +153,7 @@ open(sys.argv[2], 'wb').write(struct.pack('<Q', len(header) if length is None el
 EOF
 }
 
-@test "checkpoints: another net, a wrong shape, a missing and a left-over tensor, another type" {
+@test "checkpoints: another net, a wrong shape, a missing tensor, an extra tensor, another type" {
     local f=$BATS_TEST_TMPDIR/f.safetensors
     fails 3 'best\.safetensors.*layer1\.3' evaluate "$GOOD" net.arch=resnet32
     forge "$f" 'j["conv1.weight"]["shape"] = [16, 27]'
@@ -220,7 +221,7 @@ body = body + b'1234'
 EOF
 }
 
-@test "a run directory without checkpoint; a state that is not one" {
+@test "a run directory without a checkpoint; a state that cannot be read" {
     mkdir "$BATS_TEST_TMPDIR/run"
     fails 3 'run' evaluate "$BATS_TEST_TMPDIR/run"
     cp -r "$GOOD" "$BATS_TEST_TMPDIR/run/"
@@ -237,7 +238,7 @@ EOF
     one_line 3 'last\.safetensors'
 }
 
-@test "a run whose config.yaml was cut to nothing, or has NUL bytes in it, is not run by the defaults" {
+@test "a run whose config.yaml is empty or has NUL bytes in it does not fall back to the defaults" {
     cp -r "$GOOD" "$BATS_TEST_TMPDIR/run"
     : >"$BATS_TEST_TMPDIR/run/config.yaml"
     fails 3 'config\.yaml is damaged' evaluate "$BATS_TEST_TMPDIR/run"
@@ -282,7 +283,7 @@ EOF
     [ ! -e "$BATS_TEST_TMPDIR/nan.onnx" ]
 }
 
-@test "prune: net={...} does not say whether units are to go now" {
+@test "prune: net={...} is refused, since it does not say whether units are to be cut now" {
     fails 2 'net\.remove=' prune "$GOOD" 'net={remove: [layer3.1]}' --dry-run
 }
 
@@ -293,21 +294,21 @@ EOF
     [ "$(cat "$BATS_TEST_TMPDIR/set/test_batch.bin")" = images ]
 }
 
-@test "a result that goes nowhere because stdout is closed is an error" {
+@test "a result that cannot be printed because stdout is closed is an error" {
     run sh -c '"$1" "$2" --json --quiet >&-' sh "$BIN/evaluate" "$GOOD"
     [ "$status" -eq 1 ]
     run sh -c '"$1" "$2" --json --quiet --into "$3" >&-' sh "$BIN/analyze" "$GOOD" "$BATS_TEST_TMPDIR/a"
     [ "$status" -eq 1 ]
 }
 
-@test "a folder whose name has line breaks and quotes in it: gnuplot runs nothing of it" {
+@test "a folder with line breaks and quotes in its name: gnuplot runs no part of it" {
     local odd=$BATS_TEST_TMPDIR/$'odd\nsystem("touch PWN")\n'"it's"
     "$BIN/analyze" "$GOOD" --quiet --into "$odd"
     [ -s "$odd/curves.png" ] && [ -s "$odd/analysis.json" ]
     [ "$(find . "$BATS_TEST_TMPDIR" -name PWN | wc -l)" -eq 0 ]
 }
 
-# ---- failures on the way ----
+# ---- failures during a run ----
 
 # whole RUN: every checkpoint in it can be read, no temporary file is left, status.json is JSON.
 whole() {
@@ -342,7 +343,7 @@ for k, (_, shape, data) in tensors.items():
     whole "$BATS_TEST_TMPDIR"/d/b-*
 }
 
-@test "a file size limit while saving: an error, not a killed run; what is there is whole" {
+@test "a file size limit while saving: an error, not a killed run; existing files stay complete" {
     local out=$BATS_TEST_TMPDIR/d
     limited() { ulimit -f 1500; train "$@"; } # best (1.1 MB) fits, last (2.2 MB) does not
     run --separate-stderr limited "$out"
@@ -351,7 +352,7 @@ for k, (_, shape, data) in tensors.items():
     [ -e "$(echo "$out"/b-*/best.safetensors)" ] && [ ! -e "$(echo "$out"/b-*/last.safetensors)" ]
 }
 
-@test "a full disk while saving: the checkpoint before is untouched, and the run can be resumed" {
+@test "a full disk while saving: the previous checkpoint is untouched, and the run can be resumed" {
     local disk=$BATS_TEST_TMPDIR/disk
     mkdir "$disk"
     mount -t tmpfs -o size=8m none "$disk" 2>/dev/null || skip "mounting a small tmpfs is not permitted"
@@ -375,7 +376,7 @@ for k, (_, shape, data) in tensors.items():
     [ "$(wc -l <"$run/metrics.jsonl")" -eq 40 ]
 }
 
-@test "a folder that cannot be made, a result that cannot be written" {
+@test "a folder that cannot be created, a result that cannot be written" {
     echo file >"$BATS_TEST_TMPDIR/file"
     run --separate-stderr train "$BATS_TEST_TMPDIR/file/runs"
     one_line 1 'file'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bench: the fields of its JSON, sums and ratios that must agree, a peer measured beside it, failures.
+# bench: the fields of its JSON, sums and ratios that must agree, a peer, failures.
 
 bats_require_minimum_version 1.5.0
 
@@ -22,7 +22,7 @@ PEER
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-@test "bench --json: every field, shares of time that add up to one, a ceiling no step exceeds by much" {
+@test "bench --json: every field, shares of time that add up to one, no step much faster than the ceiling" {
     # shellcheck disable=SC2086
     run --separate-stderr "$BIN/bench" $SMALL device=cpu --json
     [ "$status" -eq 0 ]
@@ -44,7 +44,7 @@ assert 'peer' not in j
 PY
 }
 
-@test "bench --peer: measured beside it, in its better mode" {
+@test "bench --peer: the peer is measured in its better mode" {
     # shellcheck disable=SC2086
     run --separate-stderr "$BIN/bench" $SMALL --peer "$BATS_FILE_TMPDIR/peer" --json
     [ "$status" -eq 0 ]
@@ -54,7 +54,7 @@ j = json.loads(sys.argv[1])
 p = j['peer']
 assert p['train_mode'].startswith('fixed') and p['peak_rss_bytes'] == 1e9, p
 assert abs(p['train_images_per_s'] - 8 / 60) < 1e-9 and abs(p['eval_images_per_s'] - 8) < 1e-9, p
-# The median of ratios, with the peer constant, is the ratio of medians.
+# With a constant peer the median of ratios equals the ratio of medians.
 assert abs(p['times_train'] / (j['train_images_per_s'] * 60 / 8) - 1) < 1e-6, p
 PY
 }

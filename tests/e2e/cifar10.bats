@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# tools/cifar10.sh against small archives made here, from file:// and from a local HTTP server that can
-# answer ranges, and whose log says what was asked.
+# tools/cifar10.sh with small archives made here, from file:// and from a local HTTP server that supports ranges and logs
+# the requests.
 
 setup() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -64,10 +64,10 @@ fetch() {
     echo "$output"
 }
 
-# complete: the data are there, whole, and nothing else is.
+# complete: the data are there and complete, and nothing else is.
 complete() { diff -r "$BATS_TEST_TMPDIR/content" "$dir"; }
 
-# without PROGRAM...: a PATH that has what the script needs, but not these.
+# without PROGRAM...: prints a PATH with all that the script needs except these.
 without() {
     local bin=$BATS_TEST_TMPDIR/bin p
     path=$PATH
@@ -84,7 +84,7 @@ without() {
     complete
 }
 
-@test "cifar10.sh: the mirror may come from make's command line" {
+@test "cifar10.sh: the mirror can be given on make's command line" {
     MIRROR=file://$mirror/ fetch
     [ "$status" -eq 0 ]
     complete
@@ -97,7 +97,7 @@ without() {
     [[ $output == *"nothing to do"* ]]
 }
 
-@test "cifar10.sh: fills a folder that lacks a file" {
+@test "cifar10.sh: completes a folder that lacks a file" {
     fetch --mirror "file://$mirror"
     rm "$dir/cifar-10-batches-bin/data_batch_4.bin"
     fetch --mirror "file://$mirror"
@@ -114,21 +114,21 @@ without() {
     complete
 }
 
-@test "cifar10.sh: a wrong sum is named and nothing is kept" {
+@test "cifar10.sh: a wrong checksum is reported and nothing is kept" {
     CIFAR10_MD5=00000000000000000000000000000000 fetch --mirror "file://$mirror"
     [ "$status" -eq 3 ]
     [[ $output == *"$CIFAR10_MD5"*00000000000000000000000000000000* ]]
     [ -z "$(ls -A "$dir")" ]
 }
 
-@test "cifar10.sh: the official sum is the default" {
+@test "cifar10.sh: the official checksum is the default" {
     unset CIFAR10_MD5
     fetch --mirror "file://$mirror"
     [ "$status" -eq 3 ]
     [[ $output == *c32a1d4ab5d03f1284b67883e8d87530* ]]
 }
 
-@test "cifar10.sh: goes on where a download broke off" {
+@test "cifar10.sh: continues a download that broke off" {
     serve broken
     fetch --mirror "$url"
     if [ "$status" -ne 0 ]; then fetch --mirror "$url"; fi
@@ -138,7 +138,7 @@ without() {
     grep -q "bytes=$half-" "$log"
 }
 
-@test "cifar10.sh: goes on with what an earlier run left" {
+@test "cifar10.sh: continues from the file of an earlier run" {
     serve ranges
     mkdir -p "$dir"
     head -c 1000 "$mirror/cifar-10-binary.tar.gz" >"$dir/cifar-10-binary.tar.gz.part"
@@ -148,7 +148,7 @@ without() {
     [ "$(cat "$log")" = "/cifar-10-binary.tar.gz bytes=1000-" ]
 }
 
-@test "cifar10.sh: starts again where a server cannot go on" {
+@test "cifar10.sh: starts again if the server does not support ranges" {
     serve noranges
     mkdir -p "$dir"
     head -c 1000 "$mirror/cifar-10-binary.tar.gz" >"$dir/cifar-10-binary.tar.gz.part"
@@ -157,7 +157,7 @@ without() {
     complete
 }
 
-@test "cifar10.sh: a whole archive that was not unpacked is not asked for again" {
+@test "cifar10.sh: a complete archive that was not unpacked is not downloaded again" {
     mkdir -p "$dir"
     cp "$mirror/cifar-10-binary.tar.gz" "$dir/cifar-10-binary.tar.gz.part"
     fetch --mirror file:///nonexistent
@@ -165,7 +165,7 @@ without() {
     complete
 }
 
-@test "cifar10.sh: wget does it too" {
+@test "cifar10.sh: works with wget" {
     serve ranges
     mkdir -p "$dir"
     head -c 1000 "$mirror/cifar-10-binary.tar.gz" >"$dir/cifar-10-binary.tar.gz.part"
@@ -203,7 +203,7 @@ without() {
     [ ! -e "$dir/cifar-10-batches-bin" ]
 }
 
-@test "cifar10.sh: --help, and arguments that mean nothing" {
+@test "cifar10.sh: --help, and unknown arguments" {
     run tools/cifar10.sh --help
     [ "$status" -eq 0 ]
     [[ $output == *--mirror* ]]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# tools/convert.py: weights from PyTorch and back, whole and pruned nets, logits on both sides.
+# tools/convert.py: weights from PyTorch and back, complete and pruned nets; the logits agree on both sides.
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -17,7 +17,7 @@ setup() {
 
 torch() { /usr/bin/python3 tests/peer/convert_torch.py "$@"; }
 
-# there CASE ARCH CLASSES UNITS: a PyTorch checkpoint evaluated here, weights alone
+# there CASE ARCH CLASSES UNITS: converts and evaluates a PyTorch checkpoint with weights only
 there() {
     local format=cifar10 file="$DATA/$1.safetensors"
     [ "$3" = 10 ] || format=cifar100
@@ -26,7 +26,7 @@ there() {
         --quiet --logits "$BATS_TEST_TMPDIR/$1.npy"
 }
 
-@test "PyTorch's checkpoints here: wrappers, module., CIFAR-100 heads, pruned nets" {
+@test "checkpoints from PyTorch: wrappers, module., CIFAR-100 heads, pruned nets" {
     torch list >"$BATS_TEST_TMPDIR/list"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/list")" -ge 8 ]
     while read -r name arch classes units; do
@@ -34,19 +34,19 @@ there() {
     done <"$BATS_TEST_TMPDIR/list"
     torch equal "$DATA" "$BATS_TEST_TMPDIR"
     if grep -q num_batches "$DATA/plain.safetensors"; then return 1; fi
-    # the missing units are not forgotten: without net.remove the file does not fit
+    # without net.remove the file does not fit, because units are missing
     run "$BIN/evaluate" "$DATA/pruned.safetensors" net.arch=mobilenetv2 data.path="$DATA"
     [ "$status" -eq 3 ] && [[ $output == *layers.4.* ]]
 }
 
-# back RUN: its best checkpoint in PyTorch, strictly, and here again
+# back RUN: its best checkpoint loads in PyTorch with strict=True, and then here
 back() {
     local best=$1/best.safetensors last=$1/last.safetensors pt=$BATS_TEST_TMPDIR/b.pt
     "$BIN/evaluate" "$best" data.path="$DATA" data.format=cifar10 --quiet --logits "$BATS_TEST_TMPDIR/b.npy"
     run tools/convert.py "$best" "$pt"
     [ "$status" -eq 0 ] && [[ $output == *"$2"* ]] || return 1
     torch load "$best" "$pt" "$BATS_TEST_TMPDIR/b.npy" "$DATA" || return 1
-    # and here again: all but PyTorch's counters, bit by bit; the momenta of last.safetensors stay out
+    # and back here: the same bits except for PyTorch's counters; the momenta of last.safetensors are not converted
     tools/convert.py "$pt" "$BATS_TEST_TMPDIR/b.safetensors" || return 1
     tools/convert.py "$last" "$BATS_TEST_TMPDIR/l.pt" || return 1
     python3 - "$best" "$BATS_TEST_TMPDIR/b.safetensors" <<'END'
@@ -79,6 +79,6 @@ SMALL="data.format=synthetic data.train_limit=96 data.test_limit=64 train.batch=
     done
 }
 
-@test "files and arguments that convert.py cannot take: one line, exit codes, no half files" {
+@test "files and arguments that convert.py rejects: one line, exit codes, no half-written files" {
     torch errors "$BATS_TEST_TMPDIR"
 }

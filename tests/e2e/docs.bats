@@ -1,18 +1,18 @@
 #!/usr/bin/env bats
-# tools/test_docs.py, which runs the commands of the documentation: it notices what is wrong. (That the documentation is
-# right is what `make test-docs` says: it takes minutes.)
+# tools/test_docs.py, which runs the commands of the documentation, notices mistakes. Links and paths in the documentation
+# are right. (`make test-docs` runs its commands, which takes minutes.)
 
 bats_require_minimum_version 1.5.0
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# page: stdin becomes a page, which is tested
+# page: tests stdin as a page
 page() {
     cat >"$BATS_TEST_TMPDIR/page.md"
     run tools/test_docs.py "$BATS_TEST_TMPDIR/page.md"
 }
 
-@test "commands run in one session, outputs are compared, skips are counted by name" {
+@test "commands run in one session, outputs are compared, skipped commands are named and counted" {
     page <<'EOF'
 ```sh
 x=two; echo "one   line"; echo other; echo $x
@@ -34,14 +34,14 @@ EOF
     [[ $output == *"2 blocks of commands run, 1 skipped, 0 failed" ]]
 }
 
-@test "a command that fails, in the middle of a block too where the block says so" {
+@test "a command that fails; a block that ends the session" {
     page <<<$'```sh\nfalse\n```'
     [ "$status" -eq 1 ] && [[ $output == *"exit code 1 from false"* ]]
     page <<<$'```sh\nexit 3\n```\n```sh\necho later\n```'
     [ "$status" -eq 1 ] && [[ $output == *"session ended here"* ]]
 }
 
-@test "another output: a wrong line, a missing line, a line too many before, a wrong order" {
+@test "different output: a wrong line, a missing line, an extra line before, a wrong order" {
     for want in 'two' $'one\nthree' 'three' $'two\none' $'one\n...\nfour'; do
         page <<<$'```sh\necho one; echo two; echo three\n```\n```output\n'"$want"$'\n```'
         [ "$status" -eq 1 ] && [[ $output == *"did not come"* ]] || { echo "not noticed: $want"; return 1; }
@@ -52,7 +52,7 @@ EOF
     done
 }
 
-@test "commands without a mark, dead links, functions that are gone" {
+@test "commands that are not marked, dead links, functions that do not exist" {
     page <<<$'```\nbin/train x\n```'
     [ "$status" -eq 1 ] && [[ $output == *"not marked as sh"* ]]
     page <<<$'[a](no/where.md)\n```sh\ntrue\n```'
@@ -73,7 +73,7 @@ EOF
     done
 }
 
-@test "a page without commands is fine if its links are; no page is a failure" {
+@test "a page without commands passes if its links are good; no page is a failure" {
     page <<<'no commands, no [links](https://example.org)'
     [ "$status" -eq 0 ] && [[ $output == "0 blocks of commands run, 0 skipped, 0 failed" ]]
     page <<<'a [link](no/where.md)'

@@ -29,7 +29,7 @@ published() {
         'data.mean=[.485,.456,.406]' 'data.std=[.229,.224,.225]' "$@"
 }
 
-@test "PyTorch's published ResNet-20: 915 of 1000, logits as the reference" {
+@test "PyTorch's published ResNet-20: 915 of 1000, logits equal the reference" {
     need_shared
     json=$(published --json --quiet --logits "$BATS_TEST_TMPDIR/logits.npy")
     check 'assert j["arch"] == "resnet20" and j["samples"] == 1000 and j["correct"] == 915, j
@@ -39,7 +39,7 @@ want = np.array(json.load(open(a[1]))["logits_first4"]); d = abs(x[:4] - want).m
         "$json" "$BATS_TEST_TMPDIR/logits.npy" "$SHARED/reference/resnet20-lossless1000.json"
 }
 
-@test "the reference device agrees with the fast one" {
+@test "the devices ref and cpu agree" {
     need_shared
     published data.test_limit=50 --quiet --logits "$BATS_TEST_TMPDIR/a.npy"
     published data.test_limit=50 device=ref --quiet --logits "$BATS_TEST_TMPDIR/b.npy"
@@ -63,7 +63,7 @@ assert j["accuracy"] == j["correct"] / 128' "$json" "$BATS_TEST_TMPDIR/l.npy" "$
     [ "$status" -eq 2 ] && [[ $output == *layer2.0*shortcut* ]]
 }
 
-@test "failures: exit codes, and no half a file" {
+@test "failures: exit codes, and no half-written file" {
     run "$BIN/evaluate" "$BATS_TEST_TMPDIR/none"
     [ "$status" -eq 3 ] || [ "$status" -eq 2 ]
     [[ $output == *none* ]]

@@ -36,7 +36,7 @@ rows = [json.loads(line) for line in open(run + '/metrics.jsonl')]
 $1" "${@:2}"
 }
 
-@test "scalars: one of each an epoch, the numbers of metrics.jsonl" {
+@test "scalars: one of each per epoch, the numbers of metrics.jsonl" {
     check 'got = {}
 for step, tag, kind, value in eventfile.read(training):
     if kind == "simple_value":
@@ -50,7 +50,7 @@ for k in want:
     assert abs(got[k] - want[k]) <= 1e-6 * abs(want[k]), (k, got[k], want[k])'
 }
 
-@test "histograms: every parameter each epoch; those of the last epoch are numpy's of last.safetensors" {
+@test "histograms: every parameter in each epoch; the last ones equal numpy's of last.safetensors" {
     check 'histograms = {(s, t): v for s, t, k, v in eventfile.read(training) if k == "histo"}
 tensors, _ = stfile.read(run + "/last.safetensors")
 names = {n for n in tensors if not n.startswith("optimizer.") and "running_" not in n and "num_batches" not in n}
@@ -88,7 +88,7 @@ assert scalars.keys() == want.keys() and all(abs(scalars[t] - want[t]) < 1e-6 fo
     [ "$(wc -c <"$RUN/events.out.tfevents.2.analysis")" -eq "$before" ]
 }
 
-@test "killed and resumed: each event once, the same values as in one go" {
+@test "killed and resumed: each event once, the same values as without interruption" {
     "$BIN/train" /dev/null name=e net.arch=resnet20 data.format=synthetic data.train_limit=96 data.test_limit=60 \
         train.batch=32 analysis.samples=60 analysis.edges=200 threads=1 --quiet train.epochs=2 \
         "out=$BATS_TEST_TMPDIR" 3>&- &
@@ -100,7 +100,7 @@ assert scalars.keys() == want.keys() and all(abs(scalars[t] - want[t]) < 1e-6 fo
     kill -KILL $pid
     wait $pid || true
     resumed=$(echo "$BATS_TEST_TMPDIR"/e-*)
-    # as if the kill had come after the events of an epoch whose checkpoint is not written, and within a record
+    # as if it was killed after writing the events of an epoch but not its checkpoint, and in the middle of a record
     cat "$RUN/events.out.tfevents.1.training" >"$resumed/events.out.tfevents.1.training"
     printf 'half' >>"$resumed/events.out.tfevents.1.training"
     train "$BATS_TEST_TMPDIR" train.epochs=2 --resume
@@ -110,14 +110,14 @@ assert len({(s, t) for s, t, *_ in b}) == len(b)
 assert a == b' "$resumed"
 }
 
-@test "analysis.every: rings and M of each epoch go among the training's events" {
+@test "analysis.every: rings and M of each epoch are among the training's events" {
     train "$BATS_TEST_TMPDIR" train.epochs=1 analysis.every=1
     check 'tags = {(s, t): k for s, t, k, _ in eventfile.read(sys.argv[1])}
 assert tags[0, "rings"] == "image" and tags[0, "loss/train"] == tags[0, "M/layer3.2"] == "simple_value", tags' \
         "$(echo "$BATS_TEST_TMPDIR"/e-*)/events.out.tfevents.1.training"
 }
 
-@test "the reader can fail: a turned bit, a missing byte, a field number that is not published" {
+@test "the reader can fail: a flipped bit, a missing byte, an unpublished field number" {
     check 'import tempfile
 data = open(training, "rb").read()
 for broken in (data[:40] + bytes([data[40] ^ 1]) + data[41:], data[:-1], data[:3] + b"\1" + data[4:]):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# tools/curves.py, tools/tsne.py, tools/reproduce.sh: pictures from numbers made up here, and a whole row in small.
+# tools/curves.py, tools/tsne.py, tools/reproduce.sh: pictures from made-up numbers, and a small experiment in full.
 
 setup() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -70,7 +70,7 @@ assert len(rows) == 60 and (label[distance.argmin(1)] == label).all()
 PY
 }
 
-@test "t-SNE says what is missing" {
+@test "t-SNE names what is missing" {
     run tools/tsne.py "$A/none"
     [ "$status" -eq 3 ]
     /usr/bin/python3 -c 'import sklearn' 2>/dev/null || {
@@ -82,7 +82,7 @@ PY
     [ "$status" -eq 3 ] && [[ $output == *analysis.features* ]]
 }
 
-@test "reproduce: train, analyze, prune by two metrics; again, nothing is done twice; the ledger reads it" {
+@test "reproduce: train, analyze, prune by two metrics; repeated, it does nothing twice; the ledger reads the results" {
     row() {
         BIN=${BIN:-bin} tools/reproduce.sh configs/short/resnet20.yaml --metrics "yang last" data.format=synthetic data.train_limit=64 \
             data.test_limit=60 analysis.samples=60 analysis.edges=200 analysis.lu_batch=30 train.epochs=1 train.batch=32 \
@@ -98,7 +98,7 @@ PY
         "$A/ledger.json"
     run tools/reproduce.sh
     [ "$status" -eq 2 ]
-    # a series on the same training
+    # a series that uses the same training
     BIN=${BIN:-bin} tools/reproduce.sh configs/short/resnet20.yaml --metrics yang --counts "1 2" data.format=synthetic \
         data.train_limit=64 data.test_limit=60 train.epochs=1 train.batch=32 prune.pick=most out="$A/runs" >"$A/series" 2>"$A/log"
     [ "$(head -n 1 "$A/series")" = "$(head -n 1 "$A/one")" ]

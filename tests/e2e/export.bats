@@ -8,7 +8,7 @@ setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} D=$BATS_FILE_TMPDIR NODE_PATH
     NODE_PATH=$PWD/${B:-build}/onnx/node_modules
-    # CIFAR files of random pixels, so that the test's images are known outside
+    # CIFAR files of random pixels, so that other programs can read the same images
     python3 - "$D" <<'EOF'
 import os, random, sys
 random.seed(1)
@@ -21,14 +21,14 @@ EOF
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# train ARCH [key=value ...]: sets $run, a run of one epoch
+# train ARCH [key=value ...]: trains for one epoch and sets $run
 train() {
     run=$("$BIN/train" /dev/null "name=$1" "net.arch=$1" data.format=cifar10 "data.path=$D" "out=$D" train.epochs=1 \
         train.batch=20 threads=2 --quiet --json "${@:2}" | sed -n 's/.*"run":\s*"\(.*\)".*/\1/p')
     [ -d "$run" ]
 }
 
-# onnxruntime, once, from the lock file; its install script would only fetch CUDA libraries
+# installs onnxruntime once, from the lock file, without its install script, which only fetches CUDA libraries
 fetch_runtime() {
     command -v npm >/dev/null || skip "npm is not installed: no onnxruntime"
     [ ! -d "$NODE_PATH/onnxruntime-node" ] || return 0
@@ -65,7 +65,7 @@ assert error < 2e-5, error
 EOF
 }
 
-# removed_is NAME TEXT: what the model says was cut
+# removed_is NAME TEXT: the model lists these units as cut
 removed_is() {
     /usr/bin/python3 - "$D/$1.onnx" "$2" <<'EOF'
 import sys
@@ -81,14 +81,14 @@ EOF
         train $arch
         same $arch "$run"
     done
-    # so deep, and linear between the blocks: images differ only when the running statistics have settled
+    # deep, and linear between its blocks: outputs differ between images only after the running statistics have settled
     for arch in mobilenetv2 mobilenetv2_tv; do
         train $arch train.epochs=20 train.batch=10 train.lr=0.05
         same $arch "$run/last.safetensors"
     done
 }
 
-@test "pruned nets too: units left out, and a run that prune made" {
+@test "pruned nets: units left out, and a run that prune made" {
     fetch_runtime
     train resnet20
     same cut "$run" 'net.remove=[layer2.1, layer3.2]'
@@ -146,7 +146,7 @@ assert len(shapes) >= len(model.graph.node) - 1' "$D/checked.onnx"
     done
 }
 
-@test "failures: a folder that is not there, no architecture" {
+@test "failures: a folder that does not exist, no architecture" {
     train resnet20
     run --separate-stderr "$BIN/export" "$run" --output "$D/no/where.onnx"
     [ "$status" -eq 1 ] && [[ $stderr == *"no/where.onnx"* ]]

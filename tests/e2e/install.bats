@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# make install into a scratch folder: every tool under its name with a prefix, manual page, completion; a program of
-# somebody else's that links the library; make uninstall leaves no file.
+# make install into a scratch folder: every tool has its prefix, manual page and completion; another program can link the
+# library; make uninstall leaves no file.
 
 bats_require_minimum_version 1.5.0
 
@@ -16,14 +16,14 @@ setup_file() {
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# make_quietly TARGET: as a user would, whatever make this test may run under.
+# make_quietly TARGET: runs make as a user would, without the settings of the make that runs this test.
 make_quietly() { env -u MAKEFLAGS -u MAKELEVEL make "$1" DESTDIR="$ROOT" PREFIX=/usr BIN="$BIN" >"$BATS_FILE_TMPDIR/make" 2>&1; }
 
 man_page() { zcat "$ROOT/usr/share/man/man1/cleave-$1.1.gz"; }
 
 needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
 
-@test "every tool is installed with its prefix and calls itself so" {
+@test "every tool is installed with its prefix and calls itself by that name" {
     [ -n "$TOOLS" ]
     for tool in $TOOLS; do
         run --separate-stderr "$ROOT/usr/bin/cleave-$tool" --help
@@ -33,7 +33,7 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
     [ "$(find "$ROOT/usr/bin" -type f | wc -l)" -eq "$(wc -w <<<"$TOOLS")" ]
 }
 
-@test "so are the Python scripts, from a folder elsewhere; their options are those of manual page and completion" {
+@test "the Python scripts are installed and work from any folder; manual page and completion have their options" {
     [ "$(echo $SCRIPTS)" = "convert curves ledger tsne" ]
     [ "$(find "$ROOT/usr/bin" -type l | wc -l)" -eq 4 ]
     for script in $SCRIPTS; do
@@ -53,7 +53,7 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
     done
 }
 
-@test "an installed script does its work with the modules beside it" {
+@test "an installed script works with the modules beside it" {
     run env -C "$BATS_TEST_TMPDIR" "$ROOT/usr/bin/cleave-ledger" none
     [ "$status" -eq 3 ] && [[ $output == "ledger: none: no such run"* ]]
     run env -C "$BATS_TEST_TMPDIR" "$ROOT/usr/bin/cleave-curves" --epochs .
@@ -86,7 +86,7 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
     for tool in $TOOLS $SCRIPTS; do man_page "$tool" | mandoc -T lint -W warning; done
 }
 
-@test "a manual page shows what it should" {
+@test "a manual page has its sections" {
     needs man
     page=$(man_page train >"$BATS_TEST_TMPDIR/t.1" && MANWIDTH=80 man -l "$BATS_TEST_TMPDIR/t.1")
     for word in NAME SYNOPSIS DESCRIPTION OPTIONS EXAMPLES SETTINGS "EXIT STATUS" "cleave-train configs/demo.yaml"; do
@@ -94,7 +94,7 @@ needs() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
     done
 }
 
-# complete WORD ...: what bash offers after the words of a command line, the last of which is being typed.
+# complete WORD ...: prints what bash offers for a command line whose last word is being typed.
 complete_words() {
     bash -c 'source "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); compopt() { :; }
              "_${1//-/_}"; printf "%s\n" "${COMPREPLY[@]}"' - \
@@ -126,7 +126,7 @@ complete_words() {
     [[ $output == *"cleave-tsne --perplexity"* ]]
 }
 
-@test "each public header stands alone, and a program links with what pkg-config says" {
+@test "each public header compiles alone, and a program links with the flags of pkg-config" {
     export PKG_CONFIG_PATH=$ROOT/usr/lib/pkgconfig
     flags=$(pkg-config --define-variable=prefix="$ROOT/usr" --define-variable=libdir="$ROOT/usr/lib" \
         --define-variable=includedir="$ROOT/usr/include" --cflags --libs cleave)
@@ -154,7 +154,7 @@ EOF
     [ "$("$BATS_TEST_TMPDIR/user")" -eq 269722 ]
 }
 
-@test "installing twice is the same; uninstall leaves no file and touches no other" {
+@test "installing twice changes nothing; uninstall leaves no file and touches no other" {
     (cd "$ROOT" && find . ! -type d ! -path '*/__pycache__/*' | sort) >"$BATS_TEST_TMPDIR/before"
     make_quietly install
     (cd "$ROOT" && find . ! -type d | sort) | diff "$BATS_TEST_TMPDIR/before" -

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# tools/ledger.py: runs made up here, with results that agree with the papers and with some that do not.
+# tools/ledger.py with made-up runs, some of whose results agree with the papers.
 
 setup() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -16,7 +16,7 @@ def close(a, b): assert abs(a - b) < 1e-6, (a, b)
 $1" "$BATS_TEST_TMPDIR/json"
 }
 
-@test "a result like the published one agrees, over its seeds" {
+@test "a result like the published one agrees, over several seeds" {
     ledger
     check "l = lines['resnet18', 'yang']
 assert l['agrees'] == {'change': True, 'saving': True, 'units': True}, l
@@ -25,7 +25,7 @@ close(l['before']['mean'], 94.5); close(l['before']['sd'], .1); assert l['before
 close(l['change']['mean'], .5); close(l['change']['sd'], .2); assert l['differences'] == []"
 }
 
-@test "another change, another saving, other units do not agree" {
+@test "a different change of accuracy, saving or choice of units does not agree" {
     ledger
     check "l = lines['vgg16_bn', 'yang']
 assert l['agrees'] == {'change': False, 'saving': False, 'units': False}, l
@@ -33,7 +33,7 @@ assert l['kinds'] == [{'256': 1, '512': 1}] and l['before']['sd'] is None
 assert 'epochs 20' in l['differences'] and 'format folder' in l['differences']"
 }
 
-@test "nothing cut where nothing was to be cut; what the papers do not have; series and baselines" {
+@test "nothing cut, as expected; results that the papers do not have; series and baselines" {
     ledger
     check "l = lines['vgg11_bn', 'lu']
 assert l['agrees'] == {'change': None, 'saving': True, 'units': True} and l['kinds'] == [{}], l
@@ -61,7 +61,7 @@ assert abs(rank_correlation(a, b) + 29 / 165) < 1e-12 and rank_correlation([1, 1
     [ "$status" -eq 0 ]
 }
 
-@test "as text and as markdown; what is missing is said" {
+@test "as text and as markdown; missing results are named" {
     run tools/ledger.py "$RUNS"
     [ "$status" -eq 0 ]
     [[ $output == *"resnet18"*"94.50 ± 0.10 (3)"*"change yes, saving yes, units yes"* ]]

@@ -18,13 +18,13 @@ settings() {
         analysis.samples=100 analysis.edges=1000 analysis.histogram_samples=100 analysis.lu_batches=2 analysis.lu_batch=50
 }
 
-# until_true COMMAND ...: for at most a minute.
+# until_true COMMAND ...: repeats it until it succeeds, for at most a minute.
 until_true() {
     for _ in $(seq 600); do "$@" && return; sleep 0.1; done
     return 1
 }
 
-@test "two trainings of one run: the second says who has it, or waits and finds it finished; a kill leaves it free" {
+@test "two trainings of one run: the second names the first, or waits and finds it finished; a kill releases the lock" {
     command=("$BIN/train" /dev/null name=two $(settings) train.epochs=1000 out="$BATS_TEST_TMPDIR" --quiet)
     "${command[@]}" 3>&- &
     pid=$!
@@ -60,7 +60,7 @@ until_true() {
     [ ! -e "$BATS_TEST_TMPDIR/none" ]
 }
 
-@test "analyses side by side; prune decides by the one it is given" {
+@test "several analyses of a run; prune uses the one it is given" {
     "$BIN/analyze" "$RUN" analysis.k=5 --no-pictures --quiet --into "$RUN/analysis-k5"
     "$BIN/analyze" "$RUN" --no-pictures --quiet
     [ -s "$RUN/analysis-k5/analysis.json" ] && [ -s "$RUN/analysis/analysis.json" ]

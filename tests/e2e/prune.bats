@@ -24,7 +24,7 @@ $1" "${@:2}"
 
 absent() { if grep -q "$1" "$2"; then return 1; fi; } # bats does not see a failing "! grep"
 
-@test "a dry run says what would go and trains nothing" {
+@test "a dry run says what would be cut and trains nothing" {
     json=$("$BIN/prune" "$RUN" --dry-run --json out="$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log")
     check 'u = {x["name"]: x for x in j["units"]}
 assert j["arch"] == "resnet20" and j["metric"] == "yang" and len(u) == 10, j
@@ -57,7 +57,7 @@ assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$js
     done
 }
 
-@test "an analysis that is there is used, but not for newer weights or other settings" {
+@test "an existing analysis is used, but not for newer weights or other settings" {
     used="using .*analysis.json"
     "$BIN/prune" "$RUN" --dry-run 2>"$BATS_TEST_TMPDIR/log"
     grep -q "$used" "$BATS_TEST_TMPDIR/log"
@@ -73,7 +73,7 @@ assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$js
     done
 }
 
-@test "an analysis of other images is not used, and leaves no pictures behind that are not its own" {
+@test "an analysis of other images is not used, and its pictures are removed" {
     cp -r "$RUN" "$BATS_TEST_TMPDIR/run"
     "$BIN/analyze" "$BATS_TEST_TMPDIR/run" --quiet
     [ -e "$BATS_TEST_TMPDIR/run/analysis/rings.png" ]
@@ -86,7 +86,7 @@ assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$js
     done
 }
 
-@test "baselines cut as many units as Criterion I by M; a count cuts exactly so many, nested" {
+@test "baselines cut as many units as Criterion I by M; prune.count cuts exactly that number, and series are nested" {
     want=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.eps=0.2 prune.floor=0)
     for metric in random last cka; do
         json=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.eps=0.2 prune.floor=0 prune.metric=$metric)
@@ -114,7 +114,7 @@ assert len(j["removed"]) == j["count"] == int(a[0]) and j["pick"] == "least" and
     [ "$status" -eq 2 ] && [[ $output == *"only 7 can"* ]]
 }
 
-@test "by hand: a new run with prune.json, linked to its parent; again: the same result at once" {
+@test "by hand: a new run with prune.json, linked to its parent; repeated, it gives the same result at once" {
     args=(net.remove=[layer1.1,layer3.2] prune.epochs=1 --json)
     json=$("$BIN/prune" "$RUN" "${args[@]}" 2>/dev/null)
     check 'assert j["metric"] == "hand" and j["removed"] == ["layer1.1", "layer3.2"], j
@@ -134,7 +134,7 @@ assert "layer3.1.conv1.weight" in h and not any(k.startswith(("layer3.2", "layer
     grep -q finished "$BATS_TEST_TMPDIR/log"
     absent "^epoch" "$BATS_TEST_TMPDIR/log"
 
-    # A pruned run is a run: it evaluates to what prune.json says, and can be pruned further.
+    # A pruned run is like any other: evaluate gives the accuracy of prune.json, and it can be pruned further.
     run=$(check 'print(j["run"])' "$json")
     eval=$("$BIN/evaluate" "$run" --json --quiet)
     check 'assert j["accuracy"] == json.loads(a[0])["accuracy_after"], (j, a)' "$eval" "$json"
@@ -144,7 +144,7 @@ assert j["removed"] == ["layer2.2"] and j["params_before"] == p["params_after"],
 assert j["accuracy_before"] == p["accuracy_after"]' "$more" "$json"
 }
 
-@test "accuracy right after the cut is that of evaluate with net.remove=" {
+@test "accuracy right after the cut equals that of evaluate with net.remove=" {
     json=$("$BIN/prune" "$RUN" net.remove=[layer3.1] --dry-run --json --quiet)
     cut=$("$BIN/evaluate" "$RUN" net.remove=[layer3.1] --json --quiet)
     full=$("$BIN/evaluate" "$RUN" --json --quiet)
@@ -152,7 +152,7 @@ assert j["accuracy_before"] == p["accuracy_after"]' "$more" "$json"
 assert j["accuracy_before"] == json.loads(a[1])["accuracy"]' "$json" "$cut" "$full"
 }
 
-@test "a killed prune goes on when the command is repeated, to the same bits" {
+@test "a killed prune continues when the command is repeated, to the same bits" {
     args=(net.remove=[layer2.1] prune.epochs=6 prune.init=scratch)
     "$BIN/prune" "$RUN" "${args[@]}" --quiet --json out="$BATS_TEST_TMPDIR/whole" >"$BATS_TEST_TMPDIR/a"
     "$BIN/prune" "$RUN" "${args[@]}" --quiet out="$BATS_TEST_TMPDIR/killed" &
@@ -170,7 +170,7 @@ def tensors(p): d = open(p + "/best.safetensors", "rb").read(); return d[8 + int
 assert tensors(a["run"]) == tensors(b["run"])' '{}' "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
 }
 
-@test "nothing to cut is no failure" {
+@test "it is not a failure if there is nothing to cut" {
     json=$("$BIN/prune" "$RUN" net.remove=[] --json 2>"$BATS_TEST_TMPDIR/log")
     check 'assert j["removed"] == [] and j["saving_percent"] == 0 and j["params_after"] == j["params_before"]
 assert 0 < j["accuracy_before"] <= 1 and j["accuracy_cut"] == j["accuracy_before"] and "accuracy_after" not in j
@@ -191,7 +191,7 @@ assert json.load(open(a[0] + "/analysis/prune.json")) == j' "$json" "$RUN"
     grep -q "no accuracies" "$BATS_TEST_TMPDIR/log"
 }
 
-@test "units that cannot go, options out of range: exit 2 with the reason" {
+@test "units that cannot be removed, options out of range: exit code 2 with the reason" {
     run "$BIN/prune" "$RUN" net.remove=[layer2.0] --dry-run
     [ "$status" -eq 2 ] && [[ $output == *layer2.0*shortcut* ]]
     run "$BIN/prune" "$RUN" net.remove=[layer7.1] --dry-run

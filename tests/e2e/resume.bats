@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# A training that was killed or stopped and resumed ends with the same bits as one that ran through: weights,
-# running statistics, velocities, metrics. Moments are random; RESUME_SEED=N repeats them.
+# A training that was killed or stopped and then resumed ends with the same bits as an uninterrupted one: weights,
+# running statistics, velocities, metrics. The times of the signals are random; RESUME_SEED=N repeats them.
 
 bats_require_minimum_version 1.5.0
 
@@ -17,7 +17,7 @@ setup_file() {
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# settings OUT: sets the array `command`: 3 epochs of 16 batches, the last one partial.
+# settings OUT: sets the array `command` to a training of 3 epochs of 16 batches, the last one partial.
 settings() {
     command=("$BIN/train" /dev/null name=r net.arch=resnet20 data.format=synthetic data.train_limit=493
         data.test_limit=96 train.epochs=3 train.batch=32 train.lr=0.05 train.schedule=cosine
@@ -31,13 +31,13 @@ train() {
     "${command[@]}" "${@:2}"
 }
 
-# pause: a random moment within the time that the whole run took.
+# pause: sleeps for a random time, at most as long as the uninterrupted run took.
 pause() {
     local ms=$((TOTAL_MS * (5 + RANDOM % 80) / 100))
     sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
 }
 
-# interrupt SIGNAL OUT [ARGUMENT ...]: starts a training, sends the signal at a random moment; its exit code.
+# interrupt SIGNAL OUT [ARGUMENT ...]: starts a training, sends the signal at a random time, returns its exit code.
 interrupt() {
     local code=0 command
     settings "$2"
@@ -49,7 +49,7 @@ interrupt() {
     return $code
 }
 
-# same_as_whole OUT: all tensors of both checkpoints, the training state, the curve without its times.
+# same_as_whole OUT: compares all tensors of both checkpoints, the training state, and the metrics without times.
 same_as_whole() {
     local file a b
     a=$(echo "$BATS_FILE_TMPDIR"/whole/r-*) b=$(echo "$1"/r-*)
@@ -116,7 +116,7 @@ EOF
     [ $middle -ge 1 ]
 }
 
-@test "a started run is not continued by accident" {
+@test "a run is continued only with --resume" {
     local code=0
     interrupt TERM "$BATS_TEST_TMPDIR/half" || code=$?
     [ $code -eq 75 ]
@@ -125,7 +125,7 @@ EOF
     [ "$status" -eq 2 ] && [[ $stderr == "train: "*"--resume"* ]]
 }
 
-@test "dropout goes on where it was: VGG resumed" {
+@test "dropout continues with the same masks: VGG resumed" {
     local command=("$BIN/train" /dev/null name=v net.arch=vgg11_bn data.format=synthetic data.train_limit=160
         data.test_limit=16 train.epochs=1 train.batch=16 threads=2 --quiet)
     local whole=$BATS_TEST_TMPDIR/whole part=$BATS_TEST_TMPDIR/part code=0

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# tests/run itself: whatever way a program goes wrong, the total and the exit status say so.
+# tests/run itself: in whatever way a program fails, the total and the exit status show it.
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# fake NAME: an executable made of the shell commands on stdin.
+# fake NAME: makes an executable from the shell commands on stdin.
 fake() { { echo '#!/bin/sh'; cat; } >"$BATS_TEST_TMPDIR/$1"; chmod +x "$BATS_TEST_TMPDIR/$1"; }
 
 # runner EXPECTED_STATUS EXPECTED_TOTAL NAME...
@@ -15,7 +15,7 @@ runner() {
     [ "$status" -eq "$status_wanted" ] && [ "${lines[-1]}" = "$total" ]
 }
 
-@test "passes add up over programs" {
+@test "passed tests add up over programs" {
     fake a <<<'echo 1..2; echo ok 1 - x; echo ok 2 - y'
     fake b <<<'echo 1..1; echo ok 1 - z'
     runner 0 "3 passed, 0 failed, 0 skipped" a b
@@ -33,7 +33,7 @@ runner() {
     [[ $output == *"y: no data"* ]]
 }
 
-@test "skips alone are no success" {
+@test "only skipped tests are not a success" {
     fake a <<<'echo 1..1; echo "ok 1 x # skip no reason"'
     runner 1 "0 passed, 0 failed, 1 skipped" a
 }
@@ -46,6 +46,6 @@ runner() {
     runner 1 "4 passed, 5 failed, 0 skipped" crash hang early leak missing
 }
 
-@test "no program at all is a failure" {
+@test "it is a failure if no program is given" {
     runner 1 "0 passed, 0 failed, 0 skipped"
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# selftest: everything passes here, a wrong stored tensor is noticed, and what is not checked is said.
+# selftest: everything passes, a wrong stored tensor is noticed, and checks that are left out are named.
 
 bats_require_minimum_version 1.5.0
 
 setup_file() { cd "$BATS_TEST_DIRNAME/../.." || return 1; export BIN=${BIN:-bin}; }
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# only NET: a folder with the stored tensors of this net alone
+# only NET: a folder with only the stored tensors of this net
 only() { mkdir -p "$BATS_TEST_TMPDIR/golden" && cp "tests/golden/$1.safetensors" "$BATS_TEST_TMPDIR/golden"; }
 
 @test "layers on cpu against ref, nets against PyTorch: all pass, exit 0" {
@@ -29,7 +29,7 @@ assert all(s["why"] for s in r["skipped"])' "$output"
     [[ $stderr == *" passed, 0 failed, "*" skipped"* ]]
 }
 
-@test "a stored tensor that says something else: the net fails, exit 1, one line says how many" {
+@test "a changed stored tensor: the net fails, exit code 1, one line gives the number of failures" {
     only resnet20
     python3 -c 'import struct, sys
 sys.path.insert(0, "tests/peer")
@@ -61,7 +61,7 @@ assert any(l["forward"]["error"] > 1e-4 for l in r["layers"]), "not bf16"
 assert [s["what"] for s in r["skipped"]] == ["nets"]' "$output"
 }
 
-@test "a program alone has no stored tensors: the nets are skipped, the layers are not" {
+@test "a program copied elsewhere has no stored tensors: it skips the nets, but not the layers" {
     cp "$BIN/selftest" "$BATS_TEST_TMPDIR/selftest"
     run --separate-stderr "$BATS_TEST_TMPDIR/selftest" device=cpu
     [ "$status" -eq 0 ]
@@ -77,7 +77,7 @@ assert [s["what"] for s in r["skipped"]] == ["nets"]' "$output"
     [[ $stderr == *"resnet20"*" 0 skipped"* ]]
 }
 
-@test "what cannot be asked for: one line and an exit code" {
+@test "arguments that are not possible: one line and an exit code" {
     run --separate-stderr "$BIN/selftest" device=cpu --golden /nowhere --quiet
     [ "$status" -eq 3 ] && [ -z "$output" ] && [[ $stderr == *"/nowhere"* ]]
     run --separate-stderr "$BIN/selftest" device=abacus --quiet

@@ -22,7 +22,7 @@ EOF
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
-# check SCRIPT [ARGUMENT ...]: python with json, the run directory and the modules of tests/peer at hand.
+# check SCRIPT [ARGUMENT ...]: runs Python with json, the run directory and the modules of tests/peer.
 check() {
     python3 -c "import csv, json, math, os, re, sys
 sys.path.insert(0, 'tests/peer')
@@ -40,7 +40,7 @@ $1" "${@:2}"
     ! ls "$RUN"/*.tmp-* 2>/dev/null
 }
 
-@test "metrics: one line an epoch, the same numbers in both files, the schedule's rates" {
+@test "metrics: one line per epoch, the same numbers in both files, the learning rates of the schedule" {
     check 'assert [r["epoch"] for r in rows] == [0, 1, 2], rows
 table = list(csv.DictReader(open(run + "/metrics.csv")))
 assert [{k: float(v) for k, v in t.items()} for t in table] == rows
@@ -73,7 +73,7 @@ for name, epoch, accuracy in (("best", first + 1, best), ("last", 3, rows[-1]["t
         "$BATS_FILE_TMPDIR/result.json"
 }
 
-@test "evaluate finds the accuracies of the metrics again" {
+@test "evaluate gives the accuracies of the metrics" {
     for name in best last; do
         json=$("$BIN/evaluate" "$RUN/$name.safetensors" --json --quiet)
         check 'e, name = json.loads(sys.argv[1]), sys.argv[2]
@@ -91,7 +91,7 @@ assert abs(e["loss"] / r["test_loss"] - 1) < 1e-6, (e, r)' "$json" $name
     check 'assert json.loads(sys.argv[1])["run"] == run' "$output"
 }
 
-@test "the same command again does not train again and gives the same result" {
+@test "the repeated command does not train again and gives the same result" {
     local before
     before=$(stat -c '%Y %i' "$RUN"/{best,last}.safetensors "$RUN/metrics.csv")
     run --separate-stderr "$BIN/train" "$CONFIG" train.epochs=3 --json
@@ -101,7 +101,7 @@ assert abs(e["loss"] / r["test_loss"] - 1) < 1e-6, (e, r)' "$json" $name
     [ "$(stat -c '%Y %i' "$RUN"/{best,last}.safetensors "$RUN/metrics.csv")" = "$before" ]
 }
 
-@test "key=value: what decides the weights is another run, what does not is the same" {
+@test "key=value: a key that decides the weights makes another run, others do not" {
     local same other
     out=$BATS_TEST_TMPDIR/o
     directory() {
@@ -118,7 +118,7 @@ assert abs(e["loss"] / r["test_loss"] - 1) < 1e-6, (e, r)' "$json" $name
     [ "$(directory name=u)" = "${same/%\/t-*/}/u-${same##*/t-}" ]
 }
 
-@test "stdout holds the result only; stderr a line an epoch; --quiet is silent" {
+@test "stdout has the result only; stderr has a line per epoch; --quiet is silent" {
     [ "$(grep -c '^epoch [123]/3 ' "$BATS_FILE_TMPDIR/log")" -eq 3 ]
     ! grep -q $'\r' "$BATS_FILE_TMPDIR/log" # no progress bar where there is no terminal
     run --separate-stderr "$BIN/train" "$CONFIG" train.epochs=1 "out=$BATS_TEST_TMPDIR" --quiet
@@ -138,7 +138,7 @@ assert abs(e["loss"] / r["test_loss"] - 1) < 1e-6, (e, r)' "$json" $name
     done
 }
 
-@test "env.json says where and with what the run was made" {
+@test "env.json describes the machine and versions of the run" {
     check 'env = json.load(open(run + "/env.json"))
 for key in ("commit", "compiler", "backend", "device", "threads", "host", "cpu", "os", "command", "started"):
     assert env[key], key
