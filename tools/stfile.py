@@ -10,7 +10,7 @@ import sys
 
 
 def read(path):
-    """-> ({name: (dtype, shape, bytes)}, metadata). OSError; ValueError if it is no safetensors file."""
+    """-> ({name: (dtype, shape, bytes)}, metadata). OSError; ValueError if it is not a safetensors file."""
     with open(path, 'rb') as f:
         data = f.read()
     try:
@@ -27,7 +27,7 @@ def read(path):
 
 
 def write(path, tensors, meta=None):
-    """tensors: {name: (dtype, shape, bytes)}. Written beside, then renamed: never half a file."""
+    """tensors: {name: (dtype, shape, bytes)}. Written to a temporary file and renamed: never half a file."""
     header, at = {}, 0
     if meta:
         header['__metadata__'] = meta
@@ -45,7 +45,7 @@ def write(path, tensors, meta=None):
 
 
 def write_whole(path, write_all):
-    """write_all(file) into a temporary file, which takes the name `path` when it is complete on disk."""
+    """Calls write_all(file) with a temporary file, which is renamed to `path` when it is complete on disk."""
     temporary = f'{path}.{os.getpid()}.tmp'
     try:
         with open(temporary, 'wb') as f:
@@ -60,7 +60,7 @@ def write_whole(path, write_all):
 
 
 def diff(a, b):
-    """The names that are not the same in both files."""
+    """The names of tensors that differ between the files."""
     x, y = read(a)[0], read(b)[0]
     return sorted(k for k in x.keys() | y.keys() if x.get(k) != y.get(k))
 

@@ -1,4 +1,4 @@
-"""ledger_runs.py FOLDER: run directories with results made up, for ledger.bats."""
+"""ledger_runs.py FOLDER: writes run directories with made-up results, for ledger.bats."""
 import json, os, sys
 
 sys.path.insert(0, 'tools')

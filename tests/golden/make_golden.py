@@ -1,18 +1,19 @@
 #!/usr/bin/python3
-"""Makes tests/golden/ARCH.safetensors from PyTorch in float64 (tests/peer/oracle.py says of what).
+"""Makes tests/golden/ARCH.safetensors from PyTorch in float64; tests/peer/oracle.py computes the values.
 
-  tests/golden/make_golden.py [ARCH ...]      takes a minute a net
+  tests/golden/make_golden.py [ARCH ...]      takes a minute per net
 
-Whole gradients would fill megabytes. Of each tensor t the file keeps a record of 1 + 8 + n doubles:
+Complete gradients would take megabytes. For each tensor t the file holds a record of 1 + 8 + n doubles:
   - its Euclidean norm;
-  - 8 projections sum_i s_i t_i on random signs: for the difference d of two tensors the mean square of the
-    projections of d estimates |d|^2, so they see an error anywhere in the tensor;
-  - n = 64 entries (deep nets: 16) at random places: these also say where a tensor is wrong.
-Signs and places come from the counter RNG, the C side makes them again.
+  - 8 projections sum_i s_i t_i on random signs s_i. For the difference d of two tensors, the mean square of the
+    projections of d estimates |d|^2, so an error anywhere in the tensor shows;
+  - n = 64 entries (deep nets: 16) at random places, which also show where a tensor is wrong.
+Signs and places come from the counter RNG, so the C side computes the same ones.
 
-Before a file is written the same run in float32 has to agree with it to a fraction of the test's tolerance:
-then the tolerance is honest, and no ReLU or pooling window stands where rounding would decide. The first seed
-is taken for which it does: deep nets amplify rounding for some images more than for others.
+Before a file is written, the same run in float32 must agree with it to a fraction of the test's tolerance. This shows that
+the tolerance is large enough for rounding, and that no ReLU or pooling window is so close to its kink that rounding would
+decide. The first seed for which the runs agree is used, since deep nets amplify rounding more for some images than for
+others.
 """
 import os
 import sys
@@ -29,7 +30,7 @@ N_SAMPLES = {'resnet20': 64, 'resnet18': 64, 'vgg11_bn': 64,
              'resnet50': 16, 'resnet101': 16, 'resnet152': 16, 'mobilenetv2': 16, 'mobilenetv2_tv': 16}
 N_SIGNS = 8
 SEEDS = range(1, 9)
-# Of float32 with float64, for the C test allows 5e-5: half of it. of resnet152, two tensors of most seeds are above that.
+# Between float32 and float64: half of the 5e-5 that the C test allows. For resnet152, two tensors exceed it with most seeds.
 AGREEMENT = {'resnet152': 3.5e-5}
 AGREEMENT_OTHERS = 2.5e-5
 

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""The numbers of `analyze` for a ResNet, as one would write them in PyTorch: what make bench-analyze runs beside it.
+"""The numbers of `analyze` for a ResNet, computed as one would in PyTorch. make bench-analyze compares both.
 
   analyze_torch.py CKPT.safetensors IMAGES.bin SAMPLES.csv OUT.json [--arch resnet18] [--images 10000] [--edges 40000]
                    [--k 3] [--batch 250] [--threads N] [--layout auto|channels_last|contiguous] [--memory GIGABYTES]
 
-Forward hooks keep every block's output for all images; then, layer by layer: unit rows, the similarity matrix by one
-product, the histogram of its upper triangle, the top edges among the images of SAMPLES.csv (as analyze writes it) by
-torch.topk, Yang's modularity and Lu's. IMAGES.bin: CIFAR-10's binary format. Layers are taken in as many passes over
-the images as fit into --memory. OUT.json receives the numbers, the seconds of each part (without importing torch),
-PyTorch's version and the BLAS library it multiplies with.
+Forward hooks keep every block's output for all images. Then, for each layer: rows of unit length, the similarity matrix
+by one product, the histogram of its upper triangle, the top edges among the images of SAMPLES.csv (as analyze writes it)
+by torch.topk, Yang's modularity and Lu's. IMAGES.bin is in CIFAR-10's binary format. Each pass over the images serves as
+many layers as fit into --memory. OUT.json receives the numbers, the seconds of each part (without importing torch),
+PyTorch's version and the BLAS library that it uses.
 """
 import argparse
 import csv
@@ -77,7 +77,7 @@ def output_sizes(net, layers, image):
 
 
 def group_layers(sizes, n, gigabytes):
-    """As many layers at a time as fit; a layer that does not fit stands alone."""
+    """Groups of as many layers as fit; a layer that does not fit is a group of its own."""
     groups, room = [], 0
     for name, size in sizes.items():
         need = 4 * n * size
@@ -90,7 +90,7 @@ def group_layers(sizes, n, gigabytes):
 
 
 def choose_layout(net, x):
-    """The faster of PyTorch's memory formats for a batch, each timed after a first run."""
+    """The faster of PyTorch's memory formats for a batch; each is timed after a first run."""
     seconds = {}
     for name, layout in LAYOUTS.items():
         net.to(memory_format=layout)
@@ -130,7 +130,7 @@ def yang(weight, i, j, label, n):
 
 
 def lu(s, label, k):
-    """[Lu22]: the k greatest of each row, the diagonal 0; classes as communities."""
+    """[Lu22]: the k greatest entries of each row, with the diagonal set to 0; classes as communities."""
     s = s.clone().fill_diagonal_(0)
     value, column = s.topk(min(k, len(s)), dim=1)
     a = torch.zeros_like(s, dtype=torch.float64).scatter_(1, column, value.double())
@@ -148,7 +148,7 @@ def measure(x, label, sample, edges, k, batches, batch, clock):
     n = len(s)
     pairs = s[torch.ones(n, n, dtype=torch.bool).triu_(1)]
     negative = (pairs < 0).sum().item()
-    # histc counts in f32, which ends at 2^24.
+    # histc counts in f32, which is exact only up to 2^24.
     histogram = sum(torch.histc(part, 10, 0, 1).double() for part in pairs.clamp_(0, 1).split(1 << 24))
     clock.count('histogram')
     m = len(sample)

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""`analyze` beside the same analysis in PyTorch (analyze_torch.py), in turns: how often as fast, and that the numbers agree.
+"""Runs `analyze` and the same analysis in PyTorch (analyze_torch.py) in turn; compares times and numbers.
 
   bench_analyze.py [--arch resnet18] [--images 10000] [--rounds 1] [--threads 0] [--precisions f32,bf16,int8,int8/bf16]
                    [--checkpoint CKPT.safetensors --data CIFAR_FOLDER]
 
-A precision is that of the similarities; int8/bf16: and that of the net. Without a checkpoint: a net as PyTorch
-initialises it, with the BN statistics of its images, and images of ten classes of blurred noise. Seconds are those of the
-whole process of `analyze` (files written, no pictures), and of PyTorch from the first file read to the last number
-(without starting Python and importing torch). Exit code 1 if the numbers disagree. BIN names the folder of the tools.
-make bench-analyze runs it.
+A precision is that of the similarities; int8/bf16 also sets that of the net, to bf16. Without a checkpoint the net has
+PyTorch's initial values and the BN statistics of its images, which are blurred noise in ten classes. Seconds are those of
+the whole process of `analyze` (which writes files, but no pictures), and for PyTorch from reading the first file to the
+last number (without starting Python and importing torch). Exit code 1 if the numbers disagree. BIN names the folder of
+the tools. make bench-analyze runs this script.
 """
 import argparse
 import json
@@ -26,12 +26,12 @@ sys.path.insert(0, HERE)
 import stfile
 
 SAMPLES, EDGES, LU_BATCHES, LU_BATCH = 4000, 40000, 5, 500
-# Rounding moves pairs over a border or out of the graph; bf16 and int8 round to 8 bits.
+# Rounding moves pairs across the border of a bin or out of the graph; bf16 and int8 round to 8 bits.
 F32_TOLERANCE, ROUNDED_TOLERANCE = 1e-3, 2e-2
 
 
 def invent_images(path, n):
-    """Each class has an image of its own; an image is a mixture of it and of noise that is blurred."""
+    """Each class has an image of its own; an image of the class is a mixture of it and of blurred noise."""
     rng = np.random.default_rng(0)
 
     def blurred(count):
@@ -56,7 +56,7 @@ def invent_net(path, arch, images):
     net = nets_torch.make(arch).train()
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1  # the statistics of these images
+            module.momentum = 1  # so that the statistics are those of these images
     x, _ = analyze_torch.load_images(images, 200)
     with torch.no_grad():
         net(x)
@@ -78,7 +78,7 @@ def read(path):
 
 
 def differences(mine, theirs):
-    """The largest difference of each number, the histogram's as a share of all pairs."""
+    """The largest difference of each number; for the histogram, as a share of all pairs."""
     worst = {}
 
     def see(key, value):

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""PyTorch's half of `bench --peer`: the same nets, random data, a step at a time when asked.
+"""PyTorch's half of `bench --peer`: the same nets on random data, one step whenever bench asks for it.
 
   bench_torch.py ARCH BATCH f32|bf16 contiguous|channels_last THREADS
 
-The protocol stands in tools/bench/peer.h. bf16 is autocast; SGD lr .01, momentum .9, weight decay .005, cross-entropy,
+tools/bench/peer.h defines the protocol. bf16 is autocast; SGD lr .01, momentum .9, weight decay .005, cross-entropy,
 as in training with this repository's defaults. The first step of each kind is not timed.
 """
 import os

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""PyTorch's half of `make bench-cuda`: the same nets on random images that are on the GPU already, channels innermost.
+"""PyTorch's half of `make bench-cuda`: the same nets on random images that are already on the GPU, channels innermost.
 
   bench_torch_cuda.py ARCH BATCH SECONDS
 
 Compiled (torch.compile, max-autotune: Triton kernels and CUDA graphs) and eager, in bf16 by autocast and in tf32, in
-this order; no further one begins after SECONDS. Images/s of many steps in a row, and by the median of steps that are each waited for:
-what tests/cuda/gpu.c measures. SGD lr .01, momentum .9, weight decay .005, cross-entropy.
+this order; after SECONDS no further mode begins. Prints images/s of many steps in a row, and from the median of steps
+that are each waited for, as tests/cuda/gpu.c does. SGD lr .01, momentum .9, weight decay .005, cross-entropy.
 """
 import os
 import statistics
@@ -61,7 +61,7 @@ def seconds(step, steps):
 
 
 def rates(step, batch):
-    """Images/s in a row, and waiting for each step."""
+    """Images/s of steps in a row, and of steps that are each waited for."""
     seconds(step, WARM_UP)
     return batch / seconds(step, IN_A_ROW), batch / statistics.median(seconds(step, 1) for _ in range(WAITED))
 

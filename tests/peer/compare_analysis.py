@@ -2,8 +2,8 @@
 """compare_analysis.py ANALYSIS.json REFERENCE.json: does `analyze` agree with an independent computation in float64?
 
 For every layer of the analysis: histogram and negatives within 0.02 % of all pairs, r, AQ, EQ, M and the Q of every
-batch within 1e-4, min_sim within 1e-5, the same edges within a class and isolated vertices. Prints the
-largest differences; exits with 1 and says where if one is too large.
+batch within 1e-4, min_sim within 1e-5, the same number of edges within a class and of isolated vertices. Prints the
+largest differences. If one is too large, says where and exits with 1.
 """
 import json, sys
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""compare_attack.py CHECKPOINT CLEAN ATTACKED: did `attack` move the images as PyTorch would?
+"""compare_attack.py CHECKPOINT CLEAN ATTACKED: does `attack` change the images as PyTorch would?
 
-CLEAN and ATTACKED are folders with test_batch.bin; ATTACKED/attack.json says how. Every pixel must be within eps and
-valid; FGSM, and PGD without random start, are done again in float64 and must agree in all but a few
-pixels, those whose gradient is 0 but for rounding.
+CLEAN and ATTACKED are folders with test_batch.bin; ATTACKED/attack.json has the settings. Every pixel must be valid and
+within eps. FGSM, and PGD without random start, are repeated in float64 and must agree in all pixels but the few whose
+gradient is 0 up to rounding.
 """
 import json, os, sys
 import numpy as np, torch

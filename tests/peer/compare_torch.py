@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The Python half of tests/peer/test_peer.c: every element of a short training against PyTorch, live.
+"""The Python half of tests/peer/test_peer.c: compares every element of a short training with PyTorch.
 
-  compare_torch.py names DIR            DIR/*.names ("ARCH CLASSES MACS [REMOVED UNIT ...]", then lines
-                                        "NAME DIM ...") against PyTorch's state_dicts and what its modules do
-  compare_torch.py prepare ARCH SEED DIR   writes start.safetensors (weights as PyTorch has them) and
+  compare_torch.py names DIR            compares DIR/*.names ("ARCH CLASSES MACS [REMOVED UNIT ...]", then lines
+                                        "NAME DIM ...") with PyTorch's state_dicts and the MACs of its modules
+  compare_torch.py prepare ARCH SEED DIR   writes start.safetensors (PyTorch's weights) and
                                         input.safetensors (xS, yS, "shiftS BIAS" of each step S)
   compare_torch.py compare ARCH SEED DIR   compares grad.safetensors (of step 0), end.safetensors (values
                                         and optimizer.NAME) and result.safetensors (logits.eval, .train,
@@ -47,7 +47,7 @@ def f32(array):
 
 
 def known_plan(arch, seed):
-    """The batches and shifts of the golden file, which took a search; None if there is no such file."""
+    """The batches and shifts of the golden file, which are slow to search for; None if there is no such file."""
     path = os.path.join(GOLDEN, f'{arch}.safetensors')
     if not os.path.exists(path):
         return None
@@ -73,7 +73,7 @@ def prepare(arch, seed, folder):
         tensors[f'x{step}'] = f32(images)
         tensors[f'y{step}'] = f32(labels)
         tensors.update({f'shift{step} {k}': f32(v * oracle.SHIFT) for k, v in shifts.items()})
-    start = dict(sorted(start.items(), key=lambda t: t[1][0] != 'I64'))  # aligned
+    start = dict(sorted(start.items(), key=lambda t: t[1][0] != 'I64'))  # so that data are aligned
     stfile.write(os.path.join(folder, 'start.safetensors'), start)
     stfile.write(os.path.join(folder, 'input.safetensors'), tensors)
     return []

@@ -4,11 +4,11 @@
   convert_torch.py write DIR           DIR/NAME.pth for each of CASES, its logits as NAME.npy, and 12 images as
                                        DIR/data_batch_*.bin, test_batch.bin (CIFAR-10's format)
   convert_torch.py list                the cases: NAME ARCH CLASSES [UNIT,UNIT]
-  convert_torch.py equal DIR OTHER     NAME.npy of every case agree
+  convert_torch.py equal DIR OTHER     NAME.npy of every case agrees in both folders
   convert_torch.py load NET.safetensors NET.pt LOGITS.npy DIR
                                        load_state_dict(NET.pt, strict=True) into the net that the metadata of
-                                       NET.safetensors describes; it gives LOGITS for the images in DIR
-  convert_torch.py errors DIR          what convert.py answers to files and arguments that it cannot take
+                                       NET.safetensors describes; its logits for the images in DIR equal LOGITS
+  convert_torch.py errors DIR          checks how convert.py rejects bad files and arguments
 
 Exit code 0 if all is as it should be.
 """
@@ -61,7 +61,7 @@ def write_images(folder):
     for file in [f'data_batch_{i}.bin' for i in range(1, 6)] + ['test_batch.bin']:
         with open(os.path.join(folder, file), 'wb') as f:
             f.write(records)
-    # CIFAR-100: a coarse label before the fine one
+    # in CIFAR-100 a coarse label comes before the fine one
     coarse = np.concatenate([0 * labels, labels, pixels().reshape(IMAGES, -1)], 1).tobytes()
     for file in ('train.bin', 'test.bin'):
         with open(os.path.join(folder, file), 'wb') as f:
@@ -98,7 +98,7 @@ def load(source, converted, expected, folder):
 
 
 class Bomb:
-    """Leaves a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -167,7 +167,7 @@ def errors(folder):
 
 
 def several_types(path):
-    """Every type comes back with its bits, odd shapes too."""
+    """Every type comes back with the same bits, also with unusual shapes."""
     given = {'f64': torch.randn(3, dtype=torch.float64), 'f16': torch.randn(3, 1).half(), 'bf16': torch.randn(5).bfloat16(),
              'i64': torch.tensor(7), 'u8': torch.arange(3, dtype=torch.uint8), 'bool': torch.tensor([True, False]),
              'none': torch.zeros(0, 4), 'view': torch.arange(6.).reshape(2, 3).t(), 'b.running_mean': torch.zeros(2)}
@@ -181,7 +181,7 @@ def several_types(path):
 
 
 def old_format(net, path):
-    """Before PyTorch 1.6 files were no zip archives; published weights are of that age."""
+    """Before PyTorch 1.6 files were not zip archives; some published weights are that old."""
     torch.save({'state_dict': net.state_dict(), 'best_prec1': 91.5}, path('old.th'), _use_new_zipfile_serialization=False)
     torch.save({'state_dict': net.state_dict()}, path('new.th'))
     for name in ('old', 'new'):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads event files without anything of Cleave: records and CRCs by hand, messages by Debian's protoc --decode with
+"""Reads event files without code of Cleave: records and CRCs here, messages by Debian's protoc --decode with
 the field numbers that TensorFlow publishes (tensorflow/core/util/event.proto, framework/summary.proto)."""
 import codecs
 import os
@@ -44,7 +44,7 @@ def masked(data):
 
 
 def records(path):
-    """-> the data of each record; asserts that lengths and both CRCs are right and nothing is left over."""
+    """-> the data of each record; asserts that lengths and both CRCs are right and that nothing follows the last record."""
     with open(path, 'rb') as f:
         data = f.read()
     at, out = 0, []
@@ -77,7 +77,7 @@ def protoc_decode(schema, message, data):
 
 
 def parse_text(lines):
-    """protoc's text form -> {field: [values]}; asserts that every field has a name, i.e. is one of the schema."""
+    """protoc's text form -> {field: [values]}; asserts that every field has a name, that is, belongs to the schema."""
     out = {}
     for line in lines:
         line = line.strip()

@@ -4,9 +4,9 @@
   tests/peer/graph_reference.py tests/golden/graph.json
 
 Needs Debian's python3-numpy and python3-networkx. Q is networkx's modularity of the nearest-neighbour graph.
-Yang's quantities are formed with networkx graphs too: strengths are its weighted degrees, the sums run over its
-edges. Where all pairs are edges, AQ must be networkx's modularity plus sum_i (s_i / 2S)^2, because the modularity
-counts i = j and Yang's sum does not: this ties the two definitions together and is checked here.
+Yang's quantities are computed with networkx graphs, too: strengths are its weighted degrees, and the sums run over its
+edges. If all pairs are edges, AQ must equal networkx's modularity plus sum_i (s_i / 2S)^2, because the modularity
+counts i = j and Yang's sum does not. This connects the two definitions and is checked here.
 """
 import json, sys
 import networkx as nx, numpy as np
@@ -78,7 +78,7 @@ def main():
     y = rng.integers(0, 4, 60)
     centres = rng.normal(size=(4, 6))
     clustered = q(centres[y] + 0.7 * rng.normal(size=(60, 6)))
-    gap = rng.choice([0, 1, 3], 40)  # nobody is of class 2
+    gap = rng.choice([0, 1, 3], 40)  # class 2 is empty
     unit = np.eye(4)[rng.integers(0, 4, 32)]
     unit[::5] = 0.5
     cases = [

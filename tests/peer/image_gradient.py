@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The Python half of tests/peer/test_image_gradient.c.
 
-  image_gradient.py prepare ARCH DIR   writes start.safetensors (values by formula) and input.safetensors (x, y)
+  image_gradient.py prepare ARCH DIR   writes start.safetensors (values from a formula) and input.safetensors (x, y)
   image_gradient.py compare ARCH DIR   compares DIR/gradient.safetensors (image) with PyTorch's autograd in float64,
                                        the net in evaluation mode
 
@@ -19,9 +19,9 @@ import oracle
 import stfile
 
 SEED = 7
-# A ReLU whose input lies within float's rounding of 0 passes the gradient in float64 and not here, or the other way
-# round; where that happens the gradient of that image is off by a path's share. So most images must agree to
-# rounding, and all of them to a size that no wrong formula would keep to.
+# If the input of a ReLU is within float's rounding of 0, it may pass the gradient in float64 but not here, or the other
+# way round. The gradient of that image is then off by the share of one path. So most images must agree to rounding, and
+# all of them to a size that a wrong formula would exceed.
 MEDIAN, WORST = 1e-4, 2e-2
 
 
@@ -30,8 +30,8 @@ def f32(array):
 
 
 def batch(arch):
-    """Images, and for each a class that the net does not take it for: where it is sure and right, the gradient of
-    the logits is 0 to float's rounding."""
+    """Images, and for each a class that the net does not choose: if the net is sure of the right class, the gradient of
+    the logits is 0 up to float's rounding."""
     images, labels = oracle.batch(SEED, 0)
     with torch.no_grad():
         logits = oracle.build(arch, SEED, torch.float64)[0].eval()(torch.from_numpy(images).double()).numpy()

@@ -1,6 +1,6 @@
-"""The nets of nets/ in PyTorch, with the same parameter names: what the C code is judged by.
+"""The nets of nets/ in PyTorch, with the same parameter names: the reference for the C code.
 
-A net may lack removable units (`removed`); what is left keeps its names, so containers are built from names.
+A net may lack removable units (`removed`). The others keep their names, so containers are built from names.
 Every ReLU is a module of its own, so that a hook can see the value at its kink.
 """
 from collections import OrderedDict
@@ -205,7 +205,7 @@ MOBILENETS = {'mobilenetv2': MobileNetV2, 'mobilenetv2_tv': TorchvisionMobileNet
 
 
 def make(arch, classes=10, removed=()):
-    """A net by its name, without the units in `removed`; KeyError if it is not known here."""
+    """A net by its name, without the units in `removed`; KeyError for an unknown name."""
     if arch in VGG_PLANS:
         return VGG(VGG_PLANS[arch], classes, removed)
     if arch in MOBILENETS:
@@ -223,12 +223,12 @@ def state(net):
 
 
 def macs(net):
-    """Multiply-accumulates of one image in convolutions and linear layers, counted while it passes."""
+    """Multiply-accumulates of one image in convolutions and linear layers, counted in a forward pass."""
     total = 0
 
     def count(module, args, out):
         nonlocal total
-        each = module.weight[0].numel()  # what one output value sums
+        each = module.weight[0].numel()  # products per output value
         total += out[0].numel() * each
 
     hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]

@@ -1,13 +1,13 @@
-"""Three training steps of a net in PyTorch, in float64, from values that a formula gives on both sides.
+"""Three training steps of a net in PyTorch, in float64. Both sides compute the initial values from a formula.
 
 Values are pure functions of the counter RNG of core/base/rng.h, keyed by the parameter's name, so the C side makes
 the same ones without a file. All are exact in float32.
 
-A ReLU whose input lies within rounding of 0 (a ReLU6's: of 0 or 6) may fall on either side, and one that
-does changes a gradient by more than the tolerance of a good comparison; so does a pooling window whose two largest values lie that
-close. So before each step the bias before each ReLU is moved, channel by channel, by a small multiple of
-SHIFT (mostly 0) until none of its inputs lies within MARGIN of the kink; and of the batches that may serve
-for the step the first is taken that keeps the pooling windows clear of ties, too.
+If the input of a ReLU is within rounding of 0 (of a ReLU6: of 0 or 6), it may fall on either side. A single such
+difference changes a gradient by more than the tolerance of a good comparison. The same is true of a pooling window whose
+two largest values are that close. So before each step the bias before each ReLU is shifted, channel by channel, by a
+small multiple of SHIFT (mostly 0) until none of its inputs is within MARGIN of the kink. Of the batches that could be
+used for the step, the first one is taken for which no pooling window is close to a tie either.
 """
 import os
 import sys
@@ -57,10 +57,10 @@ def key(name):
     return h & 0xffffffff
 
 
-# ---- values by formula ----
+# ---- values from a formula ----
 
 def initial(name, shape, small=False):
-    """float32. Weights: He's uniform; gamma and running_var in [0.5, 1.5), a quarter of it if `small`; the rest
+    """float32. Weights: He's uniform; gamma and running_var in [0.5, 1.5), or a quarter of that if `small`; the others
     near 0."""
     count = int(np.prod(shape))
     u = rng_uniform(SEED_VALUES, RNG_TEST, key(name), count)
@@ -75,8 +75,8 @@ def initial(name, shape, small=False):
 
 
 def ends_identity_block(net, name):
-    """Is this the gamma that ends a bottleneck or an inverted residual with an identity as its shortcut? There it is
-    small: where the blocks of so deep a net add more, rounding grows from block to block until nothing can be
+    """Is this the last gamma of a bottleneck or an inverted residual whose shortcut is the identity? There it is
+    small. If the blocks of so deep a net added more, rounding would grow from block to block until nothing could be
     compared."""
     for end in ('.bn3.weight', '.conv.3.weight'):
         if name.endswith(end):
@@ -127,13 +127,13 @@ RELUS = (torch.nn.ReLU, torch.nn.ReLU6)
 
 
 def kink_distance(relu, x):
-    """How far each input is from where the derivative jumps."""
+    """The distance of each input from the point where the derivative jumps."""
     distance = x.abs()
     return torch.minimum(distance, (x - 6).abs()) if isinstance(relu, torch.nn.ReLU6) else distance
 
 
 def layer_before(relu):
-    """The module whose bias moves the input of this ReLU."""
+    """The module whose bias shifts the input of this ReLU."""
     if 'relu' in relu:
         return relu.replace('relu', 'bn')
     parent, _, leaf = relu.rpartition('.')
@@ -141,7 +141,7 @@ def layer_before(relu):
 
 
 def shift_off_kinks(net, images):
-    """One forward pass that moves biases. -> {bias name: int32 [C], in units of SHIFT}"""
+    """One forward pass that shifts biases. -> {bias name: int32 [C], in units of SHIFT}"""
     shifts = {}
 
     def move(name):
@@ -170,8 +170,8 @@ def shift_off_kinks(net, images):
 
 
 class Margins:
-    """Watches how close forward passes come to a kink: ReLU inputs to 0 (or 6), the two largest values of a pooling
-    window to each other, each relative to the spread of the layer's values."""
+    """Records how close forward passes come to a kink: the distance of ReLU inputs from 0 (or 6), and of the two largest
+    values of a pooling window from each other, relative to the spread of the layer's values."""
 
     def __init__(self, net):
         self.clear()
@@ -190,7 +190,7 @@ class Margins:
     def see_pool(self, x, k):
         windows = x.unfold(2, k, k).unfold(3, k, k).reshape(-1, k * k)
         top = windows.topk(2, 1)[0]
-        gap = (top[:, 0] - top[:, 1])[top[:, 0] > 0]  # all zero: the ReLU before passes nothing back
+        gap = (top[:, 0] - top[:, 1])[top[:, 0] > 0]  # if all are 0, the ReLU before passes no gradient
         self.pool = min(self.pool, (gap.min() / max(1.0, x.std().item())).item())
 
 
@@ -202,7 +202,7 @@ def build(arch, seed, dtype):
 
 
 def find_batch(arch, seed, net, step):
-    """-> the number of a batch, and the shifts, that keep `net` (left alone) off its kinks in this step"""
+    """-> the number of a batch, and the shifts, that keep `net` (which is not changed) off its kinks in this step"""
     probe, dropouts = build(arch, seed, torch.float64)
     margins = Margins(probe)
     for d in dropouts:
@@ -217,7 +217,7 @@ def find_batch(arch, seed, net, step):
 
 def train(arch, seed, plan=None, dtype=torch.float64):
     """Evaluation, STEPS steps of SGD (biases are shifted before each), evaluation on the first batch.
-    plan: for each step the number of its batch and its shifts; None = find them.
+    plan: for each step the number of its batch and its shifts; None: search for them.
     -> a dict of float64 arrays: value NAME (at the start), grad NAME (of step 0), update NAME (end minus
     start), velocity NAME (at the end), logits.eval, logits.train (of step 0), logits.after, loss [STEPS];
     the plan; the margins of each step as (relu, pool)"""
@@ -269,14 +269,14 @@ def train(arch, seed, plan=None, dtype=torch.float64):
 # ---- comparison ----
 
 def is_zero(out, parameter):
-    """A bias before BN: its gradient is 0 in exact arithmetic, what is there is rounding."""
+    """Is this a bias before BN? Its gradient is 0 in exact arithmetic, and any other value is rounding."""
     weight = 'grad ' + parameter.replace('.bias', '.weight')
     return np.linalg.norm(out['grad ' + parameter]) < 1e-9 * np.linalg.norm(out[weight])
 
 
 def disagreements(exact, other, tolerance):
-    """One line for every tensor of `other` that is farther from `exact`, what train() returned, than
-    tolerance times its size, as a whole or in its worst element. Each step may round a value once."""
+    """One line for every tensor of `other` that differs from `exact`, the result of train(), by more than tolerance
+    times its size, as a whole or in its worst element. Each step may round a value once."""
     lines = []
     for name, t in exact.items():
         kind, _, parameter = name.partition(' ')
