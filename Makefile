@@ -1,4 +1,4 @@
-# Cleave. `make list` explains the targets; `make demo` and `make test` are all a newcomer needs.
+# Cleave. `make list` explains the targets; a newcomer needs only `make demo` and `make test`.
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
 ifeq ($(MAKELEVEL),0)
@@ -18,22 +18,22 @@ endif
 B         ?= build
 BIN       ?= bin
 
-# V=1 shows the commands.
+# `make V=1` prints the commands.
 Q         := $(if $(V),,@)
 
-# Expanded when used, so that packages installed by `deps` in the same run are found.
+# Expanded only when used, so that packages are found that `deps` installs in the same run.
 PKGS       = libcyaml yaml-0.1 libcjson cairo libprotobuf-c
 CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
-# The rooms, from the top down. The linker reads them once, in this order: an arrow upwards does not link.
+# The folders, from the top down. The linker reads them once, in this order, so a call upwards does not link.
 MODULES   := tools/bench tools/check prune graph nets data layers core/ref core/cpu core/device core/format core/config core/base
 PROTO     := $(wildcard core/format/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)
 ENGINE    := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c)))
-# Programs beside the engine, which does not need them: tools/NAME/main.c, tests/NAME/, and tools/NAME/NAME.mk with their goals.
+# Programs that the engine does not need: tools/NAME/main.c, tests/NAME/, and tools/NAME/NAME.mk with their goals.
 PROGRAMS  := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 TOOLS     := $(ENGINE) $(PROGRAMS)
 CLI       := $(patsubst %.c,$(B)/%.o,$(wildcard tools/cli*.c))
@@ -47,7 +47,7 @@ include tools/cuda.mk
 .PHONY: all deps deps-test build engine demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
 .SECONDARY:
 
-# Goals begin a make of their own: two at a time would build the same files.
+# Each goal starts a make of its own; two at a time would build the same files.
 ifneq ($(word 2,$(filter-out $(B)/% $(BIN)/%,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -65,13 +65,13 @@ deps-test: deps
 engine: deps                           ## build the engine's tools into bin/: all but sweep and report
 	@$(MAKE) --no-print-directory $(addprefix $(BIN)/,$(ENGINE)) $(PLUGINS)
 
-demo: build                            ## the main job on generated images: train, analyze, prune, fine-tune (4 minutes with installing and building)
+demo: build                            ## train, analyze, prune and fine-tune on generated images (4 minutes with installing and building)
 	@BIN=$(BIN) tools/demo.sh
 
-bench: build                           ## images/s of the nets beside the convolutions alone, and beside PyTorch
+bench: build                           ## images/s of the nets, compared with their convolutions alone and with PyTorch
 	@BIN=$(BIN) tools/bench.sh
 
-bench-analyze: build                   ## analyze of resnet18 with 10,000 images beside PyTorch (15 minutes; ARGS="--images 1000": less)
+bench-analyze: build                   ## analyze of resnet18 with 10,000 images, compared with PyTorch (15 minutes; ARGS="--images 1000": less)
 	@BIN=$(BIN) tests/peer/bench_analyze.py $(ARGS)
 
 test: deps-test deps-sweep             ## build and run every test
@@ -82,7 +82,7 @@ unit: deps-test                        ## the engine's unit tests and gradient c
 	@$(MAKE) --no-print-directory $(UNIT)
 	@BIN=$(BIN) B=$(B) tests/run $(UNIT)
 
-asan ubsan sanitize: %: deps-test      ## all unit tests under the address, undefined-behaviour sanitizer; under both
+asan ubsan sanitize: %: deps-test      ## all unit tests under the address sanitizer, the undefined-behaviour sanitizer, or both
 	@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory unit UNIT_DIRS="$(UNIT_DIRS) $(PROGRAMS)" B=$(B)/$@ \
 	    CFLAGS="-g -O1 -march=native -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=$(SANITIZER_$@)"
 SANITIZER_asan     := address
@@ -101,7 +101,7 @@ lint:                                  ## cppcheck over the C files
 	@cppcheck --enable=warning,performance,portability --std=c11 --inline-suppr --error-exitcode=1 --quiet \
 	    --suppress=missingIncludeSystem --suppress=arrayIndexThenCheck --suppress=uninitvar:core/cpu/vec.h --suppress=uninitvar:core/cpu/winograd_tile.h --suppress=invalidPointerCast:core/cpu/* --suppress=invalidFunctionArg:core/*/loss.c core layers nets data graph prune tools
 
-clean: ; rm -rf $(B) $(BIN)            ## remove what was built
+clean: ; rm -rf $(B) $(BIN)            ## remove everything that was built
 
 list:                                  ## this list
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 24
@@ -118,7 +118,7 @@ $(B)/lib$(subst /,-,$(1)).a: $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c))
 endef
 $(foreach m,$(MODULES),$(eval $(call archive,$(m))))
 
-# Protocol buffers: build/core/format/NAME.pb-c.{c,h} from core/format/NAME.proto. They exist before any object is made.
+# Protocol buffers: build/core/format/NAME.pb-c.{c,h} from core/format/NAME.proto, made before any object.
 $(B)/libcore-format.a: $(patsubst %.proto,$(B)/%.pb-c.o,$(PROTO))
 
 $(B)/core/format/%.pb-c.c $(B)/core/format/%.pb-c.h &: core/format/%.proto
@@ -162,7 +162,7 @@ $(B)/tests/plugins/%/libcleave_cuda.so: tests/plugins/%.c core/device/plugin.h c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) -g -shared -fPIC $< -o $@
 
-# The commit goes into env.json; only rundir.o depends on it.
+# The commit is written to env.json; only rundir.o depends on it.
 $(B)/commit: FORCE
 	@mkdir -p $(@D); c=$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown); \
 	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@

@@ -1,30 +1,30 @@
 # tools/cuda.mk -- part of the Makefile: the CUDA backend.
-# A file of its own, made where nvcc and cuDNN are found (tools/find_cuda.sh; `make clean` looks again).
+# It is a file of its own, built if nvcc and cuDNN are found (tools/find_cuda.sh; after `make clean` it looks again).
 ifeq ($(filter clean list fmt lint cifar10,$(MAKECMDGOALS)),)
 -include build/cuda.mk
 endif
 PLUGINS   := $(if $(NVCC),$(BIN)/libcleave_cuda.so)
 CUDA_OBJS := $(patsubst core/cuda/%,$(B)/cuda/%.o,$(basename $(wildcard core/cuda/*.c core/cuda/*.cu)))
-# Its own copies: from the program it takes only core/base/status.h (core/device/plugin.h).
+# It has its own copies of these; from the program it uses only core/base/status.h (core/device/plugin.h).
 PLUGIN_BASE := $(B)/cuda/base/file.o $(B)/cuda/base/text.o
 empty     :=
 space     := $(empty) $(empty)
 comma     := ,
 CUDA_CODE  = $(subst $(space),$(comma),$(addprefix sm_,$(CUDA_ARCHS)) compute_80)
 NVCCFLAGS ?= -O3
-# On machines of others (make test-cuda, bench-cuda) a compiler's new warning is no reason to stop.
+# A new warning of another compiler must not stop make test-cuda or bench-cuda on other machines.
 CUDA_WERROR = -Werror all-warnings
 CUDA_FLAGS = -std=c++17 $(CUDA_WERROR) -Xcompiler -fPIC,-Wall,-Wextra,-fvisibility=hidden \
              -gencode 'arch=compute_80,code=[$(CUDA_CODE)]' $(NVCCFLAGS)
 
-# Without pkg-config: these are built on machines that have nothing but a GPU, too.
+# Without pkg-config, because these are also built on machines that have little more than a GPU.
 PLAIN_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP
 
 .PHONY: test-cuda bench-cuda gpu
 test-cuda: gpu                         ## on a GPU: every layer and net against ref, repeatability, compute-sanitizer
 	@B=$(B) BIN=$(BIN) tools/cuda_run.sh test
 
-bench-cuda: gpu                        ## on a GPU: images/s, beside PyTorch if python3 has it
+bench-cuda: gpu                        ## on a GPU: images/s, compared with PyTorch if python3 has it
 	@B=$(B) BIN=$(BIN) tools/cuda_run.sh bench
 
 # The parts of Cleave that need no library.
@@ -38,7 +38,7 @@ gpu:
 
 # ---- rules ----
 
-# From an archive, the linker takes only what is asked for.
+# An archive, from which the linker takes only what is needed.
 $(B)/gpu/libparts.a: $(GPU_PARTS:%.c=$(B)/gpu/%.o) tools/cuda.mk
 	@rm -f $@; ar rcs $@ $(filter %.o,$^)
 
@@ -83,9 +83,9 @@ $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
 
 $(B)/tests/cuda/test_engine: $(B)/cuda/engine.o
 
-# cuDNN without a device: engines that are compiled at run time want to see a libcuda; the toolkit's stub will do.
+# cuDNN without a device: engines that are compiled at run time need a libcuda; the toolkit's stub is enough.
 $(B)/tests/cuda/test_planning: $(CUDA_OBJS)
-# So that a change that breaks the program for bare machines shows.
+# Built here so that a change that breaks the program for GPU machines is noticed.
 $(B)/tests/cuda/test_planning: | $(B)/gpu/gpu
 $(B)/tests/cuda/test_planning: LDLIBS += $(CUDA_LIBS) -lstdc++
 endif

@@ -3,10 +3,9 @@
 #   make install PREFIX=/usr/local DESTDIR=            programs are called cleave-train, cleave-analyze, ...
 #   make install PROGRAM_PREFIX=                       ... without "cleave-"
 #
-# Manual pages and completions come from the programs themselves, so a new tool has them too, and a new tools/NAME.py
-# with a Command (tools/command.py).
-# libcleave.a holds the engine in one archive; PUBLIC_HEADERS are the interface that a program of your own
-# may use (`pkg-config --cflags --libs cleave`). The other headers may change at any time.
+# Manual pages and completions are generated from the programs, so a new tool has them, too, and so does a new
+# tools/NAME.py with a Command (tools/command.py).
+# libcleave.a is the engine in one archive; PUBLIC_HEADERS are the interface that other programs may use (`pkg-config --cflags --libs cleave`). The other headers may change at any time.
 VERSION        := 0.1.0
 PREFIX         ?= /usr/local
 BINDIR         ?= $(PREFIX)/bin
@@ -33,7 +32,7 @@ install: build                         ## install programs, manual pages, comple
 	@tools/deps.sh install
 	@$(INSTALL_ENV) tools/install.sh install $(TOOLS)
 
-uninstall:                             ## remove what `make install` with the same PREFIX and DESTDIR has put there
+uninstall:                             ## remove what `make install` with the same PREFIX and DESTDIR has installed
 	@$(INSTALL_ENV) tools/install.sh uninstall
 
 INSTALL_ENV = BIN="$(BIN)" B="$(B)" VERSION="$(VERSION)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" \
