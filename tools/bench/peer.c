@@ -17,7 +17,7 @@ static void close_all(int *fd, int n)
         if (fd[i] >= 0) close(fd[i]);
 }
 
-/* fd: [0] its stdin, [1] our end of that, [2] our end of its stdout, [3] its stdout. */
+/* fd: [0] the stdin of the program, [1] our end of it, [2] our end of its stdout, [3] its stdout. */
 static status spawn(bench_peer *p, char *const *argv, const int *fd)
 {
     status st = OK;
@@ -48,14 +48,14 @@ status bench_peer_start(bench_peer *p, char *const *argv)
     status st = OK;
     int fd[4] = { -1, -1, -1, -1 };
     *p = (bench_peer){ 0 };
-    if (pipe2(fd, O_CLOEXEC) || pipe2(fd + 2, O_CLOEXEC)) /* no later child shall hold these open */
+    if (pipe2(fd, O_CLOEXEC) || pipe2(fd + 2, O_CLOEXEC)) /* not inherited by later children */
         FAIL(ERR_RUNTIME, "pipe: %s", strerror(errno));
     TRY(spawn(p, argv, fd));
     if (!(p->to = fdopen(fd[1], "w"))) FAIL(ERR_RUNTIME, "pipe: %s", strerror(errno));
     fd[1] = -1;
     if (!(p->from = fdopen(fd[2], "r"))) FAIL(ERR_RUNTIME, "pipe: %s", strerror(errno));
     fd[2] = -1;
-    close_all(fd, 4); /* its ends: or the end of the process would not be seen */
+    close_all(fd, 4); /* the program's ends: while they are open here, nothing shows that it has ended */
     fd[0] = fd[3] = -1;
     TRY(read_line(p, p->name, sizeof p->name));
 out:
