@@ -8,8 +8,8 @@
 /* Written so that NaN passes through, to be seen in the loss. */
 INLINED vec activate(activation act, vec v)
 {
-    if (act != ACT_NONE) v = choose(v <= splat(0), splat(0), v);
-    if (act == ACT_RELU6) v = choose(v >= splat(6), splat(6), v);
+    if (act != ACT_NONE) v = select_lanes(v <= splat(0), splat(0), v);
+    if (act == ACT_RELU6) v = select_lanes(v >= splat(6), splat(6), v);
     return v;
 }
 

@@ -28,7 +28,7 @@ typedef struct channel_stats {
 } channel_stats;
 
 typedef struct bnact_plan {
-    plan base;
+    cpu_plan base;
     const bnact_desc *desc;
     int window;               /* of the pooling; 0: none */
     windows size;             /* of y, then */
@@ -47,7 +47,7 @@ static int64_t padded_channels(const bnact_plan *p)
 
 static channel_stats stats_in(const bnact_plan *p, void *saved)
 {
-    float *s = at(saved, p->stats_at);
+    float *s = at_offset(saved, p->stats_at);
     return (channel_stats){ s, s + padded_channels(p), s + 2 * padded_channels(p) };
 }
 
@@ -55,7 +55,7 @@ static channel_stats stats_in(const bnact_plan *p, void *saved)
 static lane_bits *mask_of(const bnact_plan *p, const op_args *a, int64_t first)
 {
     if (!p->base.op.training || p->desc->act == ACT_NONE) return NULL;
-    return (lane_bits *)at(a->saved, p->mask_at) + first;
+    return (lane_bits *)at_offset(a->saved, p->mask_at) + first;
 }
 
 /* Does it normalise by the statistics of the batch? */
@@ -67,7 +67,7 @@ static bool by_batch(const op *o)
 /* The largest of each window of a plane, and where the plane begins in y. */
 static lane_bits *largest_of(const bnact_plan *p, const op_args *a, int64_t plane)
 {
-    return (lane_bits *)at(a->saved, p->mask_at) + plane * p->pixels;
+    return (lane_bits *)at_offset(a->saved, p->mask_at) + plane * p->pixels;
 }
 
 static void *pooled_at(const bnact_plan *p, const void *y, int64_t plane)
@@ -83,7 +83,7 @@ static int first_image(const bnact_plan *p, int group)
 /* The two sums of a group of images over each channel: [group][2][channels]. */
 static double *group_sums(const bnact_plan *p, const op_args *a, int group)
 {
-    return (double *)at(a->scratch, p->sums_at) + 2 * group * padded_channels(p);
+    return (double *)at_offset(a->scratch, p->sums_at) + 2 * group * padded_channels(p);
 }
 
 /* Adds the groups' sums, in order. */
@@ -184,7 +184,7 @@ static void channel_from_running(const bnact_plan *p, const op_args *a, int chan
 static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_stats s, bool again)
 {
     const op *o = &p->base.op;
-    float *scale = at(a->scratch, p->a_at), *shift = at(a->scratch, p->b_at);
+    float *scale = at_offset(a->scratch, p->a_at), *shift = at_offset(a->scratch, p->b_at);
     for (int c = 0; c < o->x.c; c++) {
         if (!again && by_batch(o))
             channel_from_batch(p, a, c, s);
@@ -211,7 +211,8 @@ INLINED void normalise_as(dtype t, const bnact_plan *p, const op_args *a, int64_
     const bool streamed = p->streamed;
     const activation act = p->desc->act;
     const vec mean = ((vec *)s.mean)[b];
-    const vec scale = ((vec *)at(a->scratch, p->a_at))[b], shift = ((vec *)at(a->scratch, p->b_at))[b];
+    const vec scale = ((vec *)at_offset(a->scratch, p->a_at))[b],
+              shift = ((vec *)at_offset(a->scratch, p->b_at))[b];
     const void *x = vector_at(v.x, first, t), *z = vector_at(v.z, first, t);
     void *y = vector_at(v.y, first, t);
     lane_bits *mask = mask_of(p, a, first);
@@ -220,7 +221,7 @@ INLINED void normalise_as(dtype t, const bnact_plan *p, const op_args *a, int64_
         vec u = (load(x, i, t) - mean) * scale + shift;
         if (z) u += load(z, i, t);
         if (mask) mask[i] = bits_of(is_active(act, u, t));
-        put(y, i, t, activate(act, u), false, streamed);
+        store_result(y, i, t, activate(act, u), false, streamed);
     }
     stream_end();
 }
@@ -229,7 +230,8 @@ INLINED void normalise_and_pool_as(dtype t, int window, const bnact_plan *p, con
                                    values v, channel_stats s)
 {
     const int64_t b = plane % p->blocks;
-    const vec scale = ((vec *)at(a->scratch, p->a_at))[b], shift = ((vec *)at(a->scratch, p->b_at))[b];
+    const vec scale = ((vec *)at_offset(a->scratch, p->a_at))[b],
+              shift = ((vec *)at_offset(a->scratch, p->b_at))[b];
     pool_forward_as(t, window, p->size, p->desc->act, vector_at(v.x, plane * p->pixels, t),
                     ((vec *)s.mean)[b], scale, shift, pooled_at(p, v.y, plane), largest_of(p, a, plane));
 }
@@ -239,15 +241,15 @@ static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, valu
     WITH_CONSTANTS(normalise_as, normalise_and_pool_as, p, a, plane, v, s);
 }
 
-static void compute_y(plan *base, const op_args *a, bool again)
+static void compute_y(cpu_plan *base, const op_args *a, bool again)
 {
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
-    values v = { .x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at)) };
-    if (p->desc->add) v.z = layout_in(base, o->x, a->z, LANES, at(a->scratch, p->z_at));
+    values v = { .x = layout_in(base, o->x, a->x, LANES, at_offset(a->scratch, p->x_at)) };
+    if (p->desc->add) v.z = layout_in(base, o->x, a->z, LANES, at_offset(a->scratch, p->z_at));
     if (p->window)
-        v.y = layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+        v.y = layout_out(base, o->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
     else
         v.y = p->plain ? (void *)v.x : a->y; /* a converted copy is overwritten in place */
     channel_stats s = stats_in(p, o->training ? a->saved : a->scratch);
@@ -266,13 +268,13 @@ static void compute_y(plan *base, const op_args *a, bool again)
     layout_finish(base, o->y, v.y, a->y, LANES, false);
 }
 
-static status bnact_forward(plan *base, const op_args *a)
+static status bnact_forward(cpu_plan *base, const op_args *a)
 {
     compute_y(base, a, false);
     return OK;
 }
 
-static status bnact_again(plan *base, const op_args *a)
+static status bnact_again(cpu_plan *base, const op_args *a)
 {
     compute_y(base, a, true);
     return OK;
@@ -292,7 +294,7 @@ INLINED void add_gradient_sums(const void *x, const void *dy, dtype t, const lan
     int64_t i = 0;
     for (; i + 1 < n; i += 2) {
         vec g0 = load(dy, i, t), g1 = load(dy, i + 1, t);
-        if (mask) g0 = keep(mask[i], g0), g1 = keep(mask[i + 1], g1);
+        if (mask) g0 = masked(mask[i], g0), g1 = masked(mask[i + 1], g1);
         s0 += g0;
         s1 += g1;
         t0 += g0 * (load(x, i, t) - mean);
@@ -300,7 +302,7 @@ INLINED void add_gradient_sums(const void *x, const void *dy, dtype t, const lan
     }
     if (i < n) {
         vec g = load(dy, i, t);
-        if (mask) g = keep(mask[i], g);
+        if (mask) g = masked(mask[i], g);
         s0 += g;
         t0 += g * (load(x, i, t) - mean);
     }
@@ -348,7 +350,8 @@ static void gradient_coefficients(const bnact_plan *p, const op_args *a, channel
 {
     const op *o = &p->base.op;
     const double per = by_batch(o) ? 1 / ((double)o->x.n * (double)p->pixels) : 0; /* frozen: B = C = 0 */
-    float *A = at(a->scratch, p->a_at), *B = at(a->scratch, p->b_at), *C = at(a->scratch, p->c_at);
+    float *A = at_offset(a->scratch, p->a_at), *B = at_offset(a->scratch, p->b_at),
+          *C = at_offset(a->scratch, p->c_at);
     for (int c = 0; c < o->x.c; c++) {
         double sum_g, sum_gx, invstd = s.invstd[c], rest = s.mean_rest[c];
         total_sums(p, a, c, &sum_g, &sum_gx);
@@ -374,18 +377,18 @@ INLINED void gradient_as(dtype t, const bnact_plan *p, const op_args *a, int64_t
 {
     const int64_t pixels = p->pixels, first = plane * pixels, b = plane % p->blocks;
     const bool streamed = p->streamed;
-    const vec A = ((vec *)at(a->scratch, p->a_at))[b], B = ((vec *)at(a->scratch, p->b_at))[b];
-    const vec C = ((vec *)at(a->scratch, p->c_at))[b], mean = ((vec *)s.mean)[b];
+    const vec A = ((vec *)at_offset(a->scratch, p->a_at))[b], B = ((vec *)at_offset(a->scratch, p->b_at))[b];
+    const vec C = ((vec *)at_offset(a->scratch, p->c_at))[b], mean = ((vec *)s.mean)[b];
     const void *x = vector_at(v.x, first, t), *dy = vector_at(v.dy, first, t);
     void *dx = vector_at(to.dx, first, t), *dz = vector_at(to.dz, first, t);
     const lane_bits *mask = mask_of(p, a, first);
 
     for (int64_t i = 0; i < pixels; i++) {
         vec g = load(dy, i, t);
-        if (mask) g = keep(mask[i], g);
+        if (mask) g = masked(mask[i], g);
         vec d = A * g + (B * (load(x, i, t) - mean) + C);
-        if (dx) put(dx, i, t, d, to.dx_add, streamed);
-        if (dz) put(dz, i, t, g, to.dz_add, streamed);
+        if (dx) store_result(dx, i, t, d, to.dx_add, streamed);
+        if (dz) store_result(dz, i, t, g, to.dz_add, streamed);
     }
     stream_end();
 }
@@ -395,8 +398,8 @@ INLINED void pooled_gradient_as(dtype t, int window, const bnact_plan *p, const 
 {
     const int64_t first = plane * p->pixels, b = plane % p->blocks;
     pool_gradient_as(t, window, p->size, vector_at(v.x, first, t), pooled_at(p, v.dy, plane),
-                     largest_of(p, a, plane), ((vec *)s.mean)[b], ((vec *)at(a->scratch, p->a_at))[b],
-                     ((vec *)at(a->scratch, p->b_at))[b], ((vec *)at(a->scratch, p->c_at))[b],
+                     largest_of(p, a, plane), ((vec *)s.mean)[b], ((vec *)at_offset(a->scratch, p->a_at))[b],
+                     ((vec *)at_offset(a->scratch, p->b_at))[b], ((vec *)at_offset(a->scratch, p->c_at))[b],
                      vector_at(to.dx, first, t), to.dx_add, p->streamed);
 }
 
@@ -406,14 +409,14 @@ static void gradient(const bnact_plan *p, const op_args *a, int64_t plane, value
     WITH_CONSTANTS(gradient_as, pooled_gradient_as, p, a, plane, v, to, s);
 }
 
-static status bnact_backward(plan *base, const op_args *a)
+static status bnact_backward(cpu_plan *base, const op_args *a)
 {
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
-    const values v = { .x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at)),
+    const values v = { .x = layout_in(base, o->x, a->x, LANES, at_offset(a->scratch, p->x_at)),
                        .dy = layout_in(base, o->y, a->dy, LANES,
-                                       at(a->scratch, p->window ? p->y_at : p->z_at)) };
+                                       at_offset(a->scratch, p->window ? p->y_at : p->z_at)) };
     /* Converted copies are overwritten in place: dx over x, dz over dy. */
     const gradients to = { .dx = p->plain && a->dx ? (void *)v.x : a->dx,
                            .dz = p->plain && a->dz ? (void *)v.dy : a->dz,
@@ -448,13 +451,11 @@ const char *cpu_bnact_pool_unsupported(const op *o)
     return NULL;
 }
 
-status cpu_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cpu_plan_new(c, o, sizeof(bnact_plan), out));
+    TRY(cpu_plan_new(c, o, sizeof(bnact_plan), bnact_forward, bnact_backward, out));
     bnact_plan *p = (bnact_plan *)*out;
-    p->base.forward = bnact_forward;
-    p->base.backward = bnact_backward;
     p->base.again = bnact_again;
     p->desc = op_bnact(&p->base.op);
     if (o->kind == OP_BNACT_POOL) {

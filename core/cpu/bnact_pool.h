@@ -48,7 +48,7 @@ INLINED void pool_row_as(dtype t, int window, windows size, activation act, cons
             *own = left & better;
             left &= (lane_bits)~better;
         }
-        save(y, first + i, t, activate(act, best[i]));
+        store(y, first + i, t, activate(act, best[i]));
     }
 }
 
@@ -76,7 +76,7 @@ INLINED void pool_sums_as(dtype t, int window, windows size, const void *x, cons
             for (int q = 0; q < size.w; q++) {
                 const int64_t i = (int64_t)p * size.w + q;
                 for (int s = 0; s < window; s++) {
-                    const vec g = keep(largest[i * values + r * window + s], load(dy, i, t));
+                    const vec g = masked(largest[i * values + r * window + s], load(dy, i, t));
                     sum += g;
                     sum_x += g * (load(x, in_window(size, window, p, q, r, s), t) - mean);
                 }
@@ -105,8 +105,8 @@ INLINED void pool_gradient_as(dtype t, int window, windows size, const void *x, 
                 const vec Ag = A * load(dy, i, t);
                 for (int s = 0; s < window; s++) {
                     const int64_t to = in_window(size, window, p, q, r, s);
-                    const vec own = keep(largest[i * values + r * window + s], Ag);
-                    put(dx, to, t, own + (B * (load(x, to, t) - mean) + C), add, streamed);
+                    const vec own = masked(largest[i * values + r * window + s], Ag);
+                    store_result(dx, to, t, own + (B * (load(x, to, t) - mean) + C), add, streamed);
                 }
             }
     if (streamed) stream_end();

@@ -14,7 +14,7 @@ typedef struct packed_weights {
     bool needed;   /* else the plain weights serve */
     bool winograd; /* packed for `shape`; else by `reorder` */
     winograd shape;
-    prim reorder;
+    primitive reorder;
     const void *made_at; /* the copy made last: where, and of which version */
     uint64_t version;
 } packed_weights;
@@ -26,15 +26,15 @@ typedef struct room {
 } room;
 
 typedef struct conv_plan {
-    plan base;
+    cpu_plan base;
     int x_block; /* layout in which the forward and the weight gradient read x */
-    prim forward, backward_data, backward_weights;
+    primitive forward, backward_data, backward_weights;
     packed_weights w_forward, w_data;
     bool winograd[CONV_DIRECTIONS]; /* by Winograd's method, else by the primitive */
     bool adds;                      /* forward adds z, */
     activation act;                 /* and activates: what Winograd's is told */
     bool dw_reordered;
-    prim dw_reorder;
+    primitive dw_reorder;
     room room[CONV_DIRECTIONS];
     size_t weights_at;        /* of whichever direction is at work */
     size_t x_at, y_at, db_at; /* in args.scratch */
@@ -61,19 +61,14 @@ static dnnl_format_tag_t activation_tag(int block)
 static status create_mds(const op *o, conv_mds *m)
 {
     status st = OK;
-    const conv_desc *c = &o->conv;
-    const dnnl_dims_t x = { o->x.n, o->x.c, o->x.h, o->x.w }, y = { o->y.n, o->y.c, o->y.h, o->y.w };
-    const dnnl_dims_t w = { c->out, o->x.c, c->kernel, c->kernel }, bias = { c->out };
-    const dnnl_dims_t grouped = { c->groups, c->out / c->groups, o->x.c / c->groups, c->kernel, c->kernel };
-    const bool g = c->groups > 1;
-    const dnnl_data_type_t type = o->type == BF16 ? dnnl_bf16 : dnnl_f32;
-    TRY_DNNL(onednn_md_create(&m->x, 4, x, type, activation_tag(kernel_block(o))));
-    TRY_DNNL(onednn_md_create(&m->x_blocked, 4, x, type, activation_tag(LANES)));
-    TRY_DNNL(onednn_md_create(&m->y, 4, y, type, activation_tag(LANES)));
-    TRY_DNNL(onednn_md_create(&m->w_any, g ? 5 : 4, g ? grouped : w, type, dnnl_format_tag_any));
-    TRY_DNNL(onednn_md_create(&m->dw_any, g ? 5 : 4, g ? grouped : w, dnnl_f32, dnnl_format_tag_any));
-    TRY_DNNL(onednn_md_create(&m->w_plain, g ? 5 : 4, g ? grouped : w, dnnl_f32, g ? dnnl_goihw : dnnl_oihw));
-    if (c->bias) TRY_DNNL(onednn_md_create(&m->bias, 1, bias, dnnl_f32, dnnl_x));
+    const dnnl_dims_t bias = { o->conv.out };
+    TRY(onednn_value_md(&m->x, o->x, o->type, activation_tag(kernel_block(o))));
+    TRY(onednn_value_md(&m->x_blocked, o->x, o->type, activation_tag(LANES)));
+    TRY(onednn_value_md(&m->y, o->y, o->type, activation_tag(LANES)));
+    TRY(onednn_weights_md(&m->w_any, o, o->type, dnnl_format_tag_any));
+    TRY(onednn_weights_md(&m->dw_any, o, F32, dnnl_format_tag_any));
+    TRY(onednn_weights_md(&m->w_plain, o, F32, o->conv.groups > 1 ? dnnl_goihw : dnnl_oihw));
+    if (o->conv.bias) TRY_DNNL(onednn_md_create(&m->bias, 1, bias, dnnl_f32, dnnl_x));
 out:
     return st;
 }
@@ -115,7 +110,7 @@ static status plan_packed(conv_plan *p, int direction, packed_weights *w, onednn
     status st = OK;
     w->needed = !dnnl_memory_desc_equal(plain, wanted);
     if (!w->needed) goto out;
-    TRY(prim_create_reorder(&w->reorder, p->base.cpu, plain, wanted));
+    TRY(primitive_create_reorder(&w->reorder, p->base.cpu, plain, wanted));
     make_room(p, direction, dnnl_memory_desc_get_size(wanted), w->reorder.scratchpad);
 out:
     return st;
@@ -126,7 +121,7 @@ static status choose_winograd(conv_plan *p, int direction)
 {
     status st = OK;
     int algorithm;
-    TRY(cpu_choose_conv(p->base.cpu, &p->base.op, direction, &algorithm));
+    TRY(cpu_choose_algorithm(p->base.cpu, &p->base.op, direction, &algorithm));
     p->winograd[direction] = algorithm == CONV_WINOGRAD;
 out:
     return st;
@@ -160,7 +155,7 @@ static status plan_forward(conv_plan *p, const onednn_conv *how, const conv_mds 
         plan_winograd(p, CONV_FORWARD, &p->w_forward);
         goto out;
     }
-    TRY(prim_create(&p->forward, c, *pd, args, m->bias ? 4 : 3));
+    TRY(primitive_create(&p->forward, c, *pd, args, m->bias ? 4 : 3));
     make_room(p, CONV_FORWARD, 0, p->forward.scratchpad);
     TRY(plan_packed(p, CONV_FORWARD, &p->w_forward, m->w_plain,
                     dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0)));
@@ -181,7 +176,7 @@ static status plan_backward_data(conv_plan *p, const onednn_conv *how, const con
         goto out;
     }
     TRY_DNNL(onednn_conv_backward_data(&pd, c->engine, how, m->x_blocked, m->w_any, m->y, hint, c->attr));
-    TRY(prim_create(&p->backward_data, c, pd, args, 3));
+    TRY(primitive_create(&p->backward_data, c, pd, args, 3));
     make_room(p, CONV_DATA, 0, p->backward_data.scratchpad);
     TRY(plan_packed(p, CONV_DATA, &p->w_data, m->w_plain,
                     dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
@@ -205,12 +200,12 @@ static status plan_backward_weights(conv_plan *p, const onednn_conv *how, const 
     }
     TRY_DNNL(
         onednn_conv_backward_weights(&pd, c->engine, how, m->x, m->dw_any, m->bias, m->y, hint, c->attr));
-    TRY(prim_create(&p->backward_weights, c, pd, args, m->bias ? 4 : 3));
+    TRY(primitive_create(&p->backward_weights, c, pd, args, m->bias ? 4 : 3));
     make_room(p, CONV_WEIGHTS, 0, p->backward_weights.scratchpad);
     onednn_const_md dw = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
     p->dw_reordered = !dnnl_memory_desc_equal(dw, m->w_plain);
     if (p->dw_reordered) {
-        TRY(prim_create_reorder(&p->dw_reorder, c, dw, m->w_plain));
+        TRY(primitive_create_reorder(&p->dw_reorder, c, dw, m->w_plain));
         make_room(p, CONV_WEIGHTS, dnnl_memory_desc_get_size(dw), p->dw_reorder.scratchpad);
     }
     if (m->bias) p->db_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)p->base.op.conv.out);
@@ -222,17 +217,17 @@ out:
 /* --- running --- */
 
 /* Between layouts, and counted as that. */
-static status reorder(prim *p, cpu *c, void *const *pointers, void *scratchpad)
+static status reorder(primitive *p, cpu *c, void *const *pointers, void *scratchpad)
 {
     const work_kind before = cpu_work(c, WORK_REORDER);
-    const status st = prim_run(p, c, pointers, scratchpad);
+    const status st = primitive_run(p, c, pointers, scratchpad);
     cpu_work(c, before);
     return st;
 }
 
 static void *scratchpad_of(const conv_plan *p, const op_args *a, int direction)
 {
-    return at(a->scratch, p->room[direction].scratchpad_at);
+    return at_offset(a->scratch, p->room[direction].scratchpad_at);
 }
 
 static status pack(conv_plan *p, packed_weights *w, const op_args *a, void *copy)
@@ -254,7 +249,7 @@ static status current_weights(conv_plan *p, packed_weights *w, const op_args *a,
     *out = a->param[0];
     if (!w->needed) goto out;
     const bool kept = !p->base.op.training;
-    void *copy = at(kept ? a->cached : a->scratch, p->weights_at);
+    void *copy = at_offset(kept ? a->cached : a->scratch, p->weights_at);
     if (!kept || w->made_at != copy || w->version != a->version) {
         TRY(pack(p, w, a, copy));
         w->made_at = copy;
@@ -275,15 +270,15 @@ static void put_summand(const conv_plan *p, const void *z, void *y)
     cpu_work(p->base.cpu, before);
 }
 
-static status conv_forward(plan *base, const op_args *a)
+static status conv_forward(cpu_plan *base, const op_args *a)
 {
     status st = OK;
     conv_plan *p = (conv_plan *)base;
     const op *o = &base->op;
     const void *w;
     TRY(current_weights(p, &p->w_forward, a, &w));
-    const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
-    void *y = layout_out(&p->base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at_offset(a->scratch, p->x_at));
+    void *y = layout_out(&p->base, o->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
     void *scratchpad = scratchpad_of(p, a, CONV_FORWARD);
     const bool z_as_y = layout_block(o->y) == LANES; /* Winograd's reads it where it is */
     if (p->adds && !(z_as_y && p->winograd[CONV_FORWARD])) put_summand(p, a->z, y);
@@ -292,8 +287,8 @@ static status conv_forward(plan *base, const op_args *a)
         winograd_convolve(&p->w_forward.shape, x, w, (winograd_after){ a->param[1], z, p->act }, y,
                           scratchpad);
     else
-        TRY(prim_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
-                     scratchpad));
+        TRY(primitive_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
+                          scratchpad));
     layout_finish(&p->base, o->y, y, a->y, LANES, false);
 out:
     return st;
@@ -322,16 +317,17 @@ static status run_backward_weights(conv_plan *p, const op_args *a, const void *d
     status st = OK;
     const op *o = &p->base.op;
     void *scratchpad = scratchpad_of(p, a, CONV_WEIGHTS);
-    const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at(a->scratch, p->x_at));
+    const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at_offset(a->scratch, p->x_at));
     if (p->winograd[CONV_WEIGHTS]) {
         const winograd shape = winograd_of(p, false);
         winograd_gradient(&shape, x, dy, a->grad[0], scratchpad);
         if (a->grad[1]) cpu_bias_gradient(o, dy, a->grad[1]);
         goto out;
     }
-    void *dw = p->dw_reordered ? at(a->scratch, p->weights_at) : a->grad[0];
-    void *db = a->grad[1] ? a->grad[1] : at(a->scratch, p->db_at);
-    TRY(prim_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db }, scratchpad));
+    void *dw = p->dw_reordered ? at_offset(a->scratch, p->weights_at) : a->grad[0];
+    void *db = a->grad[1] ? a->grad[1] : at_offset(a->scratch, p->db_at);
+    TRY(primitive_run(&p->backward_weights, p->base.cpu, (void *[]){ (void *)x, (void *)dy, dw, db },
+                      scratchpad));
     if (p->dw_reordered) TRY(reorder(&p->dw_reorder, p->base.cpu, (void *[]){ dw, a->grad[0] }, scratchpad));
 out:
     return st;
@@ -348,37 +344,37 @@ static status run_backward_data(conv_plan *p, const op_args *a, const void *dy)
                           scratchpad_of(p, a, CONV_DATA));
         goto out;
     }
-    void *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+    void *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at_offset(a->scratch, p->x_at));
     if (p->winograd[CONV_DATA])
         winograd_convolve(&p->w_data.shape, dy, w, (winograd_after){ 0 }, dx, scratchpad_of(p, a, CONV_DATA));
     else
-        TRY(prim_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
-                     scratchpad_of(p, a, CONV_DATA)));
+        TRY(primitive_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
+                          scratchpad_of(p, a, CONV_DATA)));
     layout_finish(&p->base, o->x, dx, a->dx, LANES, a->dx_add);
 out:
     return st;
 }
 
-static status conv_backward(plan *base, const op_args *a)
+static status conv_backward(cpu_plan *base, const op_args *a)
 {
     status st = OK;
     conv_plan *p = (conv_plan *)base;
-    const void *dy = layout_in(&p->base, base->op.y, a->dy, LANES, at(a->scratch, p->y_at));
+    const void *dy = layout_in(&p->base, base->op.y, a->dy, LANES, at_offset(a->scratch, p->y_at));
     if (a->grad[0]) TRY(run_backward_weights(p, a, dy));
     if (a->dx) TRY(run_backward_data(p, a, dy));
 out:
     return st;
 }
 
-static void conv_free(plan *base)
+static void conv_free(cpu_plan *base)
 {
     conv_plan *p = (conv_plan *)base;
-    prim_destroy(&p->forward);
-    prim_destroy(&p->backward_data);
-    prim_destroy(&p->backward_weights);
-    prim_destroy(&p->w_forward.reorder);
-    prim_destroy(&p->w_data.reorder);
-    prim_destroy(&p->dw_reorder);
+    primitive_destroy(&p->forward);
+    primitive_destroy(&p->backward_data);
+    primitive_destroy(&p->backward_weights);
+    primitive_destroy(&p->w_forward.reorder);
+    primitive_destroy(&p->w_data.reorder);
+    primitive_destroy(&p->dw_reorder);
 }
 
 /* What oneDNN does with a result while it is in a register. */
@@ -398,25 +394,19 @@ out:
     return st;
 }
 
-status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, plan **out, op_needs *needs)
+status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    plan *base = NULL;
+    cpu_plan *base = NULL;
     conv_mds m = { 0 };
     dnnl_primitive_desc_t forward = NULL;
     dnnl_primitive_attr_t attr = NULL;
-    onednn_conv how = { .algorithm = dnnl_convolution_direct,
-                        .prop = o->training ? dnnl_forward_training : dnnl_forward_inference,
-                        .strides = { o->conv.stride, o->conv.stride },
-                        .pads = { o->conv.pad, o->conv.pad } };
+    const onednn_conv how = onednn_conv_of(o, dnnl_convolution_direct);
     if (cpu_is_depthwise(o)) return cpu_depthwise_plan(c, o, after, out, needs);
-    TRY(cpu_plan_new(c, o, sizeof(conv_plan), &base));
+    TRY(cpu_plan_new(c, o, sizeof(conv_plan), conv_forward, conv_backward, &base));
     conv_plan *p = (conv_plan *)base;
-    base->forward = conv_forward;
-    base->backward = conv_backward;
-    base->free = conv_free;
+    base->free_parts = conv_free;
     p->x_block = kernel_block(o);
-
     p->adds = after->add;
     p->act = after->act;
 
@@ -436,18 +426,16 @@ status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, plan **o
         p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
     place_rooms(p, o->training, needs);
     *out = base;
+    base = NULL;
 out:
-    if (st != OK && base) {
-        conv_free(base);
-        free(base);
-    }
+    cpu_plan_free(base);
     if (forward) dnnl_primitive_desc_destroy(forward);
     if (attr) dnnl_primitive_attr_destroy(attr);
     destroy_mds(&m);
     return st;
 }
 
-status cpu_conv_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_conv_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     return cpu_conv_plan_with(c, o, &(bnact_desc){ .act = ACT_NONE }, out, needs);
 }

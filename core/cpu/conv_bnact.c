@@ -12,11 +12,10 @@
 #include "cpu.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 typedef struct conv_bnact_plan {
-    plan base;
-    plan *conv;        /* of w' and b' */
+    cpu_plan base;
+    cpu_plan *conv;    /* of w' and b' */
     size_t w_at, b_at; /* w' as PyTorch orders it; b' in args.cached */
     bool w_kept;       /* the kernel reads w' itself: it is in args.cached, else in args.scratch */
     size_t conv_scratch_at, conv_cached_at;
@@ -64,41 +63,37 @@ out:
     return st;
 }
 
-static status conv_bnact_forward(plan *base, const op_args *a)
+static status conv_bnact_forward(cpu_plan *base, const op_args *a)
 {
     status st = OK;
     conv_bnact_plan *p = (conv_bnact_plan *)base;
-    float *w = at(p->w_kept ? a->cached : a->scratch, p->w_at), *b = at(a->cached, p->b_at);
+    float *w = at_offset(p->w_kept ? a->cached : a->scratch, p->w_at), *b = at_offset(a->cached, p->b_at);
     op_args inner = *a;
     TRY(fold(p, a, w, b));
     inner.param[0] = w;
     inner.param[1] = b;
-    inner.scratch = at(a->scratch, p->conv_scratch_at);
-    inner.cached = at(a->cached, p->conv_cached_at);
+    inner.scratch = at_offset(a->scratch, p->conv_scratch_at);
+    inner.cached = at_offset(a->cached, p->conv_cached_at);
     TRY(p->conv->forward(p->conv, &inner));
 out:
     return st;
 }
 
-static void conv_bnact_free(plan *base)
+static void conv_bnact_free(cpu_plan *base)
 {
-    plan *conv = ((conv_bnact_plan *)base)->conv;
-    if (!conv) return;
-    if (conv->free) conv->free(conv);
-    free(conv);
+    cpu_plan_free(((conv_bnact_plan *)base)->conv);
 }
 
-status cpu_conv_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_conv_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    plan *base = NULL;
+    cpu_plan *base = NULL;
     op_needs inner = { 0 };
     op conv = { .kind = OP_CONV, .type = o->type, .x = o->x, .y = o->y, .conv = o->conv_bnact.conv };
     conv.conv.bias = true;
-    TRY(cpu_plan_new(c, o, sizeof(conv_bnact_plan), &base));
+    TRY(cpu_plan_new(c, o, sizeof(conv_bnact_plan), conv_bnact_forward, NULL, &base));
     conv_bnact_plan *p = (conv_bnact_plan *)base;
-    base->forward = conv_bnact_forward;
-    base->free = conv_bnact_free;
+    base->free_parts = conv_bnact_free;
     TRY(cpu_conv_plan_with(c, &conv, &o->conv_bnact.bnact, &p->conv, &inner));
     p->w_kept = inner.cached == 0;
     p->w_at = cpu_reserve(p->w_kept ? &needs->cached : &needs->scratch,
@@ -108,10 +103,8 @@ status cpu_conv_bnact_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->conv_scratch_at = cpu_reserve(&needs->scratch, inner.scratch);
     needs->y_over_z = o->conv_bnact.bnact.add && layout_block(o->y) == LANES;
     *out = base;
+    base = NULL;
 out:
-    if (st != OK && base) {
-        conv_bnact_free(base);
-        free(base);
-    }
+    cpu_plan_free(base);
     return st;
 }

@@ -1,8 +1,7 @@
 /* core/cpu/cpu.c -- the backend's table: opening, planning, memory. */
 #include "cpu.h"
-#include "choices.h"
 
-#include "../base/progress.h"
+#include "../base/clock.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -17,19 +16,21 @@ enum { HUGE_PAGE = 2 << 20, CACHE_LINE = 64 };
 
 /* --- plans --- */
 
-status cpu_plan_new(cpu *c, const op *o, size_t bytes, plan **out)
+status cpu_plan_new(cpu *c, const op *o, size_t bytes, cpu_pass *forward, cpu_pass *backward, cpu_plan **out)
 {
     status st = OK;
-    plan *p;
+    cpu_plan *p;
     TRY_ALLOC(p, calloc(1, bytes));
     p->op = *o;
     p->cpu = c;
+    p->forward = forward;
+    p->backward = backward;
     *out = p;
 out:
     return st;
 }
 
-static status (*const planners[OP_KINDS])(cpu *, const op *, plan **, op_needs *) = {
+static status (*const planners[OP_KINDS])(cpu *, const op *, cpu_plan **, op_needs *) = {
     [OP_CONV] = cpu_conv_plan,     [OP_BNACT] = cpu_bnact_plan,           [OP_POOL] = cpu_pool_plan,
     [OP_LINEAR] = cpu_linear_plan, [OP_DROPOUT] = cpu_dropout_plan,       [OP_SHORTCUT] = cpu_shortcut_plan,
     [OP_LOSS] = cpu_loss_plan,     [OP_CONV_BNACT] = cpu_conv_bnact_plan, [OP_BNACT_POOL] = cpu_bnact_plan,
@@ -58,23 +59,30 @@ static const char *cpu_unsupported(backend *b, const op *o)
     return NULL;
 }
 
-static status cpu_plan(backend *b, const op *o, plan **out, op_needs *needs)
+static status plan_op(backend *b, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
     op_needs n = { 0 };
+    cpu_plan *p;
     const char *why = cpu_unsupported(b, o);
     if (why) FAIL(ERR_RUNTIME, "%s", why);
-    TRY(planners[o->kind]((cpu *)b, o, out, &n));
+    TRY(planners[o->kind]((cpu *)b, o, &p, &n));
+    *out = (plan *)p;
     *needs = n;
 out:
     return st;
 }
 
-static void cpu_plan_free(plan *p)
+void cpu_plan_free(cpu_plan *p)
 {
     if (!p) return;
-    if (p->free) p->free(p);
+    if (p->free_parts) p->free_parts(p);
     free(p);
+}
+
+static void free_plan(plan *p)
+{
+    cpu_plan_free((cpu_plan *)p);
 }
 
 work_kind cpu_work(cpu *c, work_kind kind)
@@ -88,15 +96,7 @@ work_kind cpu_work(cpu *c, work_kind kind)
     return before;
 }
 
-static status run_as(work_kind kind, status (*run)(plan *, const op_args *), plan *p, const op_args *a)
-{
-    const work_kind before = cpu_work(p->cpu, kind);
-    const status st = run(p, a);
-    cpu_work(p->cpu, before);
-    return st;
-}
-
-static work_kind kind_of(const plan *p)
+static work_kind kind_of(const cpu_plan *p)
 {
     switch (p->op.kind) {
     case OP_CONV:
@@ -108,19 +108,27 @@ static work_kind kind_of(const plan *p)
     }
 }
 
+static status run_pass(cpu_pass *pass, cpu_plan *p, const op_args *a)
+{
+    const work_kind before = cpu_work(p->cpu, kind_of(p));
+    const status st = pass(p, a);
+    cpu_work(p->cpu, before);
+    return st;
+}
+
 static status cpu_forward(plan *p, const op_args *a)
 {
-    return run_as(kind_of(p), p->forward, p, a);
+    return run_pass(((cpu_plan *)p)->forward, (cpu_plan *)p, a);
 }
 
 static status cpu_backward(plan *p, const op_args *a)
 {
-    return run_as(kind_of(p), p->backward, p, a);
+    return run_pass(((cpu_plan *)p)->backward, (cpu_plan *)p, a);
 }
 
 static status cpu_again(plan *p, const op_args *a)
 {
-    return run_as(kind_of(p), p->again, p, a);
+    return run_pass(((cpu_plan *)p)->again, (cpu_plan *)p, a);
 }
 
 static status cpu_step_begin(backend *b, step_handle *h, const step_scalars *now, bool *replayed)
@@ -182,6 +190,26 @@ static void cpu_release(backend *b, void *memory, size_t bytes)
         munmap(memory, round_up(bytes, HUGE_PAGE));
 }
 
+status timing_buffer_grow(cpu *c, timing_buffer *b, size_t bytes)
+{
+    status st = OK;
+    if (bytes <= b->bytes) goto out;
+    timing_buffer_free(c, b);
+    TRY(cpu_alloc(&c->base, bytes, &b->memory));
+    b->bytes = bytes;
+    uint16_t *half = b->memory; /* of an f32, or a bf16 */
+#pragma omp parallel for simd schedule(static)
+    for (size_t i = 0; i < bytes / 2; i++) half[i] = (uint16_t)(0x3c00 + (i * 2654435761u >> 20) % 512);
+out:
+    return st;
+}
+
+void timing_buffer_free(cpu *c, timing_buffer *b)
+{
+    if (b->memory) cpu_release(&c->base, b->memory, b->bytes);
+    *b = (timing_buffer){ 0 };
+}
+
 static status cpu_copy(backend *b, void *dst, const void *src, size_t bytes)
 {
     (void)b;
@@ -215,7 +243,7 @@ static status cpu_read_value(backend *b, const void *src, shape4 s, dtype t, int
 static void cpu_close(backend *b)
 {
     cpu *c = (cpu *)b;
-    choices_close(c->choices);
+    cpu_choices_close(c);
     free(c->gram_buffer);
     if (c->attr) dnnl_primitive_attr_destroy(c->attr);
     if (c->stream) dnnl_stream_destroy(c->stream);
@@ -270,8 +298,8 @@ static const backend table = {
     .measure = &measure,
     .close = cpu_close,
     .unsupported = cpu_unsupported,
-    .plan = cpu_plan,
-    .plan_free = cpu_plan_free,
+    .plan = plan_op,
+    .plan_free = free_plan,
     .forward = cpu_forward,
     .backward = cpu_backward,
     .again = cpu_again,
@@ -304,8 +332,8 @@ status cpu_open(int threads, backend **out)
     TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(c->attr, dnnl_scratchpad_mode_user));
     snprintf(c->base.description, sizeof c->base.description, "oneDNN %d.%d.%d (%s), %d thread%s", v->major,
              v->minor, v->patch, isa_name(), c->base.threads, c->base.threads == 1 ? "" : "s");
-    c->forced = -1;
-    TRY(choices_open(c, &c->choices));
+    c->forced_algorithm = -1;
+    TRY(cpu_choices_open(c));
     *out = &c->base;
     c = NULL;
 out:

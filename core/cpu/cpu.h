@@ -13,13 +13,12 @@
 #include "onednn.h"
 #include "vec.h"
 
-typedef struct choices choices; /* choices.h */
+typedef struct choices choices; /* algorithm.c */
 
 typedef struct cpu {
     backend base;
-    choices *choices;      /* of convolution algorithms */
-    int forced;            /* the one that is timed; -1: none */
-    bool told;             /* that algorithms are timed: once is enough */
+    choices *choices;      /* of convolution algorithms: what is known */
+    int forced_algorithm;  /* for all convolutions, while algorithms are timed; -1: none */
     uint32_t *gram_buffer; /* gram.c: of each thread */
     int gram_buffers;
     dnnl_engine_t engine;
@@ -31,54 +30,66 @@ typedef struct cpu {
     double since;
 } cpu;
 
-/* What every plan begins with; the files of the operations put their own fields behind it. */
-struct plan {
+/* What every plan of this device begins with: each operation's file puts its own fields behind it. backend.h's `plan *`
+ * is a pointer to one; only cpu.c converts. */
+typedef struct cpu_plan cpu_plan;
+typedef status cpu_pass(cpu_plan *, const op_args *);
+struct cpu_plan {
     op op;
     cpu *cpu;
-    status (*forward)(plan *, const op_args *);
-    status (*backward)(plan *, const op_args *);
-    status (*again)(plan *, const op_args *);
-    void (*free)(plan *);
+    cpu_pass *forward, *backward, *again; /* as in backend.h; NULL where the operation has none */
+    void (*free_parts)(cpu_plan *);       /* frees what the struct points to; NULL: nothing */
 };
 
-status cpu_conv_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_bnact_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_pool_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_linear_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_dropout_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_shortcut_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_loss_plan(cpu *, const op *, plan **, op_needs *);
-status cpu_conv_bnact_plan(cpu *, const op *, plan **, op_needs *);
+/* Allocates `bytes`, zeroed, for a plan and fills in what is common to all. */
+status cpu_plan_new(cpu *, const op *, size_t bytes, cpu_pass *forward, cpu_pass *backward, cpu_plan **out);
+void cpu_plan_free(cpu_plan *); /* NULL is harmless */
+
+status cpu_conv_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_bnact_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_pool_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_linear_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_dropout_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_shortcut_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_loss_plan(cpu *, const op *, cpu_plan **, op_needs *);
+status cpu_conv_bnact_plan(cpu *, const op *, cpu_plan **, op_needs *);
 const char *cpu_bnact_pool_unsupported(const op *); /* OP_BNACT_POOL is planned by cpu_bnact_plan */
 /* OP_CONV whose forward ends with what bnact adds (args.z) and its activation. */
-status cpu_conv_plan_with(cpu *, const op *, const bnact_desc *, plan **, op_needs *);
+status cpu_conv_plan_with(cpu *, const op *, const bnact_desc *, cpu_plan **, op_needs *);
 
 /* The same for convolutions that are depthwise, by own loops. */
 bool cpu_is_depthwise(const op *);
-status cpu_depthwise_plan(cpu *, const op *, const bnact_desc *, plan **, op_needs *);
+status cpu_depthwise_plan(cpu *, const op *, const bnact_desc *, cpu_plan **, op_needs *);
 /* db [K] of OP_CONV: each channel's sum over images and pixels of dy, blocked. */
 void cpu_bias_gradient(const op *, const void *dy, float *db);
-
-/* For plans whose struct holds nothing to free: allocates `bytes` zeroed and fills the common part. */
-status cpu_plan_new(cpu *, const op *, size_t bytes, plan **out);
 
 /* From here on the time counts as `kind`; answers what it counted as before. Costs nothing unless somebody
  * measures. */
 work_kind cpu_work(cpu *, work_kind kind);
 
-/* --- choose.c --- */
+/* --- algorithm.c --- */
 
 enum { CONV_DIRECT, CONV_WINOGRAD, CONV_ALGORITHMS }; /* oneDNN's; winograd.c's */
-/* The algorithm. CLEAVE_CONV = auto (the default), rule, direct, winograd. */
-status cpu_choose_conv(cpu *, const op *, int direction, int *out);
 
-/* --- race.c --- */
+/* Which algorithm computes this direction of OP_CONV. The environment decides how: CLEAVE_CONV = auto (the default: timed
+ * once if the convolution is large), rule, direct or winograd; ERR_USAGE: anything else. */
+status cpu_choose_algorithm(cpu *, const op *, int direction, int *algorithm);
 
-/* What timed products read: small numbers, 0.0078 to 0.031 and the like, none of them denormal in f32 or bf16. */
-void cpu_fill(void *memory, size_t bytes);
+status cpu_choices_open(cpu *);
+void cpu_choices_close(cpu *);
+/* [backend.h] */
+status cpu_choices_load(backend *, const char *path);
+status cpu_choices_save(const backend *, const char *path);
 
-/* Median seconds of each algorithm for one direction of a convolution that both can do, run in turn. */
-status cpu_conv_race(cpu *, const op *, int direction, double seconds[CONV_ALGORITHMS]);
+/* Memory for timing. It is filled with small numbers, 2^-7 to 2^-3 in f32 and in bf16: none is denormal, which would be
+ * slow. */
+typedef struct timing_buffer {
+    void *memory;
+    size_t bytes;
+} timing_buffer;
+status timing_buffer_grow(cpu *, timing_buffer *,
+                          size_t bytes); /* to at least `bytes`; its contents are lost */
+void timing_buffer_free(cpu *, timing_buffer *);
 
 /* --- ceiling.c --- */
 
@@ -116,44 +127,18 @@ static inline layout layout_of(shape4 s, dtype type)
 void layout_convert(shape4, const void *src, layout from, void *dst, layout to, bool add);
 
 /* A value in blocks of `block`, which the plan's operation needs: itself, or a copy in scratch. */
-const void *layout_in(const plan *, shape4, const void *value, int block, void *scratch);
+const void *layout_in(const cpu_plan *, shape4, const void *value, int block, void *scratch);
 
 /* Where to compute a result in blocks of `block`: the value itself, or scratch if it is laid out otherwise
  * or is to be added to; layout_finish then stores or adds it. */
-void *layout_out(const plan *, shape4, void *value, int block, bool add, void *scratch);
-void layout_finish(const plan *, shape4, const void *computed, void *value, int block, bool add);
+void *layout_out(const cpu_plan *, shape4, void *value, int block, bool add, void *scratch);
+void layout_finish(const cpu_plan *, shape4, const void *computed, void *value, int block, bool add);
 
 /* Reserves `bytes` in a buffer that is being planned; answers their offset, a multiple of 64. */
 size_t cpu_reserve(size_t *total, size_t bytes);
-static inline void *at(void *base, size_t offset)
+static inline void *at_offset(void *base, size_t offset)
 {
     return (char *)base + offset;
 }
-
-/* --- prim.c --- */
-
-/* A oneDNN primitive and the memory objects of its arguments, made once. Running it allocates nothing
- * here: it only changes the pointers that differ from those of the last run. */
-enum { PRIM_ARGS = 5 };
-typedef struct prim {
-    dnnl_primitive_t primitive;
-    dnnl_exec_arg_t args[PRIM_ARGS];
-    int n_args;
-    size_t scratchpad; /* bytes */
-} prim;
-
-/* `args` are n DNNL_ARG_*; their memory descriptors come from the primitive descriptor. */
-status prim_create(prim *, cpu *, const_dnnl_primitive_desc_t, const int *args, int n);
-status prim_create_reorder(prim *, cpu *, onednn_const_md from, onednn_const_md to);
-/* Pointers in the order of `args`; scratchpad: prim.scratchpad bytes. */
-status prim_run(prim *, cpu *, void *const *pointers, void *scratchpad);
-void prim_destroy(prim *);
-
-/* oneDNN's status as ours. */
-#define TRY_DNNL(call)                                                                                       \
-    do {                                                                                                     \
-        dnnl_status_t dnnl_answer = (call);                                                                  \
-        if (dnnl_answer != dnnl_success) FAIL(ERR_RUNTIME, "oneDNN answers %d to " #call, (int)dnnl_answer); \
-    } while (0)
 
 #endif

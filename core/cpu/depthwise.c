@@ -17,7 +17,7 @@
 enum { SIDE = 3, TAPS = SIDE * SIDE, MAX_GROUPS = 64 };
 
 typedef struct depthwise_plan {
-    plan base;
+    cpu_plan base;
     activation act; /* of forward's results, */
     bool adds;      /* and z is added before */
     int blocks, groups;
@@ -37,7 +37,7 @@ bool cpu_is_depthwise(const op *o)
 static vec *arrange_weights(const depthwise_plan *p, const op_args *a)
 {
     const op *o = &p->base.op;
-    float *to = at(a->scratch, p->w_at);
+    float *to = at_offset(a->scratch, p->w_at);
     for (int c = 0; c < p->blocks * LANES; c++)
         for (int i = 0; i < TAPS; i++) {
             const float w = c < o->x.c ? a->param[0][c * TAPS + i] : 0;
@@ -81,7 +81,7 @@ INLINED void forward_row(dtype t, int stride, const void *const rows[SIDE], int 
         }
         vec sum = part[0] + part[1] + part[2] + bias;
         if (z) sum += load(z, q, t);
-        put(y, q, t, activate(act, sum), false, streamed);
+        store_result(y, q, t, activate(act, sum), false, streamed);
     }
 }
 
@@ -90,7 +90,7 @@ INLINED void forward_plane(dtype t, int stride, const depthwise_plan *p, const o
 {
     const shape4 X = p->base.op.x, Y = p->base.op.y;
     const int b = (int)(plane % p->blocks);
-    const void *none = at(a->scratch, p->none_at), *x = vector_at(a->x, plane * X.h * X.w, t);
+    const void *none = at_offset(a->scratch, p->none_at), *x = vector_at(a->x, plane * X.h * X.w, t);
     vec bias = { 0 };
     for (int l = 0; a->param[1] && l < LANES && b * LANES + l < X.c; l++)
         bias[l] = a->param[1][b * LANES + l];
@@ -104,13 +104,13 @@ INLINED void forward_plane(dtype t, int stride, const depthwise_plan *p, const o
     if (p->streamed_y) stream_end();
 }
 
-static status depthwise_forward(plan *base, const op_args *a)
+static status depthwise_forward(cpu_plan *base, const op_args *a)
 {
     const depthwise_plan *p = (depthwise_plan *)base;
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
     const vec *w = arrange_weights(p, a);
-    memset(at(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
+    memset(at_offset(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < planes; i++) {
         if (o->type == F32 && o->conv.stride == 1)
@@ -151,7 +151,7 @@ INLINED void backward_row_1(dtype t, const meetings *m, const vec *w, const void
             g[1] += here * d[k].middle;
             g[2] += here * d[k].left;
         }
-        if (dx) put(dx, j, t, part[0] + part[1] + part[2], add, streamed);
+        if (dx) store_result(dx, j, t, part[0] + part[1] + part[2], add, streamed);
     }
 }
 
@@ -176,8 +176,8 @@ INLINED void backward_row_2(dtype t, int n, const meetings *m, const vec *w, con
             g[1] += first * left;
             g[2] += second * left;
         }
-        if (dx) put(dx, j, t, even_sum, add, streamed);
-        if (dx && odd) put(dx, j + 1, t, odd_sum, add, streamed);
+        if (dx) store_result(dx, j, t, even_sum, add, streamed);
+        if (dx && odd) store_result(dx, j + 1, t, odd_sum, add, streamed);
     }
 }
 
@@ -185,7 +185,7 @@ INLINED void backward_plane(dtype t, int stride, const depthwise_plan *p, const 
                             int64_t plane, vec *sums)
 {
     const shape4 X = p->base.op.x, Y = p->base.op.y;
-    const void *none = at(a->scratch, p->none_at), *dy = vector_at(a->dy, plane * Y.h * Y.w, t);
+    const void *none = at_offset(a->scratch, p->none_at), *dy = vector_at(a->dy, plane * Y.h * Y.w, t);
     vec dw[TAPS] = { 0 };
     for (int i = 0; i < X.h; i++) {
         const int64_t row = (plane * X.h + i) * X.w;
@@ -213,7 +213,7 @@ static void backward_group(const depthwise_plan *p, const op_args *a, const vec 
     const op *o = &p->base.op;
     const int first = (int)((int64_t)o->x.n * group / p->groups),
               last = (int)((int64_t)o->x.n * (group + 1) / p->groups);
-    vec *sums = (vec *)at(a->scratch, p->sums_at) + (int64_t)group * p->blocks * TAPS;
+    vec *sums = (vec *)at_offset(a->scratch, p->sums_at) + (int64_t)group * p->blocks * TAPS;
     memset(sums, 0, sizeof(vec) * TAPS * (size_t)p->blocks);
     for (int n = first; n < last; n++)
         for (int b = 0; b < p->blocks; b++) {
@@ -232,7 +232,7 @@ static void backward_group(const depthwise_plan *p, const op_args *a, const vec 
 
 static void store_weight_gradient(const depthwise_plan *p, const op_args *a, float *dw)
 {
-    const float *sums = at(a->scratch, p->sums_at);
+    const float *sums = at_offset(a->scratch, p->sums_at);
     for (int c = 0; c < p->base.op.x.c; c++)
         for (int i = 0; i < TAPS; i++) {
             double sum = 0;
@@ -242,12 +242,12 @@ static void store_weight_gradient(const depthwise_plan *p, const op_args *a, flo
         }
 }
 
-static status depthwise_backward(plan *base, const op_args *a)
+static status depthwise_backward(cpu_plan *base, const op_args *a)
 {
     const depthwise_plan *p = (depthwise_plan *)base;
     const op *o = &base->op;
     const vec *w = arrange_weights(p, a);
-    memset(at(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
+    memset(at_offset(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
 #pragma omp parallel for schedule(static)
     for (int g = 0; g < p->groups; g++) backward_group(p, a, w, g);
     if (a->grad[0]) store_weight_gradient(p, a, a->grad[0]);
@@ -255,13 +255,11 @@ static status depthwise_backward(plan *base, const op_args *a)
     return OK;
 }
 
-status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *after, plan **out, op_needs *needs)
+status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *after, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cpu_plan_new(c, o, sizeof(depthwise_plan), out));
+    TRY(cpu_plan_new(c, o, sizeof(depthwise_plan), depthwise_forward, depthwise_backward, out));
     depthwise_plan *p = (depthwise_plan *)*out;
-    p->base.forward = depthwise_forward;
-    p->base.backward = depthwise_backward;
     p->act = after->act;
     p->adds = after->add;
     p->blocks = layout_blocks(o->x.c);

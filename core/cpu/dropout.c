@@ -4,7 +4,7 @@
 #include "cpu.h"
 
 typedef struct dropout_plan {
-    plan base;
+    cpu_plan base;
     int block;        /* of the layout */
     int64_t channels; /* padded to whole blocks */
 } dropout_plan;
@@ -42,7 +42,7 @@ static void drop_run(const dropout_plan *p, int64_t run, const void *x, void *y,
     }
 }
 
-static status dropout_forward(plan *base, const op_args *a)
+static status dropout_forward(cpu_plan *base, const op_args *a)
 {
     const dropout_plan *p = (dropout_plan *)base;
     const int64_t length = run_length(p), runs = run_count(p);
@@ -56,7 +56,7 @@ static status dropout_forward(plan *base, const op_args *a)
     return OK;
 }
 
-static status dropout_backward(plan *base, const op_args *a)
+static status dropout_backward(cpu_plan *base, const op_args *a)
 {
     const dropout_plan *p = (dropout_plan *)base;
     const float scale = 1 / (1 - base->op.dropout.p);
@@ -70,13 +70,11 @@ static status dropout_backward(plan *base, const op_args *a)
     return OK;
 }
 
-status cpu_dropout_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_dropout_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cpu_plan_new(c, o, sizeof(dropout_plan), out));
+    TRY(cpu_plan_new(c, o, sizeof(dropout_plan), dropout_forward, dropout_backward, out));
     dropout_plan *p = (dropout_plan *)*out;
-    p->base.forward = dropout_forward;
-    p->base.backward = dropout_backward;
     p->block = layout_block(o->x);
     p->channels = p->block == 1 ? o->x.c : layout_blocks(o->x.c) * LANES;
     if (o->training) cpu_reserve(&needs->saved, (size_t)(run_count(p) * run_length(p)));

@@ -101,7 +101,7 @@ void layout_convert(shape4 s, const void *src, layout from, void *dst, layout to
         convert(s, src, from_bf16, dst, to_bf16, add);
 }
 
-const void *layout_in(const plan *p, shape4 s, const void *value, int block, void *scratch)
+const void *layout_in(const cpu_plan *p, shape4 s, const void *value, int block, void *scratch)
 {
     const layout from = layout_of(s, p->op.type), to = { block, p->op.type };
     if (from.block == block) return value;
@@ -111,13 +111,13 @@ const void *layout_in(const plan *p, shape4 s, const void *value, int block, voi
     return scratch;
 }
 
-void *layout_out(const plan *p, shape4 s, void *value, int block, bool add, void *scratch)
+void *layout_out(const cpu_plan *p, shape4 s, void *value, int block, bool add, void *scratch)
 {
     (void)p;
     return layout_block(s) == block && !add ? value : scratch;
 }
 
-void layout_finish(const plan *p, shape4 s, const void *computed, void *value, int block, bool add)
+void layout_finish(const cpu_plan *p, shape4 s, const void *computed, void *value, int block, bool add)
 {
     const layout from = { block, p->op.type }, to = layout_of(s, p->op.type);
     if (computed == value) return;

@@ -8,11 +8,9 @@
  */
 #include "cpu.h"
 
-#include <stdlib.h>
-
 typedef struct linear_plan {
-    plan base;
-    plan *product;
+    cpu_plan base;
+    cpu_plan *product;
     size_t x_at, dx_at, g_at, product_at;
 } linear_plan;
 
@@ -32,12 +30,13 @@ static int rows_block(shape4 s)
 static op_args product_args(const linear_plan *p, const op_args *a)
 {
     op_args inner = *a;
-    inner.x = layout_in(&p->base, p->base.op.x, a->x, rows_block(p->base.op.x), at(a->scratch, p->x_at));
-    inner.scratch = at(a->scratch, p->product_at);
+    inner.x =
+        layout_in(&p->base, p->base.op.x, a->x, rows_block(p->base.op.x), at_offset(a->scratch, p->x_at));
+    inner.scratch = at_offset(a->scratch, p->product_at);
     return inner;
 }
 
-static status linear_forward(plan *base, const op_args *a)
+static status linear_forward(cpu_plan *base, const op_args *a)
 {
     status st = OK;
     const linear_plan *p = (linear_plan *)base;
@@ -57,7 +56,7 @@ static const void *through_activation(const linear_plan *p, const op_args *a)
 {
     const activation act = p->base.op.linear.act;
     const dtype t = p->base.op.type;
-    void *g = at(a->scratch, p->g_at);
+    void *g = at_offset(a->scratch, p->g_at);
     if (act == ACT_NONE) return a->dy;
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < shape_count(p->base.op.y); i++) {
@@ -67,7 +66,7 @@ static const void *through_activation(const linear_plan *p, const op_args *a)
     return g;
 }
 
-static status linear_backward(plan *base, const op_args *a)
+static status linear_backward(cpu_plan *base, const op_args *a)
 {
     status st = OK;
     const linear_plan *p = (linear_plan *)base;
@@ -76,7 +75,7 @@ static status linear_backward(plan *base, const op_args *a)
     op_args inner = product_args(p, a);
     inner.dy = through_activation(p, a);
     if (a->dx && !plain) {
-        inner.dx = at(a->scratch, p->dx_at);
+        inner.dx = at_offset(a->scratch, p->dx_at);
         inner.dx_add = false;
     }
     TRY(p->product->backward(p->product, &inner));
@@ -85,18 +84,15 @@ out:
     return st;
 }
 
-static void linear_free(plan *base)
+static void linear_free(cpu_plan *base)
 {
-    plan *product = ((linear_plan *)base)->product;
-    if (!product) return;
-    product->free(product);
-    free(product);
+    cpu_plan_free(((linear_plan *)base)->product);
 }
 
-status cpu_linear_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_linear_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    plan *base = NULL;
+    cpu_plan *base = NULL;
     const int in = (int)shape_image(o->x);
     op product = { .kind = OP_CONV,
                    .training = o->training,
@@ -104,11 +100,9 @@ status cpu_linear_plan(cpu *c, const op *o, plan **out, op_needs *needs)
                    .x = { o->x.n, in, 1, 1 },
                    .y = o->y,
                    .conv = { .out = o->linear.out, .kernel = 1, .stride = 1, .groups = 1, .bias = true } };
-    TRY(cpu_plan_new(c, o, sizeof(linear_plan), &base));
+    TRY(cpu_plan_new(c, o, sizeof(linear_plan), linear_forward, linear_backward, &base));
     linear_plan *p = (linear_plan *)base;
-    base->forward = linear_forward;
-    base->backward = linear_backward;
-    base->free = linear_free;
+    base->free_parts = linear_free;
     TRY(cpu_conv_plan(c, &product, &p->product, needs));
     const size_t behind = needs->scratch;
     needs->scratch = 0;
@@ -118,10 +112,8 @@ status cpu_linear_plan(cpu *c, const op *o, plan **out, op_needs *needs)
     p->product_at = cpu_reserve(&needs->scratch, behind);
     needs->backward_y = o->training && o->linear.act != ACT_NONE;
     *out = base;
+    base = NULL;
 out:
-    if (st != OK && base) {
-        linear_free(base);
-        free(base);
-    }
+    cpu_plan_free(base);
     return st;
 }

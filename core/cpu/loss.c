@@ -5,7 +5,7 @@
 #include <math.h>
 
 typedef struct loss_plan {
-    plan base;
+    cpu_plan base;
     size_t logits_at; /* in scratch */
 } loss_plan;
 
@@ -35,16 +35,16 @@ static int first_greatest(const float *x, int classes)
 }
 
 /* The logits in f32: themselves, or a copy in scratch behind the sums of the rows. */
-static const float *logits(const plan *p, const op_args *a)
+static const float *logits(const cpu_plan *p, const op_args *a)
 {
     const layout from = layout_of(p->op.x, p->op.type);
     if (from.type == F32) return a->x;
-    float *copy = at(a->scratch, ((loss_plan *)p)->logits_at);
+    float *copy = at_offset(a->scratch, ((loss_plan *)p)->logits_at);
     layout_convert(p->op.x, a->x, from, copy, (layout){ from.block, F32 }, false);
     return copy;
 }
 
-static status loss_forward(plan *base, const op_args *a)
+static status loss_forward(cpu_plan *base, const op_args *a)
 {
     const op *o = &base->op;
     const int classes = o->x.c;
@@ -81,7 +81,7 @@ static void row_gradient(const op *o, const float *x, int label, int64_t rows, v
     }
 }
 
-static status loss_backward(plan *base, const op_args *a)
+static status loss_backward(cpu_plan *base, const op_args *a)
 {
     const op *o = &base->op;
     const int classes = o->x.c;
@@ -97,12 +97,10 @@ static status loss_backward(plan *base, const op_args *a)
     return OK;
 }
 
-status cpu_loss_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_loss_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cpu_plan_new(c, o, sizeof(loss_plan), out));
-    (*out)->forward = loss_forward;
-    (*out)->backward = loss_backward;
+    TRY(cpu_plan_new(c, o, sizeof(loss_plan), loss_forward, loss_backward, out));
     cpu_reserve(&needs->scratch, sizeof(double) * (size_t)o->x.n);
     if (o->type != F32)
         ((loss_plan *)*out)->logits_at =

@@ -1,14 +1,22 @@
-/* core/cpu/onednn.h -- the differences between oneDNN 2.x and 3.x, and nothing else.
- *
- * Only the creation of things changed: in 2.x a memory descriptor is a struct and a primitive
- * descriptor is made in two steps (operation descriptor, then primitive descriptor); in 3.x the memory
- * descriptor is a handle and one call does both. Execution, queries and reorders are spelled the same.
- * Never mix headers and library of different majors: the enumerations were renumbered. */
+/* core/cpu/onednn.h -- how this device calls oneDNN: primitives with their arguments, descriptors of our arrays, and the
+ * differences between oneDNN 2.x and 3.x. */
 #ifndef CLEAVE_CPU_ONEDNN_H
 #define CLEAVE_CPU_ONEDNN_H
 
+#include "../base/status.h"
+#include "../device/op.h"
+
 #include <dnnl.h>
 #include <stdlib.h>
+
+typedef struct cpu cpu; /* cpu.h */
+
+/* ---- the two versions ----
+ *
+ * Only creating things differs. In 2.x a memory descriptor is a struct, and a primitive descriptor is made in two steps
+ * (operation descriptor, then primitive descriptor). In 3.x a memory descriptor is a handle, and one call makes a
+ * primitive descriptor. Running, queries and reorders are the same in both. The header and the library must be of the
+ * same major version: the values of the enumerations differ. */
 
 /* A convolution's geometry in the form that both versions take. */
 typedef struct onednn_conv {
@@ -26,12 +34,6 @@ static inline dnnl_status_t onednn_md_create(onednn_md *md, int n_dims, const dn
                                              dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
     return dnnl_memory_desc_create_with_tag(md, n_dims, dims, type, tag);
-}
-
-static inline dnnl_status_t onednn_md_strides(onednn_md *md, int n_dims, const dnnl_dims_t dims,
-                                              dnnl_data_type_t type, const dnnl_dims_t strides)
-{
-    return dnnl_memory_desc_create_with_strides(md, n_dims, dims, type, strides);
 }
 
 static inline void onednn_md_destroy(onednn_md md)
@@ -90,7 +92,7 @@ static inline dnnl_status_t onednn_matmul(dnnl_primitive_desc_t *pd, dnnl_engine
 
 #else /* 2.x */
 
-typedef dnnl_memory_desc_t *onednn_md; /* on the heap, so that it can be passed around like 3.x's handle */
+typedef dnnl_memory_desc_t *onednn_md; /* on the heap: a handle, as in 3.x */
 typedef const dnnl_memory_desc_t *onednn_const_md;
 
 static inline dnnl_status_t onednn_md_create(onednn_md *md, int n_dims, const dnnl_dims_t dims,
@@ -98,13 +100,6 @@ static inline dnnl_status_t onednn_md_create(onednn_md *md, int n_dims, const dn
 {
     *md = calloc(1, sizeof **md);
     return *md ? dnnl_memory_desc_init_by_tag(*md, n_dims, dims, type, tag) : dnnl_out_of_memory;
-}
-
-static inline dnnl_status_t onednn_md_strides(onednn_md *md, int n_dims, const dnnl_dims_t dims,
-                                              dnnl_data_type_t type, const dnnl_dims_t strides)
-{
-    *md = calloc(1, sizeof **md);
-    return *md ? dnnl_memory_desc_init_by_strides(*md, n_dims, dims, type, strides) : dnnl_out_of_memory;
 }
 
 static inline void onednn_md_destroy(onednn_md md)
@@ -147,7 +142,7 @@ static inline dnnl_status_t onednn_conv_backward_weights(dnnl_primitive_desc_t *
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, engine, hint) : s;
 }
 
-/* Adds what is in y already to the result. */
+/* Adds to the result what y holds before the primitive runs. */
 static inline dnnl_status_t onednn_post_sum(dnnl_post_ops_t ops)
 {
     return dnnl_post_ops_append_sum(ops, 1);
@@ -168,4 +163,40 @@ static inline dnnl_status_t onednn_matmul(dnnl_primitive_desc_t *pd, dnnl_engine
 }
 
 #endif
+
+/* oneDNN's status as ours. */
+#define TRY_DNNL(call)                                                                                       \
+    do {                                                                                                     \
+        dnnl_status_t dnnl_answer = (call);                                                                  \
+        if (dnnl_answer != dnnl_success) FAIL(ERR_RUNTIME, "oneDNN answers %d to " #call, (int)dnnl_answer); \
+    } while (0)
+
+/* ---- our arrays and convolutions in oneDNN's words ---- */
+
+dnnl_data_type_t onednn_type(dtype);
+/* A value [N, C, H, W]. */
+status onednn_value_md(onednn_md *, shape4, dtype, dnnl_format_tag_t);
+/* The weights of OP_CONV: [K, C, R, R], or with groups [G, K/G, C/G, R, R]. */
+status onednn_weights_md(onednn_md *, const op *, dtype, dnnl_format_tag_t);
+onednn_conv onednn_conv_of(const op *, dnnl_alg_kind_t);
+
+/* ---- primitives ---- */
+
+/* A primitive and the memory objects of its arguments, made once. To run it only changes the pointers that differ from
+ * those of the last run; nothing is allocated on this side. */
+enum { PRIMITIVE_ARGS = 5 };
+typedef struct primitive {
+    dnnl_primitive_t handle;
+    dnnl_exec_arg_t args[PRIMITIVE_ARGS];
+    int n_args;
+    size_t scratchpad; /* bytes */
+} primitive;
+
+/* `args` are n DNNL_ARG_*; their memory descriptors come from the primitive descriptor. */
+status primitive_create(primitive *, cpu *, const_dnnl_primitive_desc_t, const int *args, int n);
+status primitive_create_reorder(primitive *, cpu *, onednn_const_md from, onednn_const_md to);
+/* Pointers in the order of `args`; scratchpad: primitive.scratchpad bytes. */
+status primitive_run(primitive *, cpu *, void *const *pointers, void *scratchpad);
+void primitive_destroy(primitive *); /* a zeroed one is harmless */
+
 #endif

@@ -10,7 +10,7 @@ typedef uint16_t place;                                                  /* r * 
 typedef place places __attribute__((vector_size(2 * LANES), may_alias)); /* of LANES channels */
 
 typedef struct pool_plan {
-    plan base;
+    cpu_plan base;
     int64_t planes; /* images * channel blocks */
     size_t x_at, y_at;
 } pool_plan;
@@ -43,10 +43,10 @@ INLINED void max_plane_as(dtype t, const op *o, const void *x, void *y, places *
                 for (int s = columns.first; s < columns.last; s++) {
                     vec v = load(x, (p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s, t);
                     ivec better = ~(v <= best); /* NaN is better than anything: it shall be seen */
-                    best = choose(better, v, best);
+                    best = select_lanes(better, v, best);
                     best_at = (better & (r * d->kernel + s)) | (~better & best_at);
                 }
-            save(y, p * o->y.w + q, t, best);
+            store(y, p * o->y.w + q, t, best);
             if (where) where[p * o->y.w + q] = __builtin_convertvector(best_at, places);
         }
 }
@@ -64,7 +64,7 @@ INLINED void max_plane_backward_as(dtype t, const op *o, const void *dy, const p
             for (int r = rows.first; r < rows.last; r++)
                 for (int s = columns.first; s < columns.last; s++) {
                     const int64_t to = (p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s;
-                    save(dx, to, t, load(dx, to, t) + (vec)((at_place == r * d->kernel + s) & (ivec)g));
+                    store(dx, to, t, load(dx, to, t) + (vec)((at_place == r * d->kernel + s) & (ivec)g));
                 }
         }
 }
@@ -85,13 +85,13 @@ static void max_plane_backward(const op *o, const void *dy, const places *where,
         max_plane_backward_as(BF16, o, dy, where, dx, add);
 }
 
-static status max_forward(plan *base, const op_args *a)
+static status max_forward(cpu_plan *base, const op_args *a)
 {
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
-    const void *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
-    void *y = layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const void *x = layout_in(base, o->x, a->x, LANES, at_offset(a->scratch, p->x_at));
+    void *y = layout_out(base, o->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
     places *where = o->training ? a->saved : NULL;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
@@ -101,15 +101,15 @@ static status max_forward(plan *base, const op_args *a)
     return OK;
 }
 
-static status max_backward(plan *base, const op_args *a)
+static status max_backward(cpu_plan *base, const op_args *a)
 {
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
     const bool direct = layout_block(o->x) == LANES; /* then adding needs no detour */
     if (!a->dx) return OK;
-    const void *dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
-    void *dx = direct ? a->dx : at(a->scratch, p->x_at);
+    const void *dy = layout_in(base, o->y, a->dy, LANES, at_offset(a->scratch, p->y_at));
+    void *dx = direct ? a->dx : at_offset(a->scratch, p->x_at);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
         max_plane_backward(o, vector_at(dy, i * out, o->type), (const places *)a->saved + i * out,
@@ -127,45 +127,44 @@ static vec plane_sum(const void *x, int64_t first, int64_t pixels, dtype t)
     return sum;
 }
 
-static status average_forward(plan *base, const op_args *a)
+static status average_forward(cpu_plan *base, const op_args *a)
 {
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t pixels = (int64_t)o->x.h * o->x.w;
-    const void *x = layout_in(base, o->x, a->x, LANES, at(a->scratch, p->x_at));
-    void *y = layout_out(base, o->y, a->y, LANES, false, at(a->scratch, p->y_at));
+    const void *x = layout_in(base, o->x, a->x, LANES, at_offset(a->scratch, p->x_at));
+    void *y = layout_out(base, o->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
-        save(y, i, o->type, plane_sum(x, i * pixels, pixels, o->type) / (float)pixels);
+        store(y, i, o->type, plane_sum(x, i * pixels, pixels, o->type) / (float)pixels);
     layout_finish(base, o->y, y, a->y, LANES, false);
     return OK;
 }
 
-static status average_backward(plan *base, const op_args *a)
+static status average_backward(cpu_plan *base, const op_args *a)
 {
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t pixels = (int64_t)o->x.h * o->x.w;
     if (!a->dx) return OK;
-    const void *dy = layout_in(base, o->y, a->dy, LANES, at(a->scratch, p->y_at));
-    void *dx = layout_out(base, o->x, a->dx, LANES, a->dx_add, at(a->scratch, p->x_at));
+    const void *dy = layout_in(base, o->y, a->dy, LANES, at_offset(a->scratch, p->y_at));
+    void *dx = layout_out(base, o->x, a->dx, LANES, a->dx_add, at_offset(a->scratch, p->x_at));
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++) {
         const vec share = load(dy, i, o->type) / (float)pixels;
-        for (int64_t j = 0; j < pixels; j++) save(dx, i * pixels + j, o->type, share);
+        for (int64_t j = 0; j < pixels; j++) store(dx, i * pixels + j, o->type, share);
     }
     layout_finish(base, o->x, dx, a->dx, LANES, a->dx_add);
     return OK;
 }
 
-status cpu_pool_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_pool_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
     const bool max = o->pool.kind == POOL_MAX;
-    TRY(cpu_plan_new(c, o, sizeof(pool_plan), out));
+    TRY(cpu_plan_new(c, o, sizeof(pool_plan), max ? max_forward : average_forward,
+                     max ? max_backward : average_backward, out));
     pool_plan *p = (pool_plan *)*out;
-    p->base.forward = max ? max_forward : average_forward;
-    p->base.backward = max ? max_backward : average_backward;
     p->planes = (int64_t)o->x.n * layout_blocks(o->x.c);
     if (max && o->training)
         cpu_reserve(&needs->saved, sizeof(places) * (size_t)(p->planes * o->y.h * o->y.w));

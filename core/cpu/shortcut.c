@@ -3,7 +3,7 @@
 #include "cpu.h"
 
 typedef struct shortcut_plan {
-    plan base;
+    cpu_plan base;
     int x_block, y_block; /* of the layouts */
     int before;           /* channels of zeros in front */
 } shortcut_plan;
@@ -66,7 +66,7 @@ INLINED void return_block(dtype t, const shortcut_plan *p, int n, int b, const v
         }
 }
 
-static status shortcut_forward(plan *base, const op_args *a)
+static status shortcut_forward(cpu_plan *base, const op_args *a)
 {
     const shortcut_plan *p = (shortcut_plan *)base;
     const int blocks = blocks_of(base->op.y, p->y_block);
@@ -81,7 +81,7 @@ static status shortcut_forward(plan *base, const op_args *a)
     return OK;
 }
 
-static status shortcut_backward(plan *base, const op_args *a)
+static status shortcut_backward(cpu_plan *base, const op_args *a)
 {
     const shortcut_plan *p = (shortcut_plan *)base;
     const int blocks = blocks_of(base->op.x, p->x_block);
@@ -97,14 +97,12 @@ static status shortcut_backward(plan *base, const op_args *a)
     return OK;
 }
 
-status cpu_shortcut_plan(cpu *c, const op *o, plan **out, op_needs *needs)
+status cpu_shortcut_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
     (void)needs;
-    TRY(cpu_plan_new(c, o, sizeof(shortcut_plan), out));
+    TRY(cpu_plan_new(c, o, sizeof(shortcut_plan), shortcut_forward, shortcut_backward, out));
     shortcut_plan *p = (shortcut_plan *)*out;
-    p->base.forward = shortcut_forward;
-    p->base.backward = shortcut_backward;
     p->x_block = layout_block(o->x);
     p->y_block = layout_block(o->y);
     p->before = (o->shortcut.out - o->x.c) / 2;

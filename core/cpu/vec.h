@@ -34,7 +34,7 @@ static inline vec splat(float v)
 }
 
 /* Per lane: condition ? a : b. */
-static inline vec choose(ivec condition, vec a, vec b)
+static inline vec select_lanes(ivec condition, vec a, vec b)
 {
     return (vec)((condition & (ivec)a) | (~condition & (ivec)b));
 }
@@ -59,12 +59,12 @@ static inline vec blend(lane_bits bits, vec a, vec b)
     return (vec)_mm512_mask_mov_ps((__m512)b, bits, (__m512)a);
 #else
     const ivec own = { 1, 2, 4, 8, 16, 32, 64, 128 };
-    return choose((own & bits) == own, a, b);
+    return select_lanes((own & bits) == own, a, b);
 #endif
 }
 
 /* v where the bit is set, else 0. */
-static inline vec keep(lane_bits bits, vec v)
+static inline vec masked(lane_bits bits, vec v)
 {
     return blend(bits, v, (vec){ 0 });
 }
@@ -74,22 +74,22 @@ static inline vec keep(lane_bits bits, vec v)
 
 /* --- vectors of a value in memory, stored as f32 or bf16; all arithmetic is f32 --- */
 
-typedef uint16_t halves __attribute__((vector_size(2 * LANES), may_alias));
+typedef uint16_t bf16_vec __attribute__((vector_size(2 * LANES), may_alias));
 
 /* bf16 of each lane: to nearest, ties to even. */
-static inline halves round_halves(vec v)
+static inline bf16_vec bf16_vec_from(vec v)
 {
 #if defined(__AVX512BF16__) && defined(__AVX512DQ__)
-    return (halves)_mm512_cvtneps_pbh((__m512)v);
+    return (bf16_vec)_mm512_cvtneps_pbh((__m512)v);
 #else
     const ivec bits = (ivec)v, nan = ~(v == v);
     const ivec rounded = bits + 0x7fff + ((bits >> 16) & 1);
-    return __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, halves);
+    return __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, bf16_vec);
 #endif
 }
 
-/* f32 of each lane. (Of __builtin_convertvector, GCC 12 makes two halves that it puts together again.) */
-static inline vec widen(halves h)
+/* f32 of each lane. (Of __builtin_convertvector, GCC 12 makes two bf16_vec that it puts together again.) */
+static inline vec bf16_vec_to(bf16_vec h)
 {
 #if defined(__AVX512DQ__)
     return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
@@ -103,15 +103,15 @@ static inline vec widen(halves h)
 /* Vector i of the value. */
 INLINED vec load(const void *from, int64_t i, dtype type)
 {
-    return type == F32 ? ((const vec *)from)[i] : widen(((const halves *)from)[i]);
+    return type == F32 ? ((const vec *)from)[i] : bf16_vec_to(((const bf16_vec *)from)[i]);
 }
 
-INLINED void save(void *to, int64_t i, dtype type, vec v)
+INLINED void store(void *to, int64_t i, dtype type, vec v)
 {
     if (type == F32)
         ((vec *)to)[i] = v;
     else
-        ((halves *)to)[i] = round_halves(v);
+        ((bf16_vec *)to)[i] = bf16_vec_from(v);
 }
 
 /* Element i of the value. */
@@ -137,20 +137,20 @@ static inline void *vector_at(const void *value, int64_t i, dtype type)
 
 /* Stores past the caches, without reading the line first: for results that no cache would keep until they
  * are read. stream_end makes them visible to the other threads. */
-INLINED void stream(void *to, int64_t i, dtype type, vec v)
+INLINED void store_streamed(void *to, int64_t i, dtype type, vec v)
 {
 #if defined(__AVX512DQ__)
     if (type == F32)
         _mm512_stream_ps((float *)to + i * LANES, (__m512)v);
     else
-        _mm256_stream_si256((__m256i *)to + i, (__m256i)round_halves(v));
+        _mm256_stream_si256((__m256i *)to + i, (__m256i)bf16_vec_from(v));
 #elif defined(__AVX__)
     if (type == F32)
         _mm256_stream_ps((float *)to + i * LANES, (__m256)v);
     else
-        save(to, i, type, v);
+        store(to, i, type, v);
 #else
-    save(to, i, type, v);
+    store(to, i, type, v);
 #endif
 }
 
@@ -162,14 +162,14 @@ static inline void stream_end(void)
 }
 
 /* One of the three ways to store a result. */
-INLINED void put(void *to, int64_t i, dtype t, vec v, bool add, bool streamed)
+INLINED void store_result(void *to, int64_t i, dtype t, vec v, bool add, bool streamed)
 {
     if (add)
-        save(to, i, t, load(to, i, t) + v); /* the line is here already */
+        store(to, i, t, load(to, i, t) + v); /* the line is here already */
     else if (streamed)
-        stream(to, i, t, v);
+        store_streamed(to, i, t, v);
     else
-        save(to, i, t, v);
+        store(to, i, t, v);
 }
 
 #endif

@@ -18,8 +18,8 @@
 #include "winograd.h"
 
 #include "../base/minmax.h"
-#include "block.h"
 #include "cpu.h"
+#include "microkernel.h"
 #include "winograd_tile.h"
 
 #include <omp.h>
@@ -189,7 +189,7 @@ size_t winograd_packed_bytes(const winograd *s)
 {
     const geometry g = geometry_of(s);
     return sizeof(float) * (size_t)g.places * (size_t)layout_blocks(s->c) * LANES * (size_t)strips_of(s->k) *
-           BLOCK_STRIP;
+           MICRO_COLUMNS;
 }
 
 /* The 9 weights from channel c to the block of channels from k0 on; zero where there is no such channel. In bf16 they are
@@ -205,23 +205,23 @@ static void read_filters(const winograd *s, const float *w, bool rotated, int c,
     }
     for (int i = 0; i < FILTER * FILTER; i++) {
         g[i] = *(const vec *)lanes[i];
-        if (s->type == BF16) g[i] = widen(round_halves(g[i]));
+        if (s->type == BF16) g[i] = bf16_vec_to(bf16_vec_from(g[i]));
     }
 }
 
-/* u[place][strip][c][BLOCK_STRIP] */
+/* u[place][strip][c][MICRO_COLUMNS] */
 void winograd_pack(const winograd *s, const float *w, bool rotated, float *u)
 {
     const geometry g = geometry_of(s);
     const int rows = layout_blocks(s->c) * LANES, strips = strips_of(s->k);
-    const int64_t matrix = (int64_t)strips * rows * BLOCK_STRIP;
+    const int64_t matrix = (int64_t)strips * rows * MICRO_COLUMNS;
 #pragma omp parallel num_threads(s->threads)
     {
 #pragma omp for collapse(2) schedule(static)
         for (int block = 0; block < 2 * strips; block++)
             for (int c = 0; c < rows; c++) {
                 vec filter[FILTER * FILTER];
-                float *to = u + ((int64_t)(block / 2) * rows + c) * BLOCK_STRIP + block % 2 * LANES;
+                float *to = u + ((int64_t)(block / 2) * rows + c) * MICRO_COLUMNS + block % 2 * LANES;
                 read_filters(s, w, rotated, c, block * LANES, filter);
                 if (g.tile == 2)
                     transform_filter(2, filter, to, matrix);
@@ -236,7 +236,7 @@ void winograd_pack(const winograd *s, const float *w, bool rotated, float *u)
 
 enum { CACHED_BYTES = 8 << 20 };
 
-/* Tiles of a group, a multiple of BLOCK_ROWS. */
+/* Tiles of a group, a multiple of MICRO_ROWS. */
 static int group_tiles(const winograd *s)
 {
     enum { GROUP_BYTES = 512 << 10, LEAST = 32 };
@@ -244,7 +244,7 @@ static int group_tiles(const winograd *s)
     const int channels = (g.blocks_c + 2 * strips_of(s->k)) * LANES;
     const int fit = GROUP_BYTES / ((int)sizeof(float) * g.places * channels);
     const int share = (g.tiles + s->threads - 1) / s->threads;
-    return rounded_up(min_int(fit > LEAST ? fit : LEAST, share), BLOCK_ROWS);
+    return rounded_up(min_int(fit > LEAST ? fit : LEAST, share), MICRO_ROWS);
 }
 
 static size_t thread_floats(const winograd *s)
@@ -266,19 +266,19 @@ static void multiply_group(const winograd *s, int places, int tiles, group v, co
     const bool odd = layout_blocks(s->k) % 2;
     for (int place = 0; place < places; place++)
         for (int strip = 0; strip < strips; strip++) {
-            const float *factors = u + ((int64_t)place * strips + strip) * rows * BLOCK_STRIP;
-            for (int t = 0; t < tiles; t += BLOCK_ROWS) {
-                block_factors f = { .row_step = 1,
+            const float *factors = u + ((int64_t)place * strips + strip) * rows * MICRO_COLUMNS;
+            for (int t = 0; t < tiles; t += MICRO_ROWS) {
+                micro_factors f = { .row_step = 1,
                                     .strip = (const uint32_t *)factors,
-                                    .strip_step = BLOCK_STRIP,
+                                    .strip_step = MICRO_COLUMNS,
                                     .depth = rows };
-                for (int i = 0; i < BLOCK_ROWS; i++)
+                for (int i = 0; i < MICRO_ROWS; i++)
                     f.row[i] = (const uint32_t *)(v.at + place * v.matrix + (t + i) * v.row);
-                float *to = m.at + place * m.matrix + t * m.row + strip * BLOCK_STRIP;
+                float *to = m.at + place * m.matrix + t * m.row + strip * MICRO_COLUMNS;
                 if (odd && strip == strips - 1)
-                    block_multiply(&f, BLOCK_ROWS, 1, F32, false, to, m.row);
+                    micro_multiply(&f, MICRO_ROWS, 1, F32, false, to, m.row);
                 else
-                    block_multiply(&f, BLOCK_ROWS, 2, F32, false, to, m.row);
+                    micro_multiply(&f, MICRO_ROWS, 2, F32, false, to, m.row);
             }
         }
 }
@@ -331,7 +331,7 @@ void winograd_convolve(const winograd *s, const void *x, const float *u, winogra
         float *own = (float *)scratch + thread_floats(s) * (size_t)omp_get_thread_num();
         const group v = group_of(own, size, g.blocks_c);
         const group m = group_of(own + group_floats(&g, size, g.blocks_c), size, 2 * strips_of(s->k));
-        const int multiplied = rounded_up(n, BLOCK_ROWS);
+        const int multiplied = rounded_up(n, MICRO_ROWS);
         transform_group(s, &g, INPUT, x, first, multiplied, v);
         multiply_group(s, g.places, multiplied, v, u, m);
         if (s->type == F32)
@@ -343,11 +343,11 @@ void winograd_convolve(const winograd *s, const void *x, const float *u, winogra
 
 /* ---- gradient of the weights ----
  * One share of the work is a pair: a block of channels of x and a strip of dy. Its sums, over the tiles, stay in the
- * nearest cache: LANES x BLOCK_STRIP of each place. */
+ * nearest cache: LANES x MICRO_COLUMNS of each place. */
 
 enum {
-    GRADIENT_ROWS = LANES == 16 ? 8 : 4,      /* divides a block */
-    SUMS_MATRIX = LANES * BLOCK_STRIP + LANES /* floats from one place to the next */
+    GRADIENT_ROWS = LANES == 16 ? 8 : 4,        /* divides a block */
+    SUMS_MATRIX = LANES * MICRO_COLUMNS + LANES /* floats from one place to the next */
 };
 
 /* Where the sums are small, each thread has its own of all pairs, over some of the tiles. Else all threads are at one
@@ -364,7 +364,7 @@ static gradient_plan plan_gradient(const winograd *s)
     enum { SMALL_SUMS = 4 << 20, GROUP_BYTES = 512 << 10, LEAST = 32, LEAST_TOGETHER = 256 };
     const geometry g = geometry_of(s);
     const int strips = strips_of(s->k), rows = g.blocks_c * LANES;
-    const int fit = GROUP_BYTES / ((int)sizeof(float) * g.places * (rows + strips * BLOCK_STRIP));
+    const int fit = GROUP_BYTES / ((int)sizeof(float) * g.places * (rows + strips * MICRO_COLUMNS));
     const size_t pair = (size_t)(g.places * SUMS_MATRIX), pairs = (size_t)(g.blocks_c * strips);
     gradient_plan p = { .together = pair * pairs * sizeof(float) > SMALL_SUMS };
     p.size = p.together ? LEAST_TOGETHER : fit > LEAST ? fit : LEAST;
@@ -412,17 +412,17 @@ static float *sums_of(const gradient *h, int strip, int block)
 static void multiply_pair(const gradient *h, int tiles, int strip, int block, bool add, float *sums)
 {
     const bool half = 2 * strip + 1 == h->g->blocks_k; /* an odd number of blocks */
-    block_factors f = { .row_step = h->v.row, .strip_step = h->w.row, .depth = tiles };
+    micro_factors f = { .row_step = h->v.row, .strip_step = h->w.row, .depth = tiles };
     for (int place = 0; place < h->g->places; place++)
         for (int c = 0; c < LANES; c += GRADIENT_ROWS) {
-            float *to = sums + place * SUMS_MATRIX + c * BLOCK_STRIP;
+            float *to = sums + place * SUMS_MATRIX + c * MICRO_COLUMNS;
             const float *v = group_block(&h->v, 0, block) + place * h->v.matrix + c;
             f.strip = (const uint32_t *)(group_block(&h->w, 0, 2 * strip) + place * h->w.matrix);
             for (int i = 0; i < GRADIENT_ROWS; i++) f.row[i] = (const uint32_t *)(v + i);
             if (half)
-                block_multiply(&f, GRADIENT_ROWS, 1, F32, add, to, BLOCK_STRIP);
+                micro_multiply(&f, GRADIENT_ROWS, 1, F32, add, to, MICRO_COLUMNS);
             else
-                block_multiply(&f, GRADIENT_ROWS, 2, F32, add, to, BLOCK_STRIP);
+                micro_multiply(&f, GRADIENT_ROWS, 2, F32, add, to, MICRO_COLUMNS);
         }
 }
 
@@ -437,9 +437,9 @@ static void store_filters(const gradient *h, const float *sums, int parts, size_
     for (int c = 0; c < channels; c++) {
         vec filter[WEIGHTS];
         if (h->g->tile == 2)
-            transform_filter_gradient(2, sums + c * BLOCK_STRIP, SUMS_MATRIX, parts, stride, filter);
+            transform_filter_gradient(2, sums + c * MICRO_COLUMNS, SUMS_MATRIX, parts, stride, filter);
         else
-            transform_filter_gradient(4, sums + c * BLOCK_STRIP, SUMS_MATRIX, parts, stride, filter);
+            transform_filter_gradient(4, sums + c * MICRO_COLUMNS, SUMS_MATRIX, parts, stride, filter);
         for (int i = 0; i < WEIGHTS; i++)
             for (int l = 0; l < LANES; l++) of[l][c * WEIGHTS + i] = filter[i][l];
     }

@@ -132,7 +132,7 @@ INLINED void transform_filter(int tile, const vec *g, float *to, int64_t matrix)
     for (int i = 0; i < patch; i++) {
         vec u[MOST_PATCH];
         filter_line(tile, half[i], u);
-        for (int j = 0; j < patch; j++) stream(to + (i * patch + j) * matrix, 0, F32, u[j]);
+        for (int j = 0; j < patch; j++) store_streamed(to + (i * patch + j) * matrix, 0, F32, u[j]);
     }
 }
 
@@ -230,9 +230,9 @@ INLINED void transform_output(int tile, const float *from, int64_t matrix, vec b
             if (z->at) sum += load(z->at, at, type);
             sum = activate(act, sum);
             if (far)
-                stream(to->at, at, type, sum);
+                store_streamed(to->at, at, type, sum);
             else
-                save(to->at, at, type, sum);
+                store(to->at, at, type, sum);
         }
     }
 }

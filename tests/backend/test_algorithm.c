@@ -1,4 +1,4 @@
-/* tests/backend/test_choose.c -- which convolution algorithm: timed once, kept in a file, the same for
+/* tests/backend/test_algorithm.c -- which convolution algorithm: timed once, kept in a file, the same for
  * whoever reads it. Direct and Winograd round differently, so the bits of the results tell which one has run.
  */
 #include "../../core/device/tuning.h"
@@ -216,7 +216,7 @@ static void two_processes_agree(void **state)
     for (int i = 0; i < 2; i++) {
         snprintf(file[i], sizeof file[i], "%s-run%d.txt", folder, i);
         if ((child[i] = fork()) == 0) {
-            execl("/proc/self/exe", "test_choose", file[i], NULL);
+            execl("/proc/self/exe", "test_algorithm", file[i], NULL);
             _exit(127);
         }
     }
@@ -242,7 +242,7 @@ static void a_wrong_setting_is_named(void **state)
     must(problem_parse(LARGE, &o));
     setenv("CLEAVE_CONV", "fastest", 1);
     assert_int_equal(b->plan(b, &o, &p, &needs), ERR_USAGE);
-    assert_string_equal(status_message(), "CLEAVE_CONV=fastest: auto, rule, direct or winograd is wanted");
+    assert_string_equal(status_message(), "CLEAVE_CONV=fastest: must be auto, rule, direct or winograd");
     backend_close(b);
 }
 

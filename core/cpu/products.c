@@ -1,4 +1,4 @@
-/* core/cpu/gram.c -- tiles of the similarity matrix, [Yang23] eq. 6, by own loops.
+/* core/cpu/products.c -- tiles of the similarity matrix, [Yang23] eq. 6, by own loops.
  *
  *   for each unit of the tile (some of its columns), unit by unit to whichever thread is free:
  *       for each DEPTH of the values of a row:
@@ -13,16 +13,16 @@
  * The processor multiplies values with a sign by values without (vpdpbusd), so columns are copied with 128 added,
  * and 128 times the sum of the row is taken off at the end. */
 #include "../base/minmax.h"
-#include "block.h"
 #include "cpu.h"
+#include "microkernel.h"
 
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    STRIP = BLOCK_STRIP,
-    ROWS = BLOCK_ROWS,
+    STRIP = MICRO_COLUMNS,
+    ROWS = MICRO_ROWS,
     DEPTH = 256,        /* words of a row: a strip is 32 kB, the rows of a tile 512 kB */
     MOST_COLUMNS = 256, /* of a unit */
     BUFFER_WORDS = MOST_COLUMNS * DEPTH
@@ -100,9 +100,9 @@ static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t 
 INLINED void multiply(const uint32_t *const *row, const uint32_t *strip, int depth, dtype type, bool add,
                       float *c, int64_t ldc)
 {
-    block_factors f = { .row_step = 1, .strip = strip, .strip_step = BLOCK_STRIP, .depth = depth };
-    for (int i = 0; i < BLOCK_ROWS; i++) f.row[i] = row[i];
-    block_multiply(&f, BLOCK_ROWS, 2, type, add, c, ldc);
+    micro_factors f = { .row_step = 1, .strip = strip, .strip_step = MICRO_COLUMNS, .depth = depth };
+    for (int i = 0; i < MICRO_ROWS; i++) f.row[i] = row[i];
+    micro_multiply(&f, MICRO_ROWS, 2, type, add, c, ldc);
 }
 
 static void multiply_f32(const uint32_t *const *row, const uint32_t *strip, int depth, bool add, float *c,

@@ -5,9 +5,9 @@
 #include "vec.h"
 
 enum {
-    BLOCK_ROWS =
-        LANES == 16 ? 8 : 6, /* sums of BLOCK_ROWS x 2 vectors, two of b and one of a fit the registers */
-    BLOCK_STRIP = 2 * LANES  /* columns */
+    MICRO_ROWS =
+        LANES == 16 ? 8 : 6,  /* sums of MICRO_ROWS x 2 vectors, two of b and one of a fit the registers */
+    MICRO_COLUMNS = 2 * LANES /* columns */
 };
 
 typedef int32_t words __attribute__((vector_size(4 * LANES), may_alias, aligned(4))); /* anywhere in memory */
@@ -15,7 +15,7 @@ typedef float floats __attribute__((vector_size(4 * LANES), may_alias, aligned(4
 
 typedef int16_t shorts __attribute__((vector_size(4 * LANES), may_alias));
 
-/* Of each word: the product of its lower halves plus that of its upper ones. */
+/* Of each word: the product of its lower bf16_vec plus that of its upper ones. */
 INLINED ivec multiply_pairs(shorts x, shorts y)
 {
 #if defined(__AVX512BW__) && defined(__AVX512DQ__)
@@ -30,7 +30,7 @@ INLINED ivec multiply_pairs(shorts x, shorts y)
 
 /* sum + x * y, four values a word: those of x are -128..127, those of y 0..255. Sums are whole numbers in the lanes of a
  * vec. By asm, since GCC 12 copies and spills the sums around the intrinsic: a quarter slower. */
-INLINED vec block_multiply_add_i8(vec sum, ivec x, ivec y)
+INLINED vec multiply_add_i8(vec sum, ivec x, ivec y)
 {
 #if defined(__AVX512VNNI__) && defined(__AVX512DQ__)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(y), "v"(x));
@@ -43,10 +43,10 @@ INLINED vec block_multiply_add_i8(vec sum, ivec x, ivec y)
 }
 
 /* sum + x * y, word by word: a word is one value in f32, two neighbours in bf16, four in int8. */
-INLINED vec block_multiply_add(vec sum, ivec x, ivec y, dtype type)
+INLINED vec multiply_add(vec sum, ivec x, ivec y, dtype type)
 {
     if (type == F32) return sum + (vec)x * (vec)y;
-    if (type == I8) return block_multiply_add_i8(sum, x, y);
+    if (type == I8) return multiply_add_i8(sum, x, y);
 #if defined(__AVX512BF16__) && defined(__AVX512DQ__)
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
 #else
@@ -56,24 +56,24 @@ INLINED vec block_multiply_add(vec sum, ivec x, ivec y, dtype type)
 #endif
 }
 
-INLINED vec block_add(vec a, vec b, dtype type)
+INLINED vec add_sums(vec a, vec b, dtype type)
 {
     if (type == I8) return (vec)((ivec)a + (ivec)b);
     return a + b;
 }
 
 /* What is multiplied: element w of row i is row[i][w * row_step], that of column j strip[w * strip_step + j]. */
-typedef struct block_factors {
+typedef struct micro_factors {
     const uint32_t *row[8];
     int64_t row_step;
     const uint32_t *strip;
     int64_t strip_step;
     int depth; /* words */
-} block_factors;
+} micro_factors;
 
 /* c[i * ldc + j] = or += the sums over w, i < rows <= 8, j < vectors * LANES, vectors <= 2. Everything but the factors and c
  * is constant where it is called. In int8 c holds whole numbers, as int32_t. */
-INLINED void block_multiply(const block_factors *f, int rows, int vectors, dtype type, bool add, float *c,
+INLINED void micro_multiply(const micro_factors *f, int rows, int vectors, dtype type, bool add, float *c,
                             int64_t ldc)
 {
     vec sum[8][2] = { 0 };
@@ -83,8 +83,8 @@ INLINED void block_multiply(const block_factors *f, int rows, int vectors, dtype
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
             const ivec x = (int32_t)f->row[i][w * f->row_step] - (ivec){ 0 };
-            sum[i][0] = block_multiply_add(sum[i][0], x, y0, type);
-            if (vectors > 1) sum[i][1] = block_multiply_add(sum[i][1], x, y1, type);
+            sum[i][0] = multiply_add(sum[i][0], x, y0, type);
+            if (vectors > 1) sum[i][1] = multiply_add(sum[i][1], x, y1, type);
         }
     }
 #pragma GCC unroll 8
@@ -92,7 +92,7 @@ INLINED void block_multiply(const block_factors *f, int rows, int vectors, dtype
         floats *to = (floats *)(c + i * ldc);
         for (int h = 0; h < vectors; h++) {
             const vec before = add ? (vec)to[h] : (vec){ 0 };
-            to[h] = (floats)block_add(before, sum[i][h], type);
+            to[h] = (floats)add_sums(before, sum[i][h], type);
         }
     }
 }
