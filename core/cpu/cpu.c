@@ -244,7 +244,7 @@ static void cpu_close(backend *b)
 {
     cpu *c = (cpu *)b;
     cpu_choices_close(c);
-    free(c->gram_buffer);
+    free(c->product_buffer);
     if (c->attr) dnnl_primitive_attr_destroy(c->attr);
     if (c->stream) dnnl_stream_destroy(c->stream);
     if (c->engine) dnnl_engine_destroy(c->engine);
@@ -281,7 +281,7 @@ static void cpu_count_work(backend *b, double *seconds)
     ((cpu *)b)->work = seconds;
 }
 
-static const backend_products products = { .product = cpu_gram_nt, .product_i8 = cpu_gram_i8 };
+static const backend_products products = { .product = cpu_product, .product_i8 = cpu_product_i8 };
 static const backend_tuning tuning = { .load = cpu_choices_load, .save = cpu_choices_save };
 static const backend_measure measure = {
     .count_work = cpu_count_work,

@@ -17,10 +17,10 @@ typedef struct choices choices; /* algorithm.c */
 
 typedef struct cpu {
     backend base;
-    choices *choices;      /* of convolution algorithms: what is known */
-    int forced_algorithm;  /* for all convolutions, while algorithms are timed; -1: none */
-    uint32_t *gram_buffer; /* gram.c: of each thread */
-    int gram_buffers;
+    choices *choices;         /* of convolution algorithms: what is known */
+    int forced_algorithm;     /* for all convolutions, while algorithms are timed; -1: none */
+    uint32_t *product_buffer; /* products.c: for each thread */
+    int product_buffers;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* scratchpads are the caller's */
@@ -87,8 +87,7 @@ typedef struct timing_buffer {
     void *memory;
     size_t bytes;
 } timing_buffer;
-status timing_buffer_grow(cpu *, timing_buffer *,
-                          size_t bytes); /* to at least `bytes`; its contents are lost */
+status timing_buffer_grow(cpu *, timing_buffer *, size_t bytes); /* to `bytes` or more; contents are lost */
 void timing_buffer_free(cpu *, timing_buffer *);
 
 /* --- ceiling.c --- */
@@ -98,9 +97,9 @@ status cpu_ceiling_run(ceiling *, double seconds[3], double *gemm_gflops);
 void cpu_ceiling_close(ceiling *);
 
 status cpu_sgd(backend *, float *value, const float *grad, float *velocity, int64_t count);
-status cpu_gram_i8(backend *, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper, float *c,
-                   int64_t ldc);
-status cpu_gram_nt(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
+status cpu_product_i8(backend *, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper, float *c,
+                      int64_t ldc);
+status cpu_product(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
                    int64_t ldb, bool upper, float *c, int64_t ldc);
 
 /* Results from this size on are stored past the caches: they would not stay there until they are read, and it saves a

@@ -191,11 +191,12 @@ static int unit_columns(const product *p, int threads)
 static status reserve(cpu *c, int threads)
 {
     status st = OK;
-    if (c->gram_buffers >= threads) goto out;
-    free(c->gram_buffer);
-    c->gram_buffers = 0;
-    TRY_ALLOC(c->gram_buffer, aligned_alloc(64, (size_t)threads * BUFFER_WORDS * sizeof *c->gram_buffer));
-    c->gram_buffers = threads;
+    if (c->product_buffers >= threads) goto out;
+    free(c->product_buffer);
+    c->product_buffers = 0;
+    TRY_ALLOC(c->product_buffer,
+              aligned_alloc(64, (size_t)threads * BUFFER_WORDS * sizeof *c->product_buffer));
+    c->product_buffers = threads;
 out:
     return st;
 }
@@ -210,12 +211,12 @@ static status run_product(cpu *c, const product *p)
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (int u = units - 1; u >= 0; u--)
         run_unit(p, u * columns, min_int(p->n, (u + 1) * columns),
-                 c->gram_buffer + (size_t)omp_get_thread_num() * BUFFER_WORDS);
+                 c->product_buffer + (size_t)omp_get_thread_num() * BUFFER_WORDS);
 out:
     return st;
 }
 
-status cpu_gram_nt(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
+status cpu_product(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
                    const void *b_rows, int64_t ldb, bool upper, float *c, int64_t ldc)
 {
     status st = OK;
@@ -229,8 +230,8 @@ out:
     return st;
 }
 
-status cpu_gram_i8(backend *b, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper, float *c,
-                   int64_t ldc)
+status cpu_product_i8(backend *b, int m, int n, int64_t k, i8_rows x, i8_rows y, bool upper, float *c,
+                      int64_t ldc)
 {
     status st = OK;
     if (k % 4 || x.stride % 4 || y.stride % 4)
