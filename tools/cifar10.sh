@@ -69,13 +69,13 @@ all_files() {
 
 matches() { [ "$(md5sum <"$1" | cut -d' ' -f1)" = "$md5" ]; }
 
-# get URL FILE: adds to FILE what it lacks.
+# get URL FILE: downloads the part of FILE that is missing.
 get() {
     if command -v curl >/dev/null; then
         local bar=--progress-bar
         [ -t 2 ] || bar=--silent
         curl --fail --location --show-error $bar --retry 3 --continue-at - --output "$2" "$1" && return
-        # 33: the server cannot resume; 36: nor can a file:// that shrank.
+        # 33: the server cannot resume; 36: a file:// cannot be resumed because it is smaller now.
         case $? in
         33 | 36) rm -f "$2"; curl --fail --location --show-error $bar --retry 3 --output "$2" "$1" ;;
         *) return 1 ;;
@@ -106,7 +106,7 @@ if ! matches "$part"; then
     fail 3 "$mirror/$archive: MD5 is $sum, not $md5; the download is deleted, run again or try another --mirror"
 fi
 
-# Unpacked beside its place and renamed: never half a data set.
+# Unpacked into a temporary folder and renamed: never half a data set.
 work=$(mktemp -d "$dir/.unpack-XXXXXX") || fail 1 "cannot write in $dir"
 trap 'rm -rf "$work"' EXIT
 tar -xzf "$part" -C "$work" || fail 1 "cannot unpack $part"

@@ -1,11 +1,11 @@
-"""The command line of the Python tools. One Command says everything of a tool: --help, and for `make install` --man,
+"""The command line of the Python tools. One Command describes a tool and prints --help and, for `make install`, --man,
 --completion-bash and --completion-zsh, as tools/cli_text.c does for the tools in C."""
 import argparse, os, re, sys, time
 
 
 class Command(argparse.ArgumentParser):
-    """synopsis: what follows the name. about: paragraphs, of which the first is one sentence, for lists of manual pages;
-    lines that begin with a blank stay as they are. exits: {code: meaning}."""
+    """synopsis: what follows the name. about: paragraphs; the first is one sentence, which also stands in lists of manual
+    pages; lines that begin with a blank are not filled. exits: {code: meaning}."""
 
     def __init__(self, synopsis, about, exits):
         super().__init__(prog=os.path.basename(sys.argv[0]), add_help=False, allow_abbrev=False)
@@ -41,7 +41,7 @@ class Command(argparse.ArgumentParser):
     # ---- man(7) ----
 
     def man_page(self):
-        # the day of the sources, so that the same sources make the same page: reproducible-builds.org
+        # the date of the sources, so that the same sources make the same page: reproducible-builds.org
         day = time.strftime('%Y-%m-%d', time.gmtime(int(os.environ.get('SOURCE_DATE_EPOCH') or time.time())))
         summary = self.about.split('\n\n')[0].replace('\n', ' ').rstrip('.')
         out = [f'.TH "{self.prog.upper()}" 1 "{day}" "Cleave" "Cleave"', '.SH NAME',
@@ -98,5 +98,5 @@ def man_text(text):
 
 
 def zsh(text):
-    """Inside '...' of zsh, where ":", "[" and "]" divide the parts of a specification."""
+    """Escaped for '...' in zsh, where ":", "[" and "]" separate the parts of a specification."""
     return re.sub(r'([:\[\]\\])', r'\\\1', text).replace("'", "'\\''")

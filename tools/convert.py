@@ -1,16 +1,16 @@
 #!/usr/bin/python3
-"""Turns weights of PyTorch into a checkpoint of Cleave, and back.
+"""Converts weights of PyTorch to a checkpoint of Cleave, and back.
 
-One of the two names ends in .safetensors; the other may end as it likes (.pth, .pt, .th, .tar, .bin).
+One of the two names must end in .safetensors; the other may have any ending (.pth, .pt, .th, .tar, .bin).
 
   IN.pth OUT.safetensors     a state dict, or a checkpoint that holds one as "state_dict", "net" or "model"; the
-                             prefix "module." of DataParallel goes, num_batches_tracked too
+                             prefix "module." of DataParallel and num_batches_tracked are dropped
   IN.safetensors OUT.pth     a checkpoint of Cleave (or any safetensors file) as a state dict that
-                             net.load_state_dict(torch.load(OUT), strict=True) takes; momenta are left out
+                             net.load_state_dict(torch.load(OUT), strict=True) accepts; momenta are left out
 
-A file with weights alone is loaded with the net's name: evaluate OUT.safetensors net.arch=resnet20.
+To load a file with weights only, give the net's name: evaluate OUT.safetensors net.arch=resnet20.
 
-Of IN.pth only tensors, numbers, texts and containers of them are read, unless --trust is given.
+From IN.pth only tensors, numbers, texts and containers of them are read, unless --trust is given.
 """
 import json
 import os
@@ -63,8 +63,8 @@ def plain_names(tensors, path):
 
 # ---- from PyTorch ----
 
-# What a pickle may call: makers of tensors, containers, NumPy's numbers. PyTorch's own weights_only does not serve,
-# since that of 1.13 takes no float, and checkpoints say how accurate they are.
+# What a pickle may call: functions that make tensors, containers, NumPy's numbers. PyTorch's own weights_only cannot be
+# used: in 1.13 it rejects floats, and checkpoints contain their accuracy.
 HARMLESS = {('collections', 'OrderedDict'), ('torch', 'Size'), ('torch._utils', '_rebuild_tensor'),
             ('torch._utils', '_rebuild_tensor_v2'), ('torch._utils', '_rebuild_parameter'), ('numpy', 'dtype'),
             ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'), ('_codecs', 'encode')}
@@ -92,7 +92,7 @@ def load(torch, path, trust):
             return torch.load(path, map_location='cpu', weights_only=False, pickle_module=module)
     except OSError as e:
         raise Problem(DATA, f'{path}: {e.strerror or e}') from e
-    except Exception as e:  # whatever the bytes make it stumble over
+    except Exception as e:  # damaged bytes can raise any exception
         why = (str(e) or type(e).__name__).splitlines()[0]
         hint = '' if trust or not isinstance(e, pickle.UnpicklingError) else '; if you trust it: --trust'
         raise Problem(DATA, f'{path}: not a PyTorch file of weights ({why}){hint}') from e
@@ -136,7 +136,7 @@ def to_safetensors(torch, source, target, trust):
     tensors = plain_names(tensors, source)
     kept = {k: t for k, t in tensors.items() if not k.endswith(COUNTER)}
     type_name = {v: k for k, v in dtypes(torch).items()}
-    order = sorted(kept, key=lambda k: (-kept[k].element_size(), k))  # aligned, as safetensors wants it
+    order = sorted(kept, key=lambda k: (-kept[k].element_size(), k))  # aligned, as safetensors requires
     stfile.write(target, {k: (type_name[kept[k].dtype], kept[k].shape, tensor_bytes(torch, kept[k])) for k in order},
                  {'format': 'pt'})
     return f'{len(kept)} tensors, {sum(t.numel() for t in kept.values())} values'
@@ -156,7 +156,7 @@ def tensor_of(torch, name, dtype, shape, data, path):
 
 
 def add_counters(torch, tensors):
-    """load_state_dict(strict=True) wants the step counter of every BN."""
+    """load_state_dict(strict=True) needs the step counter of every BN."""
     out = {}
     for name, t in tensors.items():
         out[name] = t

@@ -1,7 +1,7 @@
 #!/bin/bash
-# tools/cuda_run.sh test|bench -- make test-cuda, make bench-cuda: on a machine with a GPU, within ten minutes.
-# Output also goes to $RESULTS (default build/gpu), and of the benchmark which kernels ran how long and which engines were
-# chosen. Variables: NETS, BATCH, PEER (a PyTorch script, run as PEER NET BATCH SECONDS), PEER_SECONDS (of each net).
+# tools/cuda_run.sh test|bench -- does the work of make test-cuda and make bench-cuda, each within ten minutes on a GPU.
+# Output also goes to $RESULTS (default build/gpu); for the benchmark also which kernels ran how long and which engines were
+# chosen. Variables: NETS, BATCH, PEER (a PyTorch script, run as PEER NET BATCH SECONDS), PEER_SECONDS (for each net).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 B=${B:-build} BIN=${BIN:-bin} RESULTS=${RESULTS:-build/gpu}
@@ -16,7 +16,7 @@ describe() {
     nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | sed 's/^/# /'
 }
 
-# within SECONDS COMMAND...: says so if it does not end in time
+# within SECONDS COMMAND...: stops it after SECONDS and says so
 within() {
     local seconds=$1 answer=0
     shift
@@ -28,7 +28,7 @@ within() {
 run_test() {
     local code=0 tool what answer
     describe
-    # First guesses of engines: timing hundreds of small shapes would take most of the time.
+    # Takes the first guess of each engine, since timing hundreds of small shapes would take most of the time.
     CLEAVE_TUNE=0 within 310 "$gpu" test || code=1
     if [ -x "$BIN/selftest" ]; then
         CLEAVE_TUNE=0 within 60 "$BIN/selftest" device=cuda || code=1
@@ -38,9 +38,9 @@ run_test() {
     if command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck; do
             what=layers
-            [ $tool = memcheck ] || what=kernels # the libraries' own kernels would take it too long
+            [ $tool = memcheck ] || what=kernels # checking the libraries' own kernels would take too long
             echo "# compute-sanitizer $tool, $what"
-            # The libraries ask the driver for what it may not have; our own calls are all looked at.
+            # The libraries ask the driver for features that it may not have; our own calls are all checked.
             answer=0
             CLEAVE_TUNE=0 within 100 compute-sanitizer --tool $tool --report-api-errors no --error-exitcode 9 \
                 "$gpu" test $what >"$RESULTS/$tool.log" 2>&1 || answer=$?
@@ -56,7 +56,7 @@ run_test() {
     return $code
 }
 
-# The first call times engines, a minute or more for mobilenetv2, and keeps its choice; a second one goes on from there.
+# The first call times engines (a minute or more for mobilenetv2) and keeps its choices; later calls use them.
 run_bench() {
     local net precision code=0 limit=150 nets=${NETS:-resnet18 resnet20 vgg16_bn resnet56 mobilenetv2} batch=${BATCH:-256}
     local peer=${PEER:-tests/peer/bench_torch_cuda.py} peer_limit left

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Draws M and Q against depth, of several analyses in one picture or of the epochs of a run.
+"""Draws M and Q against depth, for several analyses in one picture or for the epochs of a run.
 
-ANALYSIS is a folder with analysis.json, or that file. Analyses of the same layers share an axis with names; of
-different ones (other hooks, other nets) an axis of relative depth. Writes PREFIX.png and PREFIX.svg.
+ANALYSIS is a folder with analysis.json, or that file. If all analyses have the same layers, the axis shows their
+names; otherwise (other hooks, other nets) it shows relative depth. Writes PREFIX.png and PREFIX.svg.
 
-Of a run that was trained with analysis.every, --epochs RUN writes RUN/analysis/epochs.png and .svg: on the left the
-curves of the epochs, later ones darker, on the right every layer against the epoch, deeper ones darker.
+For a run that was trained with analysis.every, --epochs RUN writes RUN/analysis/epochs.png and .svg. On the left is a
+curve for each epoch, later ones darker; on the right is every layer against the epoch, deeper ones darker.
 """
 import glob, os, re
 
@@ -74,7 +74,7 @@ def epochs_of(run):
 
 
 def some(count, n):
-    """At most n of 0 .. count - 1, evenly, with both ends: what the legend names."""
+    """At most n of 0 .. count - 1, evenly spaced, both ends included: the entries of the legend."""
     return {round(i * (count - 1) / max(1, min(n, count) - 1)) for i in range(min(n, count))}
 
 

@@ -1,10 +1,10 @@
 #!/bin/bash
-# tools/deps.sh build|install|test|sweep|page|peer|experiments ... -- installs the Debian packages that are missing, and says what it does.
+# tools/deps.sh build|install|test|sweep|page|peer|experiments ... -- installs the missing Debian packages, and says which.
 #   build  what the tools need        test  what `make test` needs besides
-#   sweep  what `make test-sweep` needs besides: a Slurm cluster of this machine alone
-#   install  what `make install` needs besides: Python, which the scripts among the tools are run by
-#   page   Node.js to bundle the page of `report` (without: still pictures), Chromium to test it
-#   peer   PyTorch (and the BLAS it is fast with), networkx: the independent oracles (tests that want them are skipped without)
+#   sweep  what `make test-sweep` needs besides: a Slurm cluster that is only this machine
+#   install  what `make install` needs besides: Python, for the tools that are scripts
+#   page   Node.js to bundle the page of `report` (without it: still pictures), Chromium to test the page
+#   peer   PyTorch (and a fast BLAS for it), networkx: independent references; without them some tests are skipped
 #   experiments   scikit-learn for t-SNE (tools/tsne.py)
 set -euo pipefail
 
@@ -25,7 +25,7 @@ for set_name in "$@"; do
     wanted+=" ${packages[$set_name]}"
 done
 
-# Node.js often comes from elsewhere, with npm in it: what counts is that the programs are there.
+# Node.js often comes from elsewhere and includes npm, so look for the programs, not for the packages.
 have() {
     case $1 in
     nodejs) command -v node >/dev/null ;;

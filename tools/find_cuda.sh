@@ -1,11 +1,11 @@
 #!/bin/bash
-# tools/find_cuda.sh -- looks for what the CUDA backend is built with, and prints it as make variables.
+# tools/find_cuda.sh -- looks for everything that the CUDA backend is built with, and prints it as make variables.
 #
 #   nvcc     $CUDA_HOME, $PATH, /usr/local/cuda, the newest /usr/local/cuda-*
 #   cuDNN    $CUDNN_HOME, the toolkit's folder, /usr, the wheels of python3 (nvidia-cudnn)
 #   cuBLAS   the toolkit's folder, /usr, the wheels
 #   CUPTI    the same and the toolkit's extras/; may be missing
-# CUDA_FOUND says in one line what was found, or what is missing.
+# CUDA_FOUND is a line that says what was found, or what is missing.
 set -u
 
 first() { # the first of the arguments that exists
@@ -24,7 +24,7 @@ nvcc=$(first "${CUDA_HOME:-/nowhere}/bin/nvcc" "$(command -v nvcc 2>/dev/null ||
 home=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
 command -v g++ >/dev/null || missing "g++ (nvcc needs it)"
 
-# Folders that may hold include/ and lib/: wheels come last, they ask python3.
+# Folders that may hold include/ and lib/. Wheels come last, because finding them needs python3.
 folders=("${CUDNN_HOME:-/nowhere}" "$home" "$home/targets/x86_64-linux" /usr)
 wheels() {
     python3 - 2>/dev/null <<'EOF'
@@ -75,7 +75,7 @@ minor=$(defined CUDNN_MINOR "$version_header")
 [ "${major:-0}" -gt 9 ] || { [ "${major:-0}" -eq 9 ] && [ "${minor:-0}" -ge 8 ]; } || missing "cuDNN 9.8 or newer (only $version)"
 toolkit=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
 
-# For the GPU of this machine, else for all that are supported; make CUDA_ARCHS="80 90" chooses.
+# The architectures of the GPUs in this machine, else all that are supported; make CUDA_ARCHS="80 90" chooses.
 archs="80 86 89 90 120"
 own=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u | tr '\n' ' ')
 [[ $own =~ ^[0-9\ ]+$ ]] && archs=$own
@@ -83,10 +83,10 @@ own=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr 
 includes="$home/include $(dirname "$header") $(dirname "$cublas_header")"
 echo "NVCC := $nvcc"
 echo "CUDA_ARCHS ?= $archs"
-# The toolkit's first: wheels may have another version of the same headers.
+# The toolkit's folder comes first, since wheels may have another version of the same headers.
 echo "CUDA_INCLUDES := $(for i in $includes; do echo "-isystem $i"; done | awk '!seen[$0]++' | tr '\n' ' ')"
 echo "CUDA_LIBS := $cudnn $cublas $cudart $(for l in "$cudnn" "$cublas"; do echo "-Wl,-rpath,$(dirname "$(readlink -f "$l")")"; done | sort -u | tr '\n' ' ')-lrt"
-# Optional, for the benchmark: how long kernels take.
+# Optional: the benchmark uses it to measure how long kernels take.
 folders+=("$home/extras/CUPTI")
 cupti_header=$(find_in include/cupti.h)
 cupti=$(find_in $(libraries cupti))

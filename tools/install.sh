@@ -1,7 +1,7 @@
 #!/bin/bash
 # tools/install.sh install TOOL ... | uninstall -- called by make (tools/install.mk), which sets the variables.
 #
-# Every file put in place is noted in DATADIR/cleave/installed; uninstall removes exactly these.
+# Every installed file is listed in DATADIR/cleave/installed; uninstall removes exactly these.
 set -euo pipefail
 : "${DESTDIR?}" "${BINDIR:?}" "${LIBDIR:?}" "${INCLUDEDIR:?}" "${DATADIR:?}" "${PROGRAM_PREFIX?}"
 list=$DATADIR/cleave/installed
@@ -12,16 +12,16 @@ export SOURCE_DATE_EPOCH PYTHONDONTWRITEBYTECODE=1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# put MODE SOURCE TARGET: installs one file and notes it.
+# put MODE SOURCE TARGET: installs one file and adds it to the list.
 put() {
     install -D -m "$1" "$2" "$DESTDIR$3"
     echo "$3" >>"$work/installed"
 }
 
-# say OPTION PROGRAM: what an installed program prints; it learns its name from the path.
+# say OPTION PROGRAM: prints the output of a program that is called by its installed name.
 say() { "$DESTDIR$BINDIR/$2" "$1" >"$work/text"; }
 
-# put_texts PROGRAM: its manual page and completions.
+# put_texts PROGRAM: installs its manual page and completions.
 put_texts() {
     say --man "$1"
     gzip -9n <"$work/text" >"$work/page"
@@ -37,7 +37,7 @@ put_tool() {
     put_texts "$PROGRAM_PREFIX$1"
 }
 
-# A script finds its modules beside itself, also when it is called by a link.
+# A script finds its modules in its own folder, also if it is called through a link.
 put_script() {
     local link=$BINDIR/$PROGRAM_PREFIX$1
     chmod 755 "$DESTDIR$scripts/$1.py"
@@ -72,7 +72,7 @@ install_all() {
     put 644 "$B/libcleave.a" "$LIBDIR/libcleave.a"
     for header in $PUBLIC_HEADERS; do put 644 "$header" "$INCLUDEDIR/cleave/$header"; done
     put_pkg_config
-    # What the programs find by themselves: the plugin beside a library, stored tensors for selftest.
+    # Files that the programs look for: the plugin, and stored tensors for selftest.
     if [ -e "$BIN/libcleave_cuda.so" ]; then put 755 "$BIN/libcleave_cuda.so" "$LIBDIR/cleave/libcleave_cuda.so"; fi
     for file in tests/golden/*.safetensors; do put 644 "$file" "$DATADIR/cleave/golden/${file##*/}"; done
     git ls-files configs docs README.md >"$work/shared" 2>/dev/null ||
@@ -82,7 +82,7 @@ install_all() {
     echo "install: $(($# + $(wc -w <<<"$SCRIPTS"))) programs, $(wc -l <"$work/installed") files in ${DESTDIR}$PREFIX; make uninstall removes them"
 }
 
-# Removes the files, then the folders of Cleave's own that are empty.
+# Removes the files, then those folders of Cleave that are empty.
 uninstall_all() {
     local file folder
     [ -e "$DESTDIR$list" ] || return 0

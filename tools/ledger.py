@@ -1,18 +1,18 @@
 #!/usr/bin/python3
-"""Prints what the papers publish beside what came out here.
+"""Compares the results of runs with those that the papers publish.
 
-Reads finished run directories (of a FOLDER, all in it) and prints
+Reads finished run directories (with a FOLDER, all in it) and prints
   1. a line for every net, schedule and way of pruning, over its seeds: accuracy before and after (best epoch, mean and
-     sample standard deviation), what the cut saves, which units went; beside [Yang23] Table 1;
+     sample standard deviation), what the cut saves, and which units were cut; beside them [Yang23] Table 1;
   2. a line for every analysis with hooks: lu2022 of a net whose curve [Lu22] publish: rank correlation
      [Spearman 1904] and largest difference of Q.
 
-"Agrees" is said
-  of the change of accuracy    where ours is within half a point of the published one, or within two standard deviations
-  of the saving                where it is the published one to 0.015 points
-  of the units                 where as many of each kind go
-  of a curve                   where the rank correlation is at least 0.9.
-A run that did not follow the papers' protocol is compared all the same, and a note says what differs.
+A result "agrees"
+  change of accuracy    if it is within half a point of the published one, or within two standard deviations
+  saving                if it equals the published one within 0.015 points
+  units                 if the same number of each kind is cut
+  curve                 if the rank correlation is at least 0.9.
+Runs that did not follow the papers' protocol are compared, too, and a note says what differs.
 """
 import collections, glob, json, os, statistics
 
@@ -89,7 +89,7 @@ def way_of(prune, config):
 
 
 def differences(config):
-    """What the schedule and the data have other than in the paper."""
+    """How the schedule and the data differ from the paper."""
     return [f'{key.partition(".")[2]} {config.get(key)}' for key, want in PROTOCOL.items() if config.get(key, want) != want]
 
 
@@ -99,7 +99,7 @@ def without_seed(run):
 
 
 def read_prunes(runs):
-    """One entry a finished prune, also where nothing was cut (RUN/analysis/prune.json)."""
+    """One entry for each finished prune, also if nothing was cut (RUN/analysis/prune.json)."""
     for run in runs:
         for prune in (read_json(os.path.join(run, 'prune.json')),
                       read_json(os.path.join(run, 'analysis', 'prune.json'))):
@@ -107,7 +107,7 @@ def read_prunes(runs):
                 continue
             config, parent = read_config(run), os.path.dirname(prune['parent'])
             before = prune.get('accuracy_before')
-            if before is None:  # nothing was cut: the parent's own
+            if before is None:  # nothing was cut, so it is the parent's
                 before = (read_json(os.path.join(run, 'status.json')) or {}).get('best_accuracy')
             if before is None:
                 continue
@@ -130,7 +130,7 @@ def spread(values):
 
 
 def agreement(entries, published_before, published):
-    """{change, saving, units}: True, False or None (cannot be said)."""
+    """{change, saving, units}: True, False or None (unknown)."""
     after, saving, cut = published
     change = spread([e['after'] - e['before'] for e in entries if e['after'] is not None])
     ours = statistics.mean(e['saving'] for e in entries)
@@ -176,7 +176,7 @@ def ranks(values):
 
 
 def rank_correlation(a, b):
-    """Spearman's: Pearson's of the ranks. None where one does not vary."""
+    """Spearman's: Pearson's correlation of the ranks. None if one of them does not vary."""
     try:
         return statistics.correlation(ranks(a), ranks(b))
     except statistics.StatisticsError:
@@ -239,7 +239,7 @@ CURVE_HEAD = ['net', 'analysis', 'rank correlation', 'largest difference', 'agre
 
 
 class Notes:
-    """What differs from the paper, once each."""
+    """Differences from the paper, each listed once."""
 
     def __init__(self):
         self.seen = []

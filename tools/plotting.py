@@ -1,7 +1,7 @@
 """What the Python tools share: pictures by gnuplot, as graph/plots.c makes them, and messages."""
 import json, os, shutil, subprocess, sys
 
-# The colours of graph/ring.c: ten hues that people with colour-blindness tell apart, too.
+# The colours of graph/ring.c: ten hues that colour-blind people can tell apart, too.
 HUES = ['#0072b2', '#e69f00', '#009e73', '#785ebe', '#56b4e9', '#8c641e', '#332288', '#bebe28', '#6e6e6e', '#28643c']
 
 
@@ -15,7 +15,7 @@ def quoted(text):
 
 
 def shade(t):
-    """From light to dark blue, for t in [0, 1]: an order that grey printing keeps."""
+    """From light to dark blue, for t in [0, 1]: the order remains visible when printed in grey."""
     low, high = (178, 208, 232), (8, 48, 107)
     return '#' + ''.join(f'{round(a + (b - a) * t):02x}' for a, b in zip(low, high))
 

@@ -1,5 +1,5 @@
-"""What the two papers publish, as far as the ledger compares it. The values: [Yang23] Table 1 with the cut that
-yields each saving exactly; [Lu22]'s curves, k 3, N 500, read off the authors' poster to +-.005."""
+"""The published results that the ledger compares: [Yang23] Table 1, with the cut that yields each saving exactly; [Lu22]'s
+curves for k = 3 and N = 500, read from the authors' poster to +-.005."""
 
 # arch: accuracy before; by metric: accuracy after, percent of the parameters saved, units cut by kind (layerS, or
 # the width of a VGG convolution; None: not known).

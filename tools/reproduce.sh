@@ -1,5 +1,5 @@
 #!/bin/bash
-# tools/reproduce.sh -- one row of [Yang23] Table 1 and what it is compared with: train, analyze, prune, fine-tune.
+# tools/reproduce.sh -- one row of [Yang23] Table 1 and its baselines: train, analyze, prune, fine-tune.
 set -euo pipefail
 bin=${BIN:-bin}
 
@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
     *.yaml) configs+=("$1") ;;
     *=*)
         settings+=("$1")
-        # A training that is there keeps its config.yaml: what is not of the training is said again.
+        # An existing training keeps its config.yaml, so settings that do not concern the training are given again.
         case $1 in analysis.* | prune.* | device=* | precision=* | threads=* | out=*) later+=("$1") ;; esac ;;
     *) echo "reproduce.sh: unknown argument '$1'; see --help" >&2; exit 2 ;;
     esac
@@ -42,7 +42,7 @@ while [ $# -gt 0 ]; do
 done
 [ ${#configs[@]} -gt 0 ] || { usage >&2; exit 2; }
 
-# field NAME: of the JSON on stdin.
+# field NAME: prints this field of the JSON on stdin.
 field() { sed -n 's/^[[:space:]]*"'"$1"'":[[:space:]]*"\(.*\)",\{0,1\}$/\1/p' | head -n 1; }
 
 # row CONFIG SEED

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """tools/test_docs.py FILE.md ... -- runs the commands of the documentation and compares what they print.
 
-  ```sh                     is run, in an empty folder with links to what the repository holds; a file is one session,
-                            and later files find what earlier ones have made
+  ```sh                     is run, in an empty folder with links to the files of the repository; a page is one session,
+                            and later pages find what earlier ones have made
   ```sh skip: REASON        is not run, but counted and named
-  ```output                 what the commands before print; "..." stands for any text, alone on a line for any lines
+  ```output                 is what the commands before it print; "..." stands for any text and, alone on a line, for any
+                            number of lines
 
 A block of commands that is marked with none of these words is a mistake. Three things are checked in every page, also in one
 without commands: links lead to files that exist; names of functions after a link to a file, as in
@@ -21,7 +22,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LIMIT = 600  # seconds a file
+LIMIT = 600  # seconds per page
 COMMAND = re.compile(r'^(\$ )?(bin/\w|make\b|tools/\S+\.(sh|py)\b|build/\w|cleave-|git |sudo |python3 )')
 ROOMS = 'core|layers|nets|data|graph|prune|tools|configs|tests|docs'
 PATH = re.compile(rf'(?<![\w./(-])(?:{ROOMS})/[\w./*-]*[\w/*]')
@@ -45,7 +46,7 @@ def blocks(text):
 
 
 def matches(expected, printed):
-    """-> the expected line that does not come, the printed line that is too much, or None"""
+    """-> the expected line that is missing, or the printed line that was not expected, or None"""
     printed, at, anywhere = printed.split('\n'), 0, False
     for line in expected.split('\n'):
         if line.strip() == '...':

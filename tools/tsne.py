@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Draws t-SNE [Maaten08] of the images in each layer, as [Lu22] show it.
+"""Draws t-SNE [Maaten08] of the images in each layer, as in [Lu22].
 
-ANALYSIS is a folder that "analyze ... analysis.features=N" wrote (features/LAYER.npy). The map is scikit-learn's,
-of the first 50 principal components. Writes ANALYSIS/tsne.csv (layer, image, label, x, y) and tsne.png and .svg: a
-panel a layer, a colour a class.
+ANALYSIS is a folder that "analyze ... analysis.features=N" wrote (features/LAYER.npy). scikit-learn computes the map
+from the first 50 principal components. Writes ANALYSIS/tsne.csv (layer, image, label, x, y) and tsne.png and .svg, with
+a panel for each layer and a colour for each class.
 
 Needs python3-sklearn and python3-numpy (tools/deps.sh experiments).
 """
@@ -25,7 +25,7 @@ def libraries():
 
 
 def read_labels(folder, n):
-    """Of the first n test images, which features/*.npy are of."""
+    """The labels of the first n test images, which features/*.npy describe."""
     path = os.path.join(folder, 'features', 'labels.csv')
     try:
         with open(path, newline='') as f:
@@ -66,7 +66,7 @@ def picture(folder, title, layers, maps, labels):
 
 
 def legend(classes, names):
-    """The colours, in a line under the panels; of up to 20 classes."""
+    """The colours of up to 20 classes, in a line under the panels."""
     if len(classes) > 20:
         return ''
     text, at, total = '', 0, sum(len(names[c]) + 4 for c in classes)
@@ -81,7 +81,7 @@ def main():
     parser = Command('ANALYSIS [--images N] [--perplexity P] [--seed S]', __doc__,
                      {0: 'ok', 1: 'something is not installed', 2: 'usage', 3: 'data'})
     parser.add_argument('analysis', metavar='ANALYSIS')
-    parser.add_argument('--images', metavar='N', type=int, default=1000, help='the first so many; default 1000')
+    parser.add_argument('--images', metavar='N', type=int, default=1000, help='use the first N; default 1000')
     parser.add_argument('--perplexity', metavar='P', type=float, default=30, help='of the neighbourhoods; default 30')
     parser.add_argument('--seed', metavar='S', type=int, default=0, help='of the map; default 0')
     args = parser.parse_args()

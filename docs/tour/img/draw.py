@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/tour/img/draw.py -- makes the drawings of the tour as SVG, beside this file."""
+"""docs/tour/img/draw.py -- makes the drawings of the tour as SVG, in the folder of this file."""
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
