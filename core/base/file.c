@@ -1,4 +1,4 @@
-/* core/base/file.c -- reading whole files, replacing files atomically. */
+/* core/base/file.c -- see file.h. */
 #include "file.h"
 
 #include <dirent.h>
@@ -61,7 +61,7 @@ out:
     return st;
 }
 
-/* Read in growing pieces, not by the size of stat(): pipes and files that grow are fine too. */
+/* Reads in growing pieces instead of asking stat() for the size, so pipes and growing files can be read, too. */
 status file_read(const char *path, char **out, size_t *bytes)
 {
     status st = OK;
@@ -89,13 +89,13 @@ out:
     return st;
 }
 
-/* What a link leads to is replaced, not the link. */
-static status follow_link(const char *path, char *out, size_t bytes)
+/* If the path is a symbolic link, its target: that is what is replaced. */
+static status follow_link(const char *path, file_path *out)
 {
     status st = OK;
     struct stat s;
     char *target = lstat(path, &s) == 0 && S_ISLNK(s.st_mode) ? realpath(path, NULL) : NULL;
-    TRY(text_format(out, bytes, "%s", target ? target : path));
+    TRY(path_set(out, "%s", target ? target : path));
 out:
     free(target);
     return st;
@@ -106,11 +106,10 @@ status file_begin(file_writer *w, const char *path)
     status st = OK;
     struct stat s;
     memset(w, 0, sizeof *w);
-    TRY(follow_link(path, w->path, sizeof w->path));
+    TRY(follow_link(path, &w->path));
     const bool is_device = stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
-    if (!is_device)
-        TRY(text_format(w->temporary, sizeof w->temporary, "%s.tmp-%ld", w->path, (long)getpid()));
-    w->f = fopen(is_device ? w->path : w->temporary, "wbe");
+    if (!is_device) TRY(path_set(&w->temporary, "%s.tmp-%ld", w->path.s, (long)getpid()));
+    w->f = fopen(is_device ? w->path.s : w->temporary.s, "wbe");
     if (!w->f) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
 out:
     return st;
@@ -120,23 +119,20 @@ status file_put(file_writer *w, const void *data, size_t bytes)
 {
     status st = OK;
     if (bytes > 0 && fwrite(data, 1, bytes, w->f) != bytes)
-        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path.s, strerror(errno));
 out:
     return st;
 }
 
-/* Makes a rename in this file's folder last over a power cut. Some file systems cannot sync a folder
+/* Flushes the file's folder, so that a rename in it survives a power failure. Some file systems cannot flush a folder
  * (EINVAL); then there is nothing to do. */
 static status sync_folder(const char *path)
 {
     status st = OK;
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        strcpy(folder, ".");
-    else
-        TRY(text_format(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    file_path folder;
+    TRY(path_set(&folder, "%s", path));
+    if (!path_to_parent(&folder)) TRY(path_set(&folder, "."));
+    int fd = open(folder.s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) goto out; /* a folder may be writable, but not readable */
     int failed = fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
     close(fd); /* nothing was written through it */
@@ -149,17 +145,17 @@ out:
 status file_commit(file_writer *w)
 {
     status st = OK;
-    const bool replaces = w->temporary[0] != '\0';
+    const bool replaces = w->temporary.s[0] != '\0';
     if (fflush(w->f) != 0 || (replaces && fsync(fileno(w->f)) != 0))
-        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path.s, strerror(errno));
     int closed = fclose(w->f); /* releases the stream even if it fails */
     w->f = NULL;
-    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path, strerror(errno));
+    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path.s, strerror(errno));
     if (!replaces) goto out;
-    if (rename(w->temporary, w->path) != 0)
-        FAIL(ERR_RUNTIME, "cannot replace %s: %s", w->path, strerror(errno));
-    w->temporary[0] = '\0';
-    TRY(sync_folder(w->path));
+    if (rename(w->temporary.s, w->path.s) != 0)
+        FAIL(ERR_RUNTIME, "cannot replace %s: %s", w->path.s, strerror(errno));
+    w->temporary.s[0] = '\0';
+    TRY(sync_folder(w->path.s));
 out:
     file_abandon(w);
     return st;
@@ -167,10 +163,10 @@ out:
 
 void file_abandon(file_writer *w)
 {
-    if (w->f) fclose(w->f); /* its content is thrown away */
-    if (w->temporary[0]) unlink(w->temporary);
+    if (w->f) fclose(w->f); /* the result does not matter: the content is discarded */
+    if (w->temporary.s[0]) unlink(w->temporary.s);
     w->f = NULL;
-    w->temporary[0] = '\0';
+    w->temporary.s[0] = '\0';
 }
 
 status file_replace(const char *path, const void *data, size_t bytes)
@@ -185,7 +181,7 @@ out:
     return st;
 }
 
-/* The number in NAME.tmp-NUMBER; 0: it is no such name. */
+/* PID of NAME.tmp-PID; 0 for another name. */
 static long writer_of(const char *name)
 {
     static const char mark[] = ".tmp-";

@@ -6,7 +6,7 @@ typedef struct host_text {
     char s[256];
 } host_text;
 
-host_text host_name(void);      /* "" if the system does not say */
-host_text host_processor(void); /* "AMD EPYC 9654"; "unknown processor" where /proc/cpuinfo names none */
+host_text host_name(void);      /* "" if the system has none */
+host_text host_processor(void); /* "AMD EPYC 9654"; "unknown processor" if /proc/cpuinfo names none */
 
 #endif

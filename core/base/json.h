@@ -1,5 +1,4 @@
-/* core/base/json.h -- JSON files for people and programs, by cJSON. NaN and infinity, which JSON does not have,
- * are written as null. */
+/* core/base/json.h -- JSON files, by cJSON. JSON has no NaN and no infinity: both are written as null. */
 #ifndef CLEAVE_JSON_H
 #define CLEAVE_JSON_H
 
@@ -11,21 +10,23 @@
 
 /* ---- files ---- */
 
-/* The object in a file. ERR_DATA: no such file, or no JSON object in it. The caller deletes. */
+/* The object in a file. ERR_DATA: there is no such file, or it holds no JSON object. The caller deletes the object. */
 status json_read(const char *path, cJSON **out);
-/* The same, but NULL where the file is missing or holds no object (a crash may have left half of one). */
+/* The same, but NULL if the file is missing or holds no object. */
 cJSON *json_read_if_any(const char *path);
-/* The object in the last whole line of a file of lines; NULL if there is none. The caller deletes. */
+/* The object in the last complete line of a file with one object per line; NULL if there is none. The caller deletes
+ * it. */
 cJSON *json_read_last_line(const char *path);
-/* Replaces the file by the text of `json` and a newline, whole or not at all (core/base/file.h). */
+/* Replaces a file by the text of `json` and a newline, atomically (core/base/file.h). */
 status json_write(const char *path, const cJSON *json);
 
 /* ---- reading members ---- */
 
-const char *json_text(const cJSON *object, const char *key);                 /* "" if there is no such text */
-double json_number(const cJSON *object, const char *key, double if_absent); /* null is absent, too */
+const char *json_text(const cJSON *object, const char *key);                /* "" if absent or not a text */
+double json_number(const cJSON *object, const char *key, double if_absent); /* also if not a number */
 
-/* ---- making: each function takes the item over, or fails (ERR_RUNTIME: out of memory) and deletes it ---- */
+/* ---- making: json_put and json_append take over the item; if they fail (ERR_RUNTIME: out of memory), they delete
+ * it ---- */
 
 status json_put(cJSON *object, const char *key, cJSON *item);
 status json_append(cJSON *array, cJSON *item);
@@ -34,7 +35,7 @@ status json_put_number(cJSON *object, const char *key, double value);
 status json_put_bool(cJSON *object, const char *key, bool value);
 status json_put_numbers(cJSON *object, const char *key, const double *value, size_t n); /* a list */
 cJSON *json_numbers(const double *value, size_t n); /* the list alone; NULL: out of memory */
-/* A new, empty object or list as a member of `object`, which owns it. */
+/* Adds a new, empty object or list, which `object` owns. */
 status json_put_object(cJSON *object, const char *key, cJSON **out);
 status json_put_list(cJSON *object, const char *key, cJSON **out);
 status json_append_object(cJSON *array, cJSON **out); /* the same at the end of `array` */

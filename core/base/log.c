@@ -1,17 +1,18 @@
-/* core/base/log.c -- one lock around stderr, the log file and the progress line. */
+/* core/base/log.c -- see log.h. One lock protects stderr, the log file and the bottom line. */
 #include "log.h"
+
+#include "clock.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static log_level level = LOG_INFO;
 static FILE *file;       /* NULL: none */
-static char bottom[512]; /* what stands in the terminal's last line; "": nothing */
+static char bottom[512]; /* the line at the bottom of the terminal; "": none */
 
 void log_set_level(log_level l)
 {
@@ -42,28 +43,22 @@ out:
     return st;
 }
 
-/* Column 0, erase to the end of the line. */
+/* Moves to column 0 and erases to the end of the line. */
 static const char *erase_bottom(void)
 {
     return bottom[0] ? "\r\033[K" : "";
 }
 
-/* One fprintf for all: stderr has no buffer, and several processes may share it. A log that cannot be written
- * (disk full) must not end a training, so results are not checked. */
+/* A single fprintf writes the whole message: stderr is unbuffered, and several processes may share it. Results are
+ * not checked, because a full disk must not end a training just for its log. */
 static void write_message(log_level l, const char *prefix, const char *format, va_list args)
 {
     char text[2048];
     vsnprintf(text, sizeof text, format, args);
     pthread_mutex_lock(&lock);
-    if (l <= level) {
-        fprintf(stderr, "%s%s%s\n%s", erase_bottom(), prefix, text, bottom);
-    }
+    if (l <= level) fprintf(stderr, "%s%s%s\n%s", erase_bottom(), prefix, text, bottom);
     if (file && l <= LOG_INFO) {
-        char when[32] = "";
-        time_t now = time(NULL);
-        struct tm tm;
-        if (gmtime_r(&now, &tm)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        fprintf(file, "%s %s%s\n", when, prefix, text);
+        fprintf(file, "%s %s%s\n", time_stamp_now().s, prefix, text);
         fflush(file);
     }
     pthread_mutex_unlock(&lock);

@@ -1,8 +1,8 @@
-/* core/base/median.h -- the middle of measured values: one slow run among many does not move it. */
+/* core/base/median.h -- the median, for measured times: one slow run among many does not change it much. */
 #ifndef CLEAVE_MEDIAN_H
 #define CLEAVE_MEDIAN_H
 
-/* The middle value; of an even number of values the mean of the two middle ones. Sorts x[0 .. n-1]; n > 0. */
+/* The middle value, or the mean of the two middle ones if n is even. Sorts x[0 .. n-1]; n > 0. */
 double median(double *x, int n);
 
 #endif

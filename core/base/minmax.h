@@ -1,4 +1,4 @@
-/* core/base/minmax.h -- the smaller and the larger of two. */
+/* core/base/minmax.h -- minimum and maximum of two numbers. */
 #ifndef CLEAVE_MINMAX_H
 #define CLEAVE_MINMAX_H
 

@@ -1,6 +1,9 @@
-/* core/base/npy.c --
- *   0x93 "NUMPY" | 1 0 | u16 little-endian: bytes of the header | header, padded with blanks and ended by a
- * newline so that the data begin at a multiple of 64 | rows * columns float32, little-endian, C order */
+/* core/base/npy.c -- see npy.h. The file:
+ *
+ *   0x93 "NUMPY" | 1 0 | u16 little-endian: bytes of the header | header | rows * columns float32
+ *
+ * The header is padded with blanks and ends with a newline, so that the values begin at a multiple of 64 bytes. The
+ * values are little-endian and in C order. */
 #include "npy.h"
 
 #include <string.h>

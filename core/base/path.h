@@ -1,10 +1,12 @@
-/* core/base/path.h -- the path of a file, as a value: it needs no memory and is never cut off. */
+/* core/base/path.h -- the path of a file, as a value: it needs no allocation and is never truncated. */
 #ifndef CLEAVE_PATH_H
 #define CLEAVE_PATH_H
 
 #include "status.h"
 
-/* Linux takes no longer path, the NUL included. */
+#include <stdbool.h>
+
+/* The longest path that Linux accepts, including the NUL. */
 enum { PATH_BYTES = 4096 };
 
 typedef struct file_path {
@@ -14,7 +16,13 @@ typedef struct file_path {
 /* path_set(&p, "%s/%s", folder, name). ERR_RUNTIME: the path would be too long; then it is "". */
 status path_set(file_path *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What follows the last slash: "c" of "/a/b/c". Points into `path`. */
+/* The last part, after the last slash: "c" of "/a/b/c". Points into `path`. */
 const char *path_name(const char *path);
+
+/* Cuts off the last part: "a/b" -> "a", "/a" -> "/". False if only one part is left: "a", "/". */
+bool path_to_parent(file_path *);
+
+/* The running program. ERR_RUNTIME: the system does not tell. */
+status path_of_program(file_path *);
 
 #endif

@@ -1,5 +1,5 @@
-/* core/base/philox.h -- Philox4x32-10, [Salmon11] sec. 3.3 and table 2, for the host (core/base/rng.c) and for CUDA
- * devices (core/cuda/): one text, so that they draw the same numbers. */
+/* core/base/philox.h -- Philox4x32-10, [Salmon11] sec. 3.3 and table 2. The host (core/base/rng.c) and CUDA devices
+ * (core/cuda/) compile the same code, so that they draw the same numbers. */
 #ifndef CLEAVE_PHILOX_H
 #define CLEAVE_PHILOX_H
 
@@ -15,7 +15,7 @@ typedef struct rng4 {
     uint32_t v[4];
 } rng4;
 
-/* One round: two 32 x 32 -> 64 bit products; high halves are mixed with the key and the other words. */
+/* One round: two products of 32 x 32 -> 64 bits; their high halves are mixed with the key and the other words. */
 PHILOX_FUNCTION rng4 philox_round(rng4 c, uint32_t k0, uint32_t k1)
 {
     const uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0];
@@ -38,8 +38,7 @@ PHILOX_FUNCTION rng4 philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2
     return c;
 }
 
-/* rng_uniform (core/base/rng.h): 24 bits of word (b & 3) of block b >> 2, whose counter is (b >> 2, a, stream, 0).
- */
+/* rng_uniform (core/base/rng.h): the upper 24 bits of word (b & 3) of the block with counter (b >> 2, a, stream, 0). */
 PHILOX_FUNCTION float philox_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
 {
     return (float)(philox(seed, (uint32_t)(b >> 2), a, stream, 0).v[b & 3] >> 8) * 0x1p-24f;

@@ -1,4 +1,5 @@
-/* core/base/progress.c -- "train  12/150 [######------]  43 %  5120/s  1:07  loss 0.412", as wide as it fits. */
+/* core/base/progress.c -- draws "train  12/150 [######------]  43 %  5120/s  1:07  loss 0.412" within the width of the
+ * terminal. */
 #include "progress.h"
 
 #include "log.h"
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR_MAX = 30, LINE_MAX_BYTES = 500 };
@@ -50,7 +50,7 @@ static void draw(progress *p, const char *note, double now)
     snprintf(tail, sizeof tail, " %3.0f %%  %.*f/s  %s  %s", 100 * share, rate < 10 ? 2 : 0, rate, eta,
              note ? note : "");
 
-    /* The last column stays free: terminals wrap when it is written. */
+    /* The last column stays empty: some terminals start a new line when it is written. */
     int width = terminal_width() - 1;
     int room = width - (int)strlen(p->label) - (int)strlen(tail) - 3;
     int bar = room > BAR_MAX ? BAR_MAX : room;

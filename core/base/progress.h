@@ -1,5 +1,5 @@
-/* core/base/progress.h -- a bar on a terminal, nothing elsewhere (the caller logs one line an epoch itself).
- * Never fails: a missing terminal or width only makes it plainer. */
+/* core/base/progress.h -- a progress bar on a terminal; where there is no terminal, nothing. (The caller logs a line
+ * per epoch.) Nothing here can fail. */
 #ifndef CLEAVE_PROGRESS_H
 #define CLEAVE_PROGRESS_H
 
@@ -11,12 +11,12 @@
 typedef struct progress {
     char label[64];
     int64_t total, done;
-    double started, drawn; /* seconds, monotonic */
-    bool on;               /* stderr is a terminal, and information is wanted there */
+    double started, drawn; /* time_now at the start and when the bar was last drawn */
+    bool on;               /* the bar is shown: stderr is a terminal, and the level is LOG_INFO or above */
 } progress;
 
 void progress_start(progress *, const char *label, int64_t total);
-/* `note` is shown behind the bar ("loss 0.412 acc 85.1 %"); redrawn at most ten times a second. */
+/* `note` follows the bar: "loss 0.412 acc 85.1 %". The bar is redrawn at most ten times per second. */
 void progress_update(progress *, int64_t done, const char *note);
 void progress_end(progress *); /* erases the bar */
 

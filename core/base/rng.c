@@ -1,17 +1,12 @@
-/* core/base/rng.c -- numbers from the counters of core/base/philox.h. */
+/* core/base/rng.c -- see rng.h. */
 #include "rng.h"
 
 #include <math.h>
 
-rng4 rng_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
-{
-    return philox(seed, c0, c1, c2, c3);
-}
-
-/* `attempt` is the last counter word: 0, but for numbers that had to be drawn again. */
+/* `attempt` is the last word of the counter: > 0 only after rng_below has rejected a number. */
 static rng4 block_of(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_t attempt)
 {
-    return rng_philox(seed, (uint32_t)(b >> 2), a, stream, attempt);
+    return philox(seed, (uint32_t)(b >> 2), a, stream, attempt);
 }
 
 uint32_t rng_u32(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
@@ -24,8 +19,8 @@ float rng_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
     return philox_uniform(seed, stream, a, b);
 }
 
-/* Box-Muller: of the two words of a pair, one gives the radius, the other the angle; the even element of
- * the pair is the cosine, the odd one the sine. u is in (0, 1], so that log(u) is finite. */
+/* Box-Muller: two words give a radius and an angle, and these give two numbers: the even b the cosine, the odd b the
+ * sine. u is in (0, 1], so that log(u) is finite. */
 float rng_normal(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
 {
     rng4 block = block_of(seed, stream, a, b, 0);
@@ -36,8 +31,8 @@ float rng_normal(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
     return (float)(radius * (b & 1 ? sin(angle) : cos(angle)));
 }
 
-/* [Lemire19] "Fast random integer generation in an interval": the high half of word * n. The 2^32 mod n low
- * halves that would favour some results are drawn again, so that every result is equally likely. */
+/* [Lemire19] "Fast random integer generation in an interval": the high half of word * n. Some results would come from
+ * one more word than others; words whose low half is below 2^32 mod n are rejected, which makes all equally likely. */
 uint32_t rng_below(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b, uint32_t n)
 {
     uint32_t unfair = -n % n; /* 2^32 mod n */

@@ -1,4 +1,4 @@
-/* core/base/status.c -- one message and one place per thread. */
+/* core/base/status.c -- see status.h. Each thread has its own message and place. */
 #include "status.h"
 
 #include <stdarg.h>
@@ -10,8 +10,8 @@ enum { MESSAGE_BYTES = 1024, PLACE_BYTES = 128 };
 static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local char place[PLACE_BYTES];
 
-/* The message is one line, and parts of it come from files: a newline or an escape sequence of a hostile
- * name must not reach the terminal. */
+/* The message is one line. Parts of it come from files, so newlines and escape sequences in a hostile name must not
+ * reach the terminal. */
 static void store(const char *text)
 {
     size_t n = strnlen(text, MESSAGE_BYTES - 1);
@@ -23,7 +23,7 @@ static void store(const char *text)
     message[n] = '\0';
 }
 
-/* The text is formatted apart from `message`, because arguments may point into it. */
+/* Formats into a buffer of its own, because arguments may point into `message`. */
 status status_set(status code, const char *file, int line, const char *format, ...)
 {
     char text[MESSAGE_BYTES];

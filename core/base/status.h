@@ -1,7 +1,7 @@
 /* core/base/status.h -- how errors travel.
  *
- * A function that can fail returns a status. Where the failure happens it stores one line that a user
- * can act on (file, line, numbers, what would be right); callers only pass the code up:
+ * A function that can fail returns a status. The place of the failure stores one line that a user can act on (file,
+ * line, numbers, what would be right); its callers only pass the code up:
  *
  *     status net_load(net *n, const char *path)
  *     {
@@ -14,8 +14,7 @@
  *         return st;
  *     }
  *
- * The codes are the exit codes of the tools, so main() returns what it got.
- */
+ * The codes are the exit codes of the tools: main() returns the status. */
 #ifndef CLEAVE_STATUS_H
 #define CLEAVE_STATUS_H
 
@@ -25,36 +24,36 @@ typedef enum status {
     ERR_USAGE = 2,    /* command line or config */
     ERR_DATA = 3,     /* a data file or checkpoint is missing, truncated or wrong */
     ERR_DIVERGED = 4, /* NaN or Inf in the loss */
-    STOPPED = 75      /* a signal asked to stop; the state is on disk, --resume goes on (EX_TEMPFAIL) */
+    STOPPED = 75      /* a signal asked to stop; the state is saved and --resume continues (EX_TEMPFAIL) */
 } status;
 
-/* Stores the message of this thread (at most 1023 bytes, without newline) and returns `code`. */
+/* Stores this thread's message, one line of at most 1023 bytes, and returns `code`. */
 status status_set(status code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Puts "prefix: " before the stored message, for context only a caller has. Returns `code`. */
+/* Puts "PREFIX: " before the stored message, for context that only a caller knows. Returns `code`. */
 status status_prefix(status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The message stored last in this thread; "" if none. Valid until the next failure in this thread. */
+/* The last message stored in this thread; "" if none. Valid until the next failure in this thread. */
 const char *status_message(void);
 
 /* Source position of the stored message ("core/config/config.c:120"), for --debug logs. */
 const char *status_place(void);
 
-/* Fail here: store the message, jump to the function's one exit. Needs `status st` and a label `out`. */
+/* Fails here: stores the message and jumps to the function's exit. Needs `status st` and a label `out`. */
 #define FAIL(code, ...)                                                                                      \
     do {                                                                                                     \
         st = status_set((code), __FILE__, __LINE__, __VA_ARGS__);                                            \
         goto out;                                                                                            \
     } while (0)
 
-/* Pass a failure up. */
+/* Passes a failure up. */
 #define TRY(expression)                                                                                      \
     do {                                                                                                     \
         if ((st = (expression)) != OK) goto out;                                                             \
     } while (0)
 
-/* Memory or failure: p = malloc-like expression. */
+/* Assigns the result of malloc or the like; fails if that is NULL. */
 #define TRY_ALLOC(pointer, expression)                                                                       \
     do {                                                                                                     \
         if (!((pointer) = (expression))) FAIL(ERR_RUNTIME, "out of memory");                                 \

@@ -1,11 +1,11 @@
-/* core/base/stop.c -- the handler only sets a flag; loops look at it between steps. */
+/* core/base/stop.c -- the handler only sets a flag; loops check it between steps. */
 #include "stop.h"
 
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t received; /* number of the first signal; 0: none */
+static volatile sig_atomic_t received; /* the first signal, or SIGINT if that came later; 0: none */
 
 static void on_signal(int number)
 {

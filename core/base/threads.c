@@ -1,14 +1,14 @@
+/* core/base/threads.c -- see threads.h. */
 #include "threads.h"
+#include "path.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 void threads_sleep_when_waiting(char **argv)
 {
-    char self[4096]; /* the path, not /proc/self/exe: ps names a process after what it was started as */
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || length <= 0) return;
-    self[length] = '\0';
+    file_path self; /* not "/proc/self/exe": ps shows the name that a process was started by */
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || path_of_program(&self) != OK) return;
     if (setenv("OMP_WAIT_POLICY", "passive", 1)) return;
-    execv(self, argv); /* comes back only on failure: then threads spin, which is merely slower */
+    execv(self.s, argv); /* returns only if it fails; then threads spin, which is slower but works */
 }

@@ -1,6 +1,6 @@
-/* Every file in configs/ loads, names a net that can be built, and has a run name of its own. */
-#include "../../nets/schedule.h"
+/* Every file in configs/ loads, names a net that can be built, and has a unique run name. */
 #include "../../nets/net.h"
+#include "../../nets/schedule.h"
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +34,7 @@ static void every_config_loads(void **state)
     globfree(&files);
 }
 
-/* [Yang23 sec. 4]: what the configs of the paper's nets must say, whatever the defaults are. */
+/* [Yang23 sec. 4]: the settings that the configs of the paper's nets must have, whatever the defaults are. */
 static void the_protocol_of_the_paper(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* core/base/file.c: whole or not there, also when the disk is full. */
+/* core/base/file.c: a file is whole or not there, also when the disk is full. */
 #include "../../core/base/file.h"
 
 #include <dirent.h>
@@ -100,7 +100,7 @@ static void keeps_links_and_writes_into_pipes(void **state)
     assert_int_equal(files_in_folder(), 0);
 }
 
-/* Until the commit the old file is there; an abandoned writer leaves nothing. */
+/* The old file stays until the commit; an abandoned writer leaves nothing. */
 static void old_until_commit(void **state)
 {
     (void)state;
@@ -121,7 +121,7 @@ static void old_until_commit(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-/* What a killed writer left goes; what a living one is at, and what only looks like it, stays. */
+/* The temporary file of a killed writer is removed; that of a living one, and other files of similar names, stay. */
 static void leftovers_of_the_killed(void **state)
 {
     (void)state;
@@ -167,7 +167,7 @@ static void large_file(void **state)
     assert_int_equal(unlink(in_folder("c")), 0);
 }
 
-/* A file size limit makes write() fail as a full disk does, in the middle of the data. */
+/* A limit on file sizes makes write() fail in the middle of the data, as a full disk does. */
 static void full_disk(void **state)
 {
     (void)state;
@@ -186,7 +186,7 @@ static void full_disk(void **state)
     status large = file_replace(path, data, 1 << 20);
     char message[1024];
     strcpy(message, status_message());
-    small.rlim_cur = 2; /* fails only when the buffer is flushed */
+    small.rlim_cur = 2; /* fails only in the flush of the buffer */
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     status little = file_replace(path, "new", 3);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -210,7 +210,7 @@ static void no_space(void **state)
     file_writer w;
     assert_int_equal(file_begin(&w, in_folder("e")), OK);
     assert_non_null(freopen("/dev/full", "w", w.f));
-    assert_int_equal(file_put(&w, "x", 1), OK); /* in the buffer */
+    assert_int_equal(file_put(&w, "x", 1), OK); /* only into the buffer */
     assert_int_equal(file_commit(&w), ERR_RUNTIME);
     assert_non_null(strstr(status_message(), "No space left on device"));
     assert_int_equal(files_in_folder(), 0);
@@ -254,14 +254,52 @@ static void hash(void **state)
     assert_true(file_hash("foobar", 6) == 0x85944171f73967e8u);
 }
 
-static void formats_paths(void **state)
+static void newer_files(void **state)
 {
     (void)state;
-    char out[8];
-    assert_int_equal(text_format(out, sizeof out, "%s/%d", "abc", 123), OK);
-    assert_string_equal(out, "abc/123");
-    assert_int_equal(text_format(out, sizeof out, "%s/%d", "abc", 1234), ERR_RUNTIME);
-    assert_string_equal(out, "");
+    char a[512], b[512];
+    strcpy(a, in_folder("older"));
+    strcpy(b, in_folder("newer"));
+    assert_int_equal(file_replace(a, "", 0), OK);
+    assert_false(file_is_newer(a, b) || file_is_newer(b, a)); /* one is missing */
+    assert_int_equal(file_replace(b, "", 0), OK);
+    static const struct timespec at[][2] = { { { 1000, 5 }, { 1000, 5 } }, { { 1000, 6 }, { 1000, 6 } } };
+    assert_int_equal(utimensat(AT_FDCWD, a, at[0], 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, b, at[1], 0), 0);
+    assert_true(file_is_newer(b, a) && !file_is_newer(a, b) && file_is_newer(a, a));
+    assert_int_equal(unlink(a), 0);
+    assert_int_equal(unlink(b), 0);
+}
+
+static void removes_by_pattern(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "a.bin", "b.bin", "c.png", "d.svg", "e.txt" };
+    char dir[512];
+    strcpy(dir, in_folder("mixed"));
+    assert_int_equal(mkdir(dir, 0777), 0);
+    for (int i = 0; i < 5; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "mixed/%s", names[i]);
+        assert_int_equal(file_replace(in_folder(name), "", 0), OK);
+    }
+    assert_int_equal(file_remove_matching(dir, "*.bin"), OK);
+    assert_int_equal(file_remove_matching(dir, "@(c|d).@(png|svg)"), OK);
+    assert_int_equal(file_remove_matching(dir, "none"), OK);
+    assert_int_equal(unlink(in_folder("mixed/e.txt")), 0);
+    assert_int_equal(rmdir(dir), 0); /* empty */
+    assert_int_equal(file_remove_matching(dir, "*"), ERR_RUNTIME);
+}
+
+static void appends(void **state)
+{
+    (void)state;
+    const char *path = in_folder("lines");
+    assert_int_equal(file_append(path, "head\n", 5, "a\n", 2), OK);
+    assert_int_equal(file_append(path, "head\n", 5, "b\n", 2), OK);
+    assert_content(path, "head\na\nb\n");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(file_append(in_folder("none/x"), "", 0, "", 0), ERR_RUNTIME);
 }
 
 int main(void)
@@ -276,7 +314,9 @@ int main(void)
         cmocka_unit_test(errors_name_the_path),
         cmocka_unit_test(folders),
         cmocka_unit_test(hash),
-        cmocka_unit_test(formats_paths),
+        cmocka_unit_test(newer_files),
+        cmocka_unit_test(removes_by_pattern),
+        cmocka_unit_test(appends),
         cmocka_unit_test(leftovers_of_the_killed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

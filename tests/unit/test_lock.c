@@ -1,4 +1,5 @@
-/* core/base/lock.c: one holder at a time, who it is, free again however the holder ended, nothing left behind. */
+/* core/base/lock.c: there is one holder at a time, others learn who it is, the lock is free however the holder ended, and
+ * nothing is left behind. */
 #include "../../core/base/file.h"
 #include "../../core/base/lock.h"
 #include "../../core/base/log.h"
@@ -9,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A child that holds the lock until it is killed; returns when it has it. */
+/* Starts a child that holds the lock until it is killed; returns when the child has the lock. */
 static pid_t holder(const char *dir)
 {
     int ready[2];
@@ -48,7 +49,7 @@ static void taken_and_released(void **state)
     assert_true(who.host[0] && strlen(who.since) == 20);
     lock_release(&l);
     assert_false(lock_is_held(dir, NULL));
-    assert_false(file_exists(scratch_path("a"))); /* made for the lock, and stayed empty */
+    assert_false(file_exists(scratch_path("a"))); /* made for the lock, and empty */
     assert_true(file_is_dir(scratch));
     lock_release(&l);
 }
@@ -66,7 +67,7 @@ static void a_folder_with_results_stays(void **state)
     assert_int_equal(file_make_dirs(scratch_path("empty")), OK);
     assert_int_equal(lock_take(scratch_path("empty"), false, &l), OK);
     lock_release(&l);
-    assert_true(file_is_dir(scratch_path("empty"))); /* not ours */
+    assert_true(file_is_dir(scratch_path("empty"))); /* it existed before */
 }
 
 static void the_second_hears_who_has_it(void **state)
@@ -100,7 +101,7 @@ static void a_crash_leaves_it_free(void **state)
     lock_release(&l);
 }
 
-/* In a child, since a signal once received stays. */
+/* In a child, because the flag of a received signal is never cleared. */
 static void waits_for_its_turn_or_a_signal(void **state)
 {
     (void)state;
@@ -144,9 +145,7 @@ static void a_folder_that_cannot_be_made(void **state)
     assert_int_equal(lock_take("/proc/here", false, &l), ERR_RUNTIME);
 }
 
-/* Many processes count in one file, each reading and writing it under the lock; every release unlinks the
- * lock file.
- */
+/* Many processes increment a number in a file under the lock; every release removes the lock's file. */
 static void nothing_is_lost_among_many(void **state)
 {
     (void)state;

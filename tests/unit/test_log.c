@@ -1,5 +1,5 @@
-/* core/base/log.c, core/base/progress.c: levels, the file, whole lines from many threads, and the bar that steps aside.
- * stderr is redirected to a file, or to a pseudo-terminal, and compared. */
+/* core/base/log.c, core/base/progress.c: levels, the file, whole lines from many threads, and the progress bar below the
+ * messages. stderr is redirected to a file or a pseudo-terminal, and its content is compared. */
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
 #include "../../core/base/progress.h"
@@ -73,7 +73,7 @@ static void levels(void **state)
     log_set_level(LOG_INFO);
 }
 
-/* The file gets what matters even when the terminal is quiet, each line with its time. */
+/* The file gets LOG_INFO and above, each line with its time, whatever the level of stderr is. */
 static void file(void **state)
 {
     (void)state;
@@ -174,7 +174,7 @@ static void drawn_text(int master, char *out, size_t bytes)
     out[n] = '\0';
 }
 
-static void bar_steps_aside(void **state)
+static void bar_stays_below_messages(void **state)
 {
     (void)state;
     setenv("TERM", "xterm", 1);
@@ -186,7 +186,7 @@ static void bar_steps_aside(void **state)
     bool on = p.on;
     drawn_text(master, text, sizeof text);
     bool bar = strncmp(text, "epoch 1 [---", 12) == 0;
-    p.drawn -= 1; /* as if a second had passed */
+    p.drawn -= 1; /* one second earlier */
     progress_update(&p, 100, "loss 0.5");
     drawn_text(master, text, sizeof text);
     bool half = strncmp(text, "\r\033[Kepoch 1 [###############---------------]  50 %", 48) == 0;
@@ -243,7 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels),         cmocka_unit_test(file),
-        cmocka_unit_test(whole_lines),    cmocka_unit_test(bar_steps_aside),
+        cmocka_unit_test(whole_lines),    cmocka_unit_test(bar_stays_below_messages),
         cmocka_unit_test(fits_the_width), cmocka_unit_test(no_bar_without_terminal),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,4 +1,4 @@
-/* core/base/rng.c against Random123's known answers, and its distributions against their definitions. */
+/* core/base/rng.c: Philox against Random123's known answers, the distributions against their definitions. */
 #include "../../core/base/rng.h"
 
 #include <math.h>
@@ -28,20 +28,20 @@ static void known_answers(void **state)
     };
     for (size_t i = 0; i < sizeof kat / sizeof *kat; i++) {
         const uint32_t *c = kat[i].c;
-        rng4 got = rng_philox(kat[i].seed, c[0], c[1], c[2], c[3]);
+        rng4 got = philox(kat[i].seed, c[0], c[1], c[2], c[3]);
         assert_memory_equal(got.v, kat[i].want, sizeof got.v);
     }
 }
 
-/* The addressing that other devices must follow: counter (b >> 2, a, stream, 0), word b & 3. */
+/* All devices must use word b & 3 of the block with counter (b >> 2, a, stream, 0). */
 static void addressing(void **state)
 {
     (void)state;
     for (uint64_t b = 0; b < 64; b++) {
-        rng4 block = rng_philox(77, (uint32_t)(b >> 2), 5, RNG_TEST, 0);
+        rng4 block = philox(77, (uint32_t)(b >> 2), 5, RNG_TEST, 0);
         assert_int_equal(rng_u32(77, RNG_TEST, 5, b), block.v[b & 3]);
     }
-    assert_int_equal(rng_u32(1, 2, 3, (1ull << 34) - 1), rng_philox(1, 0xffffffffu, 3, 2, 0).v[3]);
+    assert_int_equal(rng_u32(1, 2, 3, (1ull << 34) - 1), philox(1, 0xffffffffu, 3, 2, 0).v[3]);
     /* Each argument matters. */
     uint32_t x = rng_u32(1, 2, 3, 4);
     assert_int_not_equal(x, rng_u32(2, 2, 3, 4));
@@ -69,8 +69,8 @@ static void uniform_moments(void **state)
     assert_true(fabs(squares / DRAWS - 1.0 / 12) < 5 * sqrt(1.0 / 180 / DRAWS));
 }
 
-/* Moments 1 to 4 (0, 1, 0, 3; their variances 1, 2, 15, 96), the tail, and that neighbours, which share a
- * block or a pair of words, are not correlated. */
+/* Moments 1 to 4 (0, 1, 0, 3; their variances 1, 2, 15, 96), the tail, and no correlation of neighbours, which share
+ * a block or a pair of words. */
 static void normal_moments(void **state)
 {
     (void)state;
@@ -107,7 +107,7 @@ static void below_is_fair(void **state)
     assert_true(chi2 < 22.46); /* 6 degrees of freedom, p = 0.001 */
     for (uint64_t i = 0; i < 100; i++) assert_int_equal(rng_below(5, RNG_TEST, 2, i, 1), 0);
 
-    /* With n = 3 * 2^30, a plain multiplication would give the results 0 mod 3 a share of 1/2. */
+    /* With n = 3 * 2^30 and without rejection, half of the results would be 0 mod 3. */
     int zero = 0;
     for (uint64_t i = 0; i < 30000; i++) zero += rng_below(5, RNG_TEST, 3, i, 3u << 30) % 3 == 0;
     assert_true(fabs(zero - 10000.0) < 5 * sqrt(30000 * 2.0 / 9));

@@ -1,4 +1,4 @@
-/* core/base/status.c: one clean line per thread. */
+/* core/base/status.c: each thread has a message of one line without control characters. */
 #include "../../core/base/status.h"
 
 #include <pthread.h>
@@ -48,14 +48,14 @@ static void prefix(void **state)
     assert_int_equal(fails(1), ERR_DATA);
     assert_int_equal(status_prefix(ERR_USAGE, "run %d", 5), ERR_USAGE);
     assert_string_equal(status_message(), "run 5: a.bin: 1 of 7 records");
-    status_prefix(ERR_USAGE, "%s", status_message()); /* an argument that is the message itself */
+    status_prefix(ERR_USAGE, "%s", status_message()); /* the argument is the message itself */
     assert_string_equal(status_message(), "run 5: a.bin: 1 of 7 records: run 5: a.bin: 1 of 7 records");
     status_set(ERR_DATA, "f.c", 1, "<%s>", status_message());
     assert_string_equal(status_message(), "<run 5: a.bin: 1 of 7 records: run 5: a.bin: 1 of 7 records>");
     assert_string_equal(status_place(), "f.c:1");
 }
 
-/* What came from a file must not move the cursor or start a second line. */
+/* Text from a file must not move the cursor or start a second line. */
 static void one_clean_line(void **state)
 {
     (void)state;

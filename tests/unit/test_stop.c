@@ -1,5 +1,5 @@
-/* core/base/stop.c: each signal is noticed once installed; the second SIGINT ends the process. In child processes,
- * since a signal once received stays. */
+/* core/base/stop.c: each signal is noticed; a second SIGINT ends the process. The tests run in child processes, because
+ * the flag of a received signal is never cleared. */
 #include "../../core/base/stop.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-/* Sends the signals in a child; its exit status is 0 if afterwards `name` is what stop_signal says. */
+/* Sends the signals in a child, whose exit status is 0 if stop_signal then returns `name`. */
 static int child(int first, int second, const char *name)
 {
     pid_t pid = fork();
@@ -37,7 +37,7 @@ static void noticed(void **state)
     assert_int_equal(child(SIGTERM, 0, "SIGTERM"), 0);
     assert_int_equal(child(SIGINT, 0, "SIGINT"), 0);
     assert_int_equal(child(SIGUSR1, 0, "SIGUSR1"), 0);
-    assert_int_equal(child(SIGUSR2, SIGTERM, "SIGUSR2"), 0); /* the first is the reason */
+    assert_int_equal(child(SIGUSR2, SIGTERM, "SIGUSR2"), 0); /* the first one counts */
 }
 
 static void second_interrupt(void **state)

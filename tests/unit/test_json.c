@@ -1,0 +1,124 @@
+/* core/base/json.c: files, members, and NaN as null. */
+#include "../../core/base/file.h"
+#include "../../core/base/json.h"
+#include "../must.h"
+#include "../scratch.h"
+
+#include <math.h>
+
+static void assert_printed(const cJSON *json, const char *want)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    assert_string_equal(text, want);
+    cJSON_free(text);
+}
+
+static void reads_objects_only(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", "[1]", "3", "{\"a\": 1", "{\"a\":}" };
+    cJSON *j = NULL;
+    const char *path = scratch_write("a.json", "{\"a\": 1}\n", 9);
+    must(json_read(path, &j));
+    assert_printed(j, "{\"a\":1}");
+    cJSON_Delete(j);
+    j = json_read_if_any(path);
+    assert_printed(j, "{\"a\":1}");
+    cJSON_Delete(j);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        scratch_write("a.json", bad[i], strlen(bad[i]));
+        assert_int_equal(json_read(path, &j), ERR_DATA);
+        assert_null(j);
+        assert_true(strncmp(status_message(), path, strlen(path)) == 0);
+        assert_null(json_read_if_any(path));
+    }
+    assert_int_equal(json_read(scratch_path("none"), &j), ERR_DATA);
+    assert_null(json_read_if_any(scratch_path("none")));
+}
+
+/* A line that a crash has cut short does not count. */
+static void the_last_complete_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want; /* want NULL: none */
+    } files[] = {
+        { "{\"n\":1}\n{\"n\":2}\n", "{\"n\":2}" },
+        { "{\"n\":1}\n{\"n\":2", "{\"n\":1}" },
+        { "{\"n\":1}\n{\"n\":2}", "{\"n\":1}" },
+        { "{\"n\":1}\n", "{\"n\":1}" },
+        { "{\"n\":1}", NULL },
+        { "", NULL },
+        { "[1]\n", NULL },
+        { "{\"n\":1}\nx\n", NULL },
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        cJSON *j = json_read_last_line(scratch_write("lines", files[i].text, strlen(files[i].text)));
+        assert_int_equal(j != NULL, files[i].want != NULL);
+        if (j) assert_printed(j, files[i].want);
+        cJSON_Delete(j);
+    }
+    assert_null(json_read_last_line(scratch_path("none")));
+}
+
+static void members(void **state)
+{
+    (void)state;
+    cJSON *j = cJSON_Parse("{\"text\": \"x\", \"n\": 2.5, \"nothing\": null, \"no\": false}");
+    assert_string_equal(json_text(j, "text"), "x");
+    assert_string_equal(json_text(j, "n"), "");
+    assert_string_equal(json_text(j, "none"), "");
+    assert_string_equal(json_text(NULL, "text"), "");
+    assert_true(json_number(j, "n", -1) == 2.5 && json_number(j, "none", -1) == -1);
+    assert_true(json_number(j, "nothing", -1) == -1 && json_number(j, "text", -1) == -1);
+    assert_true(json_number(j, "no", -1) == -1 && json_number(NULL, "n", -1) == -1);
+    cJSON_Delete(j);
+}
+
+static void making(void **state)
+{
+    (void)state;
+    const double value[] = { 1, NAN, -0.5, INFINITY, -INFINITY };
+    cJSON *j = cJSON_CreateObject(), *object, *list;
+    must(json_put_text(j, "text", "a \"b\""));
+    must(json_put_text(j, "none", NULL));
+    must(json_put_number(j, "n", 0.25));
+    must(json_put_number(j, "nan", NAN));
+    must(json_put_bool(j, "yes", true));
+    must(json_put_numbers(j, "values", value, 5));
+    must(json_put_numbers(j, "empty", NULL, 0));
+    must(json_put_object(j, "object", &object));
+    must(json_put_number(object, "m", 1));
+    must(json_put_list(j, "list", &list));
+    must(json_append(list, cJSON_CreateString("x")));
+    assert_printed(j,
+                   "{\"text\":\"a \\\"b\\\"\",\"none\":null,\"n\":0.25,\"nan\":null,\"yes\":true,"
+                   "\"values\":[1,null,-0.5,null,null],\"empty\":[],\"object\":{\"m\":1},\"list\":[\"x\"]}");
+    assert_int_equal(json_put(j, "failed", NULL), ERR_RUNTIME); /* as after a failed allocation */
+    assert_int_equal(json_append(list, NULL), ERR_RUNTIME);
+    assert_null(cJSON_GetObjectItem(j, "failed"));
+
+    const char *path = scratch_path("made.json");
+    cJSON *back;
+    must(json_write(path, j));
+    must(json_read(path, &back));
+    assert_true(cJSON_Compare(j, back, true));
+    char *text;
+    must(file_read(path, &text, NULL));
+    assert_int_equal(text[strlen(text) - 1], '\n');
+    free(text);
+    cJSON_Delete(back);
+    assert_int_equal(json_write(scratch_path("no/folder"), j), ERR_RUNTIME);
+    cJSON_Delete(j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_objects_only),
+        cmocka_unit_test(the_last_complete_line),
+        cmocka_unit_test(members),
+        cmocka_unit_test(making),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
