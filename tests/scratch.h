@@ -4,12 +4,14 @@
 #define CLEAVE_TESTS_SCRATCH_H
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -30,7 +32,7 @@ static inline int scratch_teardown(void **state)
     return system(command);
 }
 
-/* SCRATCH/NAME, in one of four buffers that take turns. */
+/* SCRATCH/NAME, in one of four buffers: the fifth call reuses the first one's. */
 static inline const char *scratch_path(const char *name)
 {
     static char path[4][512];
@@ -40,7 +42,7 @@ static inline const char *scratch_path(const char *name)
     return p;
 }
 
-/* Writes a file; the folders of its name are made. */
+/* Writes a file and makes the folders in its name. */
 static inline const char *scratch_write(const char *name, const void *data, size_t bytes)
 {
     const char *path = scratch_path(name);
@@ -54,7 +56,26 @@ static inline const char *scratch_write(const char *name, const void *data, size
     return path;
 }
 
-/* A file of ../shared, or NULL after saying why the test is skipped. */
+/* Until disk_has_room, a write beyond `bytes` of a file fails in the middle, as on a full disk ("File too large"). */
+static inline void disk_is_full(size_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static inline void disk_has_room(void)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_DFL);
+}
+
+/* A file of ../shared, or NULL after printing why the test is skipped. */
 static inline const char *shared_path(const char *name)
 {
     static char path[1024];

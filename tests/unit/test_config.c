@@ -1,15 +1,8 @@
 /* core/config/: defaults, files, overrides, and one clear line for each mistake. */
 #include "../../core/config/config.h"
-#include "../../core/base/file.h"
+#include "../scratch.h"
 
 #include <glob.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -360,20 +353,17 @@ static void files(void **state)
     assert_string_equal(status_message(), "none.yaml: No such file or directory");
     assert_int_equal(config_load("/", NULL, 0, &c), ERR_USAGE);
 
-    char path[] = "/tmp/cleave-test-config-XXXXXX", expected[128];
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(close(fd), 0);
-    assert_int_equal(file_replace(path, "train:\n  lr: 3\n", 15), OK);
+    const char *path = scratch_write("a.yaml", "train:\n  lr: 3\n", 15);
+    char expected[600];
     assert_int_equal(config_load(path, NULL, 0, &c), OK);
     assert_true(c->train.lr == 3);
     config_free(c);
     c = NULL;
-    assert_int_equal(file_replace(path, "train:\n  lr: x\n", 15), OK);
+    scratch_write("a.yaml", "train:\n  lr: x\n", 15);
     assert_int_equal(config_load(path, NULL, 0, &c), ERR_USAGE);
     snprintf(expected, sizeof expected, "%s:2: train.lr: expected a number > 0, got \"x\"", path);
     assert_string_equal(status_message(), expected);
-    assert_int_equal(file_replace(path, "seed: 1\0\n", 9), OK);
+    scratch_write("a.yaml", "seed: 1\0\n", 9);
     assert_int_equal(config_load(path, NULL, 0, &c), ERR_USAGE);
     assert_non_null(strstr(status_message(), "a NUL byte at byte 7"));
 
@@ -385,7 +375,6 @@ static void files(void **state)
     assert_string_equal(status_message(), "a.yaml: 100000 bytes: a config has at most 65536");
     free(large);
     assert_null(c);
-    unlink(path);
 }
 
 static void bytes(void **state)
@@ -452,5 +441,5 @@ int main(void)
         cmocka_unit_test(bytes),         cmocka_unit_test(choices),
         cmocka_unit_test(shipped),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

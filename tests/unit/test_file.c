@@ -1,33 +1,16 @@
 /* core/base/file.c: a file is whole or not there, also when the disk is full. */
 #include "../../core/base/file.h"
+#include "../scratch.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static char folder[] = "/tmp/cleave-test-file-XXXXXX";
-
-static const char *in_folder(const char *name)
-{
-    static char path[512];
-    assert_int_equal(text_format(path, sizeof path, "%s/%s", folder, name), OK);
-    return path;
-}
 
 static int files_in_folder(void)
 {
     int n = 0;
-    DIR *d = opendir(folder);
+    DIR *d = opendir(scratch);
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
     closedir(d);
@@ -44,24 +27,10 @@ static void assert_content(const char *path, const char *want)
     free(text);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
 static void replaces(void **state)
 {
     (void)state;
-    const char *path = in_folder("a");
+    const char *path = scratch_path("a");
     assert_false(file_exists(path));
     assert_int_equal(file_replace(path, "one", 3), OK);
     assert_content(path, "one");
@@ -77,15 +46,11 @@ static void keeps_links_and_writes_into_pipes(void **state)
 {
     (void)state;
     char got[8] = "";
-    const char *path = in_folder("a");
-    char link[4096], pipe[4096];
-    snprintf(link, sizeof link, "%s", in_folder("link"));
-    snprintf(pipe, sizeof pipe, "%s", in_folder("pipe"));
-    path = in_folder("a");
+    const char *path = scratch_path("a"), *link = scratch_path("link"), *pipe = scratch_path("pipe");
     assert_int_equal(file_replace(path, "one", 3), OK);
     assert_int_equal(symlink("a", link), 0);
     assert_int_equal(file_replace(link, "two", 3), OK);
-    assert_content(in_folder("a"), "two");
+    assert_content(path, "two");
     assert_int_equal(readlink(link, got, sizeof got), 1);
 
     assert_int_equal(mkfifo(pipe, 0600), 0);
@@ -96,7 +61,7 @@ static void keeps_links_and_writes_into_pipes(void **state)
     close(reader);
     assert_int_equal(unlink(pipe), 0);
     assert_int_equal(unlink(link), 0);
-    assert_int_equal(unlink(in_folder("a")), 0);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(files_in_folder(), 0);
 }
 
@@ -104,8 +69,7 @@ static void keeps_links_and_writes_into_pipes(void **state)
 static void old_until_commit(void **state)
 {
     (void)state;
-    char path[512];
-    strcpy(path, in_folder("b"));
+    const char *path = scratch_path("b");
     assert_int_equal(file_replace(path, "old", 3), OK);
     file_writer w;
     assert_int_equal(file_begin(&w, path), OK);
@@ -125,29 +89,29 @@ static void old_until_commit(void **state)
 static void leftovers_of_the_killed(void **state)
 {
     (void)state;
-    char path[512];
+    char name[64];
     file_writer w;
     const int before = files_in_folder();
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        file_begin(&w, in_folder("killed.tmp-file"));
+        file_begin(&w, scratch_path("killed.tmp-file"));
         raise(SIGKILL);
     }
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_int_equal(files_in_folder(), before + 1);
     static const char *const others[] = { "a.tmp-", "a.tmp-12x", "a.tmp--7", "tmp-99999999" };
-    for (int i = 0; i < 4; i++) assert_int_equal(file_replace(in_folder(others[i]), "x", 1), OK);
-    assert_int_equal(file_begin(&w, in_folder("living")), OK);
+    for (int i = 0; i < 4; i++) assert_int_equal(file_replace(scratch_path(others[i]), "x", 1), OK);
+    assert_int_equal(file_begin(&w, scratch_path("living")), OK);
     assert_int_equal(files_in_folder(), before + 6);
-    file_remove_leftovers(folder);
-    file_remove_leftovers(in_folder("no such folder"));
+    file_remove_leftovers(scratch);
+    file_remove_leftovers(scratch_path("no such folder"));
     assert_int_equal(files_in_folder(), before + 5);
-    snprintf(path, sizeof path, "killed.tmp-file.tmp-%ld", (long)pid);
-    assert_false(file_exists(in_folder(path)));
+    snprintf(name, sizeof name, "killed.tmp-file.tmp-%ld", (long)pid);
+    assert_false(file_exists(scratch_path(name)));
     assert_int_equal(file_commit(&w), OK);
-    for (int i = 0; i < 4; i++) assert_int_equal(unlink(in_folder(others[i])), 0);
-    assert_int_equal(unlink(in_folder("living")), 0);
+    for (int i = 0; i < 4; i++) assert_int_equal(unlink(scratch_path(others[i])), 0);
+    assert_int_equal(unlink(scratch_path("living")), 0);
 }
 
 static void large_file(void **state)
@@ -157,40 +121,30 @@ static void large_file(void **state)
     char *data = malloc(n), *back = NULL;
     assert_non_null(data);
     for (size_t i = 0; i < n; i++) data[i] = (char)(i * 31 >> 3);
-    assert_int_equal(file_replace(in_folder("c"), data, n), OK);
+    assert_int_equal(file_replace(scratch_path("c"), data, n), OK);
     size_t bytes = 0;
-    assert_int_equal(file_read(in_folder("c"), &back, &bytes), OK);
+    assert_int_equal(file_read(scratch_path("c"), &back, &bytes), OK);
     assert_int_equal(bytes, n);
     assert_memory_equal(back, data, n);
     free(back);
     free(data);
-    assert_int_equal(unlink(in_folder("c")), 0);
+    assert_int_equal(unlink(scratch_path("c")), 0);
 }
 
-/* A limit on file sizes makes write() fail in the middle of the data, as a full disk does. */
 static void full_disk(void **state)
 {
     (void)state;
-    char path[512];
-    strcpy(path, in_folder("d"));
-    assert_int_equal(file_replace(path, "old", 3), OK);
-    char *data = calloc(1, 1 << 20);
+    const char *path = scratch_path("d");
+    char *data = calloc(1, 1 << 20), message[1024];
     assert_non_null(data);
+    assert_int_equal(file_replace(path, "old", 3), OK);
 
-    struct rlimit before, small;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small = before;
-    small.rlim_cur = 100000;
-    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    status large = file_replace(path, data, 1 << 20);
-    char message[1024];
+    disk_is_full(100000);
+    const status large = file_replace(path, data, 1 << 20);
     strcpy(message, status_message());
-    small.rlim_cur = 2; /* fails only in the flush of the buffer */
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    status little = file_replace(path, "new", 3);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    signal(SIGXFSZ, handler);
+    disk_is_full(2); /* fails only in the flush of the buffer */
+    const status little = file_replace(path, "new", 3);
+    disk_has_room();
     free(data);
 
     assert_int_equal(large, ERR_RUNTIME);
@@ -208,7 +162,7 @@ static void no_space(void **state)
     (void)state;
     if (!file_exists("/dev/full")) skip();
     file_writer w;
-    assert_int_equal(file_begin(&w, in_folder("e")), OK);
+    assert_int_equal(file_begin(&w, scratch_path("e")), OK);
     assert_non_null(freopen("/dev/full", "w", w.f));
     assert_int_equal(file_put(&w, "x", 1), OK); /* only into the buffer */
     assert_int_equal(file_commit(&w), ERR_RUNTIME);
@@ -220,27 +174,27 @@ static void errors_name_the_path(void **state)
 {
     (void)state;
     char *text = NULL;
-    assert_int_equal(file_read(in_folder("none"), &text, NULL), ERR_DATA);
+    assert_int_equal(file_read(scratch_path("none"), &text, NULL), ERR_DATA);
     assert_non_null(strstr(status_message(), "/none: No such file or directory"));
     assert_null(text);
-    assert_int_equal(file_read(folder, &text, NULL), ERR_DATA);
+    assert_int_equal(file_read(scratch, &text, NULL), ERR_DATA);
     assert_non_null(strstr(status_message(), "Is a directory"));
-    assert_int_equal(file_replace(in_folder("none/x"), "", 0), ERR_RUNTIME);
+    assert_int_equal(file_replace(scratch_path("none/x"), "", 0), ERR_RUNTIME);
     assert_non_null(strstr(status_message(), "/none/x: No such file or directory"));
-    assert_int_equal(mkdir(in_folder("taken"), 0777), 0);
-    assert_int_equal(file_replace(in_folder("taken"), "", 0), ERR_RUNTIME);
+    assert_int_equal(mkdir(scratch_path("taken"), 0777), 0);
+    assert_int_equal(file_replace(scratch_path("taken"), "", 0), ERR_RUNTIME);
     assert_int_equal(files_in_folder(), 1);
-    assert_int_equal(rmdir(in_folder("taken")), 0);
+    assert_int_equal(rmdir(scratch_path("taken")), 0);
 }
 
 static void folders(void **state)
 {
     (void)state;
-    assert_int_equal(file_make_dirs(in_folder("x/y//z/")), OK);
-    assert_true(file_is_dir(in_folder("x/y/z")));
-    assert_int_equal(file_make_dirs(in_folder("x/y/z")), OK); /* there already */
-    assert_int_equal(file_replace(in_folder("x/f"), "", 0), OK);
-    assert_int_equal(file_make_dirs(in_folder("x/f/g")), ERR_RUNTIME);
+    assert_int_equal(file_make_dirs(scratch_path("x/y//z/")), OK);
+    assert_true(file_is_dir(scratch_path("x/y/z")));
+    assert_int_equal(file_make_dirs(scratch_path("x/y/z")), OK); /* there already */
+    assert_int_equal(file_replace(scratch_path("x/f"), "", 0), OK);
+    assert_int_equal(file_make_dirs(scratch_path("x/f/g")), ERR_RUNTIME);
     assert_non_null(strstr(status_message(), "/x/f: a file of this name is there"));
     assert_int_equal(file_make_dirs(""), ERR_RUNTIME);
 }
@@ -257,9 +211,7 @@ static void hash(void **state)
 static void newer_files(void **state)
 {
     (void)state;
-    char a[512], b[512];
-    strcpy(a, in_folder("older"));
-    strcpy(b, in_folder("newer"));
+    const char *a = scratch_path("older"), *b = scratch_path("newer");
     assert_int_equal(file_replace(a, "", 0), OK);
     assert_false(file_is_newer(a, b) || file_is_newer(b, a)); /* one is missing */
     assert_int_equal(file_replace(b, "", 0), OK);
@@ -275,18 +227,18 @@ static void removes_by_pattern(void **state)
 {
     (void)state;
     static const char *const names[] = { "a.bin", "b.bin", "c.png", "d.svg", "e.txt" };
-    char dir[512];
-    strcpy(dir, in_folder("mixed"));
+    char dir[512]; /* scratch_path is called more than four times below */
+    strcpy(dir, scratch_path("mixed"));
     assert_int_equal(mkdir(dir, 0777), 0);
     for (int i = 0; i < 5; i++) {
         char name[64];
         snprintf(name, sizeof name, "mixed/%s", names[i]);
-        assert_int_equal(file_replace(in_folder(name), "", 0), OK);
+        assert_int_equal(file_replace(scratch_path(name), "", 0), OK);
     }
     assert_int_equal(file_remove_matching(dir, "*.bin"), OK);
     assert_int_equal(file_remove_matching(dir, "@(c|d).@(png|svg)"), OK);
     assert_int_equal(file_remove_matching(dir, "none"), OK);
-    assert_int_equal(unlink(in_folder("mixed/e.txt")), 0);
+    assert_int_equal(unlink(scratch_path("mixed/e.txt")), 0);
     assert_int_equal(rmdir(dir), 0); /* empty */
     assert_int_equal(file_remove_matching(dir, "*"), ERR_RUNTIME);
 }
@@ -294,12 +246,12 @@ static void removes_by_pattern(void **state)
 static void appends(void **state)
 {
     (void)state;
-    const char *path = in_folder("lines");
+    const char *path = scratch_path("lines");
     assert_int_equal(file_append(path, "head\n", 5, "a\n", 2), OK);
     assert_int_equal(file_append(path, "head\n", 5, "b\n", 2), OK);
     assert_content(path, "head\na\nb\n");
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(file_append(in_folder("none/x"), "", 0, "", 0), ERR_RUNTIME);
+    assert_int_equal(file_append(scratch_path("none/x"), "", 0, "", 0), ERR_RUNTIME);
 }
 
 int main(void)
@@ -319,5 +271,5 @@ int main(void)
         cmocka_unit_test(appends),
         cmocka_unit_test(leftovers_of_the_killed),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

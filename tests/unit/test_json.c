@@ -91,9 +91,11 @@ static void making(void **state)
     must(json_put_number(object, "m", 1));
     must(json_put_list(j, "list", &list));
     must(json_append(list, cJSON_CreateString("x")));
-    assert_printed(j,
-                   "{\"text\":\"a \\\"b\\\"\",\"none\":null,\"n\":0.25,\"nan\":null,\"yes\":true,"
-                   "\"values\":[1,null,-0.5,null,null],\"empty\":[],\"object\":{\"m\":1},\"list\":[\"x\"]}");
+    must(json_append_object(list, &object));
+    must(json_put_bool(object, "deep", false));
+    assert_printed(j, "{\"text\":\"a \\\"b\\\"\",\"none\":null,\"n\":0.25,\"nan\":null,\"yes\":true,"
+                      "\"values\":[1,null,-0.5,null,null],\"empty\":[],\"object\":{\"m\":1},\"list\":[\"x\",{"
+                      "\"deep\":false}]}");
     assert_int_equal(json_put(j, "failed", NULL), ERR_RUNTIME); /* as after a failed allocation */
     assert_int_equal(json_append(list, NULL), ERR_RUNTIME);
     assert_null(cJSON_GetObjectItem(j, "failed"));

@@ -3,19 +3,13 @@
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
 #include "../../core/base/progress.h"
+#include "../scratch.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-static char captured[] = "/tmp/cleave-test-log-XXXXXX";
+static char captured[512]; /* the file that stderr is redirected to */
 static int real_stderr;
 
 static void redirect(int fd)
@@ -34,7 +28,7 @@ static void restore(void)
 
 static void capture(void)
 {
-    int fd = open(captured, O_WRONLY | O_TRUNC | O_APPEND);
+    int fd = open(captured, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     assert_true(fd >= 0);
     redirect(fd);
     close(fd);
@@ -77,10 +71,7 @@ static void levels(void **state)
 static void file(void **state)
 {
     (void)state;
-    char path[] = "/tmp/cleave-test-log-file-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
+    const char *path = scratch_path("log.txt");
     log_set_level(LOG_QUIET);
     for (int append = 0; append < 2; append++) {
         assert_int_equal(log_open(path, append), OK);
@@ -99,7 +90,6 @@ static void file(void **state)
     }
     assert_null(line);
     free(text);
-    unlink(path);
     assert_int_equal(log_open("/nonexistent/log.txt", false), ERR_RUNTIME);
     assert_non_null(strstr(status_message(), "/nonexistent/log.txt: No such file"));
 }
@@ -228,15 +218,9 @@ static void fits_the_width(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    int fd = mkstemp(captured);
-    return fd < 0 ? -1 : close(fd);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return unlink(captured);
+    if (scratch_setup(state)) return -1;
+    snprintf(captured, sizeof captured, "%s", scratch_path("stderr"));
+    return 0;
 }
 
 int main(void)
@@ -246,5 +230,5 @@ int main(void)
         cmocka_unit_test(whole_lines),    cmocka_unit_test(bar_stays_below_messages),
         cmocka_unit_test(fits_the_width), cmocka_unit_test(no_bar_without_terminal),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

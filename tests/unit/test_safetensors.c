@@ -2,37 +2,21 @@
  * found. */
 #include "../../core/base/file.h"
 #include "../../core/format/safetensors.h"
+#include "../scratch.h"
 
 #include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-static char folder[] = "/tmp/cleave-test-st-XXXXXX";
-static char path[512];
+static const char *path; /* of the file that most tests write */
 
 static int setup(void **state)
 {
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(path, sizeof path, "%s/a.safetensors", folder);
+    if (scratch_setup(state)) return -1;
+    static char buffer[512];
+    snprintf(buffer, sizeof buffer, "%s", scratch_path("a.safetensors"));
+    path = buffer;
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
 }
 
 static const float weight[6] = { 1, -2, 3.5f, 1e-40f, INFINITY, 0 };
@@ -289,13 +273,12 @@ static void missing_files(void **state)
     st_file f;
     assert_int_equal(st_open("/nonexistent.safetensors", &f), ERR_DATA);
     assert_string_equal(status_message(), "/nonexistent.safetensors: No such file or directory");
-    assert_int_equal(st_open(folder, &f), ERR_DATA);
+    assert_int_equal(st_open(scratch, &f), ERR_DATA);
     assert_non_null(strstr(status_message(), "not a file"));
     assert_int_equal(file_replace(path, "", 0), OK);
     assert_int_equal(st_open(path, &f), ERR_DATA);
     assert_non_null(strstr(status_message(), "empty"));
-    char fifo[512];
-    snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    const char *fifo = scratch_path("fifo");
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(st_open(fifo, &f), ERR_DATA); /* without waiting for a writer */
 }
@@ -331,15 +314,9 @@ static void full_disk(void **state)
         .name = "large", .type = ST_F32, .rank = 1, .shape = { N }, .count = N, .data = values
     };
 
-    struct rlimit before, small;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small = before;
-    small.rlim_cur = N;
-    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    status st = st_write(path, &large, 1, NULL, 0);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    signal(SIGXFSZ, handler);
+    disk_is_full(N);
+    const status st = st_write(path, &large, 1, NULL, 0);
+    disk_has_room();
     free(values);
 
     char expected[600];
@@ -350,7 +327,7 @@ static void full_disk(void **state)
     assert_int_equal(st_open(path, &f), OK);
     assert_int_equal(f.n_tensors, 4);
     st_close(&f);
-    DIR *d = opendir(folder);
+    DIR *d = opendir(scratch);
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) assert_null(strstr(e->d_name, ".tmp-"));
     closedir(d);
@@ -360,13 +337,8 @@ static void full_disk(void **state)
 static void pytorch_file(void **state)
 {
     (void)state;
-    const char *shared = getenv("CLEAVE_SHARED");
-    char file[1024];
-    snprintf(file, sizeof file, "%s/weights/akamaster-resnet20.safetensors", shared ? shared : "../shared");
-    if (!file_exists(file)) {
-        print_message("SKIPPED: no %s\n", file);
-        skip();
-    }
+    const char *file = shared_path("weights/akamaster-resnet20.safetensors");
+    if (!file) skip();
     st_file f;
     assert_int_equal(st_open(file, &f), OK);
     int64_t parameters = 0;
@@ -394,5 +366,5 @@ int main(void)
         cmocka_unit_test(missing_files), cmocka_unit_test(truncated),       cmocka_unit_test(full_disk),
         cmocka_unit_test(pytorch_file),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }
