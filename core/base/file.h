@@ -12,7 +12,7 @@
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
-/* Both exist, and `path` was written to at the same moment as `than` or later. */
+/* True if both exist and `path` was last written at the same time as `than` or later. */
 bool file_is_newer(const char *path, const char *than);
 /* Makes a folder and its parents, like mkdir -p. ERR_RUNTIME names the folder that cannot be made. */
 status file_make_dirs(const char *path);
@@ -32,8 +32,7 @@ typedef struct file_writer {
 status file_begin(file_writer *, const char *path); /* the folder must exist */
 status file_put(file_writer *, const void *data, size_t bytes);
 status file_commit(file_writer *); /* flush, fsync, rename, fsync of the folder; abandons on failure */
-void file_abandon(
-    file_writer *); /* removes the temporary file; harmless after a commit and for a zeroed writer */
+void file_abandon(file_writer *);  /* removes the temporary file; harmless after a commit or if zeroed */
 status file_replace(const char *path, const void *data, size_t bytes); /* begin, put, commit */
 /* Removes the temporary files in this folder whose writer was killed, that is, no process of this machine has the
  * PID in their name. The caller holds the folder's lock. */

@@ -55,7 +55,7 @@ static size_t existing_part(const file_path *dir)
 static void remove_made_dirs(const dir_lock *l)
 {
     file_path part = l->dir;
-    while (strlen(part.s) > l->there && rmdir(part.s) == 0 && path_to_parent(&part)) continue;
+    while (strlen(part.s) > l->existed && rmdir(part.s) == 0 && path_to_parent(&part)) continue;
 }
 
 /* lock_release in another process may remove folders while this one makes them, and the file before this one locks
@@ -74,7 +74,7 @@ status lock_try(const char *dir, dir_lock *out, bool *taken)
     TRY(path_set(&out->dir, "%s", dir));
     TRY(path_set(&file, "%s/lock", dir));
     for (int tries = TRIES;; tries--) {
-        out->there = existing_part(&out->dir);
+        out->existed = existing_part(&out->dir);
         errno = 0;
         st = file_make_dirs(dir);
         if (st != OK && errno == ENOENT && *dir && tries > 0) continue;

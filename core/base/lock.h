@@ -15,8 +15,7 @@
 typedef struct dir_lock {
     int fd; /* the file descriptor + 1, so that a zeroed dir_lock holds nothing */
     file_path dir;
-    size_t
-        there; /* the first `there` bytes of dir name the part that existed before; lock_take made the rest */
+    size_t existed; /* length of the part of dir that existed before; lock_take made the rest */
 } dir_lock;
 
 typedef struct lock_holder {
