@@ -1,17 +1,17 @@
-/* tools/selftest.c -- selftest: does every layer and every net compute here what it should? */
-#include "../nets/device.h"
-#include "../core/base/file.h"
+/* tools/selftest.c -- selftest: does every layer and every net compute the right thing on this machine? */
+#include "../core/base/json.h"
 #include "../core/base/log.h"
+#include "../core/base/path.h"
+#include "../core/base/text.h"
+#include "../nets/device.h"
 #include "check/golden.h"
 #include "check/layercheck.h"
 #include "cli.h"
 
-#include <cjson/cJSON.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *golden_dir;
 static bool every_net;
@@ -25,9 +25,11 @@ static const cli_tool tool = {
     .about =
         "Checks this build on this machine. Layers: forward and backward of every kind of layer on each\n"
         "device against ref, the plain definition. Nets: evaluation, gradients and three training steps\n"
-        "against tensors that PyTorch computed in float64, stored with the program.\n"
-        "Devices are cpu and, where it is available, cuda; device=... takes one. An error is the greatest\n"
-        "difference, relative to the greatest value of its tensor (nets: to the norm of the tensor).",
+        "against stored tensors that PyTorch computed in float64.\n"
+        "The devices are ref, cpu and, where it is available, cuda; device=... checks one of them. An error "
+        "is\n"
+        "the greatest difference, relative to the greatest value of its tensor (nets: to the norm of the "
+        "tensor).",
     .examples = "  selftest\n"
                 "  selftest device=cpu --json\n"
                 "  selftest device=cuda precision=bf16\n",
@@ -35,7 +37,7 @@ static const cli_tool tool = {
     .n_options = 2,
 };
 
-typedef struct session { /* everything one selftest needs, released at once */
+typedef struct session {
     const cli *args;
     config *cfg;
     backend *ref;
@@ -43,37 +45,20 @@ typedef struct session { /* everything one selftest needs, released at once */
     int passed, failed;
 } session;
 
-static bool put_text(cJSON *to, const char *name, const char *text)
-{
-    return cJSON_AddStringToObject(to, name, text) != NULL;
-}
-
-/* Infinity and NaN have no place in JSON: null. */
-static bool put_number(cJSON *to, const char *name, double x)
-{
-    return cJSON_AddNumberToObject(to, name, x) != NULL;
-}
-
-static cJSON *new_row(cJSON *table)
-{
-    cJSON *row = cJSON_CreateObject();
-    if (row && cJSON_AddItemToArray(table, row)) return row;
-    cJSON_Delete(row);
-    return NULL;
-}
-
-/* What is not checked, and why: counted, never silent. */
+/* What is not checked, and why: counted and logged. */
 static status skip(session *s, const char *what, const char *why)
 {
     status st = OK;
-    cJSON *row = new_row(s->skipped);
+    cJSON *row;
     log_info("skipped: %s: %s", what, why);
-    if (!row || !put_text(row, "what", what) || !put_text(row, "why", why))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(json_append_object(s->skipped, &row));
+    TRY(json_put_text(row, "what", what));
+    TRY(json_put_text(row, "why", why));
 out:
     return st;
 }
 
+/* Counts a check. */
 static const char *verdict(session *s, bool good)
 {
     good ? s->passed++ : s->failed++;
@@ -82,11 +67,16 @@ static const char *verdict(session *s, bool good)
 
 /* ---- layers ---- */
 
-static bool put_error(cJSON *row, const char *name, const layer_error *e)
+static status put_error(cJSON *row, const char *name, const layer_error *e)
 {
-    cJSON *object = cJSON_AddObjectToObject(row, name);
-    return object && put_text(object, "worst", e->what ? e->what : "") &&
-           put_number(object, "error", e->error) && put_number(object, "allowed", e->allowed);
+    status st = OK;
+    cJSON *o;
+    TRY(json_put_object(row, name, &o));
+    TRY(json_put_text(o, "worst", e->what ? e->what : ""));
+    TRY(json_put_number(o, "error", e->error));
+    TRY(json_put_number(o, "allowed", e->allowed));
+out:
+    return st;
 }
 
 static void format_error(char out[32], const layer_error *e)
@@ -102,6 +92,7 @@ static status check_layer(session *s, backend *b, const char *problem)
     status st = OK;
     op o;
     layer_errors e;
+    cJSON *row;
     char forward[32], backward[32];
     TRY(problem_parse(problem, &o));
     const char *why = b->unsupported(b, &o);
@@ -114,11 +105,12 @@ static status check_layer(session *s, backend *b, const char *problem)
     format_error(forward, &e.forward);
     format_error(backward, &e.backward);
     log_info("%-36s %-5s %s  %s  %s", problem, b->name, forward, backward, verdict(s, good));
-    cJSON *row = new_row(s->layers);
-    if (!row || !put_text(row, "problem", problem) || !put_text(row, "device", b->name) ||
-        !put_error(row, "forward", &e.forward) || !put_error(row, "backward", &e.backward) ||
-        !cJSON_AddBoolToObject(row, "passed", good))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(json_append_object(s->layers, &row));
+    TRY(json_put_text(row, "problem", problem));
+    TRY(json_put_text(row, "device", b->name));
+    TRY(put_error(row, "forward", &e.forward));
+    TRY(put_error(row, "backward", &e.backward));
+    TRY(json_put_bool(row, "passed", good));
 out:
     return st;
 }
@@ -149,30 +141,32 @@ static status check_net(session *s, backend *b, const char *path)
 {
     status st = OK;
     golden_result g;
+    cJSON *row;
     TRY(golden_check(path, b, tell, &g));
     bool good = g.mismatches == 0;
     log_info("%-36s %-5s %8.1e %8.1e %8.1e of %.0e  %s", g.arch, b->name, g.error[GOLDEN_FORWARD],
              g.error[GOLDEN_BACKWARD], g.error[GOLDEN_TRAINING], GOLDEN_TOLERANCE, verdict(s, good));
-    cJSON *row = new_row(s->nets);
-    if (!row || !put_text(row, "net", g.arch) || !put_text(row, "device", b->name) ||
-        !put_number(row, "forward", g.error[GOLDEN_FORWARD]) ||
-        !put_number(row, "backward", g.error[GOLDEN_BACKWARD]) ||
-        !put_number(row, "training", g.error[GOLDEN_TRAINING]) ||
-        !put_number(row, "allowed", GOLDEN_TOLERANCE) || !put_text(row, "worst", g.worst) ||
-        !cJSON_AddBoolToObject(row, "passed", good))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(json_append_object(s->nets, &row));
+    TRY(json_put_text(row, "net", g.arch));
+    TRY(json_put_text(row, "device", b->name));
+    TRY(json_put_number(row, "forward", g.error[GOLDEN_FORWARD]));
+    TRY(json_put_number(row, "backward", g.error[GOLDEN_BACKWARD]));
+    TRY(json_put_number(row, "training", g.error[GOLDEN_TRAINING]));
+    TRY(json_put_number(row, "allowed", GOLDEN_TOLERANCE));
+    TRY(json_put_text(row, "worst", g.worst));
+    TRY(json_put_bool(row, "passed", good));
 out:
     return st;
 }
 
-/* ref multiplies one number at a time: 8 images of resnet20 take seconds, of the others minutes. */
+/* On ref, 8 images of resnet20 take seconds, of the other nets minutes. */
 static bool too_slow(const backend *b, const char *path)
 {
     return strcmp(b->name, "ref") == 0 && !every_net && !strstr(path, "/resnet20.safetensors");
 }
 
-/* PyTorch's own float32 is off by 3e-5 there, of 5e-5 allowed: the rounding of Winograd's method, or of whatever a GPU
- * does, is too much. */
+/* In resnet152, PyTorch's own float32 is off by 3e-5 of the 5e-5 that are allowed. The rounding of Winograd's method, or
+ * of a GPU, exceeds the rest. */
 static bool too_deep(const backend *b, const char *path)
 {
     const char *convolutions = getenv("CLEAVE_CONV");
@@ -180,23 +174,21 @@ static bool too_deep(const backend *b, const char *path)
     return strcmp(b->name, "ref") != 0 && !direct && strstr(path, "/resnet152.safetensors");
 }
 
-/* The folder given, else the one of the source tree or of the installation that this program lies in. */
-static status find_golden(char *out, size_t bytes, glob_t *files)
+/* The stored tensors in the folder given, or else in the source tree or the installation that this program belongs
+ * to. None is an error only for a folder given. */
+static status find_golden(glob_t *files)
 {
     status st = OK;
     static const char *const places[] = { "../tests/golden", "../share/cleave/golden" };
-    char self[4096] = "", pattern[8192];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash) *slash = '\0';
+    file_path folder, pattern;
+    TRY(path_of_program(&folder));
+    path_to_parent(&folder);
     for (int i = 0; i < 2; i++) {
         if (golden_dir)
-            TRY(text_format(out, bytes, "%s", golden_dir));
+            TRY(path_set(&pattern, "%s/*.safetensors", golden_dir));
         else
-            TRY(text_format(out, bytes, "%s/%s", self, places[i]));
-        TRY(text_format(pattern, sizeof pattern, "%s/*.safetensors", out));
-        if (glob(pattern, 0, NULL, files) == 0) goto out;
+            TRY(path_set(&pattern, "%s/%s/*.safetensors", folder.s, places[i]));
+        if (glob(pattern.s, 0, NULL, files) == 0) goto out;
         globfree(files);
         *files = (glob_t){ 0 };
         if (golden_dir) FAIL(ERR_DATA, "--golden %s: no *.safetensors there", golden_dir);
@@ -205,16 +197,34 @@ out:
     return st;
 }
 
+/* Checks the net of a file unless a reason not to is known. */
+static status check_or_skip_net(session *s, backend *b, const char *path)
+{
+    status st = OK;
+    char what[512];
+    const char *why = too_slow(b, path) ? "takes minutes; --all does it"
+                      : too_deep(b, path)
+                          ? "so deep a net amplifies rounding; CLEAVE_CONV=direct on cpu does it"
+                          : NULL;
+    if (why) {
+        TRY(text_format(what, sizeof what, "%s on %s", path_name(path), b->name));
+        TRY(skip(s, what, why));
+    } else {
+        TRY(check_net(s, b, path));
+    }
+out:
+    return st;
+}
+
 static status check_nets(session *s, backend *b)
 {
     status st = OK;
-    char dir[8000];
     glob_t files = { 0 };
     if (s->cfg->precision == PRECISION_BF16) {
         TRY(skip(s, "nets", "the stored tensors are for f32"));
         goto out;
     }
-    TRY(find_golden(dir, sizeof dir, &files));
+    TRY(find_golden(&files));
     if (files.gl_pathc == 0) {
         TRY(skip(s, "nets",
                  "no stored tensors in ../tests/golden or ../share/cleave/golden from this program; give "
@@ -222,19 +232,7 @@ static status check_nets(session *s, backend *b)
         goto out;
     }
     log_info("%-36s %-5s %8s %8s %8s", "net, against PyTorch", "", "forward", "backward", "training");
-    for (size_t i = 0; i < files.gl_pathc; i++) {
-        const char *path = files.gl_pathv[i];
-        char what[4200];
-        if (too_slow(b, path)) {
-            TRY(text_format(what, sizeof what, "%s on ref", strrchr(path, '/') + 1));
-            TRY(skip(s, what, "takes minutes; --all does it"));
-        } else if (too_deep(b, path)) {
-            TRY(text_format(what, sizeof what, "%s on %s", strrchr(path, '/') + 1, b->name));
-            TRY(skip(s, what, "so deep a net amplifies rounding; CLEAVE_CONV=direct on cpu does it"));
-        } else {
-            TRY(check_net(s, b, path));
-        }
-    }
+    for (size_t i = 0; i < files.gl_pathc; i++) TRY(check_or_skip_net(s, b, files.gl_pathv[i]));
 out:
     globfree(&files);
     return st;
@@ -245,15 +243,17 @@ out:
 static status note_device(session *s, const char *name, const backend *b, const char *why)
 {
     status st = OK;
-    cJSON *row = new_row(s->devices);
-    if (!row || !put_text(row, "device", name) || !cJSON_AddBoolToObject(row, "available", b != NULL) ||
-        !put_text(row, "description", b ? b->description : "") || !put_text(row, "why", b ? "" : why))
-        FAIL(ERR_RUNTIME, "out of memory");
+    cJSON *row;
+    TRY(json_append_object(s->devices, &row));
+    TRY(json_put_text(row, "device", name));
+    TRY(json_put_bool(row, "available", b != NULL));
+    TRY(json_put_text(row, "description", b ? b->description : ""));
+    TRY(json_put_text(row, "why", b ? "" : why));
 out:
     return st;
 }
 
-/* A device that was asked for has to be there; one that was not may be missing, which is said. */
+/* A device that the user asked for has to work. Another one may be missing: it is skipped. */
 static status check_device(session *s, const char *name, bool asked)
 {
     status st = OK;
@@ -299,33 +299,27 @@ static status open_session(session *s)
         FAIL(ERR_USAGE, "selftest knows the rounding of f32 and bf16, not of tf32: precision=f32 or bf16");
     TRY(backend_open("ref", s->cfg->threads, &s->ref, NULL, 0));
     TRY_ALLOC(s->result, cJSON_CreateObject());
-    TRY_ALLOC(s->devices, cJSON_AddArrayToObject(s->result, "devices"));
-    TRY_ALLOC(s->layers, cJSON_AddArrayToObject(s->result, "layers"));
-    TRY_ALLOC(s->nets, cJSON_AddArrayToObject(s->result, "nets"));
-    TRY_ALLOC(s->skipped, cJSON_AddArrayToObject(s->result, "skipped"));
-out:
-    return st;
-}
-
-static status run(session *s)
-{
-    status st = OK;
-    TRY(open_session(s));
-    TRY(check_devices(s));
-    log_info("%d passed, %d failed, %d skipped", s->passed, s->failed, cJSON_GetArraySize(s->skipped));
-    if (!put_number(s->result, "passed", s->passed) || !put_number(s->result, "failed", s->failed))
-        FAIL(ERR_RUNTIME, "out of memory");
-    TRY(cli_print_json(s->args, s->result));
-    if (s->failed) FAIL(ERR_RUNTIME, "%d of %d checks failed", s->failed, s->passed + s->failed);
-    if (!s->passed) FAIL(ERR_RUNTIME, "nothing was checked");
+    TRY(json_put_list(s->result, "devices", &s->devices));
+    TRY(json_put_list(s->result, "layers", &s->layers));
+    TRY(json_put_list(s->result, "nets", &s->nets));
+    TRY(json_put_list(s->result, "skipped", &s->skipped));
 out:
     return st;
 }
 
 static status work(const cli *args)
 {
+    status st = OK;
     session s = { .args = args };
-    status st = run(&s);
+    TRY(open_session(&s));
+    TRY(check_devices(&s));
+    log_info("%d passed, %d failed, %d skipped", s.passed, s.failed, cJSON_GetArraySize(s.skipped));
+    TRY(json_put_number(s.result, "passed", s.passed));
+    TRY(json_put_number(s.result, "failed", s.failed));
+    TRY(cli_print_json(args, s.result));
+    if (s.failed) FAIL(ERR_RUNTIME, "%d of %d checks failed", s.failed, s.passed + s.failed);
+    if (!s.passed) FAIL(ERR_RUNTIME, "nothing was checked");
+out:
     cJSON_Delete(s.result);
     backend_close(s.ref);
     config_free(s.cfg);

@@ -10,19 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
-/* The folder of the running program. */
-static status own_folder(char *out, size_t bytes)
-{
-    status st = OK;
-    ssize_t n = readlink("/proc/self/exe", out, bytes - 1);
-    if (n < 0) FAIL(ERR_RUNTIME, "the program's own folder is not known (/proc/self/exe)");
-    out[n] = '\0';
-    *strrchr(out, '/') = '\0';
-out:
-    return st;
-}
-
 static bool found(char *out, size_t bytes, const char *folder, const char *below, const char *name)
 {
     int n = snprintf(out, bytes, "%s%s/libcleave_%s.so", folder, below, name);
@@ -32,16 +19,17 @@ static bool found(char *out, size_t bytes, const char *folder, const char *below
 static status plugin_path(const char *name, char *out, size_t bytes)
 {
     status st = OK;
-    char folder[PATH_BYTES] = "";
+    file_path folder;
     const char *wanted = getenv("CLEAVE_PLUGINS");
     if (wanted) {
         if (!found(out, bytes, wanted, "", name))
             FAIL(ERR_RUNTIME, "this build has no %s backend (there is no %s)", name, out);
         goto out;
     }
-    TRY(own_folder(folder, sizeof folder));
-    if (!found(out, bytes, folder, "", name) && !found(out, bytes, folder, "/../lib/cleave", name))
-        FAIL(ERR_RUNTIME, "this build has no %s backend (there is no %s/libcleave_%s.so)", name, folder,
+    TRY(path_of_program(&folder));
+    path_to_parent(&folder);
+    if (!found(out, bytes, folder.s, "", name) && !found(out, bytes, folder.s, "/../lib/cleave", name))
+        FAIL(ERR_RUNTIME, "this build has no %s backend (there is no %s/libcleave_%s.so)", name, folder.s,
              name);
 out:
     return st;

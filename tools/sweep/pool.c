@@ -43,11 +43,9 @@ status tool_path(const char *tool, file_path *out)
 {
     status st = OK;
     file_path self;
-    ssize_t n = readlink("/proc/self/exe", self.s, sizeof self.s - 1);
-    if (n <= 0) FAIL(ERR_RUNTIME, "cannot find the folder of the tools: /proc/self/exe: %s", strerror(errno));
-    self.s[n] = '\0';
+    TRY(path_of_program(&self));
     size_t prefix = (size_t)(path_name(self.s) - self.s);
-    if (text_ends_with(self.s, "sweep")) prefix = (size_t)n - strlen("sweep");
+    if (text_ends_with(self.s, "sweep")) prefix = strlen(self.s) - strlen("sweep");
     TRY(path_set(out, "%.*s%s", (int)prefix, self.s, tool));
 out:
     return st;
