@@ -352,10 +352,10 @@ static status add_to_training(const epoch_analysis *e, const analysis *a, const 
 {
     status st = OK;
     events list = { 0 };
-    char path[PATH_BYTES];
-    TRY(rundir_file(e->run, EVENTS_TRAINING, path, sizeof path));
+    file_path path;
+    TRY(rundir_file(e->run, EVENTS_TRAINING, &path));
     TRY(analysis_events(a, dir, epoch, &list));
-    TRY(events_append(&list, path));
+    TRY(events_append(&list, path.s));
 out:
     events_free(&list);
     return st;
@@ -366,15 +366,16 @@ status epoch_analysis_run(void *ctx, net *n, int epoch)
     status st = OK;
     const epoch_analysis *e = ctx;
     analysis a = { 0 };
-    char name[64], dir[PATH_BYTES];
+    char name[64];
+    file_path dir;
     (void)n;
     if ((epoch + 1) % e->cfg->analysis.every) goto out;
     TRY(text_format(name, sizeof name, "analysis/epoch-%03d", epoch + 1));
-    TRY(rundir_file(e->run, name, dir, sizeof dir));
+    TRY(rundir_file(e->run, name, &dir));
     TRY(analysis_run(e->analyser, e->eval_case, e->cfg->train.batch, e->test, "last.safetensors", &a));
-    TRY(analysis_write(&a, dir, false));
-    TRY(ring_write_all(&a, dir));
-    TRY(add_to_training(e, &a, dir, epoch));
+    TRY(analysis_write(&a, dir.s, false));
+    TRY(ring_write_all(&a, dir.s));
+    TRY(add_to_training(e, &a, dir.s, epoch));
 out:
     analysis_free(&a);
     return st;

@@ -19,6 +19,9 @@ typedef struct net_case {
                     smoothing); backward gives the gradient of the image and none of the parameters */
 } net_case;
 
+/* The usual numbers of the usual cases: evaluation, training, and a smaller last batch of an epoch of training. */
+enum { CASE_EVAL, CASE_TRAIN, CASE_TRAIN_LAST };
+
 /* Smoothing of the labels in training cases; evaluation never smooths. Before net_compile. */
 void net_set_label_smoothing(net *, float);
 

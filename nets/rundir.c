@@ -1,23 +1,25 @@
-/* nets/rundir.c -- what a run says about itself: config.yaml, env.json, status.json. Each is replaced whole.
- */
+/* nets/rundir.c -- see rundir.h. */
 #include "rundir.h"
 
+#include "../core/base/clock.h"
+#include "../core/base/file.h"
+#include "../core/base/host.h"
+#include "../core/base/json.h"
+#include "../core/base/log.h"
 #include "../core/device/tuning.h"
 
-#include "../core/base/file.h"
-#include "../core/base/json.h"
-
-#include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef CLEAVE_COMMIT /* the build gives it where it finds a git repository */
 #define CLEAVE_COMMIT "unknown"
 #endif
+
+static const char TUNING[] = "algorithms.txt";
 
 status rundir_path(const config *cfg, rundir *out)
 {
@@ -29,43 +31,12 @@ out:
     return st;
 }
 
-status rundir_file(const rundir *run, const char *name, char *out, size_t bytes)
+status rundir_file(const rundir *run, const char *name, file_path *out)
 {
-    return text_format(out, bytes, "%s/%s", run->path, name);
+    return path_set(out, "%s/%s", run->path, name);
 }
 
-/* ---- env.json ---- */
-
-static void time_text(char *out, size_t bytes)
-{
-    time_t now = time(NULL);
-    struct tm tm;
-    out[0] = '\0';
-    if (gmtime_r(&now, &tm)) strftime(out, bytes, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
-static void host_text(char *out, size_t bytes)
-{
-    if (gethostname(out, bytes) != 0) out[0] = '\0';
-    out[bytes - 1] = '\0';
-}
-
-/* "model name : ..." of the first core; "unknown" where /proc/cpuinfo says nothing. */
-static void cpu_text(char *out, size_t bytes)
-{
-    char line[512];
-    snprintf(out, bytes, "unknown");
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    if (!f) return;
-    while (fgets(line, sizeof line, f)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
-        snprintf(out, bytes, "%s", colon + 1 + strspn(colon + 1, " \t"));
-        out[strcspn(out, "\n")] = '\0';
-        break;
-    }
-    fclose(f);
-}
+/* ---- making it ---- */
 
 static const char *compiler_text(void)
 {
@@ -76,57 +47,55 @@ static const char *compiler_text(void)
 #endif
 }
 
-static bool add_text(cJSON *json, const char *name, const char *text)
+static status put_os(cJSON *j)
 {
-    return cJSON_AddStringToObject(json, name, text);
+    char os[256] = "unknown";
+    struct utsname u;
+    if (uname(&u) == 0) snprintf(os, sizeof os, "%s %s %s", u.sysname, u.release, u.machine);
+    return json_put_text(j, "os", os);
 }
 
-static bool add_number(cJSON *json, const char *name, double value)
+static status put_command(cJSON *j, int argc, char **argv)
 {
-    return cJSON_AddNumberToObject(json, name, value);
-}
-
-static bool add_command(cJSON *json, int argc, char **argv)
-{
-    cJSON *list = cJSON_AddArrayToObject(json, "command");
-    bool good = list != NULL;
-    for (int i = 0; good && i < argc; i++) good = cJSON_AddItemToArray(list, cJSON_CreateString(argv[i]));
-    return good;
+    status st = OK;
+    cJSON *list;
+    TRY(json_put_list(j, "command", &list));
+    for (int i = 0; i < argc; i++) TRY(json_append(list, cJSON_CreateString(argv[i])));
+out:
+    return st;
 }
 
 static status write_env(const rundir *run, const backend *b, int argc, char **argv)
 {
     status st = OK;
-    char path[4096], host[256], cpu[256], started[32], os[256] = "unknown";
-    struct utsname u;
-    if (uname(&u) == 0) snprintf(os, sizeof os, "%s %s %s", u.sysname, u.release, u.machine);
-    host_text(host, sizeof host);
-    cpu_text(cpu, sizeof cpu);
-    time_text(started, sizeof started);
-    cJSON *json = cJSON_CreateObject();
-    bool good =
-        json && add_text(json, "commit", CLEAVE_COMMIT) && add_text(json, "compiler", compiler_text()) &&
-        add_text(json, "backend", b->name) && add_text(json, "device", b->description) &&
-        add_number(json, "threads", b->threads) && add_text(json, "host", host) &&
-        add_text(json, "cpu", cpu) && add_number(json, "cores", (double)sysconf(_SC_NPROCESSORS_ONLN)) &&
-        add_text(json, "os", os) && add_command(json, argc, argv) && add_text(json, "started", started);
-    if (!good) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(rundir_file(run, "env.json", path, sizeof path));
-    TRY(json_write(path, json));
+    file_path path;
+    cJSON *j;
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(json_put_text(j, "commit", CLEAVE_COMMIT));
+    TRY(json_put_text(j, "compiler", compiler_text()));
+    TRY(json_put_text(j, "backend", b->name));
+    TRY(json_put_text(j, "device", b->description));
+    TRY(json_put_number(j, "threads", b->threads));
+    TRY(json_put_text(j, "host", host_name().s));
+    TRY(json_put_text(j, "cpu", host_processor().s));
+    TRY(json_put_number(j, "cores", (double)sysconf(_SC_NPROCESSORS_ONLN)));
+    TRY(put_os(j));
+    TRY(put_command(j, argc, argv));
+    TRY(json_put_text(j, "started", time_stamp_now().s));
+    TRY(rundir_file(run, "env.json", &path));
+    TRY(json_write(path.s, j));
 out:
-    cJSON_Delete(json);
+    cJSON_Delete(j);
     return st;
 }
 
-static const char CHOICES[] = "algorithms.txt";
-
-status rundir_choices(const rundir *run, backend *b)
+status rundir_load_tuning(const rundir *run, backend *b)
 {
     status st = OK;
-    char path[4096];
+    file_path path;
     if (!b->tuning) goto out;
-    TRY(rundir_file(run, CHOICES, path, sizeof path));
-    TRY(b->tuning->load(b, path));
+    TRY(rundir_file(run, TUNING, &path));
+    TRY(b->tuning->load(b, path.s));
 out:
     return st;
 }
@@ -134,15 +103,18 @@ out:
 status rundir_create(const config *cfg, const backend *b, int argc, char **argv, rundir *out)
 {
     status st = OK;
-    char path[4096], *yaml = NULL;
+    file_path path;
+    char *yaml = NULL;
     TRY(rundir_path(cfg, out));
     TRY(file_make_dirs(out->path));
     TRY(config_yaml(cfg, &yaml));
-    TRY(rundir_file(out, "config.yaml", path, sizeof path));
-    TRY(file_replace(path, yaml, strlen(yaml)));
+    TRY(rundir_file(out, "config.yaml", &path));
+    TRY(file_replace(path.s, yaml, strlen(yaml)));
     TRY(write_env(out, b, argc, argv));
-    TRY(rundir_file(out, CHOICES, path, sizeof path));
-    if (b->tuning) TRY(b->tuning->save(b, path));
+    TRY(rundir_file(out, TUNING, &path));
+    if (b->tuning) TRY(b->tuning->save(b, path.s));
+    TRY(rundir_file(out, "log.txt", &path));
+    TRY(log_open(path.s, true));
 out:
     free(yaml);
     return st;
@@ -154,19 +126,111 @@ status rundir_status(const rundir *run, const char *state, int epoch, int epochs
                      int best_epoch, const char *message)
 {
     status st = OK;
-    char path[4096], host[256], updated[32];
-    host_text(host, sizeof host);
-    time_text(updated, sizeof updated);
-    cJSON *json = cJSON_CreateObject();
-    bool good = json && add_text(json, "state", state) && add_number(json, "epoch", epoch) &&
-                add_number(json, "epochs", epochs) && add_number(json, "best_accuracy", best_accuracy) &&
-                add_number(json, "best_epoch", best_epoch) &&
-                add_text(json, "message", message ? message : "") && add_text(json, "updated", updated) &&
-                add_text(json, "host", host) && add_number(json, "pid", (double)getpid());
-    if (!good) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(rundir_file(run, "status.json", path, sizeof path));
-    TRY(json_write(path, json));
+    file_path path;
+    cJSON *j;
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(json_put_text(j, "state", state));
+    TRY(json_put_number(j, "epoch", epoch));
+    TRY(json_put_number(j, "epochs", epochs));
+    TRY(json_put_number(j, "best_accuracy", best_accuracy));
+    TRY(json_put_number(j, "best_epoch", best_epoch));
+    TRY(json_put_text(j, "message", message ? message : ""));
+    TRY(json_put_text(j, "updated", time_stamp_now().s));
+    TRY(json_put_text(j, "host", host_name().s));
+    TRY(json_put_number(j, "pid", (double)getpid()));
+    TRY(rundir_file(run, "status.json", &path));
+    TRY(json_write(path.s, j));
 out:
-    cJSON_Delete(json);
+    cJSON_Delete(j);
+    return st;
+}
+
+/* ---- metrics.jsonl and metrics.csv: the same numbers, a line an epoch, whole after a crash or a full disk ---- */
+
+enum { COLUMNS = 8, LINE_BYTES = 512 }; /* a column needs less than 40 bytes */
+static const char *const column[COLUMNS] = { "epoch",          "lr",          "train_loss",
+                                             "train_accuracy", "test_loss",   "test_accuracy",
+                                             "seconds",        "images_per_s" };
+
+static void format_header(char *csv)
+{
+    int n = 0;
+    for (int i = 0; i < COLUMNS; i++)
+        n += snprintf(csv + n, LINE_BYTES - (size_t)n, "%s%s", i ? "," : "", column[i]);
+    snprintf(csv + n, LINE_BYTES - (size_t)n, "\n");
+}
+
+static void format_epoch(const run_epoch *e, char *json, char *csv)
+{
+    const double value[COLUMNS] = { e->epoch,          e->lr,          e->train_loss,
+                                    e->train_accuracy, e->test_loss,   e->test_accuracy,
+                                    e->seconds,        e->images_per_s };
+    int j = 0, c = 0;
+    for (int i = 0; i < COLUMNS; i++) {
+        char number[32] = "";
+        if (isfinite(value[i])) snprintf(number, sizeof number, "%.9g", value[i]);
+        j += snprintf(json + j, LINE_BYTES - (size_t)j, "%s\"%s\": %s", i ? ", " : "{", column[i],
+                      *number ? number : "null");
+        c += snprintf(csv + c, LINE_BYTES - (size_t)c, "%s%s", i ? "," : "", number);
+    }
+    snprintf(json + j, LINE_BYTES - (size_t)j, "}\n");
+    snprintf(csv + c, LINE_BYTES - (size_t)c, "\n");
+}
+
+static status append_line(const rundir *run, const char *name, const char *header, const char *line)
+{
+    status st = OK;
+    file_path path;
+    TRY(rundir_file(run, name, &path));
+    TRY(file_append(path.s, header, strlen(header), line, strlen(line)));
+out:
+    return st;
+}
+
+status rundir_metrics(const rundir *run, const run_epoch *e)
+{
+    status st = OK;
+    char json[LINE_BYTES], csv[LINE_BYTES], header[LINE_BYTES];
+    format_header(header);
+    format_epoch(e, json, csv);
+    TRY(append_line(run, "metrics.jsonl", "", json));
+    TRY(append_line(run, "metrics.csv", header, csv));
+out:
+    return st;
+}
+
+/* Keeps the header and the whole lines of earlier epochs. Half a line, which a crash may have left, is dropped. */
+static status keep_before(const rundir *run, const char *name, const char *format, const char *header,
+                          int epoch)
+{
+    status st = OK;
+    file_path path;
+    char *text = NULL;
+    TRY(rundir_file(run, name, &path));
+    if (!file_exists(path.s)) goto out;
+    TRY(file_read(path.s, &text, NULL));
+    char *to = text;
+    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        size_t bytes = (size_t)(end + 1 - line);
+        int e = -1;
+        bool is_header = *header && bytes == strlen(header) && memcmp(line, header, bytes) == 0;
+        if (!is_header && (sscanf(line, format, &e) != 1 || e < 0 || e >= epoch)) continue;
+        memmove(to, line, bytes);
+        to += bytes;
+    }
+    TRY(file_replace(path.s, text, (size_t)(to - text)));
+out:
+    free(text);
+    return st;
+}
+
+status rundir_truncate(const rundir *run, int epoch)
+{
+    status st = OK;
+    char header[LINE_BYTES];
+    format_header(header);
+    TRY(keep_before(run, "metrics.jsonl", "{\"epoch\": %d,", "", epoch));
+    TRY(keep_before(run, "metrics.csv", "%d,", header, epoch));
+out:
     return st;
 }

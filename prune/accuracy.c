@@ -17,7 +17,7 @@ status accuracy_measure(const config *cfg, const char *checkpoint, const dataset
     TRY(fit_compile(cfg, NULL, e.net, e.device));
     TRY(surgery_inherit(e.net, checkpoint));
     double start = time_now();
-    TRY(fit_evaluate(e.net, FIT_CASE_EVAL, &cfg->data, test, NET_NOT_KEPT, &stats, logits));
+    TRY(fit_evaluate(e.net, CASE_EVAL, &cfg->data, test, NET_NOT_KEPT, &stats, logits));
     double seconds = time_now() - start, rows = (double)stats.rows;
     *out = (accuracy){ stats.rows, stats.correct, (double)stats.correct / rows, stats.loss / rows,
                        rows / seconds };

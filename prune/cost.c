@@ -1,8 +1,8 @@
 /* prune/cost.c -- the median of many passes: one slow pass (another process, a page fault) does not count. */
-#include "../nets/device.h"
 #include "cost.h"
 #include "../core/base/progress.h"
 #include "../core/base/rng.h"
+#include "../nets/device.h"
 #include "../nets/run.h"
 #include <stdlib.h>
 

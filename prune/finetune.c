@@ -121,10 +121,7 @@ static status start_values(const finetune_job *job, net *n)
 static status open_run(const finetune_job *job, const backend *b, rundir *run)
 {
     status st = OK;
-    char path[4096];
     TRY(rundir_create(job->cfg, b, job->argc, job->argv, run));
-    TRY(rundir_file(run, "log.txt", path, sizeof path));
-    TRY(log_open(path, true));
     log_info("fine-tuning in %s, units cut: %u", run->path, job->choice->n_cut);
 out:
     return st;
@@ -135,12 +132,12 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     status st = OK;
     experiment e = { 0 };
     char *cuts = NULL;
-    epoch_analysis every = { job->cfg, job->test, run, FIT_CASE_EVAL, NULL };
+    epoch_analysis every = { job->cfg, job->test, run, CASE_EVAL, NULL };
     TRY(cuts_text(job->checkpoint, job->choice, &cuts));
     TRY(experiment_open(job->cfg, 0, &e));
     TRY(epoch_analysis_open(&every, e.net));
     TRY(rundir_path(job->cfg, run));
-    TRY(rundir_choices(run, e.device));
+    TRY(rundir_load_tuning(run, e.device));
     TRY(fit_compile(job->cfg, job->train, e.net, e.device));
     TRY(start_values(job, e.net));
     TRY(open_run(job, e.device, run));

@@ -37,7 +37,7 @@ static const cli_tool tool = {
     .needs_subject = true,
 };
 
-enum { CASE_EVAL, CASE_FROZEN, MAX_BATCH = 128 };
+enum { CASE_FROZEN = CASE_TRAIN, MAX_BATCH = 128 };
 
 typedef struct session { /* everything one attack needs, released at once */
     const cli *args;

@@ -1,10 +1,10 @@
 /* tools/prune.c -- prune RUN|CKPT: cuts the units that no longer separate the classes, then fine-tunes. */
-#include "../nets/device.h"
 #include "../core/base/file.h"
-#include "../core/base/lock.h"
 #include "../core/base/json.h"
+#include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
+#include "../nets/device.h"
 #include "../prune/accuracy.h"
 #include "../prune/curve.h"
 #include "../prune/finetune.h"
@@ -251,7 +251,7 @@ out:
 static status prune(session *s)
 {
     status st = OK;
-    char finished[4096];
+    file_path finished;
     prune_report r = { .arch = s->parent->net.arch, .parent = s->subject.checkpoint, .choice = &s->choice };
     r.accuracy_before = r.accuracy_cut = r.accuracy_after = r.accuracy_last = NAN;
     TRY(choose(s));
@@ -261,10 +261,10 @@ static status prune(session *s)
     }
     TRY(finetune_config(s->parent, s->subject.checkpoint, &s->choice, &s->pruned));
     TRY(rundir_path(s->pruned, &s->run));
-    TRY(rundir_file(&s->run, "prune.json", finished, sizeof finished));
+    TRY(rundir_file(&s->run, "prune.json", &finished));
     if (!dry_run) TRY(lock_take(s->run.path, wait_given, &s->lock));
-    if (!dry_run && file_exists(finished)) {
-        TRY(show_finished(s, finished));
+    if (!dry_run && file_exists(finished.s)) {
+        TRY(show_finished(s, finished.s));
         goto out;
     }
     TRY(measure(s, &r));

@@ -4,6 +4,7 @@
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
 #include "../graph/analysis.h"
+#include "../nets/checkpoint.h"
 #include "../nets/experiment.h"
 #include "../nets/fit.h"
 #include "cli.h"
@@ -57,21 +58,24 @@ static status look_at_run(const session *s, bool *done, fit_result *so_far)
     status st = OK;
     st_file f = { 0 };
     checkpoint_info info = { 0 };
-    char last[4096], best[4096];
-    TRY(rundir_file(&s->run, "last.safetensors", last, sizeof last));
-    if (!file_exists(last)) goto out;
-    TRY(st_open(last, &f));
-    TRY(checkpoint_info_read(&f, last, &info));
+    file_path last, best;
+    TRY(rundir_file(&s->run, "last.safetensors", &last));
+    if (!file_exists(last.s)) goto out;
+    TRY(st_open(last.s, &f));
+    TRY(checkpoint_info_read(&f, last.s, &info));
     if (!info.has_state)
-        FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train anew", last);
+        FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train from the start",
+             last.s);
     *so_far = (fit_result){ .best_accuracy = info.state.best_accuracy,
                             .last_accuracy = info.accuracy,
                             .best_epoch = info.state.best_epoch,
                             .epochs = info.state.epoch };
     *done = info.state.epoch >= s->cfg->train.epochs;
-    TRY(rundir_file(&s->run, "best.safetensors", best, sizeof best));
-    if (*done && info.state.epoch > 0 && !file_exists(best))
-        FAIL(ERR_DATA, "%s is gone, and this training is finished; remove the directory to train anew", best);
+    TRY(rundir_file(&s->run, "best.safetensors", &best));
+    if (*done && info.state.epoch > 0 && !file_exists(best.s))
+        FAIL(ERR_DATA,
+             "%s is gone, and this training is finished; remove the directory to train from the start",
+             best.s);
     if (!*done && !resume_given)
         FAIL(ERR_USAGE,
              "%s holds a training stopped at epoch %d of %d: add --resume, or remove the directory",
@@ -89,15 +93,12 @@ static status prepare(session *s)
     experiment *e = &s->e;
     TRY(experiment_open(c, OPEN_TRAIN_SET | OPEN_TEST_SET, e));
     log_info("%s", e->why);
-    s->every = (epoch_analysis){ c, &e->test, &s->run, FIT_CASE_EVAL, NULL };
+    s->every = (epoch_analysis){ c, &e->test, &s->run, CASE_EVAL, NULL };
     TRY(epoch_analysis_open(&s->every, e->net));
-    TRY(rundir_choices(&s->run, e->device));
+    TRY(rundir_load_tuning(&s->run, e->device));
     TRY(fit_compile(c, &e->train, e->net, e->device));
     TRY(fit_start_values(c, e->net));
     TRY(rundir_create(c, e->device, s->args->argc, s->args->argv, &s->run));
-    char path[4096];
-    TRY(rundir_file(&s->run, "log.txt", path, sizeof path));
-    TRY(log_open(path, true));
     net_memory m = net_memory_used(e->net);
     log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB",
              c->net.arch, (long long)net_param_count(e->net), (double)net_macs(e->net) / 1e6, e->train.n,

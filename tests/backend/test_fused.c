@@ -1,9 +1,9 @@
 /* Evaluation with BN folded into the convolutions against the same net with a tap before every BN, which keeps
  * the two apart: the same logits to rounding, and never those of older weights or statistics. And training that makes
  * values again against training that keeps them: the same bits. */
-#include "../../nets/device.h"
 #include "../../core/base/rng.h"
 #include "../../nets/builder.h"
+#include "../../nets/device.h"
 #include "../../tools/check/opcheck.h"
 #include "../must.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 4, CLASSES = 10, LOGITS = BATCH * CLASSES, CASE_EVAL = 0, CASE_TRAIN = 1, CASE_HALF = 2 };
+enum { BATCH = 4, CLASSES = 10, LOGITS = BATCH * CLASSES, CASE_HALF = 2 };
 
 /* Folding rounds each weight once more, Winograd's error is that of tests/backend/test_backend.c, and a deep net
  * hands both on: seen up to 1.0e-6 of the largest logit. */

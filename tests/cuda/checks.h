@@ -15,7 +15,6 @@ void close_to(const char *what, const char *which, const float *a, const float *
 float *random_floats(int64_t n, uint32_t a);
 
 /* A net with an evaluation and a training case of d->batch images, initialised. */
-enum { CASE_EVAL, CASE_TRAIN };
 status open_net(const device_check *d, backend *, const checked_net *, dtype, net **out);
 
 /* Steps from .. to - 1 of d->batch images, drawn for each step. */

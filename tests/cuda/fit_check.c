@@ -1,7 +1,7 @@
 /* tests/cuda/fit_check.c -- the training loop on the emulated device, with the images there and with the loader's:
  * the same metrics. */
-#include "../../core/device/image_sets.h"
 #include "fit_check.h"
+#include "../../core/device/image_sets.h"
 
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
@@ -19,7 +19,7 @@ static status train(const config *cfg, backend *b, char **metrics)
     net *n = NULL;
     rundir run = { 0 };
     fit_result result;
-    char path[4096];
+    file_path path;
     TRY(dataset_open(&cfg->data, cfg->net.classes, &training, &test));
     TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
     TRY(fit_compile(cfg, &training, n, b));
@@ -27,8 +27,8 @@ static status train(const config *cfg, backend *b, char **metrics)
     TRY(rundir_create(cfg, b, 0, NULL, &run));
     const fit_job job = { .cfg = cfg, .net = n, .train = &training, .test = &test, .run = &run };
     TRY(fit(&job, &result));
-    TRY(rundir_file(&run, "metrics.csv", path, sizeof path));
-    TRY(file_read(path, metrics, NULL));
+    TRY(rundir_file(&run, "metrics.csv", &path));
+    TRY(file_read(path.s, metrics, NULL));
 out:
     net_free(n);
     dataset_free(&training);

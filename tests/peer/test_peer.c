@@ -1,14 +1,14 @@
 /* PyTorch itself, where it is installed: a training of three steps compared in every element of every
  * gradient, value and velocity, starting from a file that PyTorch's side wrote; and all parameter names,
  * shapes and MACs of all nets, whole and pruned. tests/peer/compare_torch.py is the other half. */
-#include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../scratch.h"
 #include "python.h"
 
-enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32, SEED = 1, CASE_TRAIN = 0, CASE_EVAL = 1 };
+enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32, SEED = 1 };
 
 static void compare_torch(const char *arguments)
 {

@@ -1,7 +1,7 @@
 /* nets/fit.c: a training that is stopped where an epoch's steps are all done, resumed, writes what one
  * without a stop writes. (Stops at random moments: tests/e2e/resume.bats.) */
-#include "../../nets/device.h"
 #include "../../core/base/file.h"
+#include "../../nets/device.h"
 #include "../../nets/fit.h"
 #include "../scratch.h"
 
@@ -76,9 +76,10 @@ static status fit_once(const char *name, bool resume, int stop_epoch, rundir *ru
 /* Columns up to the test accuracy of line `line`, without the times. */
 static void metrics_line(const rundir *run, int line, char *out, size_t bytes)
 {
-    char path[4096], *text = NULL;
-    assert_int_equal(rundir_file(run, "metrics.csv", path, sizeof path), OK);
-    assert_int_equal(file_read(path, &text, NULL), OK);
+    file_path path;
+    char *text = NULL;
+    assert_int_equal(rundir_file(run, "metrics.csv", &path), OK);
+    assert_int_equal(file_read(path.s, &text, NULL), OK);
     char *p = text;
     for (int i = 0; i < line; i++) {
         p = strchr(p, '\n');

@@ -1,7 +1,7 @@
-/* core/rundir*.c, core/base/json.c: a stable place, files that parse, metrics that survive crash, resume and full
+/* nets/rundir.c: a stable place, files that parse, metrics that survive crash, resume and full
  * disk. */
-#include "../../core/device/tuning.h"
 #include "../../core/base/file.h"
+#include "../../core/device/tuning.h"
 #include "../../nets/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -23,9 +23,10 @@ static backend fake = { .name = "ref", .description = "plain loops, 2 threads", 
 
 static char *content(const char *name)
 {
-    char path[4096], *text = NULL;
-    assert_int_equal(rundir_file(&run, name, path, sizeof path), OK);
-    assert_int_equal(file_read(path, &text, NULL), OK);
+    file_path path;
+    char *text = NULL;
+    assert_int_equal(rundir_file(&run, name, &path), OK);
+    assert_int_equal(file_read(path.s, &text, NULL), OK);
     return text;
 }
 
@@ -38,16 +39,16 @@ static void assert_content(const char *name, const char *want)
 
 static void put(const char *name, const char *text)
 {
-    char path[4096];
-    assert_int_equal(rundir_file(&run, name, path, sizeof path), OK);
-    assert_int_equal(file_replace(path, text, strlen(text)), OK);
+    file_path path;
+    assert_int_equal(rundir_file(&run, name, &path), OK);
+    assert_int_equal(file_replace(path.s, text, strlen(text)), OK);
 }
 
 static void drop(const char *name)
 {
-    char path[4096];
-    assert_int_equal(rundir_file(&run, name, path, sizeof path), OK);
-    unlink(path);
+    file_path path;
+    assert_int_equal(rundir_file(&run, name, &path), OK);
+    unlink(path.s);
 }
 
 static int setup(void **state)
@@ -84,7 +85,8 @@ static void create(void **state)
     (void)state;
     char *argv[] = { "bin/train", "a.yaml", "name=\"x y\"", NULL };
     for (int twice = 0; twice < 2; twice++) assert_int_equal(rundir_create(cfg, &fake, 3, argv, &run), OK);
-    char path[4096], *text = content("env.json");
+    file_path path;
+    char *text = content("env.json");
     cJSON *env = cJSON_Parse(text);
     assert_non_null(env);
     assert_string_equal(cJSON_GetObjectItem(env, "backend")->valuestring, "ref");
@@ -102,8 +104,8 @@ static void create(void **state)
 
     config *back = NULL;
     rundir same;
-    assert_int_equal(rundir_file(&run, "config.yaml", path, sizeof path), OK);
-    assert_int_equal(config_load(path, NULL, 0, &back), OK);
+    assert_int_equal(rundir_file(&run, "config.yaml", &path), OK);
+    assert_int_equal(config_load(path.s, NULL, 0, &back), OK);
     assert_int_equal(rundir_path(back, &same), OK); /* the written config leads to the same place */
     assert_string_equal(same.path, run.path);
     config_free(back);
@@ -145,9 +147,9 @@ static void metrics(void **state)
     drop("metrics.csv");
     drop("metrics.jsonl");
     assert_int_equal(rundir_truncate(&run, 0), OK); /* not there is fine */
-    char path[4096];
-    assert_int_equal(rundir_file(&run, "metrics.csv", path, sizeof path), OK);
-    assert_false(file_exists(path));
+    file_path path;
+    assert_int_equal(rundir_file(&run, "metrics.csv", &path), OK);
+    assert_false(file_exists(path.s));
 }
 
 /* A diverged epoch: JSON stays JSON. */
@@ -258,16 +260,16 @@ static status fake_save(const backend *b, const char *path)
 static void what_a_device_chose_stays_with_the_run(void **state)
 {
     (void)state;
-    char expected[4096];
+    file_path expected;
     backend choosy = fake;
     const backend_tuning tuning = { .load = fake_load, .save = fake_save };
     choosy.tuning = &tuning;
     assert_int_equal(rundir_create(cfg, &choosy, 0, NULL, &run), OK);
-    assert_int_equal(rundir_choices(&run, &choosy), OK);
-    assert_int_equal(rundir_file(&run, "algorithms.txt", expected, sizeof expected), OK);
-    assert_string_equal(choices_seen[0], expected);
-    assert_string_equal(choices_seen[1], expected);
-    assert_int_equal(rundir_choices(&run, &fake), OK); /* a device that chooses nothing */
+    assert_int_equal(rundir_load_tuning(&run, &choosy), OK);
+    assert_int_equal(rundir_file(&run, "algorithms.txt", &expected), OK);
+    assert_string_equal(choices_seen[0], expected.s);
+    assert_string_equal(choices_seen[1], expected.s);
+    assert_int_equal(rundir_load_tuning(&run, &fake), OK); /* a device that chooses nothing */
 }
 
 int main(void)

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { CASE_EVAL, CASE_TRAIN };
 enum { EDGES = 40000 };
 
 /* ---- steps ---- */

@@ -17,7 +17,6 @@ enum { STEPS = 3, BATCH = 8, CLASSES = 10, PIXELS = 3 * 32 * 32 };
 #define SHIFT    0x1p-10
 #define LR       0.01
 #define ROUNDING 0x1p-24 /* of one float32 operation, relative */
-enum { CASE_TRAIN, CASE_EVAL };
 
 typedef struct run {
     golden_result *out;
