@@ -1,4 +1,4 @@
-/* graph/cka.c -- centred Gram matrices of unit size, so that CKA is a scalar product. */
+/* graph/cka.c -- centred Gram matrices of norm 1, so that CKA is a scalar product. */
 #include "cka.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@ static size_t triangle(int n)
     return (size_t)n * ((size_t)n + 1) / 2;
 }
 
-/* Where entry (i, j), j >= i, of an upper triangle is. */
+/* Index of entry (i, j), j >= i, in an upper triangle. */
 static size_t entry(int n, int i, int j)
 {
     return (size_t)i * (size_t)(2 * n - i - 1) / 2 + (size_t)j;
@@ -52,7 +52,7 @@ bool cka_wants(void *ctx, const similarity_tile *t)
     return t->row0 < c->n && t->col0 < c->n;
 }
 
-/* Similarities for now: the norms of the columns may not be there yet. */
+/* Stores similarities: the norms of the columns may not be known yet. */
 status cka_take(void *ctx, const similarity_tile *t)
 {
     cka *c = ctx;
@@ -64,7 +64,7 @@ status cka_take(void *ctx, const similarity_tile *t)
     return OK;
 }
 
-/* K_ij = h_i . h_j = sim_ij * what both were divided by, and its row sums. */
+/* K_ij = h_i . h_j = sim_ij * the divisors of both rows, and the sums of its rows. */
 static void fill_kernel(const cka *c, float *k, double *sum)
 {
     for (int i = 0; i < c->n; i++) sum[i] = 0;
@@ -80,7 +80,7 @@ static void fill_kernel(const cka *c, float *k, double *sum)
     }
 }
 
-/* Subtracts the means of row and column. Returns |K|^2, and in *centred |K'|^2. */
+/* Subtracts the means of row and column. Returns |K|^2; *centred receives |K'|^2. */
 static double centre(int n, float *k, const double *sum, double *centred)
 {
     double all = 0, before = 0, after = 0;
@@ -106,13 +106,13 @@ void cka_layer_end(cka *c)
     double centred, *sum = c->norm + c->n;
     fill_kernel(c, k, sum);
     double before = centre(c->n, k, sum, &centred);
-    /* What is left of a kernel without differences is the rounding of its float values. */
+    /* If all images are equal, K' holds only the rounding errors of float values. */
     c->flat[c->layer] = !(centred > 1e-10 * before);
     double scale = c->flat[c->layer] ? 0 : 1 / sqrt(centred);
     for (size_t e = 0; e < triangle(c->n); e++) k[e] = (float)(k[e] * scale);
 }
 
-/* Entries off the diagonal stand for two. */
+/* <K', L'>. An entry off the diagonal stands for two of the matrix. */
 static double product(const cka *c, int a, int b)
 {
     const float *x = layer_triangle(c, a), *y = layer_triangle(c, b);

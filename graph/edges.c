@@ -1,8 +1,8 @@
-/* graph/edges.c -- the |E| most similar pairs, exactly, in memory for about 2 |E|.
+/* graph/edges.c -- the |E| most similar pairs, exactly, in memory for about 2 |E|; and the k nearest of each row.
  *
- * Candidates collect in a buffer. When more than 2 |E| are there, or a tile does not fit, quickselect moves the
- * first |E| to the front, and the last of these becomes the threshold that later candidates must beat. The order
- * is total (similarity, then i, then j), so the outcome does not depend on the order in which the pairs come. */
+ * Candidates are collected in a buffer. When it holds more than 2 |E|, or has no space for the next tile, quickselect
+ * moves the first |E| to the front, and the last of these becomes the threshold for later candidates. The order is
+ * total (similarity, then i, then j), so the result does not depend on the order in which the pairs come. */
 #include "edges.h"
 
 #include "../core/base/minmax.h"
@@ -23,7 +23,7 @@ static int edge_compare(const void *a, const void *b)
 }
 
 /* Reorders e so that the first `k` in the order are at the front, the last of them at e[k - 1]:
- * quickselect [Hoare61]. The pivots come from a fixed sequence that no input was made for. */
+ * quickselect [Hoare61]. The pivots come from a fixed pseudo-random sequence. */
 static void edge_select(edge *e, int64_t n, int64_t k)
 {
     int64_t lo = 0, hi = n - 1, target = k - 1;
@@ -122,7 +122,7 @@ static bool any_not_below(const float *sim, int n, float least)
     return found;
 }
 
-/* Counts the pairs of row r that are still in the running and, if `out` is given, writes them there. */
+/* Counts the pairs of row r that may become edges and, if `out` is given, writes them there. */
 static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_columns *columns, int r,
                     edge *out)
 {
@@ -132,7 +132,7 @@ static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_c
     int n = 0, from = similarity_tile_from(tile, r);
     for (int c0 = 0; c0 < columns->n; c0 += STRIDE) {
         const int c1 = c0 + STRIDE < columns->n ? c0 + STRIDE : columns->n, first = columns->column[c0];
-        /* Most are far below what is in the running: passed over, a vector at a time. */
+        /* Most similarities are far below the threshold: skip them, a vector at a time. */
         if (t->raised && !any_not_below(sim + first, columns->column[c1 - 1] - first + 1, t->last.sim))
             continue;
         for (int c = c0; c < c1; c++) {
@@ -146,7 +146,7 @@ static int scan_row(const edge_top *t, const similarity_tile *tile, const tile_c
     return n;
 }
 
-/* begin[r]: where the candidates of row r go, behind those that are there. */
+/* begin[r]: where the candidates of row r go, behind those of earlier tiles. */
 static void place_rows(const edge_top *t, const similarity_tile *tile, const tile_columns *columns,
                        int64_t *begin)
 {
@@ -161,12 +161,12 @@ status edge_top_take(void *ctx, const similarity_tile *tile)
     edge_top *t = ctx;
     tile_columns columns;
     int64_t begin[SIMILARITY_TILE + 1];
-    /* Neither for every tile, which would mean to sort out the same ones again and again, nor so late that many
-     * come in that have no chance. */
+    /* Shrinking for every tile would move the same candidates many times; shrinking late would let in many candidates
+     * that cannot become edges. */
     if (t->n > 2 * t->want) top_shrink(t);
     find_columns(t, tile, &columns);
     place_rows(t, tile, &columns, begin);
-    if (begin[tile->rows] > t->capacity) { /* never where there is room for every pair */
+    if (begin[tile->rows] > t->capacity) { /* not if the buffer has space for every pair */
         top_shrink(t);
         place_rows(t, tile, &columns, begin);
     }
@@ -182,7 +182,7 @@ void edge_top_add(edge_top *t, int row, int col, float sim)
 {
     const edge e = { t->vertex[row], t->vertex[col], sim };
     if (e.i < 0 || e.j < 0 || (t->raised && !edge_before(&e, &t->last))) return;
-    if (t->n == t->capacity) top_shrink(t); /* where there is room for every pair, it comes to nothing */
+    if (t->n == t->capacity) top_shrink(t); /* not if the buffer has space for every pair */
     t->edge[t->n++] = e;
 }
 
@@ -225,8 +225,7 @@ void nearest_close(nearest *n)
     *n = (nearest){ 0 };
 }
 
-/* Each row begins with its zero diagonal, which competes like any other entry; a free place comes after
- * every entry. */
+/* Each row begins with its zero diagonal, which competes like any other entry. A free place comes after every entry. */
 void nearest_clear(nearest *n)
 {
     for (int row = 0; row < n->batch * n->batches; row++) {
@@ -253,12 +252,12 @@ bool nearest_wants(void *ctx, const similarity_tile *t)
 {
     const nearest *n = ctx;
     const int end = n->batch * n->batches, last_row = min_int(t->row0 + t->rows, end) - 1;
-    /* Columns come after rows: the last row's batch is the one that reaches furthest. */
+    /* Columns do not come before rows: of all rows, the batch of the last one extends furthest. */
     return t->row0 < end && t->col0 < end && t->col0 / n->batch <= last_row / n->batch;
 }
 
-/* A pair serves both its rows. Rows and columns take turns, so that each thread writes only rows of its own.
- */
+/* A pair is an entry of both its rows. First the rows of the tile, then its columns: so each thread writes only rows of
+ * its own. */
 status nearest_take(void *ctx, const similarity_tile *t)
 {
     nearest *n = ctx;

@@ -15,9 +15,9 @@ typedef struct edge_list {
     edge *edge;
 } edge_list; /* owned; by descending sim, then smaller i, then smaller j */
 
-/* Row i keeps entries neighbour[i*k .. i*k+k-1] by descending similarity, ties to the lower index; the zero
- * diagonal competes and may be kept (index i, similarity 0). j = -1: no entry, where there are fewer than k.
- */
+/* Row i keeps the entries neighbour[i*k .. i*k+k-1] by descending similarity, of equal ones the lower index first. The
+ * diagonal is 0, competes like other entries and may be kept (index i, similarity 0). j = -1: no entry, if there are
+ * fewer than k. */
 typedef struct neighbour {
     int32_t j;
     float sim;
@@ -29,26 +29,26 @@ typedef struct neighbour_list {
 
 /* ---- the |E| most similar pairs: [Yang23 sec. 3.2], docs/definitions.md ---- */
 
-/* Takes pairs in any order and any number, holds about 2 |E| of them, and ends with exactly the first |E|
- * in the order of edge_list. */
+/* Takes any number of pairs in any order, holds about 2 |E| of them, and ends with exactly the first |E| in the order
+ * of edge_list. */
 typedef struct edge_top {
     int64_t want, n, capacity;
     edge *edge;  /* candidates, unordered */
-    bool raised; /* want candidates come before or are `last`: what comes after it is out */
+    bool raised; /* `last` is the want-th candidate: pairs that come after it are out */
     struct edge last;
     const int32_t *vertex; /* [images] vertex number of each position, ascending; -1 = not in the graph */
 } edge_top;
 
-/* `vertices` of the positions are in the graph. want is cut to the number of their pairs. `vertex` must
- * outlive the edge_top. */
+/* want is |E|, `vertices` the number of positions in the graph. If there are fewer pairs than `want`, all become edges.
+ * `vertex` must outlive the edge_top. */
 status edge_top_open(edge_top *, int64_t want, int vertices, const int32_t *vertex);
 void edge_top_close(edge_top *);                          /* a zeroed one is harmless */
 status edge_top_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is an edge_top */
-/* The same for one pair of positions that counts, row < col. */
+/* The same for one pair of positions, row < col. */
 void edge_top_add(edge_top *, int row, int col, float sim);
-/* What a pair must reach to be in the running: forgets all but the first `want` if there are more. */
+/* The similarity below which a pair cannot become an edge any more. Drops all candidates but the first `want`. */
 float edge_top_least(edge_top *);
-/* The edges, sorted; the caller frees out->edge. The edge_top is empty again, ready for the next layer. */
+/* The edges, sorted; the caller frees out->edge. The edge_top is then empty and ready for the next layer. */
 status edge_top_finish(edge_top *, edge_list *out);
 
 /* Bytes that edge_top_open allocates. */
@@ -64,7 +64,7 @@ typedef struct nearest {
 status nearest_open(nearest *, int k, int batch, int batches);
 void nearest_close(nearest *);
 void nearest_clear(nearest *);                          /* ready for the next layer; called by nearest_open */
-bool nearest_wants(void *ctx, const similarity_tile *); /* has the tile a pair within a batch? */
+bool nearest_wants(void *ctx, const similarity_tile *); /* whether the tile has a pair within a batch */
 status nearest_take(void *ctx, const similarity_tile *); /* a similarity_consumer; ctx is a nearest */
 /* The rows of one batch, numbered from 0; valid until clear or close. */
 neighbour_list nearest_batch(const nearest *, int batch);

@@ -1,13 +1,13 @@
-/* graph/feature_files.c -- one row at a time: a layer's rows may be larger than what memory is left for. */
+/* graph/feature_files.c -- one row at a time: there may be no memory for all rows of a layer. */
 #include "feature_files.h"
-#include "similarity.h"
 
 #include "../core/base/npy.h"
+#include "similarity.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A field of a CSV file, in quotes if it would be taken for several. */
+/* A field of a CSV file, in quotes if it contains separators. */
 static status put_field(file_writer *w, const char *text)
 {
     status st = OK;
@@ -26,9 +26,10 @@ static status write_labels(const char *dir, int images, const dataset *d)
 {
     status st = OK;
     file_writer w = { 0 };
-    char path[4096], line[64];
-    TRY(text_format(path, sizeof path, "%s/labels.csv", dir));
-    TRY(file_begin(&w, path));
+    file_path path;
+    char line[64];
+    TRY(path_set(&path, "%s/labels.csv", dir));
+    TRY(file_begin(&w, path.s));
     TRY(file_put(&w, "image,label,class\n", 18));
     for (int i = 0; i < images; i++) {
         TRY(text_format(line, sizeof line, "%d,%d,", i, d->label[i]));
@@ -64,17 +65,17 @@ void feature_files_close(feature_files *e)
 status feature_files_begin(feature_files *e, const char *name, int64_t dim)
 {
     status st = OK;
-    char path[4096];
+    file_path path;
     if (!e->dir) goto out;
     free(e->row);
     TRY_ALLOC(e->row, malloc((size_t)dim * sizeof(float)));
-    TRY(text_format(path, sizeof path, "%s/%s.npy", e->dir, name));
-    TRY(npy_begin(&e->file, path, e->images, dim));
+    TRY(path_set(&path, "%s/%s.npy", e->dir, name));
+    TRY(npy_begin(&e->file, path.s, e->images, dim));
 out:
     return st;
 }
 
-/* A row as it is held -> f32, in place; from the back: what is still to be read lies before it. */
+/* Converts a row of `type` to f32 in place, from the back, so that it does not overwrite values that it still reads. */
 static void widen(float *row, int64_t n, dtype type, float scale)
 {
     const char *held = (const char *)row;

@@ -1,4 +1,4 @@
-/* graph/features.c -- taps -> matrices. */
+/* graph/features.c -- taps -> matrices, and which matrices fit in memory together. */
 #include "features.h"
 
 #include "../core/base/stop.h"
@@ -47,7 +47,7 @@ static void round_values(const float *x, int64_t n, uint16_t *out)
     for (int64_t i = 0; i < n; i++) out[i] = bf16_from(x[i]);
 }
 
-/* On a device with memory of its own the rounded copy lies behind the values. */
+/* If the device has memory of its own, the rounded copy lies behind the values. */
 size_t feature_stage_bytes(int64_t values, dtype type)
 {
     return (size_t)values * (sizeof(float) + (type == F32 ? 0 : dtype_bytes(type)));
@@ -65,7 +65,8 @@ out:
     return st;
 }
 
-/* rows become those of the matrix from its next row on, of its type and in `to`; the result is similarity_normalise's. */
+/* Writes n normalised rows of the matrix's type to `to`. `rows` is overwritten. Norms and scales go behind those of the
+ * rows that the matrix has. Returns what similarity_normalise returns. */
 static int make_rows(feature_matrix *m, float *rows, int n, void *to)
 {
     if (m->type == I8) return similarity_round(rows, n, m->dim, to, m->scale + m->rows, m->norm + m->rows);
@@ -74,7 +75,7 @@ static int make_rows(feature_matrix *m, float *rows, int n, void *to)
     return bad;
 }
 
-/* The rows of this batch into the matrix of the layer; *bad as similarity_normalise returns it. */
+/* Normalises the rows of this batch on the host and appends them to the matrix; *bad as similarity_normalise. */
 static status normalise_here(feature_tap *t, const tap_view *v, int *bad)
 {
     status st = OK;
@@ -95,12 +96,12 @@ out:
     return st;
 }
 
-/* The same where they are: nothing but the norms leaves the device. */
+/* The same on the device: only the norms are copied to the host. */
 static status normalise_there(feature_tap *t, const tap_view *v, int *bad)
 {
     feature_matrix *m = t->into;
     return v->device->products->normalise_rows(v->device, v->value, v->shape, v->type, v->rows, m->type,
-                                     feature_row(m, m->rows), m->norm + m->rows, bad);
+                                               feature_row(m, m->rows), m->norm + m->rows, bad);
 }
 
 /* A tap_fn. */
@@ -138,7 +139,7 @@ status features_open(net *n, hook_set set, features **out)
         memcpy(t->name, hook[h].name, sizeof t->name);
         TRY(net_tap(n, t->name, take_rows, t));
     }
-    if (f->n == 0) /* of the sets only this one can be empty */
+    if (f->n == 0) /* only lu2022 can be empty */
         FAIL(ERR_USAGE, "analysis.hooks: [Lu22] names no layers of %s for lu2022; block and conv are defined",
              net_arch(n));
     *out = f;
@@ -160,7 +161,7 @@ int64_t features_cost(const features *f, int l)
     return f->tap[l].macs / 1000000 + 1;
 }
 
-/* The last layer that wants rows; -1: none. */
+/* The last layer that has a matrix; -1: none. */
 static int deepest(const features *f)
 {
     int l = f->n - 1;

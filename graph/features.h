@@ -1,19 +1,19 @@
-/* graph/features.h -- activations of many images as matrices [images, values], one per layer. The only place
- * that looks into a net, and it does so through taps. */
+/* graph/features.h -- activations of many images as matrices [images, values], one per layer; they come from taps, the
+ * only way in which graph/ sees a net. */
 #ifndef CLEAVE_FEATURES_H
 #define CLEAVE_FEATURES_H
 
 #include "../core/base/progress.h"
 #include "../core/device/backend.h"
-#include "../data/loader.h"
 #include "../core/device/products.h"
+#include "../data/loader.h"
 #include "../nets/net.h"
 
-/* Rows of one layer, normalised (similarity_normalise), in the device's memory; in bf16 they are rounded then, in int8
- * they are similarity_round's. */
+/* Rows of one layer in the device's memory: f32 as similarity_normalise leaves them, bf16 by rounding those, int8 by
+ * similarity_round. */
 typedef struct feature_matrix {
     backend *device;
-    int room, rows; /* images it can hold, and holds */
+    int room, rows; /* images that it can hold, and that it holds */
     int64_t dim;
     dtype type;
     void *x;         /* [room, dim] of type */
@@ -24,7 +24,7 @@ typedef struct feature_matrix {
 status feature_matrix_open(feature_matrix *, backend *, dtype, int room, int64_t dim);
 void feature_matrix_close(feature_matrix *); /* a zeroed one is harmless */
 void *feature_row(const feature_matrix *, int row);
-/* Of host memory, while the rows of a batch are made. */
+/* Host memory needed to normalise a batch of so many values. */
 size_t feature_stage_bytes(int64_t values, dtype);
 
 typedef struct features features;
@@ -32,7 +32,7 @@ typedef struct features features;
 typedef struct feature_tap {
     char name[64];
     int64_t dim, macs;    /* net_hook */
-    feature_matrix *into; /* where rows go; NULL: this layer is not wanted now */
+    feature_matrix *into; /* where rows go; NULL: this layer is not read now */
     features *owner;
 } feature_tap;
 
@@ -40,25 +40,25 @@ struct features {
     net *net;
     backend *device; /* known after the first pass */
     int n;
-    feature_tap *tap; /* [n], every hook of the set, in order of depth */
+    feature_tap *tap; /* [n], all hooks of the set, in order of depth */
     float *stage;     /* one batch of one layer and its rounded copy, host memory */
     size_t stage_bytes;
 };
 
-/* Taps every hook of the set; before net_compile. ERR_USAGE if the net has none. The net must outlive it. */
+/* Taps all hooks of the set: open it before net_compile. ERR_USAGE if the net has none. The net must outlive it. */
 status features_open(net *, hook_set, features **out);
 void features_close(features *); /* NULL is harmless */
 
-/* One evaluation pass over images[0 .. n-1] (positions in the loader's data set): fills the matrices of the
- * layers that have one, from row 0. It goes as deep into the net as the deepest of them (without any, to the
- * end). The bar moves by the millions of multiply-accumulates done. STOPPED after a signal.
- * ERR_DIVERGED: an activation is not finite (names the layer and the image). */
+/* One evaluation pass over images[0 .. n-1] (positions in the loader's data set). Fills the matrices of the layers that
+ * have one, from row 0. The pass ends at the deepest of these layers, without any at the end of the net. The bar moves
+ * by the millions of multiply-accumulates done. STOPPED after a signal. ERR_DIVERGED: an activation is not finite (the
+ * message names the layer and the row). */
 typedef struct feature_source {
     int eval_case;
     loader *loader; /* its batch is the case's batch; neither shuffled nor augmented */
     progress *bar;
 } feature_source;
-/* What a pass over one image costs that fills layer l, in millions of multiply-accumulates. */
+/* The cost of a pass up to layer l, for one image, in millions of multiply-accumulates. */
 int64_t features_cost(const features *, int l);
 status features_read(features *, const feature_source *, const int *images, int n);
 

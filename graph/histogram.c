@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-/* begins[b] is the least float that falls in bin b or above, floor(10 s) >= b: 10 s is exact in double, so
- * counting the floats that are not below it is the same, and a vector of them is compared at once. begins[0]
- * is 0: below it lie the negative ones. */
+/* begins[b] is the least float s in bin b or above: floor(10 s) >= b, and 10 s is exact in double. Counting the floats
+ * that are not below it gives the same bins, and compares a vector of them at once. begins[0] is 0: negative ones lie
+ * below. */
 void histogram_begins(float begins[HISTOGRAM_BINS])
 {
     for (int b = 0; b < HISTOGRAM_BINS; b++) {

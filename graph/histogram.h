@@ -1,4 +1,4 @@
-/* graph/histogram.h -- how similar pairs of images are: [Yang23 sec. 4.1]. */
+/* graph/histogram.h -- the histogram of the similarities of pairs of images: [Yang23 sec. 4.1]. */
 #ifndef CLEAVE_HISTOGRAM_H
 #define CLEAVE_HISTOGRAM_H
 
@@ -6,9 +6,9 @@
 
 enum { HISTOGRAM_BINS = 10 };
 
-/* bin = min(9, floor(10 sim)); negative similarities fall in bin 0 and are also counted apart. */
+/* bin = min(9, floor(10 sim)); negative similarities fall in bin 0 and are also counted by themselves. */
 typedef struct histogram {
-    int limit; /* pairs among the first `limit` positions count */
+    int limit; /* only pairs of the first `limit` positions count */
     int64_t bin[HISTOGRAM_BINS], negative;
 } histogram;
 

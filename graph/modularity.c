@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Strength s_i, the sum of the weights at vertex i; counts vertices without an edge and edge ends by class.
- */
+/* The strength s_i is the sum of the weights at vertex i. Also counts isolated vertices and the ends of edges by
+ * class. */
 static status strengths(const edge_list *e, int n, const int32_t *label, double *s, yang_result *y)
 {
     status st = OK;
@@ -67,8 +67,8 @@ out:
     return st;
 }
 
-/* A_ij = the entry j that row i keeps, W = (A + A^T) / 2. So W needs no matrix: every kept entry gives half
- * of its value to d_i and half to d_j, and, as L_c counts W_ij once for i < j, half of it to L_c. */
+/* A_ij = the entry j that row i keeps, W = (A + A^T) / 2. W is not stored: every kept entry adds half its value to d_i
+ * and half to d_j, and, as L_c counts W_ij once for i < j, half to L_c. */
 status lu_modularity(const neighbour_list *kept, int n, const int32_t *label, int classes, double *out)
 {
     status st = OK;

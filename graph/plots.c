@@ -14,7 +14,7 @@ enum { NO_GNUPLOT = 127 };
 
 /* ---- the script ---- */
 
-/* A gnuplot string: 'text', quotes doubled. A line would end it: no control characters. */
+/* A gnuplot string: 'text', with quotes doubled and without control characters, since a line end would end it. */
 static void put_quoted(FILE *f, const char *text)
 {
     fputc('\'', f);
@@ -42,7 +42,7 @@ static void put_curve_data(FILE *f, const analysis *a)
     fprintf(f, "EOD\n");
 }
 
-/* The axis: [0, 1], or more where a value lies outside. */
+/* The axis is [0, 1], and longer if a value lies outside. */
 static void put_curve_range(FILE *f, const analysis *a)
 {
     double low = 0, high = 1;
@@ -107,7 +107,7 @@ static double tallest_bar(const analysis *a)
     return tallest;
 }
 
-/* All panels have the same axes; only those at the left and at the bottom carry numbers. */
+/* All panels have the same axes; only those at the left and at the bottom have numbers. */
 static void put_histograms(FILE *f, const analysis *a, bool svg)
 {
     int columns = picture_columns(a->n_layers), rows = (a->n_layers + columns - 1) / columns;
@@ -148,7 +148,7 @@ static void put_matrix_data(FILE *f, const analysis *a)
     }
 }
 
-/* Names of layers along an axis; of many layers every second, third ... */
+/* Names of layers along an axis; of many layers only every second, third, ... */
 static void put_layer_tics(FILE *f, const analysis *a, const char *axis, const char *style)
 {
     int every = (a->n_layers + 39) / 40;
@@ -172,7 +172,7 @@ static void put_matrix(FILE *f, const analysis *a, const char *title, const char
     fprintf(f, "plot %s matrix with image notitle\n", data);
 }
 
-/* Two matrices of the same layers: alike is dark in both. */
+/* Two matrices of the same layers: similar layers are dark in both. */
 static void put_difference(FILE *f, const analysis *a, bool svg)
 {
     int side = 240 + (a->n_layers < 40 ? 14 * a->n_layers : 560);
@@ -206,14 +206,14 @@ static void put_script(FILE *f, const analysis *a)
 status plots_write(const analysis *a, const char *dir)
 {
     status st = OK;
-    /* gnuplot may end early: that must be an error here, not a SIGPIPE. */
+    /* If gnuplot ends early, that is an error here and no SIGPIPE. */
     struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
     sigaction(SIGPIPE, &ignore, &before);
-    /* A parent may have left SIGCHLD ignored; then nobody learns how a child ended. */
+    /* If a parent process has set SIGCHLD to be ignored, pclose cannot tell how gnuplot ended. */
     struct sigaction heed = { .sa_handler = SIG_DFL }, child;
     sigaction(SIGCHLD, &heed, &child);
     fflush(NULL);
-    /* The folder's name may hold anything: it is no part of the script. */
+    /* The name of the folder may contain any character, so it is passed in the environment. */
     FILE *f = NULL;
     if (setenv("CLEAVE_PLOTS", dir, 1)) FAIL(ERR_RUNTIME, "out of memory");
     f = popen("command -v gnuplot >/dev/null || exit 127; CDPATH= cd -- \"$CLEAVE_PLOTS\" && exec gnuplot",

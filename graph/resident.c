@@ -1,5 +1,5 @@
-/* graph/resident.c -- the list of candidates is read after 1, 2, 4, 8 tiles, and then after every 8: each time
- * the threshold rises (edges.c), and what the device picks afterwards is less. */
+/* graph/resident.c -- the list of candidates is read after 1, 2, 4 and 8 tiles, and then after every 8. Each time the
+ * threshold rises (edges.c), and the device picks fewer candidates afterwards. */
 #include "resident.h"
 #include "../core/base/minmax.h"
 
@@ -115,7 +115,8 @@ status resident_take_edges(void *ctx, const similarity_tile *t)
         TRY(read_list(r));
         r->patience = min_int(2 * r->patience, PATIENCE);
     }
-    TRY(r->device->products->pick_from_tile(r->device, &tile, r->wanted, edge_top_least(r->top), r->list, r->n));
+    TRY(r->device->products->pick_from_tile(r->device, &tile, r->wanted, edge_top_least(r->top), r->list,
+                                            r->n));
     r->bound += most;
     r->tiles++;
 out:

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Edges that are stroked together: their crossings do not darken, and SVG names colour and width once. */
+/* Edges that are stroked together: their crossings do not get darker, and SVG names colour and width once. */
 enum { STROKE_EDGES = 16 };
 
 static const double TURN = 6.283185307179586;
@@ -37,7 +37,7 @@ static void layout_close(ring_layout *p)
     *p = (ring_layout){ 0 };
 }
 
-/* Clockwise from the top, a tenth of the circle for the gaps between classes. */
+/* Clockwise from the top; a tenth of the circle is for the gaps between classes. */
 static status layout_open(const analysis *a, ring_layout *out)
 {
     status st = OK;
@@ -96,7 +96,7 @@ static double snap(double x)
     return round(x * 4) / 4;
 } /* quarter pixels: short numbers in SVG */
 
-/* Bent towards the centre, so that edges within a class leave the rim and can be told apart. */
+/* Bent towards the centre, so that edges within a class leave the rim and can be distinguished. */
 static void edge_path(const ring *g, edge e)
 {
     double a = g->layout->vertex[e.i], b = g->layout->vertex[e.j];
@@ -119,9 +119,9 @@ static int edge_class(const ring *g, edge e)
     return g->a->label[e.i] == g->a->label[e.j] ? g->a->label[e.i] : -1;
 }
 
-/* Opacity of an edge: the deeper the edges lie upon each other on average, the fainter each, so that their
- * sum keeps its shades. An edge is about as long as the radius; wrong edges share the disc, those within a
- * class its part of the disc's outer half. */
+/* Opacity of an edge: the more edges lie on top of each other on average, the fainter is each, so that shades remain
+ * visible. An edge is about as long as the radius. Edges between classes share the whole disc, those within a class its
+ * part of the outer half. */
 static double faintness(const ring *g, int class, int64_t count, double width)
 {
     double share = class < 0 ? 1 : (g->layout->to[class] - g->layout->from[class]) / TURN;
@@ -203,7 +203,7 @@ static int character_bytes(const unsigned char *s)
     return bytes;
 }
 
-/* The name of a class as cairo wants text: whole characters of at most room - 1 bytes, ? for what is none. */
+/* The name of a class as valid UTF-8, as cairo requires: at most room - 1 bytes, ? for each invalid byte. */
 static const char *class_text(const char *name, size_t room, char *out)
 {
     size_t n = 0;
@@ -218,7 +218,7 @@ static const char *class_text(const char *name, size_t room, char *out)
     return out;
 }
 
-/* Many classes: names stand along the radius, and there is no room for their shares. */
+/* If there are many classes, their names stand along the radius, without their shares. */
 static bool label_along_radius(const analysis *a)
 {
     return a->classes > 24;
@@ -326,7 +326,7 @@ out:
     return st;
 }
 
-/* The class names in their colours, where they fit in a line. */
+/* The class names in their colours, if they fit in a line. */
 static void draw_legend(const page *p, cairo_t *c, double x, double y)
 {
     double rgb[3], at = x;
@@ -362,7 +362,7 @@ out:
 
 /* ---- files ---- */
 
-/* A cairo_write_func_t. The message of a failure is in status_message. */
+/* A cairo_write_func_t. status_message has the message of a failure. */
 static cairo_status_t put_bytes(void *ctx, const unsigned char *data, unsigned n)
 {
     return file_put(ctx, data, n) == OK ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
@@ -371,7 +371,7 @@ static cairo_status_t put_bytes(void *ctx, const unsigned char *data, unsigned n
 static status check(cairo_status_t s, const char *path)
 {
     if (s == CAIRO_STATUS_SUCCESS) return OK;
-    if (s == CAIRO_STATUS_WRITE_ERROR) return ERR_RUNTIME; /* said already by put_bytes */
+    if (s == CAIRO_STATUS_WRITE_ERROR) return ERR_RUNTIME; /* put_bytes has stored the message */
     return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: cairo: %s", path, cairo_status_to_string(s));
 }
 

@@ -1,11 +1,11 @@
-/* graph/sample.c -- drawn without replacement with a seed, or class-balanced. */
+/* graph/sample.c -- see sample.h. */
 #include "sample.h"
 
 #include "../core/base/rng.h"
 
 #include <stdlib.h>
 
-/* How many of each class. */
+/* How many images to take of each class. */
 static void set_quotas(int want, bool balanced, const int32_t *label, int n, int classes, int *quota)
 {
     int present = 0, smallest = n;
@@ -22,7 +22,7 @@ static void set_quotas(int want, bool balanced, const int32_t *label, int n, int
     }
 }
 
-/* Goes through the images in a random order and takes those whose class still has room. */
+/* Goes through the images in random order and takes each whose class has not reached its quota. */
 status sample_draw(uint64_t seed, int want, bool balanced, const int32_t *label, int n, int classes, int *out,
                    int *count)
 {

@@ -1,9 +1,9 @@
 /* graph/similarity.c -- [Yang23] eq. 6 as matrix products of normalised rows, over tiles of the upper triangle.
  *
- *   tiles     0 1 2 3      A sweep costs n^2 dim / 2 multiply-accumulates and SIMILARITY_TILE^2 floats, where the
- *         0   x x x x      whole matrix would cost twice that and n^2 floats. Tile borders lie at the same
- *         1     x x x      positions whether the rows come in one block or in several, so the products, and
- *         2       x x      with them every number that follows, do not depend on the memory at hand.
+ *   tiles     0 1 2 3      A sweep costs n^2 dim / 2 multiply-accumulates and SIMILARITY_TILE^2 floats; the whole matrix
+ *         0   x x x x      would cost twice as much and n^2 floats. The tiles are the same whether the rows come in one
+ *         1     x x x      block or in several. So the products, and every number that follows from them, do not depend
+ *         2       x x      on how much memory there is.
  *         3         x */
 #include "similarity.h"
 
@@ -12,31 +12,31 @@
 
 enum { TILE_BYTES = SIMILARITY_TILE * SIMILARITY_TILE * sizeof(float) };
 
-status similarity_open(similarity_sweep *g, backend *device, const similarity_consumer *consumers,
+status similarity_open(similarity_sweep *s, backend *device, const similarity_consumer *consumers,
                        int n_consumers)
 {
     status st = OK;
-    *g = (similarity_sweep){ .device = device, .consumer = consumers, .n_consumers = n_consumers };
+    *s = (similarity_sweep){ .device = device, .consumer = consumers, .n_consumers = n_consumers };
     void *tile;
     TRY(device->alloc(device, TILE_BYTES, &tile));
-    g->tile = tile;
+    s->tile = tile;
     if (device->host_memory)
-        g->host = g->tile;
+        s->host = s->tile;
     else
-        TRY_ALLOC(g->host, malloc(TILE_BYTES));
+        TRY_ALLOC(s->host, malloc(TILE_BYTES));
 out:
-    if (st != OK) similarity_close(g);
+    if (st != OK) similarity_close(s);
     return st;
 }
 
-void similarity_close(similarity_sweep *g)
+void similarity_close(similarity_sweep *s)
 {
-    if (g->host != g->tile) free(g->host);
-    if (g->tile) g->device->release(g->device, g->tile, TILE_BYTES);
-    *g = (similarity_sweep){ 0 };
+    if (s->host != s->tile) free(s->host);
+    if (s->tile) s->device->release(s->device, s->tile, TILE_BYTES);
+    *s = (similarity_sweep){ 0 };
 }
 
-/* False if a value is not finite: the sum of squares cannot overflow a double otherwise. */
+/* False if a value is not finite; the sum of squares of finite floats does not overflow a double. */
 static bool normalise_row(float *x, int64_t dim, double *norm)
 {
     double sum = 0;
@@ -103,7 +103,7 @@ int similarity_round(const float *x, int rows, int64_t dim, int8_t *to, i8_scale
 
 /* ---- tiles of rows ---- */
 
-/* Rows of the tile that begins with row `from` and are shown. */
+/* Rows of the tile that begins with row `from`. */
 static int tile_rows(const similarity_rows *m, int from)
 {
     return m->rows - from < SIMILARITY_TILE ? m->rows - from : SIMILARITY_TILE;
@@ -114,9 +114,9 @@ static const void *row_of(const similarity_rows *m, int row, int64_t dim)
     return (const char *)m->x + row * dim * (int64_t)dtype_bytes(m->type);
 }
 
-/* ---- products of one shape, where those of another may round otherwise ---- */
+/* ---- products of one shape, for devices where another shape may round differently ---- */
 
-/* Rows that are multiplied: SIMILARITY_TILE wherever there are so many, from `from` or, at the end, from before it. */
+/* A product takes SIMILARITY_TILE rows if that many fit in the room. At the end they begin before the tile. */
 static int product_rows(const similarity_rows *m)
 {
     return m->room < SIMILARITY_TILE ? m->room : SIMILARITY_TILE;
@@ -128,14 +128,15 @@ static int product_from(const similarity_rows *m, int from)
     return from < last ? from : last;
 }
 
-/* *offset: where in g->tile the tile begins, because more is multiplied than shown. */
-static status multiply_whole(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b,
+/* *offset: where the tile begins in s->tile, which may hold more. */
+static status multiply_whole(similarity_sweep *s, const similarity_rows *a, int i, const similarity_rows *b,
                              int j, int64_t dim, int *offset)
 {
     const int row = product_from(a, i), col = product_from(b, j);
     *offset = (i - row) * SIMILARITY_TILE + (j - col);
-    return g->device->products->product(g->device, a->type, product_rows(a), product_rows(b), dim, row_of(a, row, dim),
-                              dim, row_of(b, col, dim), dim, false, g->tile, SIMILARITY_TILE);
+    return s->device->products->product(s->device, a->type, product_rows(a), product_rows(b), dim,
+                                        row_of(a, row, dim), dim, row_of(b, col, dim), dim, false, s->tile,
+                                        SIMILARITY_TILE);
 }
 
 /* ---- tiles ---- */
@@ -145,21 +146,21 @@ static bool is_wanted(const similarity_consumer *k, const similarity_tile *t)
     return !k->wants || k->wants(k->ctx, t);
 }
 
-/* Shows the tile at `offset` of the product. Only what somebody on the host wants to see is brought there. */
-static status show(similarity_sweep *g, similarity_tile *t, int rows_made, int offset)
+/* Gives the tile at `offset` of the product to the consumers. It is copied to the host only if one needs it there. */
+static status give(similarity_sweep *s, similarity_tile *t, int rows_made, int offset)
 {
     status st = OK;
-    backend *d = g->device;
+    backend *d = s->device;
     const size_t bytes = (size_t)rows_made * SIMILARITY_TILE * sizeof(float);
     bool there = d->host_memory;
-    for (int k = 0; k < g->n_consumers; k++) {
-        const similarity_consumer *consumer = &g->consumer[k];
+    for (int k = 0; k < s->n_consumers; k++) {
+        const similarity_consumer *consumer = &s->consumer[k];
         if (!is_wanted(consumer, t)) continue;
         if (!consumer->on_device && !there) {
-            TRY(d->download(d, g->host, g->tile, bytes));
+            TRY(d->download(d, s->host, s->tile, bytes));
             there = true;
         }
-        t->sim = (consumer->on_device ? g->tile : g->host) + offset;
+        t->sim = (consumer->on_device ? s->tile : s->host) + offset;
         TRY(consumer->take(consumer->ctx, t));
     }
 out:
@@ -171,42 +172,42 @@ static i8_rows i8_rows_from(const similarity_rows *m, int row, int64_t dim)
     return (i8_rows){ row_of(m, row, dim), dim, m->scale + row };
 }
 
-/* The tile of rows of a from i, of b from j. */
-static status show_tile(similarity_sweep *g, const similarity_rows *a, int i, const similarity_rows *b, int j,
-                        int64_t dim)
+/* The tile whose rows begin at a[i] and whose columns begin at b[j]. */
+static status compute_tile(similarity_sweep *s, const similarity_rows *a, int i, const similarity_rows *b,
+                           int j, int64_t dim)
 {
     status st = OK;
-    backend *d = g->device;
+    backend *d = s->device;
     similarity_tile t = { a->first + i, b->first + j, tile_rows(a, i), tile_rows(b, j), NULL };
     int offset = 0;
     if (a->type == I8)
         TRY(d->products->product_i8(d, t.rows, t.cols, dim, i8_rows_from(a, i, dim), i8_rows_from(b, j, dim),
-                       t.row0 == t.col0, g->tile, SIMILARITY_TILE));
+                                    t.row0 == t.col0, s->tile, SIMILARITY_TILE));
     else if (d->products->one_shape)
-        TRY(multiply_whole(g, a, i, b, j, dim, &offset));
+        TRY(multiply_whole(s, a, i, b, j, dim, &offset));
     else
-        TRY(d->products->product(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim), dim,
-                       t.row0 == t.col0, g->tile, SIMILARITY_TILE));
-    TRY(show(g, &t, product_rows(a), offset));
+        TRY(d->products->product(d, a->type, t.rows, t.cols, dim, row_of(a, i, dim), dim, row_of(b, j, dim),
+                                 dim, t.row0 == t.col0, s->tile, SIMILARITY_TILE));
+    TRY(give(s, &t, product_rows(a), offset));
 out:
     return st;
 }
 
-status similarity_triangle(similarity_sweep *g, similarity_rows m, int64_t dim)
+status similarity_triangle(similarity_sweep *s, similarity_rows m, int64_t dim)
 {
     status st = OK;
     for (int i = 0; i < m.rows; i += SIMILARITY_TILE) {
-        for (int j = i; j < m.rows; j += SIMILARITY_TILE) TRY(show_tile(g, &m, i, &m, j, dim));
+        for (int j = i; j < m.rows; j += SIMILARITY_TILE) TRY(compute_tile(s, &m, i, &m, j, dim));
     }
 out:
     return st;
 }
 
-status similarity_rectangle(similarity_sweep *g, similarity_rows a, similarity_rows b, int64_t dim)
+status similarity_rectangle(similarity_sweep *s, similarity_rows a, similarity_rows b, int64_t dim)
 {
     status st = OK;
     for (int i = 0; i < a.rows; i += SIMILARITY_TILE) {
-        for (int j = 0; j < b.rows; j += SIMILARITY_TILE) TRY(show_tile(g, &a, i, &b, j, dim));
+        for (int j = 0; j < b.rows; j += SIMILARITY_TILE) TRY(compute_tile(s, &a, i, &b, j, dim));
     }
 out:
     return st;
