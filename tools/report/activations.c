@@ -1,10 +1,10 @@
-/* tools/report/activations.c -- what a few test images become in every layer of the analysis, small enough for a
- * page: a byte a value, at most so many channels a layer. The first layer keeps all channels: its filters are
- * shown beside them. */
+/* tools/report/activations.c -- the activations of a few test images in every layer of the analysis. To be
+ * small enough for a page, a value is one byte, and a layer keeps some of its channels. The first layer
+ * keeps all: the page shows its filters beside them. */
 #include "../../data/augment.h"
 #include "../../nets/tap.h"
 #include "network.h"
-#include "parts.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum { FIRST_CHANNELS = 64, CHANNELS = 32, FEW_CHANNELS = 4, MAX_BYTES = 4 << 20
 typedef struct activation_tap {
     char name[64];
     shape4 shape; /* n = picks */
-    int kept;     /* channels, evenly spaced */
+    int kept;     /* channels that go into the page, evenly spaced */
     float *value; /* [n, c, h, w] */
 } activation_tap;
 
@@ -45,7 +45,7 @@ out:
 
 /* ---- taps ---- */
 
-/* A tap_fn. */
+/* Copies the activations. A tap_fn. */
 static status take(void *ctx, const tap_view *v)
 {
     status st = OK;
@@ -127,8 +127,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The range shown: 0, or less where activations are negative, to the largest but one in a thousand, so that
- * one bright value does not leave the rest dark. */
+/* The range shown is from 0, or the 0.1 % quantile if that is negative, to the 99.9 % quantile: a single
+ * bright value must not leave the rest dark. */
 static status value_range(const activation_tap *t, float *low, float *high)
 {
     status st = OK;
@@ -151,7 +151,7 @@ static uint8_t quantise(float v, float low, float high)
 }
 
 /* [n, kept, h, w] as bytes. */
-static status pixels_json(const activation_tap *t, float low, float high, cJSON **out)
+static status put_pixels(cJSON *o, const activation_tap *t, float low, float high)
 {
     status st = OK;
     const int64_t plane = (int64_t)t->shape.h * t->shape.w;
@@ -164,7 +164,7 @@ static status pixels_json(const activation_tap *t, float low, float high, cJSON 
             const float *from = t->value + ((int64_t)i * t->shape.c + channel_of(t, k)) * plane;
             for (int64_t p = 0; p < plane; p++) *to++ = quantise(from[p], low, high);
         }
-    TRY(blob_json("u8", pixel, 4, dims, out));
+    TRY(put_blob(o, "data", "u8", pixel, 4, dims));
 out:
     free(pixel);
     return st;
@@ -172,38 +172,32 @@ out:
 
 /* ---- JSON ---- */
 
-static status tap_json(const activation_tap *t, cJSON **out)
+static status put_tap(cJSON *o, const activation_tap *t)
 {
     status st = OK;
     float low = 0, high = 0;
-    cJSON *o, *channels, *blob = NULL;
-    TRY_ALLOC(o, cJSON_CreateObject());
+    cJSON *channels;
     TRY(value_range(t, &low, &high));
-    TRY(put_text(o, "name", t->name));
-    TRY(put_number(o, "total", t->shape.c));
-    TRY(put_number(o, "low", low));
-    TRY(put_number(o, "high", high));
-    TRY_ALLOC(channels, cJSON_AddArrayToObject(o, "channel"));
-    for (int k = 0; k < t->kept; k++) TRY(append(channels, cJSON_CreateNumber(channel_of(t, k))));
-    TRY(pixels_json(t, low, high, &blob));
-    TRY(put(o, "data", blob));
-    *out = o;
-    o = NULL;
+    TRY(json_put_text(o, "name", t->name));
+    TRY(json_put_number(o, "total", t->shape.c));
+    TRY(json_put_number(o, "low", low));
+    TRY(json_put_number(o, "high", high));
+    TRY(json_put_list(o, "channel", &channels));
+    for (int k = 0; k < t->kept; k++) TRY(json_append(channels, cJSON_CreateNumber(channel_of(t, k))));
+    TRY(put_pixels(o, t, low, high));
 out:
-    cJSON_Delete(o);
     return st;
 }
 
-static status put_images(cJSON *o, const network *w, const dataset *d)
+static status put_picks(cJSON *o, const network *w, const dataset *d)
 {
     status st = OK;
-    cJSON *list, *item = NULL;
-    TRY_ALLOC(list, cJSON_AddArrayToObject(o, "images"));
+    cJSON *list, *item;
+    TRY(json_put_list(o, "images", &list));
     for (int i = 0; i < w->n_picks; i++) {
-        TRY_ALLOC(item, cJSON_CreateObject());
-        TRY(append(list, item));
-        TRY(put_number(item, "position", w->pick[i]));
-        TRY(put_number(item, "label", d->label[w->pick[i]]));
+        TRY(json_append_object(list, &item));
+        TRY(json_put_number(item, "position", w->pick[i]));
+        TRY(json_put_number(item, "label", d->label[w->pick[i]]));
     }
 out:
     return st;
@@ -213,34 +207,28 @@ static status put_logits(cJSON *o, const network *w)
 {
     status st = OK;
     const int64_t dims[] = { w->n_picks, net_classes(w->net) };
-    cJSON *blob = NULL;
     float *logits;
     TRY_ALLOC(logits, malloc((size_t)(dims[0] * dims[1]) * sizeof *logits));
     TRY(net_logits(w->net, CASE_PICKS, w->n_picks, logits));
-    TRY(blob_json("f32", logits, 2, dims, &blob));
-    TRY(put(o, "logits", blob));
+    TRY(put_blob(o, "logits", "f32", logits, 2, dims));
 out:
     free(logits);
     return st;
 }
 
-status activations_json(network *w, const report_run *run, cJSON **out)
+status put_activations(cJSON *o, network *w, const report_run *run)
 {
     status st = OK;
-    cJSON *o, *layers, *item = NULL;
-    TRY_ALLOC(o, cJSON_CreateObject());
+    cJSON *layers, *item;
     TRY(run_picks(w, run));
     choose_channels(w);
-    TRY(put_images(o, w, &run->images->test));
+    TRY(put_picks(o, w, &run->images->test));
     TRY(put_logits(o, w));
-    TRY_ALLOC(layers, cJSON_AddArrayToObject(o, "layers"));
+    TRY(json_put_list(o, "layers", &layers));
     for (int i = 0; i < w->n_taps; i++) {
-        TRY(tap_json(&w->tap[i], &item));
-        TRY(append(layers, item));
+        TRY(json_append_object(layers, &item));
+        TRY(put_tap(item, &w->tap[i]));
     }
-    *out = o;
-    o = NULL;
 out:
-    cJSON_Delete(o);
     return st;
 }

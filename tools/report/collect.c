@@ -1,15 +1,19 @@
-/* tools/report/collect.c -- everything of all runs, in an order that lets parts be shared: first which graphs there
- * are, so that the edges of all can be kept within what a browser takes; then the graphs and nets, which say
- * which images they show; then those images. */
+/* tools/report/collect.c -- collects all runs. Which analyses there are comes first: the edges of all of
+ * them must stay within what a browser can take. Then come the analyses and nets, which mark the images
+ * that they show, and then those images. */
+#include "collect.h"
+
+#include "../../core/base/clock.h"
+#include "../../core/base/file.h"
 #include "../../core/base/log.h"
-#include "parts.h"
-#include "report.h"
+
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* About 6 bytes an edge in the page: 75 layers of 40,000 edges are 18 MB. */
+/* An edge takes about 6 bytes of the page: 75 layers of 40,000 edges are 18 MB. */
 enum { MAX_EDGES = 3000000, MIN_EPOCH_EDGES = MAX_EDGES / 4, MIN_EDGES_A_LAYER = 200 };
 
 status report_note(report *r, const char *format, ...)
@@ -20,7 +24,7 @@ status report_note(report *r, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_warn("%s", text);
-    return append(r->notes, cJSON_CreateString(text));
+    return json_append(r->notes, cJSON_CreateString(text));
 }
 
 /* ---- images ---- */
@@ -39,7 +43,7 @@ static bool share_images(report *r, report_run *run)
     return run->images != NULL;
 }
 
-/* The page does without images that have moved. */
+/* If the images cannot be opened, a note says so, and the page shows none. */
 static status open_images(report *r, report_run *run)
 {
     status st = OK;
@@ -57,37 +61,91 @@ out:
     return st;
 }
 
-/* ---- runs ---- */
+/* ---- what training and pruning left in the run, as it is ---- */
 
-static void name_run(report_run *run)
+/* A JSON file of the run; null if it does not exist. */
+static status put_file(cJSON *o, const char *key, const report_run *r, const char *name)
 {
-    size_t n = strlen(run->path);
-    while (n > 1 && run->path[n - 1] == '/') n--;
-    size_t from = n;
-    while (from > 0 && run->path[from - 1] != '/') from--;
-    snprintf(run->name, sizeof run->name, "%.*s", (int)(n - from), run->path + from);
+    status st = OK;
+    file_path path;
+    cJSON *item = NULL;
+    TRY(path_set(&path, "%s/%s", r->path, name));
+    if (file_exists(path.s)) TRY(json_read(path.s, &item));
+    TRY(json_put(o, key, item ? item : cJSON_CreateNull()));
+out:
+    return st;
 }
 
-/* Layers of best checkpoints (0) and of epochs (1), and their edges. */
+/* metrics.jsonl has an object on each line. A last line without an end was left by a crash and does not
+ * count. */
+static status put_metrics(cJSON *o, const report_run *r)
+{
+    status st = OK;
+    file_path path;
+    char *text = NULL;
+    cJSON *list;
+    TRY(json_put_list(o, "metrics", &list));
+    TRY(path_set(&path, "%s/metrics.jsonl", r->path));
+    if (!file_exists(path.s)) goto out;
+    TRY(file_read(path.s, &text, NULL));
+    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        cJSON *epoch = cJSON_ParseWithLength(line, (size_t)(end - line));
+        if (!cJSON_IsObject(epoch)) {
+            cJSON_Delete(epoch);
+            FAIL(ERR_DATA, "%s, line %d: not a JSON object", path.s, cJSON_GetArraySize(list) + 1);
+        }
+        TRY(json_append(list, epoch));
+    }
+out:
+    free(text);
+    return st;
+}
+
+static status put_config(cJSON *o, const report_run *r)
+{
+    status st = OK;
+    char *yaml = NULL;
+    TRY(config_yaml(r->cfg, &yaml));
+    TRY(json_put_text(o, "config", yaml));
+out:
+    free(yaml);
+    return st;
+}
+
+static status put_history(cJSON *o, const report_run *r)
+{
+    status st = OK;
+    TRY(put_config(o, r));
+    TRY(put_metrics(o, r));
+    TRY(put_file(o, "status", r, "status.json"));
+    TRY(put_file(o, "environment", r, "env.json"));
+    TRY(put_file(o, "prune", r, "prune.json"));
+out:
+    return st;
+}
+
+/* ---- all runs ---- */
+
+/* How many layers and edges the analyses have: [0] of best checkpoints, [1] of epochs. */
 static void count_edges(const report *r, int64_t layers[2], double edges[2])
 {
     for (int i = 0; i < r->n_runs; i++)
-        for (int g = 0; g < r->run[i].n_graphs; g++) {
-            const report_graph *graph = &r->run[i].graph[g];
-            const int n = cJSON_GetArraySize(cJSON_GetObjectItem(graph->analysis, "layers"));
-            layers[graph->epoch > 0] += n;
-            edges[graph->epoch > 0] +=
-                n * cJSON_GetNumberValue(cJSON_GetObjectItem(graph->analysis, "edges"));
+        for (int k = 0; k < r->run[i].n_analyses; k++) {
+            const report_analysis *a = &r->run[i].analysis[k];
+            const int n = cJSON_GetArraySize(cJSON_GetObjectItem(a->json, "layers"));
+            layers[a->epoch > 0] += n;
+            edges[a->epoch > 0] += n * json_number(a->json, "edges", NAN);
         }
 }
 
+/* Edges per layer. */
 static int64_t share(double edges, int64_t layers)
 {
     const int64_t each = layers ? (int64_t)(edges / (double)layers) : 0;
     return each < MIN_EDGES_A_LAYER ? MIN_EDGES_A_LAYER : each;
 }
 
-/* Best checkpoints come first; epochs share what they leave, or a quarter. */
+/* The epochs share what the best checkpoints leave, but at least a quarter. */
 static void share_edges(report *r)
 {
     int64_t layers[2] = { 0 };
@@ -101,9 +159,9 @@ static status open_runs(report *r)
 {
     status st = OK;
     for (int i = 0; i < r->n_runs; i++) {
-        name_run(&r->run[i]);
+        r->run[i].name = path_name(r->run[i].path);
         TRY(open_images(r, &r->run[i]));
-        TRY(graphs_open(&r->run[i]));
+        TRY(analyses_open(&r->run[i]));
     }
     share_edges(r);
 out:
@@ -115,62 +173,43 @@ static int index_of(const report *r, const report_images *images)
     return images ? (int)(images - r->images) : -1;
 }
 
-static status run_json(report *r, report_run *run, cJSON **out)
+static status put_run(cJSON *o, report *r, const report_run *run)
 {
     status st = OK;
-    cJSON *o, *part = NULL;
+    cJSON *part;
     log_info("%s", run->name);
-    TRY_ALLOC(o, cJSON_CreateObject());
-    TRY(put_text(o, "name", run->name));
-    TRY(put_text(o, "path", run->path));
-    TRY(put_number(o, "classes", run->cfg->net.classes));
-    TRY(put_number(o, "images", index_of(r, run->images)));
-    TRY(history_json(run, &part));
-    TRY(put(o, "history", part));
-    TRY(graphs_json(r, run, &part));
-    TRY(put(o, "graphs", part));
-    TRY(network_json(r, run, &part));
-    TRY(put(o, "network", part));
-    *out = o;
-    o = NULL;
+    TRY(json_put_text(o, "name", run->name));
+    TRY(json_put_text(o, "path", run->path));
+    TRY(json_put_number(o, "classes", run->cfg->net.classes));
+    TRY(json_put_number(o, "images", index_of(r, run->images)));
+    TRY(json_put_object(o, "history", &part));
+    TRY(put_history(part, run));
+    TRY(json_put_list(o, "graphs", &part));
+    TRY(append_analyses(part, r, run));
+    TRY(json_put_object(o, "network", &part));
+    TRY(put_network(part, r, run));
 out:
-    cJSON_Delete(o);
     return st;
 }
 
-static status put_runs(report *r, cJSON *o)
+static status collect(cJSON *o, report *r)
 {
     status st = OK;
-    cJSON *list, *item = NULL;
-    TRY_ALLOC(list, cJSON_AddArrayToObject(o, "runs"));
+    cJSON *list, *item;
+    TRY(json_put_text(o, "made", time_stamp_of(time(NULL), "%Y-%m-%d %H:%M UTC").s));
+    TRY(json_put_list(o, "runs", &list));
     for (int i = 0; i < r->n_runs; i++) {
-        TRY(run_json(r, &r->run[i], &item));
-        TRY(append(list, item));
+        TRY(json_append_object(list, &item));
+        TRY(put_run(item, r, &r->run[i]));
     }
-out:
-    return st;
-}
-
-static status put_images(report *r, cJSON *o)
-{
-    status st = OK;
-    cJSON *list, *item = NULL;
-    TRY_ALLOC(list, cJSON_AddArrayToObject(o, "images"));
+    TRY(json_put_list(o, "images", &list));
     for (int i = 0; i < r->n_images; i++) {
-        TRY(images_json(&r->images[i], &item));
-        TRY(append(list, item));
+        TRY(json_append_object(list, &item));
+        TRY(put_images(item, &r->images[i]));
     }
+    TRY(json_put(o, "notes", cJSON_Duplicate(r->notes, true)));
 out:
     return st;
-}
-
-static status put_time(cJSON *o)
-{
-    char text[32] = "";
-    time_t now = time(NULL);
-    struct tm tm;
-    if (gmtime_r(&now, &tm)) strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &tm);
-    return put_text(o, "made", text);
 }
 
 status report_collect(report *r, cJSON **out)
@@ -180,11 +219,8 @@ status report_collect(report *r, cJSON **out)
     TRY_ALLOC(r->images, calloc((size_t)r->n_runs + 1, sizeof *r->images));
     TRY_ALLOC(r->notes, cJSON_CreateArray());
     TRY_ALLOC(o, cJSON_CreateObject());
-    TRY(put_time(o));
     TRY(open_runs(r));
-    TRY(put_runs(r, o));
-    TRY(put_images(r, o));
-    TRY(put(o, "notes", cJSON_Duplicate(r->notes, true)));
+    TRY(collect(o, r));
     *out = o;
     o = NULL;
 out:
@@ -194,7 +230,7 @@ out:
 
 void report_close(report *r)
 {
-    for (int i = 0; i < r->n_runs; i++) graphs_close(&r->run[i]);
+    for (int i = 0; i < r->n_runs; i++) analyses_close(&r->run[i]);
     for (int i = 0; i < r->n_images; i++) {
         dataset_free(&r->images[i].test);
         free(r->images[i].wanted);

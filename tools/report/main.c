@@ -1,28 +1,27 @@
 /* tools/report/main.c -- report RUN...: runs as one HTML file to look at. */
-#include "report.h"
-#include "../../core/base/file.h"
 #include "../../core/base/log.h"
 #include "../cli.h"
+#include "collect.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char *out_path, *picks_text;
 static bool still;
 static const cli_option options[] = {
-    { "--out", "FILE.html", "where to write; default RUN/report.html of the first run", NULL, &out_path },
+    { "--out", "FILE.html", "where to write; default: report.html in the first run", NULL, &out_path },
     { "--still", NULL, "still pictures and tables instead of the interactive page", &still, NULL },
-    { "--images", "N", "test images to look at in every layer, 1 to 200; default 20", NULL, &picks_text },
+    { "--images", "N", "how many test images to show in every layer, 1 to 200; default 20", NULL,
+      &picks_text },
 };
 static const cli_tool tool = {
     .name = "report",
     .synopsis = "RUN... [key=value ...] [--out FILE.html] [--still] [--images N]",
-    .about = "Writes one HTML file that opens from disk without a network: the net layer by layer with its "
-             "costs and\n"
-             "measured times, learning curves, M and Q with the criterion's decisions, similarity "
-             "histograms, the\n"
-             "ring graph of every layer, first-layer filters, activations of test images, and what pruning "
-             "changed.\n"
-             "Give a run and its pruned runs together to see them side by side.",
+    .about =
+        "Writes one HTML file that opens from disk without a network: the net layer by layer with its costs\n"
+        "and measured times, learning curves, M and Q with the criterion's decisions, similarity "
+        "histograms,\n"
+        "the ring graph of every layer, first-layer filters, activations of test images, and what pruning\n"
+        "changed. Give a run and its pruned runs together to see them side by side.",
     .examples = "  report runs/demo-1a2b3c4d-s0\n"
                 "  report runs/demo-1a2b3c4d-s0 runs/demo-pruned-5e6f7a8b-s0 --out demo.html\n"
                 "  report runs/demo-1a2b3c4d-s0 data.path=/elsewhere/cifar10 device=cpu\n",
@@ -37,7 +36,7 @@ typedef struct session {
     report report;
     cli_subject *subject; /* [report.n_runs] */
     config **cfg;         /* [report.n_runs] */
-    char path[4096];
+    file_path path;       /* of the page */
 } session;
 
 static void close_session(session *s)
@@ -51,17 +50,8 @@ static void close_session(session *s)
 
 static status read_options(session *s)
 {
-    status st = OK;
-    char *end = NULL;
     s->report.picks = 20;
-    if (picks_text) {
-        long n = strtol(picks_text, &end, 10);
-        if (end == picks_text || *end || n < 1 || n > 200)
-            FAIL(ERR_USAGE, "--images %s: a number from 1 to 200", picks_text);
-        s->report.picks = (int)n;
-    }
-out:
-    return st;
+    return cli_count("--images", picks_text, 1, 200, &s->report.picks);
 }
 
 static status find_runs(session *s)
@@ -80,26 +70,23 @@ static status find_runs(session *s)
                                          .checkpoint = s->subject[i].checkpoint,
                                          .cfg = s->cfg[i] };
     }
-    TRY(text_format(s->path, sizeof s->path, "%s%s", out_path ? out_path : s->subject[0].run,
-                    out_path ? "" : "/report.html"));
+    if (out_path)
+        TRY(path_set(&s->path, "%s", out_path));
+    else
+        TRY(path_set(&s->path, "%s/report.html", s->subject[0].run));
 out:
     return st;
 }
 
-static status publish(const session *s)
+static status print_result(const session *s, bool interactive)
 {
     status st = OK;
     cJSON *j = NULL;
-    const bool interactive = page_is_interactive() && !still;
-    if (!page_is_interactive())
-        log_warn("still pictures only: Node.js and npm were missing when this was built");
-    log_info("written to %s", s->path);
     TRY_ALLOC(j, cJSON_CreateObject());
-    if (!cJSON_AddStringToObject(j, "report", s->path) ||
-        !cJSON_AddBoolToObject(j, "interactive", interactive) ||
-        !cJSON_AddNumberToObject(j, "runs", s->report.n_runs) ||
-        !cJSON_AddItemToObject(j, "notes", cJSON_Duplicate(s->report.notes, true)))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY(json_put_text(j, "report", s->path.s));
+    TRY(json_put_bool(j, "interactive", interactive));
+    TRY(json_put_number(j, "runs", s->report.n_runs));
+    TRY(json_put(j, "notes", cJSON_Duplicate(s->report.notes, true)));
     TRY(cli_print_json(s->args, j));
 out:
     cJSON_Delete(j);
@@ -109,15 +96,19 @@ out:
 static status run(session *s)
 {
     status st = OK;
+    const bool interactive = page_is_interactive() && !still;
     cJSON *collected = NULL;
     TRY(read_options(s));
     TRY(find_runs(s));
     TRY(report_collect(&s->report, &collected));
-    if (page_is_interactive() && !still)
-        TRY(page_write(s->path, collected));
+    if (interactive)
+        TRY(page_write(s->path.s, collected));
     else
-        TRY(still_write(s->path, &s->report, collected));
-    TRY(publish(s));
+        TRY(page_write_still(s->path.s, &s->report, collected));
+    if (!page_is_interactive())
+        log_warn("still pictures only: Node.js or npm was missing when this was built");
+    log_info("written to %s", s->path.s);
+    TRY(print_result(s, interactive));
 out:
     cJSON_Delete(collected);
     return st;

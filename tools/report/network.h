@@ -1,10 +1,9 @@
-/* tools/report/network.h -- what the parts that look into a net share: one compiled net a run. Private to tools/report/.
- */
+/* tools/report/network.h -- the compiled net of a run, which network.c and activations.c share. */
 #ifndef CLEAVE_REPORT_NETWORK_H
 #define CLEAVE_REPORT_NETWORK_H
 
 #include "../../nets/experiment.h"
-#include "report.h"
+#include "collect.h"
 
 enum { CASE_TIMING, CASE_PICKS };
 
@@ -19,18 +18,15 @@ typedef struct network {
     int n_taps;
 } network;
 
-/* The images whose activations are shown: of every class the first, then of every class the second, and so
- * on. */
+/* Picks the images whose activations are shown, at most `want`: the first of every class, then the second
+ * of every class, and so on. The caller frees *pick. */
 status picks_choose(const report_images *, int want, int **pick, int *n);
 
-/* Taps on the hooks of the run's analysis, before net_compile; freed by activations_close. */
+/* Taps the layers that the run's analysis looks at. Before net_compile; activations_close frees. */
 status activations_open(network *, const report_run *);
 void activations_close(network *);
-/* Runs the picks through the net: {images, layers: [{name, total, channel, low, high, data}], logits}. */
-status activations_json(network *, const report_run *, cJSON **out);
-
-/* {batch, device, params, macs, units, layers} with the median time of each layer in microseconds an image.
- */
-status layers_json(const network *, const report_run *, cJSON **out);
+/* Runs the picks through the net and adds {images, logits, layers: [{name, total, low, high, channel,
+ * data}]}. */
+status put_activations(cJSON *object, network *, const report_run *);
 
 #endif

@@ -1,14 +1,14 @@
 // build.mjs OUT.html -- bundles src/ and style.css into one HTML file that needs nothing else.
 //
-// The policy in the file lets run only this script (by its hash) and load only what the file itself holds, so that
-// nothing in a run's files can become code, and nothing is asked of a network.
+// The file's content security policy allows only this script (by its hash), and only data that the file itself holds. So
+// nothing in a run's files can become code, and nothing is loaded from a network.
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// The packages are in the build directory: require() looks where NODE_PATH says, import does not.
+// The packages are in the build directory. require() finds them by NODE_PATH; import would not.
 const { build } = createRequire(import.meta.url)('esbuild');
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -27,7 +27,7 @@ const code = '\n' + script.replaceAll('</script', '<\\/script');
 const hash = createHash('sha256').update(code).digest('base64');
 const policy = `default-src 'none'; script-src 'sha256-${hash}'; style-src 'unsafe-inline'; img-src data: blob:`;
 
-// Functions, since "$" in a replacement string has a meaning.
+// Functions, because "$" has a meaning in a replacement string.
 const page = readFileSync(join(here, 'page.html'), 'utf8')
     .replace('{{policy}}', () => policy)
     .replace('{{style}}', () => style)

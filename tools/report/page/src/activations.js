@@ -1,11 +1,12 @@
-// activations.js -- one test image on its way through the net: some channels of every layer, and the answer.
+// activations.js -- one test image on its way through the net: some channels of every layer, and the classes it predicts.
 import { imageCanvas } from './atlas.js';
 import { pixelScale } from './colours.js';
+import { radioGroup } from './controls.js';
 import { data, unpack } from './data.js';
 import { el } from './dom.js';
 import { fixed, percent } from './format.js';
 import { columns, section } from './section.js';
-import { change, layerIndex, state, watch } from './state.js';
+import { layerIndex, state, watch } from './state.js';
 import { explain } from './tooltip.js';
 
 /* ---- which image ---- */
@@ -14,27 +15,12 @@ const pickable = () => data.runs.find((run) => run.network.activations);
 const labelOf = (run, image) => run.classNames[image.label] ?? `class ${image.label}`;
 
 function picker(run) {
-    const { images } = run.network.activations;
-    const buttons = images.map((image, i) => el('button', { type: 'button', role: 'radio', class: 'pick', onclick: () => change({ pick: i }),
-        'aria-label': `${labelOf(run, image)}, test image ${image.position}` }, imageCanvas(run, image.position, labelOf(run, image)), el('span', {}, labelOf(run, image))));
-    const node = el('div', { class: 'picks', role: 'radiogroup', 'aria-label': 'Test image' }, buttons);
-    const mark = () => buttons.forEach((button, i) => {
-        button.setAttribute('aria-checked', i === state.pick);
-        button.tabIndex = i === state.pick ? 0 : -1;
-    });
-    node.addEventListener('keydown', (event) => {
-        const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-        if (!by) return;
-        event.preventDefault();
-        change({ pick: (state.pick + by + images.length) % images.length });
-        buttons[state.pick].focus();
-    });
-    watch(['pick'], mark);
-    mark();
-    return node;
+    return radioGroup('Test image', 'pick', 'picks', run.network.activations.images.map((image, i) => [i,
+        { class: 'pick', 'aria-label': `${labelOf(run, image)}, test image ${image.position}` },
+        imageCanvas(run, image.position, labelOf(run, image)), el('span', {}, labelOf(run, image))]));
 }
 
-/* ---- what the net says ---- */
+/* ---- what the net predicts ---- */
 
 function softmax(logits) {
     const most = Math.max(...logits), e = Array.from(logits, (v) => Math.exp(v - most)), sum = e.reduce((a, b) => a + b, 0);
@@ -67,13 +53,13 @@ function paint(canvas, values, from, count, h, w, across) {
     context.putImageData(image, 0, 0);
 }
 
-/** As many columns as fit, fewer if that makes full rows. */
+/** As many columns as fit, or fewer if that makes all rows full. */
 function evenly(count, fit) {
     for (let n = Math.min(count, fit); n > fit / 2; n--) if (count % n === 0) return n;
     return Math.min(count, fit);
 }
 
-/** Tiles are about as large in every layer, whatever their resolution. */
+/** Tiles have about the same size in every layer, whatever their resolution. */
 function layerRow(layer, width) {
     const [, count, h, w] = layer.data.shape;
     const tile = width < 560 ? 36 : 52;
@@ -126,6 +112,6 @@ function column(run) {
 export function activations() {
     const run = pickable();
     if (!run) return null;
-    return section('activations', 'An image on its way through the net', 'Pick a test image. Every tile is one channel of a layer: dark is 0, bright is strong, on one scale for all images of a layer.',
+    return section('activations', 'An image on its way through the net', 'Pick a test image. Every tile is one channel of a layer: dark is 0, bright is strong. All images share one scale per layer.',
         picker(run), columns((r) => r.network.activations, column, 'The images of the runs shown could not be opened.'));
 }

@@ -1,4 +1,4 @@
-// atlas.js -- the test images, all in one JPEG, cut out as they are needed.
+// atlas.js -- cuts single test images out of the JPEG that holds them all.
 import { data, unpack } from './data.js';
 import { el } from './dom.js';
 
@@ -18,7 +18,7 @@ function atlas(index) {
     return opened.get(index);
 }
 
-/** A canvas with test image `position` of a run's images; stays empty if the page does not have it. */
+/** A canvas with a run's test image `position`; it stays empty if the page does not have the image. */
 export function imageCanvas(run, position, label) {
     const canvas = el('canvas', { width: 32, height: 32, class: 'image', role: 'img', 'aria-label': label });
     atlas(run.images).then((a) => {

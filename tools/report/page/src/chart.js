@@ -1,4 +1,4 @@
-// chart.js -- lines over numbers, with a cursor that pointer and arrow keys move.
+// chart.js -- a line chart with a cursor that pointer and arrow keys move.
 import { axisBottom, axisLeft } from 'd3-axis';
 import { scaleLinear } from 'd3-scale';
 import { select } from 'd3-selection';
@@ -9,19 +9,19 @@ import { hideTooltip, showTooltip } from './tooltip.js';
 const MARGIN = { top: 12, right: 14, bottom: 40, left: 52 };
 const HEIGHT = 260;
 
-/** The point of a series that has no other: no line can be drawn. */
+/** The point of a series with a single point, which is not enough for a line. */
 function only(s) {
     const known = s.points.filter(([, y]) => y !== null);
     return known.length === 1 ? known : [];
 }
 
-/** Hollow where the line would be dashed, and larger, so that it is seen around a full one. */
+/** Hollow if the line of the series is dashed, and larger, so that it is visible around a full dot. */
 const dot = (s, cx, cy) => svg('circle', { cx, cy, r: s.dash ? 4.5 : 3, fill: s.dash ? 'none' : s.colour, stroke: s.colour, 'stroke-width': 1.5 });
 
-/** About `count` of the whole numbers that have points on both sides or on them: x counts something. */
+/** About `count` ticks at whole numbers between the first and the last point: x is a count. */
 const whole = (x, count, xs) => x.ticks(count).filter((v) => Number.isInteger(v) && v >= xs[0] && v <= xs.at(-1));
 
-/** series: [{name, colour, dash, points: [[x, y], ..]}], x whole numbers, y may be null. */
+/** series: [{name, colour, dash, thin, points: [[x, y], ..]}]; x is a whole number, y may be null. */
 export function lineChart({ title, series, xTitle, yTitle, yFormat, xFormat = String }) {
     const node = el('figure', { class: 'chart' }, el('figcaption', {}, title));
     const holder = el('div', { class: 'plot' });
@@ -33,7 +33,7 @@ export function lineChart({ title, series, xTitle, yTitle, yFormat, xFormat = St
         const known = series.flatMap((s) => s.points.filter(([, y]) => y !== null));
         const xs = [...new Set(known.map(([x]) => x))].sort((a, b) => a - b);
         const ys = known.map(([, y]) => y);
-        const alone = xs.length > 1 ? 0 : 1; // one x: in the middle
+        const alone = xs.length > 1 ? 0 : 1; // a single x goes to the middle
         const x = scaleLinear([xs[0] - alone, xs.at(-1) + alone], [MARGIN.left, width - MARGIN.right]);
         const y = scaleLinear([Math.min(...ys), Math.max(...ys)], [HEIGHT - MARGIN.bottom, MARGIN.top]).nice(5);
         const path = line().defined(([, v]) => v !== null).x(([v]) => x(v)).y(([, v]) => y(v));
@@ -57,7 +57,7 @@ export function lineChart({ title, series, xTitle, yTitle, yFormat, xFormat = St
                 yTitle && svg('text', { class: 'axis-title', x: 4, y: MARGIN.top - 2 }, yTitle)];
     }
 
-    /** Values at the nearest x. */
+    /** Moves the cursor, and shows the values at the nearest x. */
     function reading(picture, cursor, xs, x) {
         let at = xs.length - 1;
         const show = (index) => {

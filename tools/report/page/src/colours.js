@@ -1,5 +1,5 @@
-// colours.js -- colours that colour-blind readers can tell apart [Okabe08], and never colour alone: every one goes with a
-// shape, a dash, a place or a word.
+// colours.js -- colours that colour-blind readers can tell apart [Okabe08]. No meaning depends on colour alone: a shape, a
+// dash, a place or a word shows it, too.
 import { interpolateCividis, interpolateViridis } from 'd3-scale-chromatic';
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -12,13 +12,13 @@ const runs = ['--run-0', '--run-1', '--run-2', '--run-3', '--run-4', '--run-5'];
 export const runColour = (run) => `var(${runs[run.index % runs.length]})`;
 export const runDash = (run) => (run.index < runs.length ? null : '6 3');
 
-/** Classes have their places on the ring; neighbours differ in lightness as well as in hue. None is the colour of wrong edges. */
+/** Neighbours on the ring differ in lightness as well as in hue. No class has the colour of wrong edges. */
 const classes = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#b8860b', '#7a5195', '#c51b8a', '#5b8c3e', '#8a8f98'];
 export const classColour = (c) => classes[c % classes.length];
 
 export const heat = (t) => interpolateCividis(Math.min(1, Math.max(0, t)));
 
-/** 256 x RGB for pixels. */
+/** RGB for each of 256 values of a pixel. */
 export const pixelScale = (() => {
     const table = new Uint8Array(256 * 3);
     for (let i = 0; i < 256; i++) {
@@ -28,5 +28,5 @@ export const pixelScale = (() => {
     return table;
 })();
 
-/** "#rrggbb" to [r, g, b] in 0..1. */
+/** [r, g, b], each 0 to 1, of "#rrggbb". */
 export const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);

@@ -1,4 +1,4 @@
-// controls.js -- the bar that stays in sight: which runs, which layer, which epoch.
+// controls.js -- the bar at the top of the window: which runs, which layer, which epoch.
 import { data } from './data.js';
 import { el, reducedMotion, uniqueId } from './dom.js';
 import { runColour } from './colours.js';
@@ -19,7 +19,29 @@ function runButtons() {
     return el('div', { class: 'chips', role: 'group', 'aria-label': 'Runs side by side' }, buttons);
 }
 
-/** A slider over named stops. */
+/** Buttons that set state[key] to a value each: [[value, attributes, ...children], ..]. Arrow keys choose, too. */
+export function radioGroup(title, key, className, options) {
+    const buttons = options.map(([value, attributes, ...children]) => el('button',
+        { type: 'button', role: 'radio', onclick: () => change({ [key]: value }), ...attributes }, children));
+    const node = el('div', { class: className, role: 'radiogroup', 'aria-label': title }, buttons);
+    const chosen = () => options.findIndex(([value]) => value === state[key]);
+    const mark = () => buttons.forEach((button, i) => {
+        button.setAttribute('aria-checked', i === chosen());
+        button.tabIndex = i === chosen() ? 0 : -1;
+    });
+    node.addEventListener('keydown', (event) => {
+        const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        change({ [key]: options[(chosen() + by + options.length) % options.length][0] });
+        buttons[chosen()].focus();
+    });
+    watch([key], mark);
+    mark();
+    return node;
+}
+
+/** A slider whose stops have names. */
 function slider(title, names, get, set, key) {
     const id = uniqueId('slider');
     const input = el('input', { id, type: 'range', min: 0, max: names.length - 1, step: 1, oninput: () => set(+input.value) });
@@ -34,7 +56,7 @@ function slider(title, names, get, set, key) {
     return el('div', { class: 'slider' }, el('label', { for: id }, title), input, output);
 }
 
-/** Steps through the layers once; a second press stops it. */
+/** Steps through the layers once. A second press stops it. */
 function playButton() {
     let timer = null;
     const button = el('button', { type: 'button', class: 'play', onclick: () => (timer ? stop() : start()) });
@@ -70,7 +92,7 @@ function epochSlider() {
     return slider('Epoch', names, () => stops.indexOf(state.epoch), (i) => change({ epoch: stops[i] }), 'epoch');
 }
 
-/** j and k, as in a pager, wherever the focus is; not while text is typed. */
+/** j and k select the next and previous layer, as in a pager. They work wherever the focus is, except in a text field. */
 function keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
     if (event.key === 'j') goTo(state.depth + 1);

@@ -1,4 +1,4 @@
-// data.js -- what report/collect.c put into the page. Binary parts stay packed until somebody looks at them.
+// data.js -- the data that tools/report/collect.c put into the page. Blobs stay packed until they are needed.
 
 const types = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array };
 const unpacked = new WeakMap();
@@ -17,13 +17,13 @@ async function inflate(blob) {
     return new types[blob.type](await new Response(packed).arrayBuffer());
 }
 
-/** A blob's values as a typed array (a promise, the same one each time). */
+/** A promise of a blob's values as a typed array; the same promise each time. */
 export function unpack(blob) {
     if (!unpacked.has(blob)) unpacked.set(blob, inflate(blob));
     return unpacked.get(blob);
 }
 
-/** A layer's edges: {n, total, i, j, sim}, by descending similarity. graphs.c says how they are packed. */
+/** A layer's edges: {n, total, i, j, sim}, by descending similarity. tools/report/analyses.c packs them. */
 export async function unpackEdges(graph) {
     if (!unpacked.has(graph)) unpacked.set(graph, (async () => {
         const [i, j, drop] = await Promise.all([unpack(graph.i), unpack(graph.j), unpack(graph.drop)]);
@@ -38,7 +38,7 @@ export async function unpackEdges(graph) {
     return unpacked.get(graph);
 }
 
-/* ---- runs and how they belong together ---- */
+/* ---- runs, and which was pruned from which ---- */
 
 const folder = (checkpoint) => (checkpoint ?? '').split('/').slice(-2, -1)[0];
 
@@ -55,18 +55,18 @@ for (const run of data.runs) {
 }
 for (const run of data.runs) run.parent?.children.push(run);
 
-/** Which units go and why: as each pruned run of this report had it; without one, what the criterion says with the run's
- *  settings. */
+/** The decisions on each unit: those of each run in this report that was pruned from this one. If there is none, the
+ *  criterion's decisions with the run's own settings. */
 export function allDecisions(run) {
     if (!run.children.length && run.network.decisions)
-        return [{ ...run.network.decisions, source: 'what prune would do with this run’s settings' }];
+        return [{ ...run.network.decisions, source: 'what prune would do with the settings of this run' }];
     return run.children.map((child) => ({ ...child.history.prune, source: `as ${child.name} was pruned` }));
 }
 
-/** The ones that drawings show. */
+/** The decisions that drawings show. */
 export const decisionsOf = (run) => allDecisions(run)[0] ?? null;
 
-/** The graph of a run at an epoch (null: the best checkpoint), or the nearest earlier one it has. */
+/** The analysis of a run at an epoch (null: of the best checkpoint), or the nearest earlier one. */
 export function graphAt(run, epoch) {
     if (epoch === null) return run.best ?? run.epochs.at(-1) ?? null;
     return run.epochs.filter((graph) => graph.epoch <= epoch).at(-1) ?? run.best;

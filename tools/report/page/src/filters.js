@@ -1,10 +1,10 @@
-// filters.js -- what the first convolution looks for: its weights as small colour pictures, grey is 0.
+// filters.js -- the weights of the first convolution as small colour pictures; grey is 0.
 import { unpack } from './data.js';
 import { el } from './dom.js';
 import { columns, section } from './section.js';
 import { explain } from './tooltip.js';
 
-/** One filter [3, R, R], scaled so that its largest weight is full colour. */
+/** One filter [3, R, R], scaled so that its largest weight has full colour. */
 function picture(weights, side, number) {
     const canvas = el('canvas', { width: side, height: side, class: 'filter', role: 'img', 'aria-label': `filter ${number}` });
     const context = canvas.getContext('2d'), image = context.createImageData(side, side);
@@ -28,6 +28,6 @@ function column(run) {
 }
 
 export function filters() {
-    return section('filters', 'First-layer filters', 'Edges, spots and colour opponents appear when a net has learnt; a filter that is noise or flat has learnt little.',
-        columns((run) => run.network.filters?.weight.shape[1] === 3, column, 'None of the runs shown begins with a convolution of three colours.'));
+    return section('filters', 'First-layer filters', 'When a net has learnt, its filters look for edges, spots and opposite colours. A noisy or flat filter has learnt little.',
+        columns((run) => run.network.filters?.weight.shape[1] === 3, column, 'None of the runs shown begins with a convolution of colour images.'));
 }

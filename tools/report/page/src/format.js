@@ -1,4 +1,4 @@
-// format.js -- numbers as people read them. null, undefined and NaN are a dash: not measured.
+// format.js -- numbers as text. null, undefined and NaN mean "not measured" and become a dash.
 
 const known = (x) => typeof x === 'number' && Number.isFinite(x);
 const or = (x, format) => (known(x) ? format(x) : '–');

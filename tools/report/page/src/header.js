@@ -6,20 +6,20 @@ import { change, state } from './state.js';
 const root = document.documentElement;
 const dark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches);
 
-/** Drawings in pixels take their colours when they are drawn: they are told. */
-const told = () => change({ theme: (state.theme ?? 0) + 1 });
+/** Canvases read the colours when they are drawn, so they must be drawn again. */
+const redraw = () => change({ theme: (state.theme ?? 0) + 1 });
 
 function themeButton() {
     const button = el('button', { type: 'button', class: 'theme', onclick: () => {
         root.dataset.theme = dark() ? 'light' : 'dark';
         label();
-        told();
+        redraw();
     } });
     const label = () => {
         button.textContent = dark() ? '☀' : '☾';
         button.setAttribute('aria-label', dark() ? 'Light colours' : 'Dark colours');
     };
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { label(); told(); });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { label(); redraw(); });
     label();
     return button;
 }

@@ -1,4 +1,5 @@
-// histogram.js -- how alike all pairs of test images are after a layer; the bars move from layer to layer.
+// histogram.js -- the histogram of the similarities of all pairs of test images after a layer. The bars move when another
+// layer is selected.
 import { axisBottom, axisLeft } from 'd3-axis';
 import { scaleLinear } from 'd3-scale';
 import { select } from 'd3-selection';
@@ -17,7 +18,7 @@ function shares(layer) {
     return layer.histogram.map((count) => (pairs ? count / pairs : 0));
 }
 
-/** Bars that glide from what they show to what they shall show. */
+/** A histogram whose bars move smoothly to new values. */
 class Bars {
     constructor(width, most) {
         this.x = scaleLinear([0, 1], [M.left, width - M.right]);
@@ -25,7 +26,7 @@ class Bars {
         this.values = new Array(10).fill(0);
         this.bars = this.values.map((_, b) => svg('rect', { class: 'bar', x: this.x(b / 10) + 1, width: this.x(0.1) - this.x(0) - 2 }));
         this.first = svg('path', { class: 'outline' });
-        this.node = svg('svg', { width, height: HEIGHT, role: 'img', 'aria-label': 'Histogram of similarities; each bar says its number' },
+        this.node = svg('svg', { width, height: HEIGHT, role: 'img', 'aria-label': 'Histogram of similarities; each bar shows its share' },
                         this.axes(width), this.bars, this.first);
     }
 
@@ -46,7 +47,7 @@ class Bars {
         });
     }
 
-    /** The first layer's outline stays, to compare with. */
+    /** The outline of another layer, for comparison. */
     outline(values) {
         this.first.setAttribute('d', values.map((v, b) => `${b ? 'L' : 'M'}${this.x(b / 10)},${this.y(v)}H${this.x((b + 1) / 10)}`).join(''));
     }
@@ -64,9 +65,9 @@ class Bars {
     }
 }
 
-const MANY = 30; // layers: a row that scrolls
+const MANY = 30; // with more layers than this, the row scrolls
 
-/** All layers small, in a row. */
+/** A row of small histograms, one for each layer. */
 function small(layers, most) {
     const w = 54, h = 40;
     return el('div', { class: `smalls${layers.length > MANY ? ' many' : ''}` }, layers.map((layer) =>
@@ -76,10 +77,10 @@ function small(layers, most) {
             el('span', {}, layer.name))));
 }
 
-/** Frames the selected one, and scrolls the row, never the page, until it is seen. */
+/** Marks the selected histogram, and scrolls the row (never the page) so that it is visible. */
 function frame(row, now) {
     [...row.children].forEach((button, i) => button.setAttribute('aria-pressed', i === now));
-    if (!row.classList.contains('many')) return; // nothing to scroll; what follows makes the browser lay out the page
+    if (!row.classList.contains('many')) return; // nothing to scroll, and the next line makes the browser lay out the page
     const { offsetLeft: left, offsetWidth: width } = row.children[now], from = row.scrollLeft + row.offsetLeft;
     if (left < from || left + width > from + row.clientWidth) row.scrollLeft = left - row.offsetLeft - row.clientWidth / 3;
 }
@@ -120,6 +121,6 @@ function column(run) {
 
 export function histograms() {
     return section('histograms', 'Similarity of all pairs',
-        'How alike are two images for this layer? After the last layers most pairs should lie further left than in the middle of the net, and a tail of one class stay right.',
+        'How similar are two images after this layer? After the last layers, most pairs should lie further to the left than in the middle of the net, while pairs of one class stay on the right.',
         columns((run) => run.graphs.length > 0, column, 'None of the runs shown has been analyzed.'));
 }

@@ -1,4 +1,4 @@
-// main.js -- the page from top to bottom.
+// main.js -- puts the page together, from top to bottom.
 import { activations } from './activations.js';
 import { controls } from './controls.js';
 import { data } from './data.js';
@@ -18,7 +18,7 @@ const sections = [overview, nets, learning, separation, histograms, rings, filte
 const main = document.getElementById('main');
 
 if (typeof DecompressionStream === 'undefined') {
-    main.replaceChildren(el('p', {}, 'This browser cannot unpack the data; one from 2023 or later can.'));
+    main.replaceChildren(el('p', {}, 'This browser cannot unpack the data. Browsers from 2023 or later can.'));
 } else {
     const bar = controls();
     if (bar) document.getElementById('controls').append(bar);

@@ -1,9 +1,9 @@
-// net.js -- the net as a row of layers, image on the left, logits on the right. A box is as tall as its maps are and as
-// wide as it has channels (on a logarithmic scale); shortcuts bend over it. Below each layer: its parameters, its
-// multiplications, its measured time, as a heat map.
+// net.js -- the net as a row of layers, from the image on the left to the logits on the right. The height of a box shows
+// the size of the layer's maps, its width the number of channels (on a logarithmic scale); shortcuts are curves above the
+// boxes. Below each layer a heat map shows its parameters, its multiplications and its measured time.
 import { heat } from './colours.js';
 import { data, decisionsOf } from './data.js';
-import { el, onWidth, svg } from './dom.js';
+import { el, onWidth, svg, tableHead } from './dom.js';
 import { duration, integer, percent, shape, short } from './format.js';
 import { section } from './section.js';
 import { explain } from './tooltip.js';
@@ -32,7 +32,7 @@ function describe(layer) {
     return [words[layer.kind] ?? layer.kind, ...after].join(', ');
 }
 
-/** Layers between a block's input and the place where it is added again: they are drawn on the shortcut. */
+/** The layers of a block's shortcut, between the block's input and the place where it is added: drawn on the curve. */
 function sideLayers(layers) {
     const maker = new Map(layers.map((layer, i) => [layer.y, i]));
     const readers = (value) => layers.filter((l) => l.x === value || l.z === value).length;
@@ -47,7 +47,7 @@ const boxWidth = (layer) => (layer.kind === 'conv' || layer.kind === 'linear'
     ? 12 + 3 * Math.log2(Math.max(2, layer.out[0])) : layer.kind === 'dropout' ? 8 : 14);
 const boxHeight = (layer, largest) => 10 + (TALL - 10) * Math.sqrt(layer.out[1] / largest);
 
-/** x and width of each layer; a little air between units. */
+/** x and width of each layer, with a small gap between units. */
 function place(net) {
     const first = new Set(net.units.map((unit) => unit.layer));
     const last = new Set(net.units.map((unit) => unit.layer + unit.layers));
@@ -64,8 +64,8 @@ function place(net) {
 
 function lines(net, layer, totals) {
     return [layer.name || describe(layer), describe(layer), `${shape(layer.in)} → ${shape(layer.out)}`,
-            ...rows.map((row) => (layer[row.key] === null ? 'time: with the convolution before it'
-                : `${row.format(layer[row.key])} ${row.key === 'us' ? 'an image' : row.title}`) +
+            ...rows.map((row) => (layer[row.key] === null ? 'time: part of the convolution before it'
+                : `${row.format(layer[row.key])} ${row.key === 'us' ? 'per image' : row.title}`) +
                                  (totals[row.key] && layer[row.key] ? ` (${percent(layer[row.key] / totals[row.key], 1)})` : ''))];
 }
 
@@ -76,7 +76,7 @@ function box(layer, at, isSide, largest) {
     return svg('rect', { class: `layer ${layer.kind}`, x: at.x + (at.width - w) / 2, y, width: w, height: h, rx: 2 });
 }
 
-/** Bends over the block from where the value is made to where it is added. */
+/** Curves above a block, from the layer that computes a value to the layer that adds it. */
 function shortcuts(net, at, side) {
     const maker = new Map(net.layers.map((layer, i) => [layer.y, i]));
     return net.layers.map((layer, i) => {
@@ -114,7 +114,7 @@ function unitMark(net, unit, at, decision) {
     return node;
 }
 
-/** "layer1.0" is "1.0" where there is little room, and nothing where there is none. */
+/** "layer1.0"; "1.0" if there is little room; nothing if there is none. */
 function shortName(name, width) {
     const small = name.replace(/^[a-z]+\.?(?=\d)/, '');
     return width < 6.5 * small.length ? '' : small;
@@ -151,36 +151,36 @@ function drawing(run) {
 function legend(net) {
     const kinds = [...new Set(net.layers.map((layer) => layer.kind))].filter((kind) => words[kind]);
     const none = el('span', {}, el('span', { class: 'key none' }), 'none');
-    const scale = el('span', { class: 'scale' }, 'little', el('span', { class: 'ramp', style: {
-        background: `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(heat).join(',')})` } }), 'most of a row');
+    const scale = el('span', { class: 'scale' }, 'least', el('span', { class: 'ramp', style: {
+        background: `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(heat).join(',')})` } }), 'most in a row');
     return el('p', { class: 'legend' },
         kinds.map((kind) => el('span', {}, el('span', { class: `key ${kind}` }), words[kind].replace(/ with.*/, ''))), none, scale);
 }
 
-/** What the numbers are, and why a normalisation may have no time. */
+/** What the numbers mean, and why a batch normalisation may have no time. */
 function remarks({ net }) {
     const fused = net.layers.some((layer) => layer.kind === 'bnact' && layer.us === null);
-    return el('p', { class: 'note' }, `${integer(net.params)} parameters, ${short(net.macs)} multiplications an image. Times: median of several passes of a batch of ${net.batch}, an image’s share, on ${net.device}.`,
-              ' The colour of a cell is the square root of its share of the row’s most.',
-              fused && ' Batch normalisation is computed with the convolution before it: its time is in that one’s.');
+    return el('p', { class: 'note' }, `${integer(net.params)} parameters, ${short(net.macs)} multiplications per image. Times: the median of several passes of a batch of ${net.batch}, divided by the batch size, on ${net.device}.`,
+              ' The colour of a cell shows the square root of its value, relative to the largest in its row.',
+              fused && ' Batch normalisation is computed together with the convolution before it, so its time is part of that convolution’s.');
 }
 
 function table(run) {
     const { net } = run;
-    const head = ['layer', 'what', 'in', 'out', ...rows.map((row) => row.title)];
+    const head = ['layer', 'operation', 'in', 'out', ...rows.map((row) => row.title)];
     const line = (layer) => el('tr', {}, el('th', { scope: 'row' }, layer.name || '–'), el('td', {}, describe(layer)),
         el('td', {}, shape(layer.in)), el('td', {}, shape(layer.out)), rows.map((row) => el('td', { class: 'n' }, row.format(layer[row.key]))));
     const details = el('details', {}, el('summary', {}, `All ${net.layers.length} layers in numbers`));
     details.addEventListener('toggle', () => {
         if (details.querySelector('table')) return;
         details.append(el('div', { class: 'scroll' }, el('table', { class: 'small' },
-            el('thead', {}, el('tr', {}, head.map((text, i) => el('th', { scope: 'col', class: i > 3 ? 'n' : null }, text)))),
+            tableHead(head, (i) => i > 3),
             el('tbody', {}, net.layers.map(line)))));
     });
     return details;
 }
 
-/** Arrow keys move along the layers of the analysis, as the slider does. */
+/** Arrow keys select the next and previous layer of the analysis, like the slider. */
 function strip(run) {
     const picture = drawing(run);
     const scroller = el('div', { class: 'strip', tabindex: 0, role: 'group', 'aria-label': `${run.net.arch}, layer by layer; arrow keys select` }, picture);
@@ -203,7 +203,7 @@ function strip(run) {
     return { node: scroller, whole: wholeButton(scroller, picture), close };
 }
 
-/** Of a net that is wider than the page: all of it at once, its layers thin and without names. */
+/** For a net that is wider than the page: shows all of it at once, with thin layers that have no names. */
 function wholeButton(scroller, picture) {
     const width = picture.getAttribute('width');
     picture.setAttribute('preserveAspectRatio', 'none');
@@ -217,7 +217,7 @@ function wholeButton(scroller, picture) {
     return button;
 }
 
-/** Scrolls the strip, never the page, until the unit can be seen. */
+/** Scrolls the strip (never the page) so that the unit is visible. */
 function follow(scroller, unit) {
     if (scroller.classList.contains('whole')) return;
     const box = unit.getBBox();
@@ -246,5 +246,5 @@ export function nets() {
     };
     watch(['shown'], draw);
     draw();
-    return section('net', 'The net', 'Layer by layer, from the image to the logits. Brighter is more: where the parameters are, where the work is, and where the time goes are three different places.', node);
+    return section('net', 'The net', 'Layer by layer, from the image to the logits. Brighter means more. Most parameters, most work and most time are usually in three different places.', node);
 }

@@ -1,6 +1,6 @@
-// overview.js -- every run in a line.
+// overview.js -- a table with a line for each run.
 import { data } from './data.js';
-import { el } from './dom.js';
+import { el, tableHead } from './dom.js';
 import { runColour } from './colours.js';
 import { duration, integer, percent, short } from './format.js';
 import { section } from './section.js';
@@ -15,9 +15,9 @@ function what(run) {
 
 const time = (run) => run.net.layers.reduce((sum, layer) => sum + layer.us, 0);
 
-const head = ['run', 'net', 'best test accuracy', 'epochs', 'parameters', 'multiplications', 'time an image'];
+const head = ['run', 'net', 'best test accuracy', 'epochs', 'parameters', 'multiplications', 'time per image'];
 
-/** Where the page is narrow a run is a block of lines; then the cells name themselves. */
+/** On a narrow page a run is a block of lines, and each cell shows the title of its column (data-title). */
 function row(run) {
     const numbers = [percent(bestAccuracy(run)), `${run.history.metrics.length}`, integer(run.net.params), short(run.net.macs), duration(time(run))];
     return el('tr', {},
@@ -30,7 +30,7 @@ export function overview() {
     const batches = [...new Set(data.runs.map((run) => run.net.batch))].join(' or ');
     return section('overview', data.runs.length > 1 ? 'The runs' : 'The run', null,
         el('div', { class: 'scroll' }, el('table', { class: 'stacked' },
-            el('thead', {}, el('tr', {}, head.map((text, i) => el('th', { scope: 'col', class: i > 1 ? 'n' : null }, text)))),
+            tableHead(head, (i) => i > 1),
             el('tbody', {}, data.runs.map(row)))),
-        el('p', { class: 'note' }, `Time an image: sum of the layers, in batches of ${batches}.`));
+        el('p', { class: 'note' }, `Time per image: the sum over the layers, in batches of ${batches}.`));
 }

@@ -12,7 +12,7 @@ export class Pair {
 
     clear() {
         this.key = null;
-        this.node.replaceChildren(el('p', { class: 'hint' }, 'Point at an edge to see its two images. With the keyboard: focus a ring, then ← → walk along the edges, ↑ ↓ along the layers.'));
+        this.node.replaceChildren(el('p', { class: 'hint' }, 'Point at an edge to see its two images. With the keyboard: focus a ring, then ← → move along the edges, ↑ ↓ along the layers.'));
     }
 
     show(graph, images, labels, edges, e, layer) {

@@ -1,21 +1,21 @@
-// pruning.js -- what cutting units changed: cost, time, accuracy.
+// pruning.js -- how cutting units changed cost, time and accuracy.
 import { data } from './data.js';
-import { el } from './dom.js';
+import { el, tableHead } from './dom.js';
 import { fixed, integer, percent, short } from './format.js';
 import { runTitle, section } from './section.js';
 
 const rows = [
     ['parameters', 'params', integer],
-    ['multiplications an image', 'macs', (v) => short(v)],
+    ['multiplications per image', 'macs', (v) => short(v)],
     ['latency of one image, ms', 'latency_ms', (v) => fixed(v, 2)],
-    ['images a second, in batches', 'images_per_s', integer],
+    ['images per second, in batches', 'images_per_s', integer],
 ];
 
 const change = (before, after) => (before && Number.isFinite(after) ? `${after > before ? '+' : '−'}${(100 * Math.abs(after / before - 1)).toFixed(1)} %` : '–');
 
 function costs(p) {
     return el('div', { class: 'scroll' }, el('table', { class: 'costs' },
-        el('thead', {}, el('tr', {}, ['', 'before', 'after', 'change'].map((text, i) => el('th', { scope: 'col', class: i ? 'n' : null }, text)))),
+        tableHead(['', 'before', 'after', 'change'], (i) => i > 0),
         el('tbody', {}, rows.map(([title, key, format]) => el('tr', {}, el('th', { scope: 'row' }, title),
             [p[`${key}_before`], p[`${key}_after`]].map((v) => el('td', { class: 'n' }, format(v))),
             el('td', { class: 'n' }, change(p[`${key}_before`], p[`${key}_after`])))))));

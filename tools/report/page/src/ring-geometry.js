@@ -1,11 +1,12 @@
-// ring-geometry.js -- who stands where on the circle, and which edge a pointer is on. As graph/ring.c: clockwise from the
-// top, class by class, a tenth of the circle for the gaps; edges are cubic curves pulled towards the centre.
+// ring-geometry.js -- the place of each vertex on the circle, and the edge under the pointer. The same layout as in
+// graph/ring.c: clockwise from the top, class by class, a tenth of the circle for the gaps; edges are cubic curves bent
+// towards the centre.
 
 const TURN = 2 * Math.PI;
-const KEEP = 0.55;      // control points lie at this share of the radius
-const STEPS = 14;       // points of a curve that pointing looks at
+const KEEP = 0.55;      // the radius of the control points
+const STEPS = 14;       // a curve is this many straight lines when looking for the edge under the pointer
 
-/** label: class of each vertex. Unit circle, y downwards. */
+/** label: the class of each vertex. Places on the unit circle, y downwards. */
 export function layout(label, classes) {
     const count = new Array(classes).fill(0);
     for (const c of label) count[c]++;
@@ -37,7 +38,7 @@ for (let k = 0; k <= STEPS; k++) {
     far.push(t * t * t + 3 * KEEP * t * t * u);
 }
 
-/** The edge of `shown` (indices) that comes nearest to (px, py), if nearer than `reach`; else -1. */
+/** The edge of `shown` (indices) that is nearest to (px, py); -1 if none is nearer than `reach`. */
 export function nearest(edges, place, shown, px, py, reach) {
     let best = -1, least = reach * reach;
     for (const e of shown) {

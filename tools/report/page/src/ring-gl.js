@@ -1,11 +1,11 @@
-// ring-gl.js -- tens of thousands of curves at once: one instanced draw call, the curve itself computed on the GPU.
-// Where there is no WebGL 2, a sample of them on a plain canvas.
+// ring-gl.js -- draws tens of thousands of curves in one instanced call; the GPU computes the points of each curve.
+// Without WebGL 2, draws a sample of them on a plain canvas.
 import { createBufferInfoFromArrays, createProgramInfo, createVertexArrayInfo, drawBufferInfo, setAttribInfoBufferFromArray,
          setBuffersAndAttributes, setUniforms } from 'twgl.js';
 import { KEEP } from './ring-geometry.js';
 
 const SEGMENTS = 24;
-const SAMPLE = 6000; // edges without WebGL
+const SAMPLE = 6000; // edges drawn without WebGL
 
 const vertexShader = `#version 300 es
 in float t;            // along the curve

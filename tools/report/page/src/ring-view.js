@@ -1,4 +1,4 @@
-// ring-view.js -- one ring: the curves in pixels, the rim, the names and the edge under the pointer as SVG above them.
+// ring-view.js -- one ring: a canvas with the curves, and above it an SVG with the rim, the names and the selected edge.
 import { classColour, correct, rgb, wrong } from './colours.js';
 import { el, perFrame, svg } from './dom.js';
 import { percent } from './format.js';
@@ -6,19 +6,19 @@ import { nearest, path } from './ring-geometry.js';
 import { openDrawing } from './ring-gl.js';
 import { state } from './state.js';
 
-const REACH = 7; // pixels within which an edge is pointed at
+const REACH = 7; // the pointer is on an edge if it is within this many pixels of it
 
 const isCorrect = (labels, edges, e) => labels[edges.i[e]] === labels[edges.j[e]];
 const wanted = (labels, edges, e) => !state.classes || state.classes.has(labels[edges.i[e]]) || state.classes.has(labels[edges.j[e]]);
 
-/** The deeper edges lie upon each other, the fainter is each: as faintness() in graph/ring.c. */
+/** The opacity of an edge: the more edges overlap, the fainter each of them, as faintness() in graph/ring.c. */
 function faintness(count, width, radius, share) {
     const depth = 0.44 * count * width / (radius * share);
     return Math.min(0.55, Math.max(0.02, 0.9 / depth));
 }
 
 export class RingView {
-    /** kinds: {correct, wrong}, which edges it shows; onEdge(e) is told what is pointed at. */
+    /** kinds: {correct, wrong}, the edges to show. Calls onEdge(e) when edge e is selected, onLayer(by) to change the layer. */
     constructor(title, kinds, onEdge, onLayer) {
         this.kinds = kinds;
         this.onEdge = onEdge;
@@ -56,7 +56,7 @@ export class RingView {
         if (this.selected !== undefined) this.mark(this.selected);
     }
 
-    /** Which edges, where and how: the most similar ones uppermost, so that colours mix as the edges do. */
+    /** Chooses the edges, their places and colours. The most similar ones come last, so that they are drawn on top. */
     fill(ratio) {
         const { edges, labels, place } = this.scene;
         const right = [], bad = [], chosen = [];
@@ -108,7 +108,7 @@ export class RingView {
         if (e >= 0) this.select(e);
     }
 
-    /** Along the edges shown, from the most similar on. */
+    /** Selects the next edge that is shown, beginning with the most similar one. */
     walk(by) {
         if (!this.shown.length) return;
         const order = Uint32Array.from(this.shown).sort();
@@ -135,7 +135,7 @@ export class RingView {
     }
 }
 
-/** Evenly spaced, at most `limit`. */
+/** At most `limit` elements of the list, evenly spaced. */
 function thin(list, limit) {
     if (list.length <= limit) return list;
     return Array.from({ length: limit }, (_, k) => list[Math.floor(k * list.length / limit)]);
@@ -146,14 +146,14 @@ function arc(c, r, from, to) {
     return `M${p(from)}A${r},${r} 0 ${to - from > Math.PI ? 1 : 0} 1 ${p(to)}`;
 }
 
-/** small: with many classes the size of names that stand along the radius; else false. */
+/** small: false, or with many classes the font size of names that are written along the radius. */
 function label(name, share, angle, c, r, small) {
     const x = c + r * Math.cos(angle), y = c + r * Math.sin(angle), left = Math.cos(angle) < 0;
     if (small)
         return svg('text', { class: 'class-name tiny', style: { 'font-size': `${small}px` }, transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
                              'text-anchor': left ? 'end' : 'start', dy: 3 }, name);
     const anchor = Math.cos(angle) > 0.2 ? 'start' : Math.cos(angle) < -0.2 ? 'end' : 'middle';
-    const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -15 : 0; // two lines, clear of the rim
+    const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -15 : 0; // room for two lines between the name and the rim
     return svg('text', { class: 'class-name', x, y: y + shift, 'text-anchor': anchor }, svg('tspan', {}, name),
                svg('tspan', { class: 'share', x, dy: '1.1em' }, percent(share, 0)));
 }

@@ -1,6 +1,7 @@
-// ring.js -- the graph of each layer on a ring of classes: which edges, which classes, which colours; a panel for each run.
+// ring.js -- the graph of a layer on a ring of classes: the choice of edges, classes and colours, and a panel for each run.
 import { graphAt, unpack, unpackEdges } from './data.js';
 import { classColour } from './colours.js';
+import { radioGroup } from './controls.js';
 import { data } from './data.js';
 import { el, onWidth } from './dom.js';
 import { fixed, integer, percent } from './format.js';
@@ -11,7 +12,7 @@ import { columns, section } from './section.js';
 import { change, goTo, layerIndex, state, watch } from './state.js';
 
 const LARGEST = 620;
-const MANY = 24; // classes: the filter is folded
+const MANY = 24; // with more classes than this, the filter is folded
 const kinds = {
     both: [['correct and wrong edges', { correct: true, wrong: true }]],
     apart: [['correct edges', { correct: true }], ['wrong edges', { wrong: true }]],
@@ -21,29 +22,11 @@ const kinds = {
 state.edges = 'both';
 state.byClass = false;
 
-/* ---- choices, for all rings ---- */
+/* ---- choices that hold for all rings ---- */
 
-function radios(title, key, choices) {
-    const buttons = choices.map(([value, text]) => el('button', { type: 'button', role: 'radio', class: 'choice', onclick: () => change({ [key]: value }) }, text));
-    const node = el('div', { class: 'choices', role: 'radiogroup', 'aria-label': title }, buttons);
-    const at = () => choices.findIndex(([value]) => value === state[key]);
-    const mark = () => buttons.forEach((button, i) => {
-        button.setAttribute('aria-checked', i === at());
-        button.tabIndex = i === at() ? 0 : -1;
-    });
-    node.addEventListener('keydown', (event) => {
-        const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-        if (!by) return;
-        event.preventDefault();
-        change({ [key]: choices[(at() + by + choices.length) % choices.length][0] });
-        buttons[at()].focus();
-    });
-    watch([key], mark);
-    mark();
-    return node;
-}
+const radios = (title, key, choices) => radioGroup(title, key, 'choices', choices.map(([value, text]) => [value, { class: 'choice' }, text]));
 
-/** None pressed: all classes. */
+/** Which classes to show; all of them if no button is pressed. */
 function classFilter() {
     const { classNames } = data.runs.find((run) => run.graphs.length);
     const toggle = (c) => {
@@ -55,7 +38,7 @@ function classFilter() {
         el('span', { class: 'swatch', style: { background: classColour(c) } }), name));
     const all = el('button', { type: 'button', class: 'chip all', onclick: () => change({ classes: null }) }, 'all classes');
     const summary = el('summary', {});
-    const swatches = () => buttons.forEach((button) => { button.firstChild.hidden = !state.byClass; }); /* else a colour means an edge */
+    const swatches = () => buttons.forEach((button) => { button.firstChild.hidden = !state.byClass; }); /* otherwise, colours stand for correct and wrong */
     const mark = () => {
         buttons.forEach((button, c) => button.setAttribute('aria-pressed', Boolean(state.classes?.has(c))));
         all.setAttribute('aria-pressed', !state.classes);
@@ -79,7 +62,7 @@ function edgeLegend() {
     };
     watch(['byClass'], mark);
     mark();
-    return el('p', { class: 'legend' }, el('span', {}, key, text), el('span', {}, el('span', { class: 'key wrong' }), 'wrong edge: of two classes'));
+    return el('p', { class: 'legend' }, el('span', {}, key, text), el('span', {}, el('span', { class: 'key wrong' }), 'wrong edge: two images of two classes'));
 }
 
 async function sceneOf(run, graph, layer) {
@@ -119,7 +102,7 @@ class Panel {
         const graph = graphAt(this.run, state.epoch), layer = graph.layers[layerIndex(graph.layers.map((l) => l.name))];
         const scene = await sceneOf(this.run, graph, layer);
         const asked = graphAt(this.run, state.epoch);
-        if (asked !== graph || layer !== graph.layers[layerIndex(graph.layers.map((l) => l.name))]) return; /* the reader has moved on */
+        if (asked !== graph || layer !== graph.layers[layerIndex(graph.layers.map((l) => l.name))]) return; /* another layer was selected in the meantime */
         this.now = { graph, layer, scene };
         this.describe();
         if (!scene) return;
@@ -133,8 +116,8 @@ class Panel {
     describe() {
         const { graph, layer, scene } = this.now, { yang } = layer;
         const part = scene && scene.edges.n < scene.edges.total ? ` (${integer(scene.edges.n)} of them in this page, evenly by similarity)` : '';
-        this.caption.replaceChildren(el('b', {}, layer.name), graph.epoch === null ? '' : `, epoch ${graph.epoch}`, `: M ${fixed(yang.M)}. Of ${integer(graph.edges)} edges${part} ${percent(yang.r, 1)} are correct; ${integer(yang.isolated)} of ${integer(graph.samples)} images have none. Least similar edge: ${fixed(yang.min_sim, 3)}.`,
-            scene ? '' : ' Its edges are no longer on disk.');
+        this.caption.replaceChildren(el('b', {}, layer.name), graph.epoch === null ? '' : `, epoch ${graph.epoch}`, `: M ${fixed(yang.M)}. Of ${integer(graph.edges)} edges${part}, ${percent(yang.r, 1)} are correct; ${integer(yang.isolated)} of ${integer(graph.samples)} images have none. Least similar edge: ${fixed(yang.min_sim, 3)}.`,
+            scene ? '' : ' Its file of edges is missing.');
     }
 
     close() {
@@ -149,6 +132,6 @@ export function rings() {
         radios('Colours', 'byClass', [[false, 'two colours'], [true, 'class colours']]), classFilter(),
         edgeLegend());
     return section('rings', 'The graph of the most similar images',
-        'Every image of the sample has a place on the ring, class by class. The most similar pairs after a layer are joined. Percentages: the share of all edge ends that fall on a class.',
+        'Every image of the sample has a place on the ring, class by class. Edges join the most similar pairs after a layer. The percentage of a class is its share of all ends of edges.',
         choices, columns((run) => run.graphs.length > 0, (run) => new Panel(run), 'None of the runs shown has been analyzed.'));
 }

@@ -1,4 +1,4 @@
-// section.js -- a heading with what is below it, and columns: one for each run that is shown.
+// section.js -- a section of the page: a heading, a lead, its contents; and columns, one for each run that is shown.
 import { data } from './data.js';
 import { el } from './dom.js';
 import { runColour } from './colours.js';
@@ -12,7 +12,8 @@ export function section(id, title, lead, ...children) {
 export const runTitle = (run) => el('h3', { class: 'run' }, el('span', { class: 'swatch', style: { background: runColour(run) } }),
                                     run.name);
 
-/** A column for each shown run that `wanted` accepts: make(run) returns {node, close}. Made anew when the choice changes. */
+/** A column for each shown run that `wanted` accepts. make(run) returns {node, close, ready}; columns are made again when other
+ *  runs are shown. */
 export function columns(wanted, make, empty) {
     const node = el('div', { class: 'columns' });
     let made = [];

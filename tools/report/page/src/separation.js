@@ -1,10 +1,10 @@
-// separation.js -- M and Q against depth, and what the criterion made of them.
+// separation.js -- M and Q against depth, and the decisions that the criterion derives from them.
 import { axisLeft } from 'd3-axis';
 import { scaleLinear, scalePoint } from 'd3-scale';
 import { select } from 'd3-selection';
 import { area, line, symbol, symbolCircle, symbolSquare, symbolTimes } from 'd3-shape';
 import { allDecisions, decisionsOf, graphAt } from './data.js';
-import { el, onWidth, svg } from './dom.js';
+import { el, onWidth, svg, tableHead } from './dom.js';
 import { fixed, signed } from './format.js';
 import { columns, section } from './section.js';
 import { goToName, layerIndex, state, watch } from './state.js';
@@ -16,9 +16,9 @@ const HEIGHT = 320;
 const baseName = (name) => name.replace(/\.raw$/, '');
 const kindOf = (unit) => (!unit ? 'none' : unit.cut ? 'cut' : unit.removable ? 'stays' : 'fixed');
 const marks = { cut: [symbolTimes, 110], stays: [symbolCircle, 64], fixed: [symbolSquare, 60], none: [symbolCircle, 64] };
-const CROWDED = 14; // pixels from layer to layer: marks shrink below
+const CROWDED = 14; // pixels between two layers; marks shrink if there are fewer
 const mark = (kind, room = CROWDED) => symbol(marks[kind][0], marks[kind][1] * Math.max(0.12, Math.min(1, room / CROWDED) ** 2))();
-const words = { cut: 'cut', stays: 'stays', fixed: 'cannot go', none: '' };
+const words = { cut: 'cut', stays: 'stays', fixed: 'cannot be cut', none: '' };
 
 const finite = (values) => values.filter((v) => v !== null && Number.isFinite(v));
 
@@ -32,7 +32,7 @@ function scales(run, width) {
              y: scaleLinear([Math.min(0, ...values), Math.max(0.01, ...values)], [HEIGHT - M.bottom, M.top]).nice(5) };
 }
 
-/** Within the frame. */
+/** y of a value, kept within the frame. */
 const within = (scale, v) => { const [low, high] = scale.y.domain(); return scale.y(Math.min(high, Math.max(low, v))); };
 
 const curve = (scale, value) => line().defined((l) => value(l) !== null && scale.x(l.name) !== undefined)
@@ -46,7 +46,7 @@ function axes(scale, width) {
         : svg('text', { class: 'tick', transform: `translate(${scale.x(name) + 4},${HEIGHT - M.bottom + 14}) rotate(-40)`, 'text-anchor': 'end' }, name)))];
 }
 
-/** Below floor * maximum the curve has not begun to rise: prune.floor. */
+/** prune.floor: below floor * maximum, the curve counts as not yet rising. */
 function floorLine(scale, decisions, layers, width) {
     if (decisions?.metric !== 'yang' || !decisions.floor) return null;
     const level = decisions.floor * Math.max(...finite(layers.map((l) => l.yang.M)));
@@ -54,7 +54,7 @@ function floorLine(scale, decisions, layers, width) {
             svg('text', { class: 'floor-name', x: M.left + 6, y: scale.y(level) - 5 }, `floor ${fixed(level, 3)}`)];
 }
 
-/** The mark stands on the curve that decided. */
+/** A mark on the curve that the criterion used. */
 function point(scale, layer, unit, metric) {
     const kind = kindOf(unit), room = scale.x.step();
     const m = metric === 'lu' ? layer.lu.mean : layer.yang.M;
@@ -92,12 +92,12 @@ function legend(run) {
         svg('g', { class: `point ${kind}` }, svg('path', { d: mark(kind) }))), text);
     const sample = (cls, text) => el('span', {}, svg('svg', { class: 'key-line', width: 24, height: 10 }, svg('path', { class: cls, d: 'M0,5H24' })), text);
     return el('p', { class: 'legend' }, sample('m', 'M [Yang 2023]'), sample('q', 'Q [Lu 2022], ± sd'), key('stays', 'stays'),
-              key('cut', 'cut'), key('fixed', 'cannot go'), run.epochs.length > 0 && sample('m other', 'M at other epochs'));
+              key('cut', 'cut'), key('fixed', 'cannot be cut'), run.epochs.length > 0 && sample('m other', 'M at other epochs'));
 }
 
 /* ---- the decisions in words ---- */
 
-/** What a unit adds to the last one before it that stays. */
+/** How much higher the value of a unit is than that of the last unit before it that stays. */
 function overKept(units, i) {
     const kept = units.slice(0, i).filter((unit) => !unit.cut && unit.value !== null).at(-1);
     return kept && units[i].value !== null ? units[i].value - kept.value : null;
@@ -114,7 +114,7 @@ function decisionTable(decisions) {
     return el('details', { open: decisions.units.length <= 24 },
         el('summary', {}, `The criterion’s decisions: ${cut} of ${decisions.units.length} units cut, ${decisions.source}`),
         el('div', { class: 'scroll' }, el('table', { class: 'small decisions' },
-            el('thead', {}, el('tr', {}, head.map((text, i) => el('th', { scope: 'col', class: i === 1 || i === 2 ? 'n' : null }, text)))),
+            tableHead(head, (i) => i === 1 || i === 2),
             el('tbody', {}, decisions.units.map(line)))));
 }
 
@@ -125,12 +125,12 @@ function column(run) {
     const close = watch(['depth', 'epoch'], draw);
     onWidth(holder, (w) => { width = w; draw(); });
     const tables = allDecisions(run).map(decisionTable);
-    if (!tables.length) tables.push(el('p', { class: 'note' }, 'No decisions: prune has nothing to go by here.'));
+    if (!tables.length) tables.push(el('p', { class: 'note' }, 'No decisions: the analysis has no values for the units of this net.'));
     return { node: el('div', {}, holder, legend(run), tables), close };
 }
 
 export function separation() {
     return section('separation', 'How far the classes have come apart',
-        'The test images that are most alike after a layer are joined by an edge. M and Q say how well that graph splits into the classes: 0 as by chance, towards 1 the better. Where the curve stops to rise, a layer no longer helps.',
+        'An edge joins two test images that are among the most similar after a layer. M and Q measure how well this graph splits into the classes: 0 is chance, 1 the best. Where the curve stops rising, a layer no longer helps.',
         columns((run) => run.graphs.length > 0, column, 'None of the runs shown has been analyzed.'));
 }

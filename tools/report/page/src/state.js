@@ -1,10 +1,10 @@
-// state.js -- what the reader has chosen. Sections draw from it and are told when it changes.
+// state.js -- what the reader has chosen. Sections draw it, and watch it for changes.
 import { data, graphAt } from './data.js';
 
 const listeners = new Set();
 
 const analyzed = data.runs.filter((run) => run.graphs.length);
-/** The run whose layers the slider counts: the deepest one that was analyzed. */
+/** The slider steps through the layers of this run: the analyzed run with the most layers. */
 export const reference = analyzed.reduce((best, run) => (!best || layersOf(run).length > layersOf(best).length ? run : best),
                                          null);
 export const epochs = [...new Set(data.runs.flatMap((run) => run.epochs.map((graph) => graph.epoch)))].sort((a, b) => a - b);
@@ -21,7 +21,7 @@ export function layersOf(run) {
     return graphAt(run, null)?.layers ?? [];
 }
 
-/** Where a run stands when the slider stands at state.depth: the layer of the same name, else as deep in proportion. */
+/** The layer of a run that belongs to state.depth: the one of the same name, or else the one at the same relative depth. */
 export function layerIndex(names) {
     if (!names.length) return -1;
     const all = reference ? layersOf(reference) : [];
@@ -29,7 +29,7 @@ export function layerIndex(names) {
     return at >= 0 ? at : Math.round(state.depth / Math.max(1, all.length - 1) * (names.length - 1));
 }
 
-/** Sets some of state's fields; tells everybody which. */
+/** Sets fields of state, and calls whoever watches one that changed. */
 export function change(fields) {
     const changed = Object.keys(fields).filter((key) => state[key] !== fields[key]);
     if (!changed.length) return;
@@ -37,7 +37,7 @@ export function change(fields) {
     for (const [keys, call] of [...listeners]) if (keys.some((key) => changed.includes(key))) call(changed);
 }
 
-/** Calls back after changes of the named fields ("theme": the colours); returns what ends it. */
+/** Calls `call` after changes of the named fields ("theme": the colours). Returns a function that ends this. */
 export function watch(keys, call) {
     const entry = [keys, call];
     listeners.add(entry);

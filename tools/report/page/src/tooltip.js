@@ -1,4 +1,4 @@
-// tooltip.js -- the one box that follows pointer and focus.
+// tooltip.js -- one box that explains what the pointer or the focus is on.
 import { el } from './dom.js';
 
 const box = document.getElementById('tooltip');
@@ -16,7 +16,7 @@ export function hideTooltip() {
     box.hidden = true;
 }
 
-/** What an element says when it is pointed at or focused. */
+/** Shows lines() while the pointer or the focus is on the element. */
 export function explain(element, lines) {
     element.addEventListener('pointermove', (event) => showTooltip(event.clientX, event.clientY, lines()));
     element.addEventListener('pointerleave', hideTooltip);
