@@ -1,5 +1,5 @@
-// page.mjs REPORT.html [PART OF A CASE'S NAME] -- opens a report in a real browser and tries what a reader does. Prints "ok NAME" or
-// "not ok NAME: why" a line, as tests/report/report.bats wants it; CHROMIUM names the browser, NODE_PATH playwright-core.
+// page.mjs REPORT.html [PART OF A CASE'S NAME] -- opens a report in a real browser and does what a reader does. For each case it
+// prints "ok NAME" or "not ok NAME: why", which report.bats reads. CHROMIUM is the browser, NODE_PATH holds playwright-core.
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import assert from 'node:assert/strict';
@@ -28,12 +28,12 @@ function countDraws() {
     }
 }
 
-/** One page for all cases that want nothing special, put back to where it began. */
+/** The page of all cases that need nothing special, as it was when it was opened. */
 let shared = null;
 async function usual() {
     shared ??= await open();
     shared.said.length = 0;
-    for (const depth of ['1', '0']) await layerSlider(shared).fill(depth); // and back: nothing is pointed at
+    for (const depth of ['1', '0']) await layerSlider(shared).fill(depth); // so that nothing is selected
     const epoch = shared.getByRole('slider', { name: 'Epoch' });
     if (await epoch.count()) await epoch.fill(await epoch.getAttribute('max'));
     await shared.getByRole('radio', { name: 'all edges' }).click();
@@ -43,7 +43,7 @@ async function usual() {
     return shared;
 }
 
-/** A fresh page with the report; whatever it complains about or asks of the network is in page.said. */
+/** A new page with the report. page.said collects its errors, warnings and network requests. */
 async function open({ width = 1280, scheme = 'light', gl = true, before, change } = {}) {
     const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, offline: true, reducedMotion: 'reduce' });
     const page = await context.newPage();
@@ -90,7 +90,7 @@ async function hoverRing(page) {
     const ring = page.locator('.ring').first();
     await ring.scrollIntoViewIfNeeded();
     const box = await ring.boundingBox();
-    for (let k = 0; k < 60; k++) { // outwards on a spiral until an edge is under the pointer
+    for (let k = 0; k < 60; k++) { // moves outwards on a spiral until an edge is under the pointer
         const a = k * 0.9, r = box.width * (0.05 + 0.004 * k);
         await page.mouse.move(box.x + box.width / 2 + r * Math.cos(a), box.y + box.height / 2 + r * Math.sin(a));
         await page.waitForTimeout(30);
@@ -276,11 +276,11 @@ const cases = {
         await hoverRing(page);
         assert.deepEqual(page.said, []);
     },
-    // Smooth is a matter of the machine; that a frame does not cost a call for each of 40,000 edges is not.
+    // How smooth it is depends on the machine, but a frame must never need a call for each of 40,000 edges.
     'a step through the layers draws all edges in a few calls': async () => {
         const page = await open({ before: countDraws }), names = await layerNames(page), times = [];
-        for (let round = 0; round < 2; round++) // the first round unpacks
-            for (let i = names.length - 1; i >= 0; i--) { // a page begins with the first layer, and draws what changes
+        for (let round = 0; round < 2; round++) // the first round unpacks the data
+            for (let i = names.length - 1; i >= 0; i--) { // backwards: the page begins with the first layer, and draws only changes
                 const start = performance.now();
                 await page.evaluate(() => { window.draws = []; });
                 await layerSlider(page).fill(String(i));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# report: what is in the file against the files of the runs, read by Python; and the page in a real browser.
+# report: Python compares the file with those of the runs; the page is tested in a real browser.
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -20,7 +20,7 @@ setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 
 chromium_path() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 
-# All cases in one browser; each test below looks up its own.
+# Runs all cases in one browser. Each test below looks up its own.
 browse() {
     need_page >/dev/null || return 0
     NODE_PATH=$PWD/build/page/node_modules CHROMIUM=$(chromium_path) timeout 600 node tests/report/page.mjs "$REPORT"
@@ -87,7 +87,7 @@ in_browser() {
     run ! grep -q '<script' "$BATS_TEST_TMPDIR/still.html"
 }
 
-@test "images that have moved: said, and the rest is there" {
+@test "images that have moved: a note, and the rest is there" {
     run "$BIN/report" "$RUN" data.format=folder data.path=/nowhere --out "$BATS_TEST_TMPDIR/r.html"
     echo "$output"
     [ "$status" -eq 0 ]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""report_check.py REPORT.html RUN... -- reads a report with Python's own JSON, base64 and zlib, and compares what is in it
-with the files of the runs."""
+"""report_check.py REPORT.html RUN... -- reads a report with Python's JSON, base64 and zlib, and compares it with the files of
+the runs."""
 import base64
 import csv
 import json
@@ -46,7 +46,7 @@ def check_net(network):
     net = network["net"]
     assert sum(layer["params"] for layer in net["layers"]) == net["params"]
     assert sum(layer["macs"] for layer in net["layers"]) == net["macs"]
-    # null: batch normalisation that is computed along with the convolution before it
+    # null: batch normalisation that is computed together with the convolution before it
     assert all(layer["kind"] == "bnact" if layer["us"] is None else 0 < layer["us"] < 1e6 for layer in net["layers"])
     assert all(layer["us"] for layer in net["layers"] if layer["kind"] in ("conv", "linear"))
     for layer in net["layers"]:  # a convolution's cost from its shapes

@@ -1,7 +1,7 @@
-# tests/sweep/slurm.bash -- a cluster of this machine alone, for one test: munged, slurmctld and slurmd with everything
-# in one folder. Node of two cores; partition `low` can be preempted by `high`.
+# tests/sweep/slurm.bash -- a Slurm cluster of this machine alone, for one test: munged, slurmctld and slurmd, with all files
+# in one folder. The node has two cores. Partition `high` preempts `low`.
 
-# slurm_missing: what is not installed; fails if nothing is missing.
+# slurm_missing: prints what is not installed; fails if nothing is missing.
 slurm_missing() {
     local program missing=""
     for program in munged slurmctld slurmd sbatch scontrol; do
@@ -53,7 +53,7 @@ PartitionName=high Nodes=$host PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE 
 CONF
 }
 
-# slurm_start DIR: DIR should be short, a socket's name has 107 characters. Exports SLURM_CONF.
+# slurm_start DIR: exports SLURM_CONF. DIR should be short: the path of a socket has at most 107 characters.
 slurm_start() {
     export PATH=$PATH:/usr/sbin SLURM_CONF=$1/slurm.conf
     mkdir -p "$1/state" "$1/spool"
@@ -73,7 +73,7 @@ slurm_start() {
     return 1
 }
 
-# slurm_stop DIR: what was started, by its own process numbers.
+# slurm_stop DIR: stops what slurm_start started, by the process numbers in DIR.
 slurm_stop() {
     local name pid
     scancel --full --signal=KILL --user="$(id -un)" 2>/dev/null || true

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# sweep on this machine: what is shared, what is repeated, failures, stops and kills, tables, cleaning.
+# sweep on this machine: shared stages, repeated commands, failures, stops and kills, tables, cleaning.
 
 bats_require_minimum_version 1.5.0
 
@@ -31,7 +31,7 @@ small() {
 YAML
 }
 
-# long_sweep DIR: two trainings that do not end by themselves.
+# long_sweep DIR: two trainings that do not end by themselves
 long_sweep() {
     cat >"$1.yaml" <<YAML
 out: $1
@@ -44,7 +44,7 @@ YAML
     sed -i 's/epochs: 1,/epochs: 1000,/' "$1.yaml"
 }
 
-# until_true COMMAND ...: for at most a minute.
+# until_true COMMAND ...: waits at most a minute for the command to succeed.
 until_true() {
     for _ in $(seq 300); do "$@" && return; sleep 0.2; done
     return 1
@@ -71,7 +71,7 @@ $1" "${@:2}"
     [ ! -e "$DIR" ]
 }
 
-@test "all stages of all cases; what is shared is done once" {
+@test "all stages of all cases; a stage that cases share is done once" {
     "$BIN/sweep" "$SWEEP" --jobs 2 --json 2>"$BATS_TEST_TMPDIR/log" >"$BATS_TEST_TMPDIR/json"
     cat "$BATS_TEST_TMPDIR/log"
     [ "$(grep -c '^start   train' "$BATS_TEST_TMPDIR/log")" -eq 2 ]
@@ -92,7 +92,7 @@ for c in j["cases"]:
     [ -z "$output" ]
 }
 
-@test "the same command again does nothing; a training is where train itself would put it" {
+@test "the same command again does nothing; a run directory is the one that train itself would use" {
     "$BIN/sweep" "$SWEEP" 2>"$BATS_TEST_TMPDIR/log"
     [ "$(cat "$BATS_TEST_TMPDIR/log")" = "all 8 tasks of 4 cases are done: sweep table $DIR" ]
     config=$(compgen -G "$DIR/tasks/resnet20-*-s0/config.yaml")
@@ -100,8 +100,8 @@ for c in j["cases"]:
     [[ $output == *"this training is finished"* ]]
 }
 
-@test "only what is missing is done again" {
-    rm -r "$DIR"/resnet20-*-s1/analysis # by hand: so the prunings of seed 1 are out of date too
+@test "only what is missing is done" {
+    rm -r "$DIR"/resnet20-*-s1/analysis # then the prunings of seed 1 are out of date too
     "$BIN/sweep" "$SWEEP" 2>"$BATS_TEST_TMPDIR/log"
     cat "$BATS_TEST_TMPDIR/log"
     [ "$(grep -c '^start' "$BATS_TEST_TMPDIR/log")" -eq 3 ]
@@ -147,7 +147,7 @@ assert rows[1]["prune.metric"] == "lu" and "accuracy_sd" in rows[0] and rows[0][
 assert [r[k]["n"] for k in ("accuracy", "yang_saving_percent", "lu_saving_percent")] == [2, 2, 2], r' "$json"
 }
 
-@test "a failed run: the others go on, exit code 1, the reason is one line of status; repeated, only it is tried" {
+@test "a failed run: the others continue, exit code 1, status shows the reason; the same command tries only that run" {
     dir=$BATS_TEST_TMPDIR/fail
     cat >"$dir.yaml" <<YAML
 out: $dir
@@ -169,7 +169,7 @@ YAML
     run "$BIN/sweep" "$dir.yaml"
     [ "$status" -eq 1 ] && [ "$(grep -c ^start <<<"$output")" -eq 1 ]
 
-    # What failed can be taken away, what is not in the file any more too.
+    # clean removes what failed, and what is not in the file any more.
     run "$BIN/sweep" clean "$dir" --failed --dry-run
     [[ $output == *"would remove $dir/tasks/resnet20-"* ]]
     "$BIN/sweep" clean "$dir" --failed
@@ -203,10 +203,10 @@ YAML
     [ "$status" -eq 3 ] && [[ $output == *"not the folder of a sweep"* ]]
 }
 
-@test "Ctrl-C: the runs save their state and end, code 75; status shows it; the same command goes on" {
+@test "Ctrl-C: the runs save their state and end, code 75; status shows it; the same command continues" {
     dir=$BATS_TEST_TMPDIR/int
     long_sweep "$dir"
-    # As from a terminal: not in the background of a script, where SIGINT would be ignored.
+    # As from a terminal: processes in the background of a script ignore SIGINT.
     /usr/bin/python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])' "$BIN/sweep" "$dir.yaml" --jobs 2 \
         2>"$BATS_TEST_TMPDIR/log" 3>&- &
@@ -216,7 +216,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:]
     echo "$output"
     [[ $output == *"2 tasks: 2 running"* ]]
     [[ ${lines[1]} =~ running\ +[0-9]+/1000\ .*[0-9]+:[0-9][0-9]:[0-9][0-9]\ +"$(hostname)" ]]
-    # Nobody else starts on this folder, or takes its runs away.
+    # No other sweep starts in this folder or removes its runs.
     run "$BIN/sweep" "$dir.yaml"
     [ "$status" -eq 1 ] && [[ $output == *"process $pid on $(hostname) works here since"* ]]
     run "$BIN/sweep" clean "$dir" --all
@@ -240,7 +240,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:]
     [ $code -eq 75 ]
 }
 
-@test "SIGKILL of the sweep: no run outlives it; the same command goes on where they were" {
+@test "SIGKILL of the sweep: no run outlives it; the same command continues them" {
     dir=$BATS_TEST_TMPDIR/kill
     long_sweep "$dir"
     "$BIN/sweep" "$dir.yaml" --jobs 2 --quiet 3>&- &
@@ -255,12 +255,12 @@ signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:]
     run "$BIN/sweep" status "$dir"
     [[ $output == *"2 tasks: 2 stopped"* ]]
     sed -i 's/epochs: 1000/epochs: 1/' "$dir.yaml"
-    "$BIN/sweep" "$dir.yaml" --quiet # another configuration: other runs; the locks of the killed one do not hold it up
+    "$BIN/sweep" "$dir.yaml" --quiet # another configuration, so other runs; locks of the killed sweep do not matter
     run "$BIN/sweep" status "$dir"
     [[ $output == *"2 tasks: 2 done"* ]]
 }
 
-@test "SIGKILL of a run: it failed, the other goes on; the same command continues it, to the same bits" {
+@test "SIGKILL of a run: it failed, the other continues; the same command continues it, to the same bits" {
     dir=$BATS_TEST_TMPDIR/run
     long_sweep "$dir"
     sed -i 's/epochs: 1000/epochs: 6/' "$dir.yaml"

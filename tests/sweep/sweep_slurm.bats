@@ -31,7 +31,7 @@ setup() {
     DIR=$BATS_FILE_TMPDIR/sweep
 }
 
-# until_true COMMAND ...: for at most a minute.
+# until_true COMMAND ...: waits at most a minute for the command to succeed.
 until_true() {
     for _ in $(seq 300); do "$@" && return; sleep 0.2; done
     squeue >&2
@@ -51,7 +51,7 @@ job_state() {
         sed -n 's/^JobState=//p; s/^ExitCode=//p' | xargs
 }
 
-# A long case, one that diverges, a short one; of one core each, at most two at a time.
+# A long case, one that diverges, a short one. Each takes one core, and at most two run at a time.
 write_sweep() {
     cat >"$BATS_FILE_TMPDIR/s.yaml" <<YAML
 out: $DIR
@@ -69,7 +69,7 @@ slurm: {limit: 2, grace: 30, sbatch: [--partition=low, --ntasks=1, --cpus-per-ta
 YAML
 }
 
-@test "an array of three: one is preempted, requeued and goes on, one fails, the others do not mind" {
+@test "an array of three: one is preempted, requeued and continues, one fails, the others are not affected" {
     write_sweep
     "$BIN/sweep" "$BATS_FILE_TMPDIR/s.yaml" 2>"$BATS_TEST_TMPDIR/submit"
     cat "$BATS_TEST_TMPDIR/submit"
@@ -78,13 +78,13 @@ YAML
     echo "$job" >"$BATS_FILE_TMPDIR/job"
     scontrol show job "${job}_0" | grep -q "ArrayTaskThrottle=2"
 
-    # The same command again: all of it waits or runs.
+    # The same command again submits nothing: every task waits or runs.
     run "$BIN/sweep" "$BATS_FILE_TMPDIR/s.yaml"
     [ "$status" -eq 0 ] && [[ $output == *"nothing to submit"* ]]
     some_state queued || some_state running
 
-    # Preempted by a job that wants both cores: Slurm sends SIGUSR1, the run saves its state and ends with code 75, the
-    # element has itself queued again.
+    # A job that wants both cores preempts it: Slurm sends SIGUSR1, the run saves its state and ends with code 75, and the
+    # element has Slurm queue it again.
     until_true has_begun
     sbatch --partition=high --ntasks=1 --cpus-per-task=2 --output=/dev/null --wrap true
     log=$DIR/slurm/${job}_0.log
@@ -101,7 +101,7 @@ YAML
     [ "$(job_state 2)" = "COMPLETED 0:0" ]
 }
 
-@test "status says what failed and why, and its exit code too" {
+@test "status shows what failed and why, and exits with 1" {
     run "$BIN/sweep" status "$DIR"
     echo "$output"
     [ "$status" -eq 1 ]
@@ -125,7 +125,7 @@ PY
         "$BATS_TEST_TMPDIR"/resnet20-*/last.safetensors
 }
 
-@test "the same command again submits what failed, and that alone" {
+@test "the same command again submits only what failed" {
     "$BIN/sweep" "$BATS_FILE_TMPDIR/s.yaml" 2>"$BATS_TEST_TMPDIR/submit"
     grep "an array of 1;" "$BATS_TEST_TMPDIR/submit"
     until_true queue_is_empty
@@ -133,7 +133,7 @@ PY
     [[ $output == *"3 tasks: 2 done, 1 failed"* ]]
 }
 
-@test "what sbatch does not like is one line, and nothing is left of it" {
+@test "an error of sbatch is one line, and leaves no files" {
     sed -e 's/partition=low/partition=nowhere/' -e "s|^out:.*|out: $BATS_TEST_TMPDIR/bad|" "$BATS_FILE_TMPDIR/s.yaml" \
         >"$BATS_TEST_TMPDIR/bad.yaml"
     run "$BIN/sweep" "$BATS_TEST_TMPDIR/bad.yaml"
