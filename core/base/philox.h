@@ -3,20 +3,16 @@
 #ifndef CLEAVE_PHILOX_H
 #define CLEAVE_PHILOX_H
 
-#include <stdint.h>
+#include "host_device.h"
 
-#ifdef __CUDACC__
-#define PHILOX_FUNCTION __host__ __device__ static inline
-#else
-#define PHILOX_FUNCTION static inline
-#endif
+#include <stdint.h>
 
 typedef struct rng4 {
     uint32_t v[4];
 } rng4;
 
 /* One round: two products of 32 x 32 -> 64 bits; their high halves are mixed with the key and the other words. */
-PHILOX_FUNCTION rng4 philox_round(rng4 c, uint32_t k0, uint32_t k1)
+HOST_DEVICE rng4 philox_round(rng4 c, uint32_t k0, uint32_t k1)
 {
     const uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0];
     const uint64_t p1 = (uint64_t)0xCD9E8D57u * c.v[2];
@@ -26,7 +22,7 @@ PHILOX_FUNCTION rng4 philox_round(rng4 c, uint32_t k0, uint32_t k1)
 }
 
 /* key = (seed low, seed high), counter = (c0, c1, c2, c3). */
-PHILOX_FUNCTION rng4 philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
+HOST_DEVICE rng4 philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
 {
     rng4 c = { { c0, c1, c2, c3 } };
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
@@ -39,7 +35,7 @@ PHILOX_FUNCTION rng4 philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2
 }
 
 /* rng_uniform (core/base/rng.h): the upper 24 bits of word (b & 3) of the block with counter (b >> 2, a, stream, 0). */
-PHILOX_FUNCTION float philox_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
+HOST_DEVICE float philox_uniform(uint64_t seed, uint32_t stream, uint32_t a, uint64_t b)
 {
     return (float)(philox(seed, (uint32_t)(b >> 2), a, stream, 0).v[b & 3] >> 8) * 0x1p-24f;
 }

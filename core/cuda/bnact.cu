@@ -1,12 +1,16 @@
 /* core/cuda/bnact.cu -- batch normalisation, addition, activation: [op.h] OP_BNACT.
  *
- * forward in training: sums over the rows (x once), apply (x again, z, y).
- * backward: sums over the rows (x, dy), apply (x, dy again, dx, dz).
- * Which values the activation let pass is kept as a bit each, so that backward reads neither y nor z. */
-#include "bn.h"
+ *   forward    bn_sum_rows     reads x; only in training, and not with frozen statistics
+ *              bn_apply        reads x and z, writes y
+ *   backward   bn_grad_sums    reads x and dy
+ *              bn_grad_apply   reads x and dy, writes dx and dz
+ *
+ * batchnorm.h says why there are two kernels; columns.h, how their threads share out the rows and channels. Forward keeps
+ * a bit for each value: whether the activation passes its gradient. So backward reads neither y nor z. */
+#include "batchnorm.h"
 
-/* What forward keeps for backward: bn_channel [c], then `passes_t` for each vector of x. */
-typedef uint8_t passes_t; /* bit i: the gradient of value i of the vector passes the activation */
+/* Forward keeps for backward: bn_channel [c], then passes_t for each vector of x. */
+typedef uint8_t passes_t; /* bit i: the activation passes the gradient of value i of the vector */
 
 size_t bn_saved_bytes(dtype type, int64_t m, int c, activation act)
 {
@@ -14,12 +18,12 @@ size_t bn_saved_bytes(dtype type, int64_t m, int c, activation act)
     return bn_channels_bytes(c) + (act == ACT_NONE ? 0 : vectors * sizeof(passes_t));
 }
 
-size_t bn_scratch_bytes(dtype type, int64_t m, int c)
+size_t bn_scratch_bytes(dtype type, int64_t m, int c, int multiprocessors)
 {
-    return partial_bytes(columns_of(type, m, c));
+    return partial_bytes(columns_of(type, m, c, multiprocessors));
 }
 
-/* NULL: all pass, or nobody will ask. */
+/* NULL: all gradients pass, or there will be no backward. */
 static inline passes_t *passes_in(const bnact_args *a)
 {
     return a->training && a->act != ACT_NONE ? (passes_t *)a->saved + bn_channels_bytes(a->c) : NULL;
@@ -27,9 +31,9 @@ static inline passes_t *passes_in(const bnact_args *a)
 
 /* --- forward --- */
 
-/* Sums of x - shift and its square, shift = the first row: of squares about 0, float would lose the variance
- * where the mean is large. */
-template <typename W> COLUMN_KERNEL sums_kernel(columns k, const void *x, two_sums *partial)
+/* Sums of x - shift and of its square. shift is the first row: if the mean is large, float cannot hold sums of squares about
+ * 0 precisely enough for the variance. */
+template <typename W> COLUMN_KERNEL bn_sum_rows(columns k, const void *x, two_sums *partial)
 {
     enum { V = W::WIDTH };
     const int vector = my_vector(k);
@@ -51,14 +55,13 @@ template <typename W> COLUMN_KERNEL sums_kernel(columns k, const void *x, two_su
             }
         }
     }
-    add_columns<V>(k, vector, sum, partial);
+    put_partial_sums<V>(k, vector, sum, partial);
 }
 
 int bn_sums(cuda_stream stream, const bnact_args *a)
 {
-    const columns k = columns_of(a->type, a->m, a->c);
-#define CALL(W)                                                                                              \
-    LAUNCH_BLOCKS(sums_kernel<W>, columns_grid(k), columns_block(k), stream, k, a->x, (two_sums *)a->scratch)
+    const columns k = bn_columns(a);
+#define CALL(W) LAUNCH_COLUMNS(bn_sum_rows<W>, k, stream, a->x, (two_sums *)a->scratch)
     return BY_WIDTH(a->type, a->c, CALL);
 #undef CALL
 }
@@ -74,7 +77,7 @@ __device__ static inline void load_apply_rows(const bnact_args &a, int at, my_ro
     if (a.z) load_rows(a.z, at, mine, to->z);
 }
 
-/* Stores act(v) and, in training, what of it passes. */
+/* Stores act(v) and, in training, a bit for each value. */
 template <typename W>
 __device__ static inline void store_activated(const bnact_args &a, passes_t *keep, int64_t at,
                                               const float v[W::WIDTH])
@@ -82,14 +85,15 @@ __device__ static inline void store_activated(const bnact_args &a, passes_t *kee
     W y;
     unsigned passes = 0;
     for (int i = 0; i < W::WIDTH; i++) {
-        from_float(&y.v[i], cuda_act(a.act, v[i]));
-        passes |= (unsigned)cuda_act_passes(a.act, to_float(y.v[i])) << i;
+        from_float(&y.v[i], act_forward(a.act, v[i]));
+        passes |= (unsigned)act_passes(a.act, to_float(y.v[i])) << i;
     }
     ((W *)a.y)[at] = y;
     if (keep) keep[at] = (passes_t)passes;
 }
 
-/* The first rows are on their way while the parameters are prepared. */
+/* Each thread asks for its first rows before the block prepares the channels' parameters: memory is read meanwhile. In the
+ * same way it asks for the next rows after it has stored the last. */
 template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a, passes_t *keep)
 {
     enum { V = W::WIDTH };
@@ -116,11 +120,9 @@ template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a, passes_t *
 
 template <typename W> static int forward(cuda_stream stream, const bnact_args *a)
 {
-    const columns k = columns_of(a->type, a->m, a->c);
     int error = 0;
     if (a->training && !a->frozen) error = bn_sums(stream, a);
-    if (!error)
-        error = LAUNCH_BLOCKS(bn_apply<W>, columns_grid(k), columns_block(k), stream, k, *a, passes_in(a));
+    if (!error) error = LAUNCH_COLUMNS(bn_apply<W>, bn_columns(a), stream, *a, passes_in(a));
     return error;
 }
 
@@ -133,7 +135,7 @@ int bn_forward(cuda_stream stream, const bnact_args *a)
 
 /* --- backward --- */
 
-/* What the gradient of a vector is made of, of some rows. */
+/* What the gradients of N rows are computed from. */
 template <typename W, int N> struct grad_rows {
     W x[N], dy[N];
     passes_t passes[N];
@@ -153,7 +155,7 @@ __device__ static inline void load_grad_rows(const bnact_args &a, const passes_t
 
 /* x and g = dy * act'(v) of row r. */
 template <typename W, int N>
-__device__ static inline void bn_gradient(const grad_rows<W, N> &rows, int r, float x[W::WIDTH],
+__device__ static inline void gradient_of(const grad_rows<W, N> &rows, int r, float x[W::WIDTH],
                                           float g[W::WIDTH])
 {
     unpack(rows.x[r], x);
@@ -167,20 +169,19 @@ template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a, const 
 {
     enum { V = W::WIDTH };
     __shared__ float tile[TILE_CHANNELS];
-    const int vector = my_vector(k), c = my_channel(k);
+    const int vector = my_vector(k);
     const my_rows mine = rows_of(k, vector);
     float mean[V], sum[2 * V] = { 0 };
     grad_rows<W, GRAD_SUM_ROWS> rows;
     load_grad_rows(a, kept, mine.first, mine, &rows);
-    if (c >= 0) tile[threadIdx.x] = known_channel(a, c).mean_high;
-    __syncthreads();
+    known_means(k, a, tile);
     my_params<float, V>(k, tile, mean);
     FOR_MY_ROWS(at, mine, GRAD_SUM_ROWS)
     {
         FOR_LOADED_ROWS(r, at, mine, GRAD_SUM_ROWS)
         {
             float x[V], g[V];
-            bn_gradient(rows, r, x, g);
+            gradient_of(rows, r, x, g);
             for (int i = 0; i < V; i++) {
                 sum[i] += g[i];
                 sum[V + i] = fmaf(g[i], x[i] - mean[i], sum[V + i]);
@@ -188,7 +189,7 @@ template <typename W> COLUMN_KERNEL bn_grad_sums(columns k, bnact_args a, const 
         }
         load_grad_rows(a, kept, at + GRAD_SUM_ROWS * mine.step, mine, &rows);
     }
-    add_columns<V>(k, vector, sum, (two_sums *)a.scratch);
+    put_partial_sums<V>(k, vector, sum, (two_sums *)a.scratch);
 }
 
 template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a, const passes_t *kept)
@@ -207,7 +208,7 @@ template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a, const
         FOR_LOADED_ROWS(r, at, mine, GRAD_ROWS)
         {
             float x[V], g[V];
-            bn_gradient(rows, r, x, g);
+            gradient_of(rows, r, x, g);
             if (a.dz) store<W>(a.dz, mine.base + at + r * mine.step, g, a.dz_add);
             for (int i = 0; i < V; i++) x[i] = bn_dx(p[i], x[i], g[i]);
             if (a.dx) store<W>(a.dx, mine.base + at + r * mine.step, x, a.dx_add);
@@ -218,11 +219,10 @@ template <typename W> COLUMN_KERNEL bn_grad_apply(columns k, bnact_args a, const
 
 template <typename W> static int backward(cuda_stream stream, const bnact_args *a)
 {
-    const columns k = columns_of(a->type, a->m, a->c);
+    const columns k = bn_columns(a);
     const passes_t *kept = passes_in(a);
-    int error = LAUNCH_BLOCKS(bn_grad_sums<W>, columns_grid(k), columns_block(k), stream, k, *a, kept);
-    if (!error)
-        error = LAUNCH_BLOCKS(bn_grad_apply<W>, columns_grid(k), columns_block(k), stream, k, *a, kept);
+    int error = LAUNCH_COLUMNS(bn_grad_sums<W>, k, stream, *a, kept);
+    if (!error) error = LAUNCH_COLUMNS(bn_grad_apply<W>, k, stream, *a, kept);
     return error;
 }
 
@@ -231,48 +231,4 @@ int bn_backward(cuda_stream stream, const bnact_args *a)
 #define CALL(W) backward<W>(stream, a)
     return BY_WIDTH(a->type, a->c, CALL);
 #undef CALL
-}
-
-/* --- sums alone: the gradient of a bias --- */
-
-template <typename W> COLUMN_KERNEL column_parts(columns k, const void *x, two_sums *partial)
-{
-    enum { V = W::WIDTH };
-    const int vector = my_vector(k);
-    const my_rows mine = rows_of(k, vector);
-    float sum[2 * V] = { 0 };
-    FOR_MY_ROWS(at, mine, SUM_ROWS)
-    {
-        W rows[SUM_ROWS];
-        load_rows(x, at, mine, rows);
-        FOR_LOADED_ROWS(r, at, mine, SUM_ROWS)
-        for (int i = 0; i < V; i++) sum[i] += to_float(rows[r].v[i]);
-    }
-    add_columns<V>(k, vector, sum, partial);
-}
-
-/* A block a tile. */
-__global__ void column_totals(columns k, const two_sums *partial, float *out)
-{
-    double sum, none;
-    const int c = my_channel(k);
-    total_columns(k, partial, &sum, &none);
-    if (c >= 0) out[c] = (float)sum;
-}
-
-size_t column_sums_bytes(dtype type, int64_t m, int c)
-{
-    return partial_bytes(columns_of(type, m, c));
-}
-
-int column_sums(cuda_stream stream, dtype type, const void *x, int64_t m, int c, float *out, void *scratch)
-{
-    const columns k = columns_of(type, m, c);
-#define CALL(W)                                                                                              \
-    LAUNCH_BLOCKS(column_parts<W>, columns_grid(k), columns_block(k), stream, k, x, (two_sums *)scratch)
-    const int error = BY_WIDTH(type, c, CALL);
-#undef CALL
-    return error ? error
-                 : LAUNCH_BLOCKS(column_totals, (unsigned)k.tiles, columns_block(k), stream, k,
-                                 (const two_sums *)scratch, out);
 }

@@ -54,7 +54,8 @@ static status conv_backward(plan *base, const op_args *a)
     }
     if (o->conv.bias && a->grad[1]) {
         const int64_t rows = (int64_t)o->y.n * o->y.h * o->y.w;
-        TRY_CUDA(column_sums(base->cuda->stream, o->type, a->dy, rows, o->y.c, a->grad[1], a->scratch));
+        TRY_CUDA(column_sums(base->cuda->stream, o->type, a->dy, rows, o->y.c, a->grad[1], a->scratch,
+                             base->cuda->device.multiProcessorCount));
     }
 out:
     return st;
@@ -82,7 +83,8 @@ static status open_engines(conv_plan *p)
     if (o->dx == DX_ANY || o->dx == DX_ADD) TRY(open_engine(p, CONV_DATA, true, &p->data_add));
     TRY(open_engine(p, CONV_WEIGHTS, false, &p->filter));
     if (o->conv.bias) {
-        const size_t sums = column_sums_bytes(o->type, (int64_t)o->y.n * o->y.h * o->y.w, o->y.c);
+        const size_t sums = column_sums_bytes(o->type, (int64_t)o->y.n * o->y.h * o->y.w, o->y.c,
+                                              p->base.cuda->device.multiProcessorCount);
         if (sums > p->workspace) p->workspace = sums;
     }
 out:

@@ -188,7 +188,7 @@ static status cuda_show_images(backend *b, const uint8_t *images, const image_dr
                                const image_norm *norm, shape4 s, dtype type, void *to)
 {
     status st = OK;
-    TRY_CUDA(images_augment(((cuda *)b)->stream, type, images, draw, *norm, s.n, to));
+    TRY_CUDA(value_from_images(((cuda *)b)->stream, type, images, draw, *norm, s.n, to));
 out:
     return st;
 }

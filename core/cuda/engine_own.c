@@ -26,22 +26,24 @@ bool own_fits(const conv_problem *p)
 
 size_t own_workspace(const cuda *c, const conv_problem *p)
 {
-    (void)c;
+    const int processors = c->device.multiProcessorCount;
     if (p->direction != CONV_WEIGHTS || !own_fits(p)) return 0;
-    return is_depthwise(p) ? depthwise_filter_bytes(p->y, p->conv.stride) : narrow_filter_bytes(p->x);
+    return is_depthwise(p) ? depthwise_weights_bytes(p->y, p->conv.stride, processors)
+                           : narrow_weights_bytes(p->x, processors);
 }
 
 static status depthwise_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y,
                             void *workspace)
 {
     status st = OK;
-    const int stride = p->conv.stride;
+    const int stride = p->conv.stride, processors = c->device.multiProcessorCount;
     if (p->direction == CONV_FORWARD)
-        TRY_CUDA(depthwise_forward(c->stream, p->type, x, w, (void *)y, p->x, p->y, stride));
+        TRY_CUDA(depthwise_forward(c->stream, p->type, x, w, (void *)y, p->x, p->y, stride, processors));
     else if (p->direction == CONV_DATA)
-        TRY_CUDA(depthwise_data(c->stream, p->type, y, w, (void *)x, p->add, p->x, p->y, stride));
+        TRY_CUDA(depthwise_data(c->stream, p->type, y, w, (void *)x, p->add, p->x, p->y, stride, processors));
     else
-        TRY_CUDA(depthwise_filter(c->stream, p->type, x, y, (void *)w, workspace, p->x, p->y, stride));
+        TRY_CUDA(depthwise_weights(c->stream, p->type, x, y, (void *)w, workspace, p->x, p->y, stride,
+                                   processors));
 out:
     return st;
 }
@@ -50,12 +52,13 @@ static status narrow_run(cuda *c, const conv_problem *p, const void *x, const vo
                          void *workspace)
 {
     status st = OK;
+    const int processors = c->device.multiProcessorCount;
     if (p->direction == CONV_FORWARD)
-        TRY_CUDA(narrow_forward(c->stream, x, w, (void *)y, p->x, p->conv.out));
+        TRY_CUDA(narrow_forward(c->stream, x, w, (void *)y, p->x, p->conv.out, processors));
     else if (p->direction == CONV_DATA)
-        TRY_CUDA(narrow_data(c->stream, y, w, (void *)x, p->add, p->x, p->conv.out));
+        TRY_CUDA(narrow_data(c->stream, y, w, (void *)x, p->add, p->x, p->conv.out, processors));
     else
-        TRY_CUDA(narrow_filter(c->stream, x, y, (void *)w, workspace, p->x, p->conv.out));
+        TRY_CUDA(narrow_weights(c->stream, x, y, (void *)w, workspace, p->x, p->conv.out, processors));
 out:
     return st;
 }

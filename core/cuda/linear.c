@@ -103,7 +103,7 @@ static status linear_backward(plan *base, const op_args *a)
     }
     if (a->grad[1])
         TRY_CUDA(column_sums(c->stream, o->type, dv, N, o->linear.out, a->grad[1],
-                             (char *)a->scratch + dv_bytes(o)));
+                             (char *)a->scratch + dv_bytes(o), c->device.multiProcessorCount));
 out:
     return st;
 }
@@ -124,7 +124,8 @@ status cuda_linear_plan(cuda *c, const op *o, plan **out, op_needs *needs)
     *needs = (op_needs){ 0 };
     weights_plan(&p->weights, w, o->type != F32 || pixels > 1, dw, o->training && pixels > 1, needs);
     if (!o->training) goto out;
-    needs->scratch = dv_bytes(o) + column_sums_bytes(o->type, o->x.n, o->linear.out);
+    needs->scratch =
+        dv_bytes(o) + column_sums_bytes(o->type, o->x.n, o->linear.out, c->device.multiProcessorCount);
     needs->backward_x = true;
     needs->backward_y = o->linear.act != ACT_NONE;
 out:

@@ -1,13 +1,21 @@
-/* core/cuda/loss.cu -- softmax cross-entropy: [op.h] OP_LOSS. Logits are few: double throughout, and one
- * block adds up all rows, in an order that does not change. */
-#include "device.h"
+/* core/cuda/loss.cu -- softmax cross-entropy: [op.h] OP_LOSS. A thread takes a row of logits. They are few, so all arithmetic
+ * is in double, and a single block adds up the rows: their sum always has the same bits. */
+#include "sums.h"
 
 typedef struct device_stats { /* loss_stats of core/device/backend.h */
     double loss;
     int64_t correct, rows;
 } device_stats;
 
-/* log sum exp x, the maximum taken out so that nothing overflows. */
+__device__ static inline device_stats &operator+=(device_stats &to, const device_stats &s)
+{
+    to.loss += s.loss;
+    to.correct += s.correct;
+    to.rows += s.rows;
+    return to;
+}
+
+/* log sum exp x. The maximum is subtracted first, so that nothing overflows. */
 template <typename T> __device__ static inline double log_sum_exp(const T *x, int c)
 {
     double max = to_float(x[0]), sum = 0;
@@ -42,28 +50,11 @@ __global__ void loss_forward_kernel(const T *x, const int32_t *label, device_sta
                                     float smoothing)
 {
     __shared__ device_stats sum[THREADS];
-    const int t = (int)threadIdx.x;
     device_stats mine = { 0, 0, 0 };
-    for (int row = t; row < n; row += THREADS) {
-        const device_stats s = row_stats(x + (int64_t)row * c, label[row], c, smoothing);
-        mine.loss += s.loss;
-        mine.correct += s.correct;
-        mine.rows += s.rows;
-    }
-    sum[t] = mine;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (t < half) {
-            sum[t].loss += sum[t + half].loss;
-            sum[t].correct += sum[t + half].correct;
-            sum[t].rows += sum[t + half].rows;
-        }
-        __syncthreads();
-    }
-    if (t != 0) return;
-    out->loss += sum[0].loss;
-    out->correct += sum[0].correct;
-    out->rows += sum[0].rows;
+    for (int row = (int)threadIdx.x; row < n; row += THREADS)
+        mine += row_stats(x + (int64_t)row * c, label[row], c, smoothing);
+    const device_stats all = block_sum(sum, mine);
+    if (threadIdx.x == 0) *out += all;
 }
 
 int loss_forward(cuda_stream stream, dtype type, const void *x, const int32_t *label, void *stats, int n,
@@ -76,26 +67,22 @@ int loss_forward(cuda_stream stream, dtype type, const void *x, const int32_t *l
 #undef CALL
 }
 
-/* A thread a row; every block counts the rows with a label for itself. */
+/* The gradient is divided by the number of rows with a label. Each block counts them all. */
 template <typename T>
 __global__ void loss_backward_kernel(const T *x, const int32_t *label, T *dx, bool add, int n, int c,
                                      float smoothing)
 {
     __shared__ int count[THREADS];
     const int t = (int)threadIdx.x, row = (int)(blockIdx.x * blockDim.x) + t;
-    count[t] = 0;
-    for (int i = t; i < n; i += THREADS) count[t] += label[i] >= 0;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (t < half) count[t] += count[t + half];
-        __syncthreads();
-    }
+    int mine = 0;
+    for (int i = t; i < n; i += THREADS) mine += label[i] >= 0;
+    const int rows = block_sum(count, mine);
     if (row >= n) return;
     const T *from = x + (int64_t)row * c;
     const double lse = label[row] < 0 ? 0 : log_sum_exp(from, c);
     for (int i = 0; i < c; i++) {
         const double g =
-            label[row] < 0 ? 0 : loss_grad(smoothing, c, i == label[row], to_float(from[i]), lse, count[0]);
+            label[row] < 0 ? 0 : loss_grad(smoothing, c, i == label[row], to_float(from[i]), lse, rows);
         T *to = &dx[(int64_t)row * c + i];
         from_float(to, (float)(add ? to_float(*to) + g : g));
     }

@@ -1,48 +1,57 @@
 /* core/cuda/narrow.cu -- 3x3 convolutions of at most 32 channels by tensor cores: bf16, stride 1, pad 1.
  *
- *   y[p][q][k]  = sum_{r,s,c} w[k][r][s][c] x[p + r - 1][q + s - 1][c]
- *   dx          = the same of dy, with the filter turned round and k and c changed over
- *   dw[k][r][s] = sum_{p,q} dy[p][q][k] x[p + r - 1][q + s - 1]            over all images, too
+ *   y[p][q][k]     = sum_{r,s,c} w[k][r][s][c] x[p + r - 1][q + s - 1][c]
+ *   dx             = the same sum of dy, with flipped filters, and with k and c exchanged
+ *   dw[k][r][s][c] = sum_{p,q} dy[p][q][k] x[p + r - 1][q + s - 1][c]      also over all images
  *
- * So few channels give the libraries' large tiles too little to do. Here a block takes 16 x 16 places of an image, with
- * all channels, from tile to tile. What the tensor cores multiply at a time
- *   for y    16 places of a line by 16 channels of x at one place of the window, and these by channels of y
- *   for dw   channels of dy by 16 places of a line, and these by channels of x
- * Channels that do not exist are zeros. */
-#include "mma.h"
-#include "parts.h"
+ * The libraries' kernels are made for more channels. Here a block computes all channels of a tile of 16 x 16 pixels, then
+ * goes on to another tile:
+ *
+ *   1. All threads copy the tile of x to shared memory, with a border (halo) of one pixel: 18 x 18 pixels. What lies outside
+ *      the image, and channels that do not exist, are zeros.
+ *   2. Each warp computes some lines of the tile by products of matrices (tensor_core.h). For y, and for each of the 9
+ *      elements (taps) of the window:
+ *         [16 pixels of a line of y][channels of y] += [the same pixels, moved by the tap: channels of x] [weights of the tap]
+ *      For dw, and for each tap:
+ *         [channels of dy][channels of x] += [channels of dy: 16 pixels of a line] [the same pixels of x, moved by the tap]
+ *   3. For y, the threads store their sums after each tile. For dw, they keep them over all tiles; at the end each block
+ *      leaves partial sums, and a second kernel adds them (sums.h). */
+#include "sums.h"
+#include "tensor_core.h"
 
 enum {
-    SIDE = 3,
-    TAPS = SIDE * SIDE,
-    TILE = 16,
-    HALO = TILE + SIDE - 1,
+    SIDE = 3,               /* of the window */
+    TAPS = SIDE * SIDE,     /* its elements */
+    TILE = 16,              /* pixels along a side of a tile */
+    HALO = TILE + SIDE - 1, /* the same with its border */
     WARPS = THREADS / 32,
-    LINES = TILE / WARPS
+    LINES = TILE / WARPS /* of a tile, for each warp */
 };
 
-/* From place to place in shared memory: so that the 8 rows of a square (mma.h), 16 bytes each, are in different banks. */
+/* From one pixel to the next in shared memory. With 8 values more than channels, the 8 rows of a square (tensor_core.h), 16
+ * bytes each, are in different banks. */
 #define STRIDE(channels) ((channels) + 8)
 
-/* What is read and written at once. */
+/* Channels that are copied at once. */
 enum { PIECE = 8 };
 typedef wide<bf16, PIECE> piece;
 
+/* For y; dx is computed as the y of dy. */
 typedef struct narrow_args {
     const bf16 *x, *filter;
     bf16 *y;
-    int n, h, w, c, k; /* of x; channels of y */
-    bool turned, add;
+    int n, h, w, c, k; /* shape of x, channels of y */
+    bool flipped, add;
 } narrow_args;
 
-/* Where a tile is. */
+/* The first pixel of a tile. */
 typedef struct tile_place {
     int n, h, w;
 } tile_place;
 
-HD int tiles_along(int places)
+HOST_DEVICE int tiles_along(int pixels)
 {
-    return (places + TILE - 1) / TILE;
+    return (pixels + TILE - 1) / TILE;
 }
 
 __device__ static inline tile_place tile_at(const narrow_args &a, int tile)
@@ -52,15 +61,15 @@ __device__ static inline tile_place tile_at(const narrow_args &a, int tile)
     return t;
 }
 
-/* PLACES x PLACES places of an image with c channels, from line h and column w on; zeros outside of it. C: c, rounded up to
- * 16s. */
-template <int C, int PLACES>
+/* Copies a square of EXTENT x EXTENT pixels of an image with c channels, from line h and column w on; zeros outside the
+ * image. C: room for channels, 16 or 32. */
+template <int C, int EXTENT>
 __device__ static inline void load_tile(const narrow_args &a, const bf16 *image, int c, int h, int w,
                                         bf16 (*tile)[STRIDE(C)])
 {
-    for (int i = (int)threadIdx.x; i < PLACES * PLACES * (C / PIECE); i += THREADS) {
-        const int place = i / (C / PIECE), first = i % (C / PIECE) * PIECE;
-        const int line = h + place / PLACES, column = w + place % PLACES;
+    for (int i = (int)threadIdx.x; i < EXTENT * EXTENT * (C / PIECE); i += THREADS) {
+        const int pixel = i / (C / PIECE), first = i % (C / PIECE) * PIECE;
+        const int line = h + pixel / EXTENT, column = w + pixel % EXTENT;
         const bool inside = line >= 0 && line < a.h && column >= 0 && column < a.w;
         const bf16 *from = image + ((int64_t)line * a.w + column) * c + first;
         piece v = {};
@@ -68,29 +77,29 @@ __device__ static inline void load_tile(const narrow_args &a, const bf16 *image,
             v = *(const piece *)(const void *)from;
         else if (inside)
             for (int j = 0; j < PIECE && first + j < c; j++) v.v[j] = from[j];
-        *(piece *)(void *)&tile[place][first] = v;
+        *(piece *)(void *)&tile[pixel][first] = v;
     }
 }
 
-/* The image of a tile in a value with c channels. */
+/* The image in which a tile lies; the value has c channels. */
 __device__ static inline const bf16 *image_of(const narrow_args &a, const bf16 *value, int c, tile_place t)
 {
     return value + (int64_t)t.n * a.h * a.w * c;
 }
 
-/* weight[tap][k][c] as forward needs it: of filter k, or with the filter turned round of filter c. In pieces of PIECE values
- * wherever the channels are as many as there is room for. */
+/* weight[tap][k][c]: channel c of filter k; if flipped, for backward, channel k of filter c at the opposite tap. Where there
+ * are as many channels as there is room for, they are copied PIECE at a time. */
 template <int C, int K>
 __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[K][STRIDE(C)])
 {
-    if (!a.turned && a.c == C)
+    if (!a.flipped && a.c == C)
         for (int i = (int)threadIdx.x; i < TAPS * K * (C / PIECE); i += THREADS) {
             const int tap = i / (K * (C / PIECE)), k = i / (C / PIECE) % K, c = i % (C / PIECE) * PIECE;
             piece v = {};
             if (k < a.k) v = *(const piece *)(const void *)&a.filter[((int64_t)k * TAPS + tap) * C + c];
             *(piece *)(void *)&weight[tap][k][c] = v;
         }
-    else if (a.turned && a.k == K)
+    else if (a.flipped && a.k == K)
         for (int i = (int)threadIdx.x; i < TAPS * C * (K / PIECE); i += THREADS) {
             const int tap = i / (C * (K / PIECE)), k = i / C % (K / PIECE) * PIECE, c = i % C;
             piece v = {};
@@ -103,14 +112,16 @@ __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[
             const int tap = i / (K * C), k = i / C % K, c = i % C;
             bf16 v = {};
             if (k < a.k && c < a.c)
-                v = a.turned ? a.filter[((int64_t)c * TAPS + TAPS - 1 - tap) * a.k + k]
-                             : a.filter[((int64_t)k * TAPS + tap) * a.c + c];
+                v = a.flipped ? a.filter[((int64_t)c * TAPS + TAPS - 1 - tap) * a.k + k]
+                              : a.filter[((int64_t)k * TAPS + tap) * a.c + c];
             weight[tap][k][c] = v;
         }
 }
 
-/* sum[line][column of 8] += what the window's place `tap` gives; of lines warp, warp + WARPS, ... of the tile. Squares, as
- * mma.h counts them: of x places across and below, then channels; of w filters, then channels. */
+/* Adds the products with the weights of one tap: sum[l][i] is the matrix d of line warp + l * WARPS of the tile, and of
+ * channels 8 i, ..., 8 i + 7 of y. In each product, a is 16 pixels by 16 channels of x, b is 16 channels of x by 8 of y. Their
+ * squares 0 to 3 in shared memory: of a, pixels 0-7 and 8-15 of channels 0-7, then of channels 8-15; of two b side by side,
+ * y's channels 0-7 with x's channels 0-7 and 8-15, then y's channels 8-15. */
 template <int C, int K>
 __device__ static inline void add_tap(const bf16 (*tile)[STRIDE(C)], const bf16 (*weight)[STRIDE(C)], int tap,
                                       float sum[LINES][K / 8][4])
@@ -121,8 +132,8 @@ __device__ static inline void add_tap(const bf16 (*tile)[STRIDE(C)], const bf16 
         uint32_t a[LINES][4];
         UNROLL
         for (int l = 0; l < LINES; l++) {
-            const int place = (warp + l * WARPS + tap / SIDE) * HALO + tap % SIDE;
-            load_squares<false>(&tile[place + square % 2 * 8 + row][c + square / 2 * 8], a[l]);
+            const int pixel = (warp + l * WARPS + tap / SIDE) * HALO + tap % SIDE;
+            load_squares<false>(&tile[pixel + square % 2 * 8 + row][c + square / 2 * 8], a[l]);
         }
         UNROLL
         for (int k = 0; k < K; k += 16) {
@@ -137,11 +148,11 @@ __device__ static inline void add_tap(const bf16 (*tile)[STRIDE(C)], const bf16 
     }
 }
 
-/* Two channels of a place, k and k + 1. */
-__device__ static inline void store_pair(const narrow_args &a, tile_place t, int line, int place, int k,
+/* Channels k and k + 1 of one pixel of the tile, as far as both exist. */
+__device__ static inline void store_pair(const narrow_args &a, tile_place t, int line, int column, int k,
                                          float v0, float v1)
 {
-    const int h = t.h + line, w = t.w + place;
+    const int h = t.h + line, w = t.w + column;
     if (h >= a.h || w >= a.w) return;
     bf16 *to = a.y + (((int64_t)t.n * a.h + h) * a.w + w) * a.k + k;
     if (a.k % 2 == 0) {
@@ -153,6 +164,7 @@ __device__ static inline void store_pair(const narrow_args &a, tile_place t, int
     if (k + 1 < a.k) store<bf16x1>(to, 1, &v1, a.add);
 }
 
+/* Stores this thread's part of the matrices that add_tap made. */
 template <int K>
 __device__ static inline void store_tile(const narrow_args &a, tile_place at,
                                          const float sum[LINES][K / 8][4])
@@ -166,7 +178,7 @@ __device__ static inline void store_tile(const narrow_args &a, tile_place at,
     }
 }
 
-/* Blocks of a multiprocessor: as many as shared memory and registers have room for. */
+/* Blocks that run on a multiprocessor at a time: as many as its shared memory and registers have room for. */
 #define RESIDENT(K) ((K) <= 16 ? 4 : 3)
 
 template <int C, int K>
@@ -189,10 +201,12 @@ __global__ void __launch_bounds__(THREADS, RESIDENT(K)) narrow_kernel(narrow_arg
 
 /* --- backward to w --- */
 
-enum { FILTER_RESIDENT = 2 };
+enum { WEIGHTS_RESIDENT = 2 };
 
-/* Of 16 channels of dy and 16 of x, from the lines of a group of warps: sum[tap][column of 8]. Squares: of dy channels, then
- * places; of x places, then channels. */
+/* Adds the products of one line for all taps: sum[tap][i] is the matrix d of channels k, ... k + 15 of dy, and of channels
+ * c + 8 i, ... c + 8 i + 7 of x. In each product, a is 16 channels of dy by 16 pixels, b is 16 pixels by 8 channels of x.
+ * Shared memory holds both pixel by pixel, while a register needs neighbouring pixels of one channel: so both are transposed
+ * when they are loaded. */
 template <int C, int K>
 __device__ static inline void add_line(const bf16 (*x)[STRIDE(C)], const bf16 (*dy)[STRIDE(K)], int line,
                                        int k, int c, float sum[TAPS][2][4])
@@ -203,14 +217,14 @@ __device__ static inline void add_line(const bf16 (*x)[STRIDE(C)], const bf16 (*
     UNROLL
     for (int tap = 0; tap < TAPS; tap++) {
         uint32_t b[4];
-        const int place = (line + tap / SIDE) * HALO + tap % SIDE;
-        load_squares<true>(&x[place + square % 2 * 8 + row][c + square / 2 * 8], b);
+        const int pixel = (line + tap / SIDE) * HALO + tap % SIDE;
+        load_squares<true>(&x[pixel + square % 2 * 8 + row][c + square / 2 * 8], b);
         UNROLL
         for (int i = 0; i < 2; i++) mma(sum[tap][i], a, b + 2 * i);
     }
 }
 
-/* total[tap][k][c] = or += sum */
+/* total[tap][k][c] = sum, or += sum, for this thread's part of the matrices. */
 template <int C, int K>
 __device__ static inline void put_sums(float (*total)[K][C], int k, int c, const float sum[TAPS][2][4],
                                        bool add)
@@ -225,24 +239,24 @@ __device__ static inline void put_sums(float (*total)[K][C], int k, int c, const
             }
 }
 
-/* partial [blocks][TAPS][K][C]. a.y: dy. The warps of a group share out the channels; the groups share out the lines, and
- * one after the other adds what it has. */
+/* Writes partial [blocks][TAPS][K][C]. a.y is dy. There is a warp for each 16 x 16 channels of dy and x; these warps are a
+ * group. The groups share out the lines of a tile, and at the end add their sums one after the other. */
 template <int C, int K>
-__global__ void __launch_bounds__(THREADS, FILTER_RESIDENT)
-    narrow_filter_kernel(narrow_args a, int tiles, float *partial)
+__global__ void __launch_bounds__(THREADS, WEIGHTS_RESIDENT)
+    narrow_weights_kernel(narrow_args a, int tiles, float *partial)
 {
-    enum { SQUARES = (C / 16) * (K / 16), GROUPS = WARPS / SQUARES };
+    enum { GROUP = (C / 16) * (K / 16), GROUPS = WARPS / GROUP };
     typedef bf16 x_tile[HALO * HALO][STRIDE(C)];
     typedef bf16 dy_tile[TILE * TILE][STRIDE(K)];
     typedef float totals[TAPS][K][C];
     enum { BYTES = sizeof(x_tile) + sizeof(dy_tile) };
-    static_assert((size_t)BYTES >= sizeof(totals), "the sums take the place of the tiles");
+    static_assert((size_t)BYTES >= sizeof(totals), "in the end, the sums are stored over the tiles");
     alignas(16) __shared__ char memory[BYTES];
     x_tile &x = *(x_tile *)(void *)memory;
     dy_tile &dy = *(dy_tile *)(void *)(memory + sizeof(x_tile));
     totals &total = *(totals *)(void *)memory;
-    const int warp = (int)threadIdx.x / 32, group = warp / SQUARES, square = warp % SQUARES;
-    const int k = square % (K / 16) * 16, c = square / (K / 16) * 16;
+    const int warp = (int)threadIdx.x / 32, group = warp / GROUP, member = warp % GROUP;
+    const int k = member % (K / 16) * 16, c = member / (K / 16) * 16;
     float sum[TAPS][2][4] = {};
     for (int i = (int)blockIdx.x; i < tiles; i += (int)gridDim.x) {
         const tile_place at = tile_at(a, i);
@@ -260,12 +274,13 @@ __global__ void __launch_bounds__(THREADS, FILTER_RESIDENT)
     for (int i = (int)threadIdx.x; i < TAPS * K * C; i += THREADS) to[i] = (&total[0][0][0])[i];
 }
 
+/* dw from the partial sums. */
 template <int C, int K>
 __global__ void narrow_totals(narrow_args a, const float *partial, int parts, bf16 *dw)
 {
-    const int value = my_value(), tap = value / (K * C), k = value / C % K, c = value % C;
-    const double total = sum_parts(partial, parts, TAPS * K * C);
-    if ((int)threadIdx.x < PART_VALUES && tap < TAPS && k < a.k && c < a.c)
+    const int value = parts_value(), tap = value / (K * C), k = value / C % K, c = value % C;
+    const double total = parts_sum(partial, parts, TAPS * K * C);
+    if ((int)threadIdx.x < PARTS_VALUES && tap < TAPS && k < a.k && c < a.c)
         dw[((int64_t)k * TAPS + tap) * a.c + c] = bf16_from_float((float)total);
 }
 
@@ -276,10 +291,10 @@ static int tiles_of(const narrow_args *a)
     return a->n * tiles_along(a->h) * tiles_along(a->w);
 }
 
-/* As many blocks as an H100 takes at once; each brings its own weights, or leaves its own sums. */
-static int blocks_of(const narrow_args *a, int resident)
+/* As many blocks as the device runs at once: more would only load the weights, or leave partial sums, more often. */
+static int blocks_of(const narrow_args *a, int resident, int multiprocessors)
 {
-    const int tiles = tiles_of(a), most = 132 * resident;
+    const int tiles = tiles_of(a), most = multiprocessors * resident;
     return tiles < most ? tiles : most;
 }
 
@@ -287,9 +302,9 @@ static int blocks_of(const narrow_args *a, int resident)
 #define BY_CHANNELS(c, k, call)                                                                              \
     ((c) <= 16 ? ((k) <= 16 ? call(16, 16) : call(16, 32)) : ((k) <= 16 ? call(32, 16) : call(32, 32)))
 
-static int narrow(cuda_stream stream, const narrow_args *a)
+static int narrow(cuda_stream stream, const narrow_args *a, int multiprocessors)
 {
-    const unsigned blocks = (unsigned)blocks_of(a, RESIDENT(a->k));
+    const unsigned blocks = (unsigned)blocks_of(a, RESIDENT(a->k), multiprocessors);
 #define CALL(C, K) LAUNCH_BLOCKS((narrow_kernel<C, K>), blocks, THREADS, stream, *a, tiles_of(a))
     return BY_CHANNELS(a->c, a->k, CALL);
 #undef CALL
@@ -303,37 +318,41 @@ static narrow_args forward_args(const void *x, const void *w, void *y, shape4 X,
     return a;
 }
 
-int narrow_forward(cuda_stream stream, const void *x, const void *w, void *y, shape4 X, int k)
+int narrow_forward(cuda_stream stream, const void *x, const void *w, void *y, shape4 X, int k,
+                   int multiprocessors)
 {
     const narrow_args a = forward_args(x, w, y, X, k);
-    return narrow(stream, &a);
+    return narrow(stream, &a, multiprocessors);
 }
 
-int narrow_data(cuda_stream stream, const void *dy, const void *w, void *dx, bool add, shape4 X, int k)
+int narrow_data(cuda_stream stream, const void *dy, const void *w, void *dx, bool add, shape4 X, int k,
+                int multiprocessors)
 {
     const narrow_args a = { (const bf16 *)dy, (const bf16 *)w, (bf16 *)dx, X.n, X.h, X.w, k, X.c, true, add };
-    return narrow(stream, &a);
+    return narrow(stream, &a, multiprocessors);
 }
 
-size_t narrow_filter_bytes(shape4 X)
+size_t narrow_weights_bytes(shape4 X, int multiprocessors)
 {
     const narrow_args a = forward_args(NULL, NULL, NULL, X, 0);
-    return (size_t)blocks_of(&a, FILTER_RESIDENT) * TAPS * NARROW_CHANNELS * NARROW_CHANNELS * sizeof(float);
+    return (size_t)blocks_of(&a, WEIGHTS_RESIDENT, multiprocessors) * TAPS * NARROW_CHANNELS *
+           NARROW_CHANNELS * sizeof(float);
 }
 
-int narrow_filter(cuda_stream stream, const void *x, const void *dy, void *dw, void *scratch, shape4 X, int k)
+int narrow_weights(cuda_stream stream, const void *x, const void *dy, void *dw, void *scratch, shape4 X,
+                   int k, int multiprocessors)
 {
     const narrow_args a = forward_args(x, NULL, (void *)dy, X, k);
-    const int blocks = blocks_of(&a, FILTER_RESIDENT);
+    const int blocks = blocks_of(&a, WEIGHTS_RESIDENT, multiprocessors);
     float *partial = (float *)scratch;
     bf16 *to = (bf16 *)dw;
 #define CALL(C, K)                                                                                           \
-    LAUNCH_BLOCKS((narrow_filter_kernel<C, K>), (unsigned)blocks, THREADS, stream, a, tiles_of(&a), partial)
+    LAUNCH_BLOCKS((narrow_weights_kernel<C, K>), (unsigned)blocks, THREADS, stream, a, tiles_of(&a), partial)
     const int error = BY_CHANNELS(X.c, k, CALL);
 #undef CALL
     if (error) return error;
 #define CALL(C, K)                                                                                           \
-    LAUNCH_BLOCKS((narrow_totals<C, K>), blocks_for_parts(TAPS *(C) * (K)), THREADS, stream, a,              \
+    LAUNCH_BLOCKS((narrow_totals<C, K>), parts_blocks(TAPS *(C) * (K)), THREADS, stream, a,                  \
                   (const float *)partial, blocks, to)
     return BY_CHANNELS(X.c, k, CALL);
 #undef CALL

@@ -16,6 +16,7 @@ static bnact_args bnact_arguments(plan *p, const op_args *a)
         .type = o->type,
         .m = rows_of_value(o->x),
         .c = o->x.c,
+        .multiprocessors = p->cuda->device.multiProcessorCount,
         .act = d->act,
         .training = o->training,
         .frozen = d->frozen,
@@ -69,7 +70,7 @@ status cuda_bnact_plan(cuda *c, const op *o, plan **out, op_needs *needs)
     *needs = (op_needs){ 0 };
     if (!o->training) goto out;
     needs->saved = bn_saved_bytes(o->type, m, o->x.c, o->bnact.act);
-    needs->scratch = bn_scratch_bytes(o->type, m, o->x.c);
+    needs->scratch = bn_scratch_bytes(o->type, m, o->x.c, c->device.multiProcessorCount);
     needs->backward_x = true;
 out:
     return st;
@@ -81,7 +82,7 @@ static status bnact_pool_forward(plan *p, const op_args *a)
 {
     status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bnpool_forward(p->cuda->stream, &k, p->op.x, p->op.y));
+    TRY_CUDA(bn_pool_forward(p->cuda->stream, &k, p->op.x, p->op.y));
 out:
     return st;
 }
@@ -90,7 +91,7 @@ static status bnact_pool_backward(plan *p, const op_args *a)
 {
     status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bnpool_backward(p->cuda->stream, &k, p->op.x, p->op.y));
+    TRY_CUDA(bn_pool_backward(p->cuda->stream, &k, p->op.x, p->op.y));
 out:
     return st;
 }
@@ -108,8 +109,9 @@ status cuda_bnact_pool_plan(cuda *c, const op *o, plan **out, op_needs *needs)
     TRY(cuda_plan_new(c, o, sizeof **out, out));
     (*out)->forward = bnact_pool_forward;
     (*out)->backward = bnact_pool_backward;
-    *needs = (op_needs){ .saved = bnpool_saved_bytes(o->x.c, o->y),
-                         .scratch = bn_scratch_bytes(o->type, rows_of_value(o->x), o->x.c),
+    *needs = (op_needs){ .saved = bn_pool_saved_bytes(o->x.c, o->y),
+                         .scratch = bn_scratch_bytes(o->type, rows_of_value(o->x), o->x.c,
+                                                     c->device.multiProcessorCount),
                          .backward_x = true };
 out:
     return st;

@@ -1,5 +1,17 @@
-/* core/cuda/params.cu -- the optimiser, and weights between PyTorch's order and the libraries'. */
-#include "device.h"
+/* core/cuda/params.cu -- what belongs to parameters: the step's scalars, SGD, and copies of weights in cuDNN's order. */
+#include "launch.h"
+
+__global__ void set_scalars(cuda_scalars *to, cuda_scalars value)
+{
+    *to = value;
+}
+
+int cuda_set_scalars(cuda_stream stream, cuda_scalars *to, cuda_scalars value)
+{
+    return LAUNCH(set_scalars, 1, 1, stream, to, value);
+}
+
+/* --- SGD: a thread takes one value, or four --- */
 
 template <typename W>
 __global__ void sgd_kernel(const cuda_scalars *now, float *value, const float *grad, float *velocity,
@@ -22,18 +34,19 @@ __global__ void sgd_kernel(const cuda_scalars *now, float *value, const float *g
 int sgd(cuda_stream stream, const cuda_scalars *now, float *value, const float *grad, float *velocity,
         int64_t count)
 {
-#define CALL(W)                                                                                              \
-    LAUNCH(sgd_kernel<W>, blocks_for(count / W::WIDTH), THREADS, stream, now, value, grad, velocity, count)
+#define CALL(W) LAUNCH_FOR(sgd_kernel<W>, count / W::WIDTH, stream, now, value, grad, velocity, count)
     return count % 4 ? CALL(f32x1) : CALL(f32x4);
 #undef CALL
 }
 
-/* --- weights --- */
-
-/* A pair is a filter and a channel of it: `window` values side by side in the plain weights, and C apart in the
- * packed ones, where it is neighbouring pairs that are side by side. A block moves THREADS pairs through shared
- * memory, so that both sides are read and written in one piece: STAGE values of each at a time, all of 3 x 3. */
-enum { STAGE = 9, WEIGHT_BLOCKS = 4 * 132 };
+/* --- weights, from the plain order [K][C][window] to the packed order [K][window][C] and back ---
+ *
+ * A pair is a filter and one of its channels. The `window` values of a pair are next to each other in the plain weights. In
+ * the packed weights they are C apart, and neighbouring pairs are next to each other. A block moves a chunk of THREADS pairs
+ * through shared memory, so that on both sides neighbouring threads access neighbouring values: a thread takes a pair on the
+ * packed side, and every THREADS-th value on the plain side. STAGE values of each pair are moved at a time: all of a 3 x 3
+ * window. */
+enum { STAGE = 9, BLOCKS_EACH = 4 /* of a multiprocessor */ };
 
 __device__ static inline float packed_read(weight_copy w, int64_t i)
 {
@@ -48,12 +61,21 @@ __device__ static inline void packed_write(weight_copy w, int64_t i, float v)
         ((bf16 *)w.packed)[i] = bf16_from_float(v);
 }
 
-/* `n` places, from `begin` on, of the windows of `pairs` pairs, from `first` on: stage[pair][place]. */
-typedef struct places {
+/* The part of the weights that is in shared memory, as stage[pairs][n]: elements begin, ... of the windows of pairs
+ * first, ... */
+typedef struct section {
     int first, pairs, begin, n;
-} places;
+} section;
 
-__device__ static inline void read_packed(const weight_copy &w, places p, float *stage)
+/* The section of at most `most` pairs from `first` on, and of at most STAGE elements from `begin` on. */
+HOST_DEVICE section section_at(int filters, int channels, int window, int first, int most, int begin)
+{
+    const int left = filters * channels - first, rest = window - begin;
+    const section s = { first, left < most ? left : most, begin, rest < STAGE ? rest : STAGE };
+    return s;
+}
+
+__device__ static inline void read_packed(const weight_copy &w, section p, float *stage)
 {
     for (int i = (int)threadIdx.x; i < p.pairs; i += THREADS) {
         const int64_t at = krsc_begin(w.channels, w.window, p.first + i) + (int64_t)p.begin * w.channels;
@@ -61,7 +83,7 @@ __device__ static inline void read_packed(const weight_copy &w, places p, float 
     }
 }
 
-__device__ static inline void write_packed(const weight_copy &w, places p, const float *stage)
+__device__ static inline void write_packed(const weight_copy &w, section p, const float *stage)
 {
     for (int i = (int)threadIdx.x; i < p.pairs; i += THREADS) {
         const int64_t at = krsc_begin(w.channels, w.window, p.first + i) + (int64_t)p.begin * w.channels;
@@ -69,20 +91,19 @@ __device__ static inline void write_packed(const weight_copy &w, places p, const
     }
 }
 
-/* Where stage[i] is in the plain weights. */
-__device__ static inline int64_t plain_at(places p, int window, int i)
+/* The index of stage[i] in the plain weights. */
+__device__ static inline int64_t plain_at(section p, int window, int i)
 {
     return (int64_t)p.first * window + p.begin + (p.n == window ? i : i / p.n * window + i % p.n);
 }
 
-/* All threads of the block must come here. */
+/* Moves the chunk of pairs from `first` on. All threads of the block must call it. */
 template <bool PACK> __device__ static inline void move_pairs(const weight_copy &w, int first)
 {
     __shared__ float stage[THREADS * STAGE];
-    const int t = (int)threadIdx.x, left = w.filters * w.channels - first;
+    const int t = (int)threadIdx.x;
     for (int begin = 0; begin < w.window; begin += STAGE) {
-        const places p = { first, left < THREADS ? left : THREADS, begin,
-                           w.window - begin < STAGE ? w.window - begin : STAGE };
+        const section p = section_at(w.filters, w.channels, w.window, first, THREADS, begin);
         if (PACK)
             for (int i = t; i < p.pairs * p.n; i += THREADS) stage[i] = w.plain[plain_at(p, w.window, i)];
         else
@@ -96,12 +117,12 @@ template <bool PACK> __device__ static inline void move_pairs(const weight_copy 
     }
 }
 
-HD int weight_chunks(weight_copy w)
+HOST_DEVICE int weight_chunks(weight_copy w)
 {
     return (w.filters * w.channels + THREADS - 1) / THREADS;
 }
 
-/* The weights' chunks as if in one row: a block takes every gridDim.x-th. */
+/* The chunks of all weights are numbered in a row; a block takes every gridDim.x-th of them. */
 __global__ void pack_table(const weight_copy *table, int n)
 {
     int chunk = (int)blockIdx.x;
@@ -118,29 +139,31 @@ template <bool PACK> __global__ void move_one(weight_copy w)
         move_pairs<PACK>(w, chunk * THREADS);
 }
 
-static inline unsigned weight_blocks(weight_copy w)
+int weights_pack(cuda_stream stream, const weight_copy *table, int n, int multiprocessors)
 {
-    return (unsigned)(weight_chunks(w) < WEIGHT_BLOCKS ? weight_chunks(w) : WEIGHT_BLOCKS);
+    return LAUNCH_BLOCKS(pack_table, (unsigned)(BLOCKS_EACH * multiprocessors), THREADS, stream, table, n);
 }
 
-int weights_pack(cuda_stream stream, const weight_copy *table, int n)
+static inline unsigned weight_blocks(weight_copy w, int multiprocessors)
 {
-    return LAUNCH_BLOCKS(pack_table, WEIGHT_BLOCKS, THREADS, stream, table, n);
+    const int chunks = weight_chunks(w), most = BLOCKS_EACH * multiprocessors;
+    return (unsigned)(chunks < most ? chunks : most);
 }
 
-int weight_pack(cuda_stream stream, weight_copy w)
+int weight_pack(cuda_stream stream, weight_copy w, int multiprocessors)
 {
-    return LAUNCH_BLOCKS(move_one<true>, weight_blocks(w), THREADS, stream, w);
+    return LAUNCH_BLOCKS(move_one<true>, weight_blocks(w, multiprocessors), THREADS, stream, w);
 }
 
-int weight_unpack(cuda_stream stream, weight_copy w)
+int weight_unpack(cuda_stream stream, weight_copy w, int multiprocessors)
 {
-    return LAUNCH_BLOCKS(move_one<false>, weight_blocks(w), THREADS, stream, w);
+    return LAUNCH_BLOCKS(move_one<false>, weight_blocks(w, multiprocessors), THREADS, stream, w);
 }
 
-/* --- SGD by pieces --- */
+/* --- SGD of a recorded step: gradients are packed, and the weights are packed again, in one launch. A block takes a chunk of
+ * a piece (kernels.h) --- */
 
-HD int chunk_pairs(int window)
+HOST_DEVICE int chunk_pairs(int window)
 {
     return window < STAGE ? THREADS * STAGE / window : THREADS;
 }
@@ -150,9 +173,9 @@ int sgd_chunk_pairs(int window)
     return chunk_pairs(window);
 }
 
-/* Gradients through shared memory to where values are updated in the order of memory, and these through shared memory to
- * their copies. */
-__device__ static inline void sgd_places(const cuda_scalars &now, const sgd_piece &piece, places p)
+/* Packed gradients go through shared memory into the plain order, in which values and velocities are updated. The new values
+ * go through shared memory into their packed copy. */
+__device__ static inline void sgd_section(const cuda_scalars &now, const sgd_piece &piece, section p)
 {
     __shared__ float stage[THREADS * STAGE];
     if (piece.from.packed) read_packed(piece.from, p, stage);
@@ -177,12 +200,9 @@ __global__ void sgd_pieces_kernel(const cuda_scalars *scalars, const sgd_piece *
     const cuda_scalars now = *scalars;
     const sgd_chunk chunk = chunks[blockIdx.x];
     const sgd_piece p = piece[chunk.piece];
-    const int most = chunk_pairs(p.window), left = p.filters * p.channels - chunk.first;
-    for (int begin = 0; begin < p.window; begin += STAGE) {
-        const places here = { chunk.first, left < most ? left : most, begin,
-                              p.window - begin < STAGE ? p.window - begin : STAGE };
-        sgd_places(now, p, here);
-    }
+    for (int begin = 0; begin < p.window; begin += STAGE)
+        sgd_section(now, p,
+                    section_at(p.filters, p.channels, p.window, chunk.first, chunk_pairs(p.window), begin));
 }
 
 int sgd_pieces(cuda_stream stream, const cuda_scalars *now, const sgd_piece *piece, const sgd_chunk *chunks,

@@ -154,7 +154,7 @@ static status renew_copies(cuda *c, cuda_recording *r)
 {
     status st = OK;
     if (r->packed_at == c->changes) return OK;
-    if (r->n_copies) TRY_CUDA(weights_pack(c->stream, r->copies, r->n_copies));
+    if (r->n_copies) TRY_CUDA(weights_pack(c->stream, r->copies, r->n_copies, c->device.multiProcessorCount));
     r->packed_at = c->changes;
 out:
     return st;

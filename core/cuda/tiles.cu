@@ -1,24 +1,10 @@
-/* core/cuda/tiles.cu -- rows to unit length, and what is looked for in a tile of similarities while it is on the
- * device: how many are above some borders, and which are above one. Counts are whole numbers, and pairs are
- * written in the order of the tile, so nothing depends on which block comes first. */
-#include "device.h"
+/* core/cuda/tiles.cu -- for the analysis: rows to unit length; and in a tile of similarities, while it is on the device, how
+ * many are above each of some bounds, and which are above one bound. Counts are whole numbers, and pairs are written in the
+ * order of the tile, so no result depends on which block is first. */
+#include "sums.h"
 
-/* Of all threads of the block; the second barrier is for whoever writes to `sum` next. */
-template <typename T> __device__ static inline T block_sum(T *sum, T mine)
-{
-    const int t = (int)threadIdx.x;
-    sum[t] = mine;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (t < half) sum[t] += sum[t + half];
-        __syncthreads();
-    }
-    const T all = sum[0];
-    __syncthreads();
-    return all;
-}
+/* --- rows: a block takes one --- */
 
-/* A block a row. */
 template <typename T> __global__ void normalise_kernel(const float *x, T *to, int64_t dim, double *norm)
 {
     __shared__ double sum[THREADS];
@@ -39,7 +25,9 @@ int rows_normalise(cuda_stream stream, dtype to_type, const float *x, void *to, 
 #undef NORMALISE
 }
 
-enum { COUNT_ROWS = 4 }; /* of a block */
+/* --- how many: a block takes COUNT_ROWS rows, a thread every THREADS-th column --- */
+
+enum { COUNT_ROWS = 4 };
 
 __global__ void count_kernel(device_tile tile, tile_bins bins, int64_t *count)
 {
@@ -64,13 +52,14 @@ int tile_count(cuda_stream stream, device_tile tile, tile_bins bins, int64_t *co
                          tile, bins, count);
 }
 
+/* --- which: a block takes one row. One kernel counts what each row has, the next writes it, the last adds up --- */
+
 __device__ static inline bool is_picked(const device_tile &tile, const int32_t *wanted, float least, int r,
                                         int c)
 {
     return c < tile.cols && wanted[tile.col0 + c] >= 0 && tile.at[r * tile.stride + c] >= least;
 }
 
-/* A block a row: how many. */
 __global__ void pick_count_kernel(device_tile tile, const int32_t *wanted, float least, int32_t *row_count)
 {
     __shared__ int sum[THREADS];
@@ -83,7 +72,8 @@ __global__ void pick_count_kernel(device_tile tile, const int32_t *wanted, float
     if (threadIdx.x == 0) row_count[r] = total;
 }
 
-/* A block a row: which. THREADS columns at a time; the place of each is that of the row and those before it. */
+/* The pairs of the row go behind those of all rows before it. Of THREADS columns at a time, each thread looks at one; a prefix
+ * sum over the threads says how many pairs of the row lie before its own. */
 __global__ void pick_kernel(device_tile tile, const int32_t *wanted, float least, const int32_t *row_count,
                             device_pair *list, const int64_t *n)
 {

@@ -44,7 +44,7 @@ status weights_use(plan *p, cuda_weights *w, const op_args *a)
     if (w->version == a->version && w->copy.plain == a->param[0]) return OK;
     w->copy.plain = (float *)a->param[0]; /* read only */
     remember_params(c, &w->copy);
-    TRY_CUDA(weight_pack(c->stream, w->copy));
+    TRY_CUDA(weight_pack(c->stream, w->copy, c->device.multiProcessorCount));
     w->version = a->version;
 out:
     return st;
@@ -57,7 +57,7 @@ status weights_grad(plan *p, cuda_weights *w, float *grad)
     if (!w->grad.packed) return OK;
     if (cuda_is_recording(c) && w->grad.plain == grad) return OK; /* read where it is: pieces.c */
     w->grad.plain = grad;
-    TRY_CUDA(weight_unpack(c->stream, w->grad));
+    TRY_CUDA(weight_unpack(c->stream, w->grad, c->device.multiProcessorCount));
 out:
     return st;
 }

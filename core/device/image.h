@@ -4,15 +4,11 @@
 #ifndef CLEAVE_IMAGE_H
 #define CLEAVE_IMAGE_H
 
+#include "../base/host_device.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#ifdef __CUDACC__
-#define IMAGE_FUNCTION __host__ __device__ static inline
-#else
-#define IMAGE_FUNCTION static inline
-#endif
 
 enum { IMAGE_SIDE = 32, IMAGE_PIXELS = 32 * 32, IMAGE_VALUES = 3 * 32 * 32 };
 
@@ -31,18 +27,18 @@ typedef struct image_norm {
 } image_norm;
 
 /* Column of the input for output column j; outside [0, IMAGE_SIDE) is black. */
-IMAGE_FUNCTION int image_column(const image_draw *d, int j)
+HOST_DEVICE int image_column(const image_draw *d, int j)
 {
     return (d->flip ? IMAGE_SIDE - 1 - j : j) + d->dx;
 }
 
-IMAGE_FUNCTION bool image_inside(int y, int x)
+HOST_DEVICE bool image_inside(int y, int x)
 {
     return y >= 0 && y < IMAGE_SIDE && x >= 0 && x < IMAGE_SIDE;
 }
 
 /* Bilinear; pixels outside are black. */
-IMAGE_FUNCTION float image_sample(const uint8_t *plane, float y, float x)
+HOST_DEVICE float image_sample(const uint8_t *plane, float y, float x)
 {
     const int top = (int)floorf(y), left = (int)floorf(x);
     const float fy = y - (float)top, fx = x - (float)left;
@@ -59,7 +55,7 @@ IMAGE_FUNCTION float image_sample(const uint8_t *plane, float y, float x)
 /* The byte, or mixture of bytes, that output pixel (i, j) of a channel shows. The rotated image is 32 x 32 again, and
  * black outside. Pixel p (relative to the centre, y down) shows the input at R p; the picture turns counter-clockwise
  * for positive angles, as in PyTorch. */
-IMAGE_FUNCTION float image_pixel(const uint8_t *plane, const image_draw *d, int i, int j)
+HOST_DEVICE float image_pixel(const uint8_t *plane, const image_draw *d, int i, int j)
 {
     const int y = i + d->dy, x = image_column(d, j);
     if (!image_inside(y, x)) return 0;
@@ -69,7 +65,7 @@ IMAGE_FUNCTION float image_pixel(const uint8_t *plane, const image_draw *d, int 
                         fmaf(-v, d->sine, fmaf(u, d->cosine, centre)));
 }
 
-IMAGE_FUNCTION float image_normalised(float pixel, const image_norm *norm, int channel)
+HOST_DEVICE float image_normalised(float pixel, const image_norm *norm, int channel)
 {
     return (pixel / 255 - norm->mean[channel]) / norm->std[channel];
 }

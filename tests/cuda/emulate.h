@@ -25,6 +25,9 @@ void __syncthreads(void);
 #define UNROLL
 #define __shared__ static /* blocks run one after the other */
 
+/* Of the emulated device, as the backend asks when it is opened. 132 are those of an H100. */
+extern "C" int emulated_multiprocessors;
+
 /* Queues the work, or records it where a recording is going on. */
 void emulate_do(const std::function<void()> &work);
 void emulate_kernel(dim3 grid, dim3 block, bool barriers, const std::function<void()> &thread);

@@ -8,7 +8,7 @@
 
 #include <cublas_v2.h>
 
-#include "../../core/cuda/math.h"
+#include "../../core/cuda/arithmetic.h"
 #include "emulate.h"
 #include "libraries.h"
 
@@ -56,7 +56,7 @@ static std::vector<double> values(const void *from, int type, int64_t count)
 static void run_conv(const fake_conv &c, const void *x, const void *w, const void *y)
 {
     const int64_t weights = (int64_t)c.conv.out * (c.x.c / c.conv.groups) * c.conv.kernel * c.conv.kernel;
-    const int64_t counts[3] = { values_of(c.y), values_of(c.x), weights };
+    const int64_t counts[3] = { shape_count(c.y), shape_count(c.x), weights };
     void *const outputs[3] = { (void *)y, (void *)x, (void *)w };
     std::vector<double> X, W, Y;
     double *out; /* the one that is computed starts at zero */

@@ -1,26 +1,33 @@
-/* core/cuda/bnpool.cu -- [op.h] OP_BNACT_POOL with windows of 2 x 2 side by side.
+/* core/cuda/bnact_pool.cu -- [op.h] OP_BNACT_POOL: BN, activation, and max pooling with windows of 2 x 2 side by side. The
+ * value between BN and pooling, which is as large as x, is neither written nor read.
  *
- * forward: sums over the rows of x; then a thread normalises a window at a time and keeps the greatest value and which it
- * was. Backward: a window has one gradient, at that place, and none if the activation stopped it.
- *   sums     over the windows, of the gradient and of its product with the x of that place
- *   apply    four dx a window
- * What lies between BN and pool, as large as x, is neither written nor read. Rows are those of Y: windows. */
-#include "bn.h"
+ *   forward    bn_sum_rows (bnact.cu)   sums over the rows of x
+ *              pool_apply               normalises the four x of a window, writes the greatest as y, and keeps where it was
+ *   backward   pool_grad_sums           Only the greatest place of a window has a gradient, and it has none if the
+ *              pool_grad_apply          activation does not pass it. Writes the four dx of a window.
+ *
+ * In all kernels but the first a row of columns.h is a window, that is a pixel of y. */
+#include "batchnorm.h"
 
 enum { WINDOW = 4 };
 
-/* Which place of each window was the greatest, or NOWHERE: [rows of Y][c], behind the channels. */
+/* Kept behind the channels, [windows][c]: which place of the window was the greatest, or NOWHERE for no gradient. */
 static inline uint8_t *where_in(const bnact_args *a)
 {
     return (uint8_t *)a->saved + bn_channels_bytes(a->c);
 }
 
-size_t bnpool_saved_bytes(int c, shape4 Y)
+size_t bn_pool_saved_bytes(int c, shape4 Y)
 {
-    return bn_channels_bytes(c) + (size_t)values_of(Y);
+    return bn_channels_bytes(c) + (size_t)shape_count(Y);
 }
 
-/* Vectors of x in a window: `first` and its neighbours, one to the right and one line down. */
+static inline columns window_columns(const bnact_args *a)
+{
+    return columns_of(a->type, a->m / WINDOW, a->c, a->multiprocessors);
+}
+
+/* The four vectors of x in a window: `first`, that to its right, and the two below them. */
 typedef struct window {
     int64_t first;
     int right, down;
@@ -56,17 +63,17 @@ __device__ static inline void pool_window(const bnact_args &a, const bn_line p[W
         int at = 0;
         UNROLL
         for (int i = 0; i < WINDOW; i++) {
-            const float v = cuda_act(a.act, bn_affine(p[j], to_float(x[i].v[j])));
-            if (i > 0 && !(v > best)) continue; /* the first of equal ones */
+            const float v = act_forward(a.act, bn_affine(p[j], to_float(x[i].v[j])));
+            if (i > 0 && !(v > best)) continue; /* among equal values the first counts */
             best = v;
             at = i;
         }
         from_float(&y->v[j], best);
-        where->v[j] = cuda_act_passes(a.act, to_float(y->v[j])) ? (uint8_t)at : (uint8_t)NOWHERE;
+        where->v[j] = act_passes(a.act, to_float(y->v[j])) ? (uint8_t)at : (uint8_t)NOWHERE;
     }
 }
 
-/* sums: by which those over the rows of x were taken. */
+/* k: columns of y; sums: the columns of x with which bn_sums worked. */
 template <typename W>
 COLUMN_KERNEL pool_apply(columns k, columns sums, bnact_args a, shape4 X, shape4 Y, uint8_t *where)
 {
@@ -92,16 +99,13 @@ COLUMN_KERNEL pool_apply(columns k, columns sums, bnact_args a, shape4 X, shape4
 
 template <typename W> static int forward(cuda_stream stream, const bnact_args *a, shape4 X, shape4 Y)
 {
-    const columns sums = columns_of(a->type, a->m, a->c);
-    const columns k = columns_of(a->type, a->m / WINDOW, a->c);
-    int error = a->frozen ? 0 : bn_sums(stream, a);
-    if (!error)
-        error = LAUNCH_BLOCKS(pool_apply<W>, columns_grid(k), columns_block(k), stream, k, sums, *a, X, Y,
-                              where_in(a));
-    return error;
+    const int error = a->frozen ? 0 : bn_sums(stream, a);
+    return error ? error
+                 : LAUNCH_COLUMNS(pool_apply<W>, window_columns(a), stream, bn_columns(a), *a, X, Y,
+                                  where_in(a));
 }
 
-int bnpool_forward(cuda_stream stream, const bnact_args *a, shape4 X, shape4 Y)
+int bn_pool_forward(cuda_stream stream, const bnact_args *a, shape4 X, shape4 Y)
 {
 #define CALL(W) forward<W>(stream, a, X, Y)
     return BY_WIDTH(a->type, a->c, CALL);
@@ -124,34 +128,34 @@ __device__ static inline void load_window_grads(const bnact_args &a, const uint8
     to->where = ((const bytes_of<W> *)where)[at];
 }
 
-/* Of place i of the window, channel j of the vector. */
+/* Of place i of the window, and channel j of the vector. */
 template <typename W> __device__ static inline float gradient_at(const window_grads<W> &g, int i, int j)
 {
     return g.where.v[j] == i ? to_float(g.dy.v[j]) : 0;
 }
 
-/* Sums of g and of g * (x - mean_high), at the greatest places. */
+/* Sums over the windows of g and of g * (x - mean_high). */
 template <typename W>
 COLUMN_KERNEL pool_grad_sums(columns k, bnact_args a, shape4 X, shape4 Y, const uint8_t *where)
 {
     enum { V = W::WIDTH };
     __shared__ float tile[TILE_CHANNELS];
-    const int vector = my_vector(k), c = my_channel(k);
+    const int vector = my_vector(k);
     const row_range mine = row_range_of(k, vector);
     float mean[V], sum[2 * V] = { 0 };
-    if (c >= 0) tile[threadIdx.x] = known_channel(a, c).mean_high;
-    __syncthreads();
+    known_means(k, a, tile);
     my_params<float, V>(k, tile, mean);
     for (int row = mine.first; row < mine.end; row += k.ys) {
         window_grads<W> g;
         load_window_grads(a, where, window_of(k, X, Y, row, vector), (int64_t)row * k.vectors + vector, &g);
         for (int j = 0; j < V; j++) {
             sum[j] += g.where.v[j] == NOWHERE ? 0 : to_float(g.dy.v[j]);
-            for (int i = 0; i < WINDOW; i++) /* products with zero cost less than choosing x */
+            for (int i = 0; i < WINDOW;
+                 i++) /* three of four products are zero: that is faster than to pick x */
                 sum[V + j] = fmaf(gradient_at(g, i, j), to_float(g.x[i].v[j]) - mean[j], sum[V + j]);
         }
     }
-    add_columns<V>(k, vector, sum, (two_sums *)a.scratch);
+    put_partial_sums<V>(k, vector, sum, (two_sums *)a.scratch);
 }
 
 template <typename W>
@@ -180,15 +184,13 @@ COLUMN_KERNEL pool_grad_apply(columns k, bnact_args a, shape4 X, shape4 Y, const
 
 template <typename W> static int backward(cuda_stream stream, const bnact_args *a, shape4 X, shape4 Y)
 {
-    const columns k = columns_of(a->type, a->m / WINDOW, a->c);
-    const unsigned grid = columns_grid(k), block = columns_block(k);
+    const columns k = window_columns(a);
     const uint8_t *where = where_in(a);
-    int error = LAUNCH_BLOCKS(pool_grad_sums<W>, grid, block, stream, k, *a, X, Y, where);
-    if (!error) error = LAUNCH_BLOCKS(pool_grad_apply<W>, grid, block, stream, k, *a, X, Y, where);
-    return error;
+    const int error = LAUNCH_COLUMNS(pool_grad_sums<W>, k, stream, *a, X, Y, where);
+    return error ? error : LAUNCH_COLUMNS(pool_grad_apply<W>, k, stream, *a, X, Y, where);
 }
 
-int bnpool_backward(cuda_stream stream, const bnact_args *a, shape4 X, shape4 Y)
+int bn_pool_backward(cuda_stream stream, const bnact_args *a, shape4 X, shape4 Y)
 {
 #define CALL(W) backward<W>(stream, a, X, Y)
     return BY_WIDTH(a->type, a->c, CALL);

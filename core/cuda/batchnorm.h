@@ -1,12 +1,17 @@
-/* core/cuda/bn.h -- batch normalisation, channel by channel: what bnact.cu and bnpool.cu share.
+/* core/cuda/batchnorm.h -- batch normalisation, channel by channel: what bnact.cu and bnact_pool.cu share.
  *
- * Both take sums over the rows first (a partial sum for each part, columns.h), and then go through the rows again.
- * Each block of that second kernel makes statistics, or gradients of gamma and beta, of the sums of its channels;
- * those of the first part keep them. */
-#ifndef CLEAVE_CUDA_BN_H
-#define CLEAVE_CUDA_BN_H
+ * Forward in training, and backward, take two kernels each, since no value of a channel can be computed before all of its
+ * rows were seen:
+ *
+ *   1. sums over the rows: each block leaves partial sums of its part (sums.h)
+ *   2. once more through the rows. Before that, each block adds up the parts for its channels and computes from the sums
+ *      what a channel's values need: bn_line in forward, bn_slope in backward (arithmetic.h). The blocks of part 0
+ *      also store what outlives the kernel: statistics, dgamma, dbeta.
+ */
+#ifndef CLEAVE_CUDA_BATCHNORM_H
+#define CLEAVE_CUDA_BATCHNORM_H
 
-#include "columns.h"
+#include "sums.h"
 
 /* `saved` begins with bn_channel [c]. */
 static inline size_t bn_channels_bytes(int c)
@@ -14,12 +19,9 @@ static inline size_t bn_channels_bytes(int c)
     return ((size_t)c * sizeof(bn_channel) + 255) / 256 * 256;
 }
 
-/* What the rows need to know of a channel. A block keeps those of its tile in shared memory, where one thread
- * prepares a channel; each thread reads those of its vector from there. */
-template <typename P, int V>
-__device__ static inline void my_params(columns k, const P tile[TILE_CHANNELS], P mine[V])
+static inline columns bn_columns(const bnact_args *a)
 {
-    for (int i = 0; i < V; i++) mine[i] = tile[(int)threadIdx.x % k.xs * V + i];
+    return columns_of(a->type, a->m, a->c, a->multiprocessors);
 }
 
 /* Channel c by the running statistics. */
@@ -32,14 +34,16 @@ __device__ static inline bn_channel running_channel(const bnact_args &a, int c)
 
 /* --- forward --- */
 
-/* bnact.cu: of x - shift and its square, into `scratch`, by columns_of(a->type, a->m, a->c). */
+/* bnact.cu. Leaves the partial sums over x - shift and its square in `scratch`, for columns bn_columns(a). */
 int bn_sums(cuda_stream, const bnact_args *);
 
-/* What a channel's parameters are made of, read before the sums are there: one way to memory instead of two. */
+/* What a channel's parameters are computed from, besides the sums. Read before the sums, so that the thread waits for memory
+ * once instead of twice. */
 typedef struct bn_given {
     float gamma, beta, shift, running_mean, running_var, bias;
 } bn_given;
 
+/* keep: the running statistics will be updated. */
 template <typename W> __device__ static inline bn_given read_given(const bnact_args &a, int c, bool keep)
 {
     bn_given g = { a.gamma[c], a.beta[c], to_float(((const typename W::element *)a.x)[c]), 0, 0, 0 };
@@ -51,7 +55,7 @@ template <typename W> __device__ static inline bn_given read_given(const bnact_a
     return g;
 }
 
-/* Of channel c, from its sums. The statistics are the same in all blocks; `keep` in one. each: 1 / m. */
+/* The statistics of channel c from its sums; each = 1 / m. With `keep`, also stores them and updates the running ones. */
 __device__ static inline bn_channel bn_statistics(const bnact_args &a, int c, const bn_given &given,
                                                   double sum, double squares, double each, bool keep)
 {
@@ -64,7 +68,8 @@ __device__ static inline bn_channel bn_statistics(const bnact_args &a, int c, co
     return s;
 }
 
-/* k: by which the sums were taken. */
+/* Fills `tile` with the lines of the block's channels. k: the columns with which bn_sums worked. All threads of the block
+ * must call it. */
 template <typename W>
 __device__ static inline void forward_params(columns k, const bnact_args &a, bn_line tile[TILE_CHANNELS])
 {
@@ -74,7 +79,7 @@ __device__ static inline void forward_params(columns k, const bnact_args &a, bn_
         const double each = 1 / (double)a.m;
         const bn_given none = {}, given = c >= 0 ? read_given<W>(a, c, keep) : none;
         double sum, squares;
-        total_columns(k, (const two_sums *)a.scratch, &sum, &squares);
+        columns_sum(k, (const two_sums *)a.scratch, &sum, &squares);
         if (c >= 0) {
             const bn_channel s = bn_statistics(a, c, given, sum, squares, each, keep);
             tile[threadIdx.x] = bn_line_of(s, given.gamma, given.beta);
@@ -92,15 +97,24 @@ __device__ static inline bn_channel known_channel(const bnact_args &a, int c)
     return a.frozen ? running_channel(a, c) : ((bn_channel *)a.saved)[c];
 }
 
-/* k: by which the sums of g and of g * (x - mean_high) were taken. */
+/* Fills `tile` with the means by which forward normalised the block's channels. All threads of the block must call it. */
+__device__ static inline void known_means(columns k, const bnact_args &a, float tile[TILE_CHANNELS])
+{
+    const int c = my_channel(k);
+    if (c >= 0) tile[threadIdx.x] = known_channel(a, c).mean_high;
+    __syncthreads();
+}
+
+/* Fills `tile` with the slopes of the block's channels, from the sums of g and of g * (x - mean_high), and stores dgamma and
+ * dbeta. k: the columns with which the sums were taken. All threads of the block must call it. */
 __device__ static inline void backward_params(columns k, const bnact_args &a, bn_slope tile[TILE_CHANNELS])
 {
     const int c = my_channel(k);
-    const double each = a.frozen ? 0 : 1 / (double)a.m; /* frozen statistics do not move with x */
+    const double each = a.frozen ? 0 : 1 / (double)a.m; /* frozen statistics do not depend on x */
     const bn_channel none = {}, s = c >= 0 ? known_channel(a, c) : none;
     const float gamma = c >= 0 ? a.gamma[c] : 0;
     double dbeta, products;
-    total_columns(k, (const two_sums *)a.scratch, &dbeta, &products);
+    columns_sum(k, (const two_sums *)a.scratch, &dbeta, &products);
     if (c >= 0) {
         const double dgamma = s.inv * (products - s.mean_low * dbeta);
         tile[threadIdx.x] = bn_slope_of(s, gamma, (float)(dbeta * each), (float)(dgamma * each));

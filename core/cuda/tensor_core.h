@@ -1,16 +1,20 @@
-/* core/cuda/mma.h -- a product by the tensor cores of a warp, d [16][8] += a [16][16] b [16][8]: bf16, sums in f32;
- * and what brings its factors from shared memory. They are PTX's mma.sync.m16n8k16 and ldmatrix. For the product, lane = 4 g + t of
- * a warp holds, two values beside each other in a register,
+/* core/cuda/tensor_core.h -- a warp's product by tensor cores, d [16][8] += a [16][16] b [16][8]. The factors are bf16, the
+ * sums f32. mma is PTX's mma.sync.m16n8k16; load_squares is PTX's ldmatrix, which fetches the factors from shared memory.
  *
- *   a[0]  row g,      columns 2t, 2t + 1     b[0]  rows 2t, 2t + 1 of column g      d[0], d[1]  row g, columns 2t, 2t + 1
- *   a[1]  row g + 8                          b[1]  rows 2t + 8, 2t + 9              d[2], d[3]  row g + 8
- *   a[2], a[3]  the same, columns + 8
+ * The 32 threads (lanes) of a warp hold the matrices together, in registers; a register of a or b holds two bf16 values.
+ * Lane 4 g + t holds
  *
- * All threads of the warp must come here; on the emulated device, of the block. */
-#ifndef CLEAVE_CUDA_MMA_H
-#define CLEAVE_CUDA_MMA_H
+ *   of a   a[0]        row g,     columns 2t, 2t + 1        of b   b[0]   column g, rows 2t, 2t + 1
+ *          a[1]        row g + 8, columns 2t, 2t + 1               b[1]   column g, rows 2t + 8, 2t + 9
+ *          a[2], a[3]  like a[0], a[1], columns + 8
+ *   of d   d[0], d[1]  row g,     columns 2t, 2t + 1
+ *          d[2], d[3]  row g + 8, columns 2t, 2t + 1
+ *
+ * All threads of the warp must call both functions; on the emulated device, all threads of the block. */
+#ifndef CLEAVE_TENSOR_CORE_H
+#define CLEAVE_TENSOR_CORE_H
 
-#include "device.h"
+#include "launch.h"
 
 #include <assert.h>
 
@@ -23,12 +27,13 @@ __device__ static inline void mma(float d[4], const uint32_t a[4], const uint32_
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* Four squares of 8 x 8 values in shared memory. Lane 8 m + i says where row i of square m is, aligned to 16 bytes. Lane
- * 4 g + t is given, of each square, row g, columns 2t and 2t + 1; of TURNED ones rows 2t and 2t + 1 of column g. */
-template <bool TURNED> __device__ static inline void load_squares(const bf16 *row, uint32_t v[4])
+/* Loads four squares of 8 x 8 values from shared memory. Lane 8 m + i passes the address of row i of square m, aligned to
+ * 16 bytes. In v[m], lane 4 g + t gets row g, columns 2t and 2t + 1 of square m; if TRANSPOSED, column g, rows 2t and
+ * 2t + 1. */
+template <bool TRANSPOSED> __device__ static inline void load_squares(const bf16 *row, uint32_t v[4])
 {
     const unsigned at = (unsigned)__cvta_generic_to_shared(row);
-    if (TURNED)
+    if (TRANSPOSED)
         asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                      : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
                      : "r"(at)
@@ -40,7 +45,7 @@ template <bool TURNED> __device__ static inline void load_squares(const bf16 *ro
                      : "memory");
 }
 #else
-/* Value i of a register: 0 or 1. */
+/* The lower (i = 0) or upper (i = 1) value of a register. */
 static inline float half_of(uint32_t pair, int i)
 {
     const bf16 v = { (uint16_t)(pair >> 16 * i) };
@@ -64,7 +69,7 @@ static inline void mma(float d[4], const uint32_t a[4], const uint32_t b[2])
     __syncthreads();
 }
 
-template <bool TURNED> static inline void load_squares(const bf16 *row, uint32_t v[4])
+template <bool TRANSPOSED> static inline void load_squares(const bf16 *row, uint32_t v[4])
 {
     static const bf16 *rows[1024];
     const int thread = (int)threadIdx.x, warp = thread / 32 * 32, g = thread % 32 / 4, t = thread % 4;
@@ -73,8 +78,8 @@ template <bool TURNED> static inline void load_squares(const bf16 *row, uint32_t
     __syncthreads();
     for (int m = 0; m < 4; m++) {
         const bf16 *const *square = &rows[warp + 8 * m];
-        const bf16 low = TURNED ? square[2 * t][g] : square[g][2 * t];
-        const bf16 high = TURNED ? square[2 * t + 1][g] : square[g][2 * t + 1];
+        const bf16 low = TRANSPOSED ? square[2 * t][g] : square[g][2 * t];
+        const bf16 high = TRANSPOSED ? square[2 * t + 1][g] : square[g][2 * t + 1];
         v[m] = low.bits | (uint32_t)high.bits << 16;
     }
     __syncthreads();
