@@ -1,4 +1,4 @@
-/* prune/accuracy.h -- how good a checkpoint is on the test images: as it is, or with units left out. */
+/* prune/accuracy.h -- how good a checkpoint is on the test images, with or without some of its units. */
 #ifndef CLEAVE_ACCURACY_H
 #define CLEAVE_ACCURACY_H
 
@@ -13,13 +13,13 @@ typedef struct accuracy {
     char device[128], why[256]; /* why: backend_open's line on which device was taken */
 } accuracy;
 
-/* Builds cfg->net without cfg->net.remove on cfg->device, fills it from the checkpoint (as surgery_inherit
- * does) and evaluates it. logits: [test->n, classes] in the order of the data set, or NULL. */
+/* Builds cfg->net without cfg->net.remove on cfg->device, lets it inherit from the checkpoint (prune/surgery.h) and
+ * evaluates it. logits: [test->n, classes] in the order of the data set, or NULL. */
 status accuracy_measure(const config *, const char *checkpoint, const dataset *test, accuracy *out,
                         float *logits);
 
-/* ERR_DIVERGED if the loss is not a number: of a checkpoint as it is a fault; a net right after a cut may well be
- * so far off, and fine-tuning will tell. */
+/* ERR_DIVERGED: the loss is not a number. In a checkpoint that is a fault; right after a cut it may happen, and
+ * fine-tuning can still succeed. */
 status accuracy_check(const accuracy *, const char *checkpoint);
 
 #endif

@@ -1,59 +1,12 @@
-/* prune/choose.c -- from the curve's points to names. */
+/* prune/choose.c -- see choose.h. */
 #include "choose.h"
 #include "../core/base/log.h"
-#include "pick.h"
 #include "surgery.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *choose_metric_name(metric_kind metric)
-{
-    static const char *const names[] = { "yang", "lu", "random", "last", "cka" };
-    return names[metric];
-}
-
-/* The place of a unit's layer in the analysis: NAME or NAME.raw; -1: none. */
-static int find_layer(const cJSON *analysis, const char *unit)
-{
-    const cJSON *layer;
-    char raw[80];
-    int at = 0, found = -1;
-    snprintf(raw, sizeof raw, "%s.raw", unit);
-    cJSON_ArrayForEach(layer, cJSON_GetObjectItem(analysis, "layers"))
-    {
-        const char *has = cJSON_GetStringValue(cJSON_GetObjectItem(layer, "name"));
-        if (has && !strcmp(has, unit)) return at;
-        if (has && !strcmp(has, raw)) found = at;
-        at++;
-    }
-    return found;
-}
-
-/* JSON has no NaN: null stands for it. */
-static double number_or_nan(const cJSON *number)
-{
-    return cJSON_IsNumber(number) ? number->valuedouble : NAN;
-}
-
-bool choose_value(const cJSON *analysis, const char *unit, metric_kind metric, double *value)
-{
-    int at = find_layer(analysis, unit);
-    const cJSON *layer = at < 0 ? NULL : cJSON_GetArrayItem(cJSON_GetObjectItem(analysis, "layers"), at);
-    const cJSON *result = cJSON_GetObjectItem(layer, metric == METRIC_LU ? "lu" : "yang");
-    const cJSON *number = cJSON_GetObjectItem(result, metric == METRIC_LU ? "mean" : "M");
-    *value = number_or_nan(number);
-    return cJSON_IsNumber(number) || cJSON_IsNull(number);
-}
-
-double choose_change(const cJSON *analysis, const char *before, const char *unit)
-{
-    const cJSON *matrix = cJSON_GetObjectItem(cJSON_GetObjectItem(analysis, "cka"), "matrix");
-    int i = find_layer(analysis, before), j = find_layer(analysis, unit);
-    return i < 0 || j < 0 ? NAN : 1 - number_or_nan(cJSON_GetArrayItem(cJSON_GetArrayItem(matrix, i), j));
-}
 
 /* The parent's units with everything but decisions. */
 static status list_units(const net *parent, choice *c)
@@ -83,20 +36,14 @@ out:
     return st;
 }
 
-/* By Criterion I, or exactly cfg->count. */
+/* By Criterion I, or exactly prune.count. */
 static status decide_points(const criterion_point *p, int n, const config *cfg, criterion_decision *d)
 {
     const config_prune *how = &cfg->prune;
+    const metric *m = metric_of(how->metric);
     const criterion_options options = { how->eps, how->floor, how->smooth, how->max_cut,
                                         how->keep_one_per_stage };
-    switch (how->metric) {
-    case METRIC_RANDOM: return pick_random(p, n, how->count, cfg->seed, how->seed, d);
-    case METRIC_LAST: return pick_last(p, n, how->count, d);
-    case METRIC_CKA: return pick_smallest(p, n, how->count, d);
-    case METRIC_YANG:
-    case METRIC_LU: break;
-    }
-    return how->count > 0 ? pick_by_gain(p, n, how->count, how->pick, d) : criterion_cut(p, n, &options, d);
+    return m->criterion && how->count == 0 ? criterion_cut(p, n, &options, d) : m->pick(p, n, cfg, d);
 }
 
 static status decide(const net *parent, const config *cfg, choice *c)
@@ -118,34 +65,29 @@ out:
     return st;
 }
 
-static void read_values(const cJSON *analysis, metric_kind metric, choice *c)
+static void read_values(const net *parent, const cJSON *analysis, const metric *m, choice *c)
 {
-    for (int i = 0; i < c->n_units; i++) {
-        choice_unit *u = &c->unit[i];
-        if (metric == METRIC_CKA)
-            u->value = i == 0 ? NAN : choose_change(analysis, c->unit[i - 1].name, u->name);
-        else if (metric == METRIC_YANG || metric == METRIC_LU)
-            choose_value(analysis, u->name, metric, &u->value);
-    }
+    const net_unit *unit = net_units(parent, &c->n_units);
+    for (int i = 0; m->value && i < c->n_units; i++) c->unit[i].value = m->value(analysis, unit, i, m);
 }
 
-bool choose_wants_analysis(const config_prune *cfg)
+bool choose_needs_analysis(const config_prune *cfg)
 {
-    return cfg->count == 0 || (cfg->metric != METRIC_RANDOM && cfg->metric != METRIC_LAST);
+    return cfg->count == 0 || metric_of(cfg->metric)->value;
 }
 
-/* Where the metric has no criterion of its own: as many as Criterion I cuts by M. */
+/* For a metric that has no criterion: as many as Criterion I cuts by M. */
 static status fill_count(const net *parent, const cJSON *analysis, config *cfg)
 {
     status st = OK;
     choice by_m = { 0 };
     config yang = *cfg;
     config_prune *how = &cfg->prune;
-    if (how->count > 0 || how->metric == METRIC_YANG || how->metric == METRIC_LU) goto out;
+    if (how->count > 0 || metric_of(how->metric)->criterion) goto out;
     yang.prune.metric = METRIC_YANG;
     TRY(choose_by_curve(parent, analysis, &yang, &by_m));
     how->count = (int)by_m.n_cut;
-    log_info("Criterion I cuts %d by M: as many go by %s", how->count, choose_metric_name(how->metric));
+    log_info("Criterion I cuts %d by M: as many go by %s", how->count, metric_name(how->metric));
 out:
     choice_free(&by_m);
     return st;
@@ -156,13 +98,14 @@ status choose_by_curve(const net *parent, const cJSON *analysis, const config *c
     status st = OK;
     config settings = *cfg; /* nothing in it is freed here */
     const config_prune *how = &settings.prune;
-    choice c = { .metric = choose_metric_name(how->metric) };
+    choice c = { .metric = metric_name(how->metric) };
     TRY(fill_count(parent, analysis, &settings));
     c.count = how->count;
+    c.kind = how->metric;
     c.pick = how->pick;
     c.seed = how->seed;
     TRY(list_units(parent, &c));
-    read_values(analysis, how->metric, &c);
+    read_values(parent, analysis, metric_of(how->metric), &c);
     TRY(decide(parent, &settings, &c));
     TRY(list_cuts(&c));
     *out = c;
@@ -179,7 +122,7 @@ static bool contains(char *const *names, unsigned n, const char *name)
     return false;
 }
 
-/* net_create knows which units there are and which can go: ask it. */
+/* net_create checks which units exist and can be removed. */
 static status check_names(const net *parent, char *const *names, unsigned n)
 {
     status st = OK;

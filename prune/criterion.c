@@ -6,8 +6,8 @@
  *         if removable[t] and (t > p or (ref >= floor and m[t] - ref <= eps)):  cut t
  *         else ref = m[t]
  *
- * The reference stays where it is while units are cut: small gains in a row add up, and the unit that
- * completes a real gain is kept. Points without a value are passed over as if they were not there. */
+ * While units are cut, the reference stays: small gains in a row add up, and the unit that completes a real gain is kept.
+ * Points without a value are skipped. */
 #include "criterion.h"
 #include <math.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@ __attribute__((format(printf, 2, 3))) static void say(criterion_decision *d, con
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(d->reason, sizeof d->reason, format, args); /* a long name may be cut off: it is only words */
+    vsnprintf(d->reason, sizeof d->reason, format, args); /* cutting off a long name does no harm */
     va_end(args);
 }
 
@@ -38,7 +38,7 @@ out:
     return st;
 }
 
-/* Mean of the values in the window around t, as far as there are any. */
+/* Mean of the values in the window around t, of those points that have one. */
 static double moving_average(const criterion_point *p, int n, int t, int window)
 {
     double sum = 0;

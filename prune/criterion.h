@@ -9,7 +9,7 @@
 
 typedef struct criterion_point {
     const char *name;
-    double value; /* M or Q after this unit; NaN = no decision possible: never cut, never a reference */
+    double value; /* M or Q after this unit; NaN: unknown; such a point is never cut and never a reference */
     bool removable;
     int stage;
     const char *fixed; /* why it is not removable */
@@ -29,7 +29,7 @@ typedef struct criterion_decision {
     char reason[160]; /* "after the peak at layer4.0 (0.844): +0.005", "rises: +0.13 > 0.008 over conv1" */
 } criterion_decision;
 
-/* Decides for n >= 1 points in order of depth. ERR_USAGE for options out of range. */
+/* Decides for n >= 1 points in order of depth. ERR_USAGE: an option is out of range. */
 status criterion_cut(const criterion_point *, int n, const criterion_options *, criterion_decision *out);
 
 #endif

@@ -1,18 +1,19 @@
-/* prune/finetune.c -- a pruned net is an ordinary run: its config says what to leave out and where the
- * weights come from, its checkpoints say why. */
+/* prune/finetune.c -- a pruned net is an ordinary run: its config says which units to leave out and where the weights come
+ * from; its checkpoints say why. */
 #include "finetune.h"
 #include "../core/base/file.h"
+#include "../core/base/json.h"
 #include "../core/base/log.h"
 #include "../graph/analysis.h"
 #include "../nets/experiment.h"
 #include "surgery.h"
-#include <cjson/cJSON.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- the configuration ---- */
 
-/* KEY=value with the value as JSON, which is YAML too: whatever is in a path, the quoting holds. */
+/* KEY=value with the value as JSON, which is YAML too: so any path is quoted correctly. */
 static status override_json(const char *key, cJSON *value, char **out)
 {
     status st = OK;
@@ -75,25 +76,14 @@ out:
     return st;
 }
 
-/* ---- metadata: where it comes from, and why each unit went ---- */
+/* ---- metadata: the parent, and why each unit was cut ---- */
 
-static bool add_cut(cJSON *list, const choice_unit *u)
-{
-    cJSON *j = cJSON_CreateObject();
-    if (!cJSON_AddItemToArray(list, j)) {
-        cJSON_Delete(j);
-        return false;
-    }
-    return cJSON_AddStringToObject(j, "name", u->name) &&
-           cJSON_AddStringToObject(j, "reason", u->decision.reason);
-}
-
-/* The cuts of the parent, if it is pruned itself, then those made now. */
+/* The cuts of the parent, if it was pruned itself, then the new ones. */
 static status cuts_text(const char *parent, const choice *c, char **out)
 {
     status st = OK;
     st_file f = { 0 };
-    cJSON *list = NULL;
+    cJSON *list = NULL, *cut;
     TRY(st_open(parent, &f));
     const char *before = st_meta(&f, "cuts");
     if (before) list = cJSON_Parse(before);
@@ -101,8 +91,12 @@ static status cuts_text(const char *parent, const choice *c, char **out)
         cJSON_Delete(list);
         TRY_ALLOC(list, cJSON_CreateArray());
     }
-    for (int i = 0; i < c->n_units; i++)
-        if (c->unit[i].decision.cut && !add_cut(list, &c->unit[i])) FAIL(ERR_RUNTIME, "out of memory");
+    for (int i = 0; i < c->n_units; i++) {
+        if (!c->unit[i].decision.cut) continue;
+        TRY(json_append_object(list, &cut));
+        TRY(json_put_text(cut, "name", c->unit[i].name));
+        TRY(json_put_text(cut, "reason", c->unit[i].decision.reason));
+    }
     TRY_ALLOC(*out, cJSON_PrintUnformatted(list));
 out:
     cJSON_Delete(list);
@@ -118,15 +112,6 @@ static status start_values(const finetune_job *job, net *n)
     return *job->cfg->net.weights ? surgery_inherit(n, job->checkpoint) : net_init(n, ~job->cfg->seed);
 }
 
-static status open_run(const finetune_job *job, const backend *b, rundir *run)
-{
-    status st = OK;
-    TRY(rundir_create(job->cfg, b, job->argc, job->argv, run));
-    log_info("fine-tuning in %s, units cut: %u", run->path, job->choice->n_cut);
-out:
-    return st;
-}
-
 status finetune(const finetune_job *job, rundir *run, fit_result *out)
 {
     status st = OK;
@@ -140,7 +125,8 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     TRY(rundir_load_tuning(run, e.device));
     TRY(fit_compile(job->cfg, job->train, e.net, e.device));
     TRY(start_values(job, e.net));
-    TRY(open_run(job, e.device, run));
+    TRY(rundir_create(job->cfg, e.device, job->argc, job->argv, run));
+    log_info("fine-tuning in %s, units cut: %u", run->path, job->choice->n_cut);
     log_info("%s", e.why);
     const st_pair meta[] = { { "parent", (char *)job->checkpoint }, { "cuts", cuts } };
     const fit_job work = { .cfg = job->cfg,

@@ -7,10 +7,10 @@
 #include "../nets/rundir.h"
 #include "choose.h"
 
-/* The parent's config with name NAME-pruned (by M; else NAME-pruned-METRIC, by hand NAME-pruned-hand),
- * net.remove = what the parent lacks and what goes now, net.weights = the parent checkpoint (init: scratch:
- * none) and train.epochs = prune.epochs, if that is given. So `train` could continue the run, and the same
- * cut of the same parent is the same run directory. The caller frees. */
+/* The parent's config with four changes: name = NAME-pruned (by M; else NAME-pruned-METRIC, by hand NAME-pruned-hand),
+ * net.remove = the units removed before and now, net.weights = the parent checkpoint (with prune.init=scratch: none), and
+ * train.epochs = prune.epochs, if that is given. So `train` could continue the run, and the same cut of the same parent
+ * has the same run directory. The caller frees. */
 status finetune_config(const config *parent, const char *checkpoint, const choice *, config **out);
 
 typedef struct finetune_job {
@@ -22,8 +22,8 @@ typedef struct finetune_job {
     char **argv;
 } finetune_job;
 
-/* Builds the pruned net, lets it inherit (init: scratch: initialises it) and trains it in *run, which it
- * makes, or goes on where a stopped run is. Checkpoints carry `parent` and `cuts` (with the parent's own). */
+/* Builds the pruned net, lets it inherit (with prune.init=scratch: initialises it) and trains it in *run, which it makes;
+ * a run that was stopped is continued. Checkpoints carry `parent` and `cuts` (including the parent's own). */
 status finetune(const finetune_job *, rundir *run, fit_result *out);
 
 #endif

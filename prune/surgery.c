@@ -1,5 +1,5 @@
-/* prune/surgery.c -- names survive the cut: a unit keeps its PyTorch name when its predecessor goes, so
- * inheriting is copying by name, and what is left over in the parent must be the removed units' own. */
+/* prune/surgery.c -- a unit keeps its PyTorch name when units before it are removed. So inheriting is copying by name, and
+ * tensors of the parent that are left over must belong to the removed units. */
 #include "surgery.h"
 #include "../core/base/text.h"
 #include "../nets/checkpoint.h"
@@ -15,13 +15,13 @@ static bool has_param(const net *n, const char *name)
     return false;
 }
 
-/* What checkpoints hold besides parameters and buffers: momenta, and PyTorch's step counter of each BN. */
+/* Checkpoints also hold momenta and, for each BN, PyTorch's step counter. */
 static bool is_bookkeeping(const char *name)
 {
     return !strncmp(name, "optimizer.", 10) || text_ends_with(name, "num_batches_tracked");
 }
 
-/* The complete architecture has the tensors of the pruned net and of the removed units, nothing else. */
+/* The complete architecture has exactly the tensors of the pruned net and of the removed units. */
 static status check_left_over(const net *pruned, const st_file *parent, const char *parent_path)
 {
     status st = OK;

@@ -21,7 +21,7 @@ PUBLIC_HEADERS := \
     $(addprefix nets/,device.h schedule.h rundir.h net.h run.h tap.h checkpoint.h experiment.h fit.h) \
     $(addprefix data/,dataset.h augment.h loader.h) \
     $(addprefix graph/,analysis.h features.h similarity.h histogram.h edges.h modularity.h pictures.h) \
-    $(addprefix prune/,accuracy.h criterion.h choose.h cost.h curve.h surgery.h finetune.h report.h)
+    $(addprefix prune/,accuracy.h criterion.h metric.h choose.h cost.h curve.h surgery.h finetune.h result.h)
 
 SCRIPTS        := $(patsubst tools/%.py,%,$(shell grep -l '^from command import' tools/*.py))
 PYTHON_FILES   := $(filter-out tools/test_docs.py,$(wildcard tools/*.py))

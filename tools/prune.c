@@ -8,7 +8,7 @@
 #include "../prune/accuracy.h"
 #include "../prune/curve.h"
 #include "../prune/finetune.h"
-#include "../prune/report.h"
+#include "../prune/result.h"
 #include "cli.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -131,7 +131,7 @@ static status choose(session *s)
         TRY(curve_read(s->parent, s->analysis_dir, &analysis));
         TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
     } else {
-        if (choose_wants_analysis(&s->parent->prune))
+        if (choose_needs_analysis(&s->parent->prune))
             TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, &s->test, &analysis));
         TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
     }
@@ -144,13 +144,13 @@ out:
 /* ---- results ---- */
 
 /* To stderr, to `dir`/prune.json (dir NULL: no file), and to stdout with --json. */
-static status publish(const session *s, const prune_report *r, const char *dir)
+static status publish(const session *s, const prune_result *r, const char *dir)
 {
     status st = OK;
     cJSON *j = NULL;
     char path[4096];
-    prune_report_log(r);
-    TRY(prune_report_json(r, &j));
+    prune_result_log(r);
+    TRY(prune_result_json(r, &j));
     if (dir) {
         TRY(file_make_dirs(dir));
         TRY(text_format(path, sizeof path, "%s/prune.json", dir));
@@ -185,12 +185,6 @@ out:
 
 /* ---- the work ---- */
 
-static status measure_cost(const config *c, cost *out)
-{
-    return cost_measure(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, c->device,
-                        c->threads, config_type(c), c->train.batch, out);
-}
-
 static status measure_accuracy(session *s, const config *c, double *out)
 {
     status st = OK;
@@ -206,11 +200,11 @@ out:
 }
 
 /* What needs no training: costs and accuracies before and right after the cut. */
-static status measure(session *s, prune_report *r)
+static status measure(session *s, prune_result *r)
 {
     status st = OK;
-    TRY(measure_cost(s->parent, &r->before));
-    TRY(measure_cost(s->pruned, &r->after));
+    TRY(cost_measure(s->parent, &r->before));
+    TRY(cost_measure(s->pruned, &r->after));
     if (!s->test.n) goto out; /* a dry run by hand without the data */
     TRY(measure_accuracy(s, s->parent, &r->accuracy_before));
     TRY(measure_accuracy(s, s->pruned, &r->accuracy_cut));
@@ -218,11 +212,11 @@ out:
     return st;
 }
 
-static status nothing_to_cut(session *s, prune_report *r)
+static status nothing_to_cut(session *s, prune_result *r)
 {
     status st = OK;
     log_info("nothing to cut: every unit still helps, or cannot go");
-    TRY(measure_cost(s->parent, &r->before));
+    TRY(cost_measure(s->parent, &r->before));
     r->after = r->before;
     if (s->test.n) TRY(measure_accuracy(s, s->parent, &r->accuracy_before));
     r->accuracy_cut = r->accuracy_before;
@@ -231,7 +225,7 @@ out:
     return st;
 }
 
-static status train_pruned(session *s, prune_report *r)
+static status train_pruned(session *s, prune_result *r)
 {
     status st = OK;
     fit_result result;
@@ -252,7 +246,7 @@ static status prune(session *s)
 {
     status st = OK;
     file_path finished;
-    prune_report r = { .arch = s->parent->net.arch, .parent = s->subject.checkpoint, .choice = &s->choice };
+    prune_result r = { .arch = s->parent->net.arch, .parent = s->subject.checkpoint, .choice = &s->choice };
     r.accuracy_before = r.accuracy_cut = r.accuracy_after = r.accuracy_last = NAN;
     TRY(choose(s));
     if (s->choice.n_cut == 0) {

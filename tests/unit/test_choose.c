@@ -1,8 +1,8 @@
 /* From an analysis to the names that go, the config of the pruned run, and prune.json. No device is needed.
- * prune/choose.h, prune/finetune.h, prune/report.h. */
+ * prune/choose.h, prune/finetune.h, prune/result.h. */
 #include "../../prune/choose.h"
 #include "../../prune/finetune.h"
-#include "../../prune/report.h"
+#include "../../prune/result.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <setjmp.h>
@@ -58,13 +58,13 @@ static void values_of_an_analysis(void **state)
     (void)state;
     double v;
     cJSON *a = parse(analysis_text);
-    assert_true(choose_value(a, "conv1", METRIC_YANG, &v) && v == 0.1);
-    assert_true(choose_value(a, "layer3.1", METRIC_LU, &v) && v == 0.8);
-    assert_true(choose_value(a, "layer2.1", METRIC_YANG, &v) && isnan(v));
-    assert_false(choose_value(a, "layer9.1", METRIC_YANG, &v));
+    assert_true(metric_curve_value(metric_of(METRIC_YANG), a, "conv1", &v) && v == 0.1);
+    assert_true(metric_curve_value(metric_of(METRIC_LU), a, "layer3.1", &v) && v == 0.8);
+    assert_true(metric_curve_value(metric_of(METRIC_YANG), a, "layer2.1", &v) && isnan(v));
+    assert_false(metric_curve_value(metric_of(METRIC_YANG), a, "layer9.1", &v));
     assert_true(isnan(v));
     cJSON_DeleteItemFromArray(cJSON_GetObjectItem(a, "layers"), 1); /* now conv1.raw stands for conv1 */
-    assert_true(choose_value(a, "conv1", METRIC_YANG, &v) && v == 0.9);
+    assert_true(metric_curve_value(metric_of(METRIC_YANG), a, "conv1", &v) && v == 0.9);
     cJSON_Delete(a);
 }
 
@@ -164,11 +164,11 @@ static void report(void **state)
     cJSON *a = parse(analysis_text), *j;
     net *n = create("resnet20", NULL, 0);
     assert_int_equal(choose_by_curve(n, a, &settings, &c), OK);
-    prune_report r = { "resnet20", "runs/x/best.safetensors", NULL,
+    prune_result r = { "resnet20", "runs/x/best.safetensors", NULL,
                        &c,         { 400, 9, 2.5, 100 },      { 300, 8, 2.0, 120 } };
     r.accuracy_before = .9;
     r.accuracy_cut = r.accuracy_after = r.accuracy_last = NAN;
-    assert_int_equal(prune_report_json(&r, &j), OK);
+    assert_int_equal(prune_result_json(&r, &j), OK);
     assert_true(number(j, "saving_percent") == 25 && number(j, "params_after") == 300);
     assert_true(number(j, "macs_before") == 9 && number(j, "latency_ms_after") == 2);
     assert_true(number(j, "accuracy_before") == .9);

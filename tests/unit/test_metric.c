@@ -1,5 +1,5 @@
-/* Exactly so many units: by gain, by value, by chance, from the end. prune/pick.h. */
-#include "../../prune/pick.h"
+/* Exactly so many units: by gain, by value, by chance, from the end. prune/metric.h. */
+#include "../../prune/metric.h"
 
 #include <math.h>
 #include <setjmp.h>
