@@ -28,7 +28,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B)
 LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
 
 # The folders, from the top down. The linker reads them once, in this order, so a call upwards does not link.
-MODULES   := tools/bench tools/check prune graph nets data layers core/ref core/cpu core/device core/format core/config core/base
+MODULES   := tools/bench tools/check prune graph nets data layers core/cpu core/device core/format core/config core/base
 PROTO     := $(wildcard core/format/*.proto)
 PROTO_H   := $(patsubst %.proto,$(B)/%.pb-c.h,$(PROTO))
 LIBS      := $(foreach m,$(MODULES),$(B)/lib$(subst /,-,$(m)).a)

@@ -39,7 +39,7 @@ static status add_params(net_builder *b, net_node *node)
     net *n = b->net;
     param_spec spec[OP_MAX_PARAMS];
     node->param = n->n_params;
-    node->n_params = layer_of(node->op.kind)->params(&node->op, spec);
+    node->n_params = layer_params(&node->op, spec);
     for (int i = 0; i < node->n_params; i++) {
         TRY(net_grow(&n->param, n->n_params, sizeof *n->param));
         net_param *p = &n->param[n->n_params++];
@@ -162,7 +162,7 @@ static status add_hook(net *n, const char *hook_name, ref value, unsigned sets)
     net_hook *h = &n->hook[n->n_hooks];
     snprintf(h->name, sizeof h->name, "%s", hook_name);
     h->dim = shape_image(n->value[value].shape);
-    for (int i = 0; i < n->n_nodes; i++) h->macs += layer_of(n->node[i].op.kind)->macs(&n->node[i].op);
+    for (int i = 0; i < n->n_nodes; i++) h->macs += layer_macs(&n->node[i].op);
     h->sets = sets;
     n->hook_value[n->n_hooks++] = value;
 out:
@@ -223,7 +223,7 @@ void unit_end(net_builder *b)
     u->n_layers = n->n_nodes - u->layer;
     for (int i = u->layer; i < n->n_nodes; i++) {
         const net_node *node = &n->node[i];
-        u->macs += layer_of(node->op.kind)->macs(&node->op);
+        u->macs += layer_macs(&node->op);
         for (int p = node->param; p < node->param + node->n_params; p++)
             if (n->param[p].spec.trainable) u->params += n->param[p].count;
     }

@@ -1,4 +1,4 @@
-/* nets/compile.c -- from graph to something that runs: each case is planned (join.c) and laid out in memory (places.c),
+/* nets/compile.c -- from graph to something that runs: each case is planned (fuse.c) and laid out in memory (places.c),
  * then everything is allocated once. */
 #include "net_private.h"
 
@@ -131,7 +131,7 @@ static void release_case(net *n, net_compiled_case *c)
         if (c->node[i].plan) n->device->plan_free(c->node[i].plan);
     free(c->node);
     free(c->value);
-    free(c->later);
+    free(c->value_in_backward);
     free(c->grad);
     free(c->has_grad);
 }

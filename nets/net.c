@@ -60,7 +60,7 @@ net_layer net_layer_at(const net *n, int i)
     net_layer l = {
         .name = d->name, .kind = layer_of(d->op.kind)->name, .op = &d->op, .x = d->x, .z = d->z, .y = d->y
     };
-    l.macs = layer_of(d->op.kind)->macs(&d->op);
+    l.macs = layer_macs(&d->op);
     for (int p = d->param; p < d->param + d->n_params; p++)
         if (n->param[p].spec.trainable) l.params += n->param[p].count;
     return l;
@@ -89,7 +89,7 @@ int64_t net_param_count(const net *n)
 int64_t net_macs(const net *n)
 {
     int64_t sum = 0;
-    for (int i = 0; i < n->n_nodes; i++) sum += layer_of(n->node[i].op.kind)->macs(&n->node[i].op);
+    for (int i = 0; i < n->n_nodes; i++) sum += layer_macs(&n->node[i].op);
     return sum;
 }
 

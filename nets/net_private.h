@@ -22,12 +22,13 @@ typedef struct net_node {
 
 /* One node of one case: what it does there, planned, with its places in the arenas. */
 typedef struct net_plan {
-    bool absent;              /* a later node does this one's work along with its own; no plan, no values */
-    op op;                    /* with the case's batch and mode */
-    int x, z, y;              /* as in net_node */
-    int param[OP_MAX_PARAMS]; /* params[]; NONE */
-    int layer;                /* the node whose time this is */
-    int bias;                 /* in BN: the convolution that left out its bias; NONE */
+    bool absent;                /* a later node runs this one along with itself; no plan, no values */
+    bool fused;                 /* it runs `op`, which is another node's, and then `then` */
+    op op, then;                /* with the case's batch and mode */
+    int x, z, y;                /* as in net_node; of a fused plan, x is that of `op` */
+    int param[PLAN_MAX_PARAMS]; /* params[]; NONE */
+    int layer;                  /* the node that its time counts for */
+    int bias;                   /* of BN: the convolution that left out its bias; NONE */
     plan *plan;
     op_needs needs;
     size_t saved;      /* offset in the SAVED arena */
@@ -35,15 +36,15 @@ typedef struct net_plan {
     size_t cached;     /* in the ACT arena, behind the values */
     void *packed;
     bool dx_add, dz_add; /* another node has written this gradient before */
-    bool x_again;        /* backward is the first to want x, which was not kept */
+    bool recompute_x;    /* backward has x recomputed first, because it was not kept */
 } net_plan;
 
 typedef struct net_compiled_case {
     net_case which;
-    net_plan *node;       /* [n_nodes] */
-    size_t *value, *grad; /* [n_values] offsets in the ACT arena; grad only in training */
-    size_t *later;        /* where backward finds the value: it may be made again */
-    bool *has_grad;       /* the value's gradient exists; that of the image only in a frozen case */
+    net_plan *node;            /* [n_nodes] */
+    size_t *value, *grad;      /* [n_values] offsets in the ACT arena; grad only in training */
+    size_t *value_in_backward; /* where backward finds the value: elsewhere, if it is recomputed */
+    bool *has_grad;            /* the value's gradient exists; that of the image only in a frozen case */
     step_handle step[NET_IMAGE_SETS + 1]; /* what the device recorded: images of net_input, of each set */
 } net_compiled_case;
 

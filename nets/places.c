@@ -1,13 +1,14 @@
-/* nets/places.c -- where the values, gradients and scratch of a case lie: what is never alive together shares memory.
+/* nets/places.c -- where the values, gradients and scratch of a case lie in memory. What is never alive at the same time
+ * shares memory.
  *
- * Time, for T nodes: forward of node i at i, its backward at 2T - 1 - i. A value lives from its producer to its last
- * reader; where backward reads it again (op_needs), it is kept, or it is made again from what is kept, which costs
- * a pass over memory and spares most of what BN leaves behind. A gradient lives from its first writer to its
- * producer's backward, `saved` from forward to backward of the node, scratch for one call. */
+ * Time, for T nodes: forward of node i runs at i, its backward at 2T - 1 - i. A value lives from its producer to its last
+ * reader. If backward reads it too (op_needs), it is kept until then, or recomputed from values that are kept: this costs
+ * a pass over memory, and saves keeping most outputs of BN. A gradient lives from its first writer to the backward of its
+ * producer, `saved` from forward to backward of the node, scratch for one call. */
 #include "net_private.h"
 
-#include "../core/device/arena.h"
 #include "../core/base/minmax.h"
+#include "../core/device/arena.h"
 
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ static int backward_time(const net *n, int node)
 {
     return 2 * n->n_nodes - 1 - node;
 }
-/* For each value the last node in forward order that reads it: the first to write its gradient. */
+/* For each value the last node in forward order that reads it. Its backward is the first to write the gradient. */
 static void last_readers(const net *n, const net_compiled_case *c, int *last)
 {
     for (int v = 0; v < n->n_values; v++) last[v] = NONE;
@@ -29,41 +30,44 @@ static void last_readers(const net *n, const net_compiled_case *c, int *last)
     }
 }
 
-/* The node that makes this value in this case; NONE: the image, or what nobody makes. */
+/* The node that computes this value in this case; NONE: it is the image, or lies inside a fused pair. */
 static int producer_of(const net *n, const net_compiled_case *c, int value)
 {
     const int producer = n->value[value].producer;
     return producer == NONE || c->node[producer].absent ? NONE : producer;
 }
 
-/* Is value v where it was when the backward of `node` begins? again: as far as it is known for what comes before. */
-static bool is_kept(const net_compiled_case *c, const int *again, int v, int node)
+/* Is value v still in its place when the backward of `node` begins? It is kept if an earlier node reads it in backward,
+ * which comes later, and it is not recomputed. recompute_at is known for the values before. */
+static bool is_kept(const net_compiled_case *c, const int *recompute_at, int v, int node)
 {
-    bool wanted = false; /* by a later backward, one of an earlier node */
-    for (int i = 0; i < node; i++) wanted |= c->node[i].x == v && c->node[i].needs.backward_x;
-    return wanted && again[v] == NONE;
+    bool read_later = false;
+    for (int i = 0; i < node; i++) read_later |= c->node[i].x == v && c->node[i].needs.backward_x;
+    return read_later && recompute_at[v] == NONE;
 }
 
-/* For each value the node whose backward has it made again; NONE: it is kept, or nobody wants it then. The reader
- * deepest in the net decides for all: its backward is the first to want the value, and there, at the latest, what
- * it is made from must still be kept, for others. */
-static void find_again(const net *n, net_compiled_case *c, int *again)
+/* For each value the node whose backward has it recomputed; NONE: it is kept, or backward does not read it. If several
+ * nodes read it, the last one decides for all: its backward comes first. The values from which it is recomputed must
+ * be kept until then for another reader. */
+static void find_recomputed(const net *n, net_compiled_case *c, int *recompute_at)
 {
-    for (int v = 0; v < n->n_values; v++) again[v] = NONE;
+    for (int v = 0; v < n->n_values; v++) recompute_at[v] = NONE;
     for (int i = 0; i < n->n_nodes && c->which.training; i++) {
         const int x = c->node[i].x, producer = x == NONE ? NONE : producer_of(n, c, x);
-        if (!c->node[i].needs.backward_x || producer == NONE || !c->node[producer].needs.again) continue;
+        if (!c->node[i].needs.backward_x || producer == NONE || !c->node[producer].needs.recompute) continue;
         const net_plan *p = &c->node[producer];
-        const bool can = is_kept(c, again, p->x, i) && (p->z == NONE || is_kept(c, again, p->z, i));
-        again[x] = can ? i : NONE;
+        const bool can =
+            is_kept(c, recompute_at, p->x, i) && (p->z == NONE || is_kept(c, recompute_at, p->z, i));
+        recompute_at[x] = can ? i : NONE;
     }
     for (int v = 0; v < n->n_values; v++)
-        if (again[v] != NONE) c->node[again[v]].x_again = true;
+        if (recompute_at[v] != NONE) c->node[recompute_at[v]].recompute_x = true;
 }
 
-/* The value from its producer to its last reader; *later: from where backward has it made again. */
-static void value_requests(const net *n, const net_compiled_case *c, int v, int again, arena_request *r,
-                           arena_request *later)
+/* Memory for the value from its producer to its last reader. If it is recomputed, *r ends with forward, and *recomputed
+ * is from there to its last reader in backward. */
+static void value_requests(const net *n, const net_compiled_case *c, int v, int recompute_at,
+                           arena_request *r, arena_request *recomputed)
 {
     shape4 s = n->value[v].shape;
     const int producer = n->value[v].producer;
@@ -80,15 +84,16 @@ static void value_requests(const net *n, const net_compiled_case *c, int v, int 
     }
     if (c->which.training && producer != NONE && c->node[producer].needs.backward_y)
         last = max_int(last, backward_time(n, producer));
-    *later = (arena_request){ 0 };
-    if (again == NONE)
+    *recomputed = (arena_request){ 0 };
+    if (recompute_at == NONE)
         r->last = max_int(r->last, last);
     else
-        *later = (arena_request){ .bytes = r->bytes, .first = backward_time(n, again), .last = last };
+        *recomputed =
+            (arena_request){ .bytes = r->bytes, .first = backward_time(n, recompute_at), .last = last };
 }
 
-/* Where a result may lie over what is added to it, and nobody reads that afterwards, it does: over[y] is the
- * value whose place y takes, or y itself. Only in evaluation: requests are those of values. */
+/* A result takes the place of the summand z if the operation can do that and z is not read afterwards. over[y] is the
+ * value whose place y takes, or y itself. Only in evaluation. r: the requests of the values. */
 static void place_over_summands(const net *n, const net_compiled_case *c, arena_request *r, int *over)
 {
     for (int v = 0; v < n->n_values; v++) over[v] = v;
@@ -101,8 +106,8 @@ static void place_over_summands(const net *n, const net_compiled_case *c, arena_
     }
 }
 
-/* The same for gradients: over[x] is the value over whose gradient that of x is written, by the one node that reads x,
- * or x itself. Requests are those of gradients; backward comes to the last node first. */
+/* The same for gradients: the gradient of x takes the place of that of y where one node alone reads x. over[x] is the
+ * value whose gradient's place it takes, or x itself. r: the requests of the gradients. Backward begins at the last node. */
 static void place_over_gradients(const net *n, const net_compiled_case *c, arena_request *r, int *over)
 {
     for (int v = 0; v < n->n_values; v++) over[v] = v;
@@ -117,7 +122,7 @@ static void place_over_gradients(const net *n, const net_compiled_case *c, arena
     }
 }
 
-/* Scratch of node i; its backward may have x made again first. */
+/* Scratch of node i. If its backward has x recomputed first, that uses the same scratch. */
 static void scratch_requests(const net *n, const net_compiled_case *c, int i, arena_request *forward,
                              arena_request *backward)
 {
@@ -126,7 +131,7 @@ static void scratch_requests(const net *n, const net_compiled_case *c, int i, ar
     *backward = (arena_request){ 0, backward_time(n, i), backward_time(n, i), 0 };
     if (!c->which.training) return;
     backward->bytes = p->needs.scratch;
-    if (p->x_again)
+    if (p->recompute_x)
         backward->bytes = max_size(backward->bytes, c->node[n->value[p->x].producer].needs.scratch);
 }
 
@@ -141,21 +146,21 @@ static arena_request grad_request(const net *n, const net_compiled_case *c, int 
                                 n, producer == NONE ? 0 : producer) }; /* the image's: to the end */
 }
 
-/* What lies in ACT: for each value three requests, for each node two. */
-enum { REQUEST_VALUE, REQUEST_LATER, REQUEST_GRAD, PER_VALUE };
+/* The arena ACT holds three pieces for each value and two for each node. */
+enum { REQUEST_VALUE, REQUEST_RECOMPUTED, REQUEST_GRAD, PER_VALUE };
 enum { REQUEST_FORWARD, REQUEST_BACKWARD, PER_NODE };
 
 typedef struct act_places {
-    int *last, *again, *over, *grad_over; /* [values]: what the functions above answer */
+    int *last, *recompute_at, *over, *grad_over; /* [values]: results of the functions above */
 } act_places;
 
 static void act_requests(const net *n, net_compiled_case *c, arena_request *r, act_places p)
 {
     arena_request *of_nodes = r + PER_VALUE * n->n_values;
     last_readers(n, c, p.last);
-    find_again(n, c, p.again);
+    find_recomputed(n, c, p.recompute_at);
     for (int v = 0; v < n->n_values; v++) {
-        value_requests(n, c, v, p.again[v], &r[v], &r[REQUEST_LATER * n->n_values + v]);
+        value_requests(n, c, v, p.recompute_at[v], &r[v], &r[REQUEST_RECOMPUTED * n->n_values + v]);
         c->has_grad[v] =
             c->which.training && p.last[v] != NONE && (n->value[v].producer != NONE || c->which.frozen);
         r[REQUEST_GRAD * n->n_values + v] = grad_request(n, c, v, r[v].bytes, p.last[v]);
@@ -166,7 +171,7 @@ static void act_requests(const net *n, net_compiled_case *c, arena_request *r, a
     place_over_gradients(n, c, r + REQUEST_GRAD * n->n_values, p.grad_over);
 }
 
-/* Sizes that are multiples of the device's alignment lie at multiples of it. */
+/* Sizes are rounded up to the device's alignment, so that all places are multiples of it. */
 static status plan_arena(const net *n, arena_request *r, int count, size_t *total)
 {
     const size_t a = n->device->alignment ? n->device->alignment : ARENA_ALIGN;
@@ -183,7 +188,7 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
     TRY_ALLOC(r, calloc((size_t)(PER_VALUE * V + PER_NODE * N), sizeof *r));
     TRY_ALLOC(work, calloc(4 * (size_t)V, sizeof *work));
     TRY_ALLOC(c->value, calloc((size_t)V, sizeof *c->value));
-    TRY_ALLOC(c->later, calloc((size_t)V, sizeof *c->later));
+    TRY_ALLOC(c->value_in_backward, calloc((size_t)V, sizeof *c->value_in_backward));
     TRY_ALLOC(c->grad, calloc((size_t)V, sizeof *c->grad));
     TRY_ALLOC(c->has_grad, calloc((size_t)V, sizeof *c->has_grad));
     const act_places p = { work, work + V, work + 2 * V, work + 3 * V };
@@ -191,7 +196,8 @@ static status place_values(net *n, net_compiled_case *c, size_t *total)
     TRY(plan_arena(n, r, PER_VALUE * V + PER_NODE * N, total));
     for (int v = 0; v < V; v++) {
         c->value[v] = r[p.over[v]].offset;
-        c->later[v] = p.again[v] == NONE ? c->value[v] : r[REQUEST_LATER * V + v].offset;
+        c->value_in_backward[v] =
+            p.recompute_at[v] == NONE ? c->value[v] : r[REQUEST_RECOMPUTED * V + v].offset;
         c->grad[v] = r[REQUEST_GRAD * V + p.grad_over[v]].offset;
     }
     for (int i = 0; i < N; i++) {

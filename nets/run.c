@@ -53,7 +53,7 @@ out:
 static op_args arguments(const net *n, const net_compiled_case *c, int node, bool backward)
 {
     const net_plan *d = &c->node[node];
-    const size_t *value = backward ? c->later : c->value;
+    const size_t *value = backward ? c->value_in_backward : c->value;
     char *act = n->act;
     op_args a = { .x = act + value[d->x],
                   .version = n->version,
@@ -63,7 +63,7 @@ static op_args arguments(const net *n, const net_compiled_case *c, int node, boo
                   .cached = act + d->cached };
     if (d->z != NONE) a.z = act + value[d->z];
     if (d->y != NONE) a.y = act + value[d->y];
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         if (d->param[i] == NONE) continue;
         a.param[i] = n->param[d->param[i]].value;
         a.grad[i] = c->which.frozen ? NULL : n->param[d->param[i]].grad;
@@ -167,13 +167,13 @@ out:
     return st;
 }
 
-/* A value that was not kept, for backward. */
-static status make_again(const net *n, const net_compiled_case *c, int value, void *scratch)
+/* For backward, a value that was not kept. */
+static status recompute(const net *n, const net_compiled_case *c, int value, void *scratch)
 {
     const int producer = n->value[value].producer;
     op_args a = arguments(n, c, producer, true);
     a.scratch = scratch;
-    return n->device->again(c->node[producer].plan, &a);
+    return n->device->recompute(c->node[producer].plan, &a);
 }
 
 status net_backward(net *n, int net_case_index)
@@ -185,7 +185,7 @@ status net_backward(net *n, int net_case_index)
         const net_plan *d = &c->node[i];
         if (d->absent) continue;
         op_args a = arguments(n, c, i, true);
-        if (d->x_again) TRY(make_again(n, c, d->x, a.scratch));
+        if (d->recompute_x) TRY(recompute(n, c, d->x, a.scratch));
         if (d->y != NONE) a.dy = (char *)n->act + c->grad[d->y];
         if (c->has_grad[d->x]) a.dx = (char *)n->act + c->grad[d->x];
         if (d->z != NONE && c->has_grad[d->z]) a.dz = (char *)n->act + c->grad[d->z];

@@ -90,12 +90,12 @@ static void format_error(char out[32], const layer_error *e)
 static status check_layer(session *s, backend *b, const char *problem)
 {
     status st = OK;
-    op o;
+    op_problem p;
     layer_errors e;
     cJSON *row;
     char forward[32], backward[32];
-    TRY(problem_parse(problem, &o));
-    const char *why = b->unsupported(b, &o);
+    TRY(problem_parse(problem, &p));
+    const char *why = problem_unsupported(b, &p);
     if (why) {
         TRY(skip(s, problem, why));
         goto out;

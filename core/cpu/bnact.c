@@ -1,10 +1,10 @@
-/* core/cpu/bnact.c -- batch normalisation, optional addition, activation: [op.h] OP_BNACT, and with max pooling behind it
- * OP_BNACT_POOL (bnact_pool.h), which spares a pass over what lies between, forward, and two backward.
+/* core/cpu/bnact.c -- batch normalisation, optional addition, activation: OP_BNACT. Fused with the max pooling behind it
+ * (bnact_pool.h), forward saves a pass over what lies between, and backward two.
  *
  * The cost is memory traffic, so the passes over the tensors are counted: forward in training reads x
  * twice (statistics, then normalise) and z once, writes y once; backward reads x and dy twice and writes
- * dx (and dz) once. The sign of the activation is kept as one bit per value. y can be made again from x: that
- * reads x and writes y once more, and spares keeping y from forward to backward.
+ * dx (and dz) once. The sign of the activation is kept as one bit per value. y can be recomputed from x: that
+ * reads x and writes y once more, and saves keeping y from forward to backward.
  *
  * Statistics. Over the m = N*H*W values of a channel, each run of RUN pixels is summed in float relative
  * to its own first pixel k: e = sum (x - k), q = sum (x - k)^2; the runs are put together in double:
@@ -30,6 +30,7 @@ typedef struct channel_stats {
 typedef struct bnact_plan {
     cpu_plan base;
     const bnact_desc *desc;
+    shape4 y;                 /* of the pooling, if there is one */
     int window;               /* of the pooling; 0: none */
     windows size;             /* of y, then */
     int blocks, groups;       /* channel blocks; groups of images */
@@ -61,7 +62,7 @@ static lane_bits *mask_of(const bnact_plan *p, const op_args *a, int64_t first)
 /* Does it normalise by the statistics of the batch? */
 static bool by_batch(const op *o)
 {
-    return o->training && !op_bnact(o)->frozen;
+    return o->training && !o->bnact.frozen;
 }
 
 /* The largest of each window of a plane, and where the plane begins in y. */
@@ -179,16 +180,16 @@ static void channel_from_running(const bnact_plan *p, const op_args *a, int chan
     s.invstd[channel] = (float)(1 / sqrt((double)a->param[3][channel] + p->desc->eps));
 }
 
-/* y = (x - mean) * a + b: a and b of each channel; 0 in the padding, so that it stays 0. again: by the statistics
- * that are there. */
-static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_stats s, bool again)
+/* y = (x - mean) * a + b: a and b of each channel; 0 in the padding, so that it stays 0. recompute: by the
+ * statistics that are there. */
+static void affine_coefficients(const bnact_plan *p, const op_args *a, channel_stats s, bool recompute)
 {
     const op *o = &p->base.op;
     float *scale = at_offset(a->scratch, p->a_at), *shift = at_offset(a->scratch, p->b_at);
     for (int c = 0; c < o->x.c; c++) {
-        if (!again && by_batch(o))
+        if (!recompute && by_batch(o))
             channel_from_batch(p, a, c, s);
-        else if (!again)
+        else if (!recompute)
             channel_from_running(p, a, c, s);
         scale[c] = a->param[0][c] * s.invstd[c];
         shift[c] = a->param[1][c] - s.mean_rest[c] * scale[c];
@@ -241,7 +242,7 @@ static void normalise(const bnact_plan *p, const op_args *a, int64_t plane, valu
     WITH_CONSTANTS(normalise_as, normalise_and_pool_as, p, a, plane, v, s);
 }
 
-static void compute_y(cpu_plan *base, const op_args *a, bool again)
+static void compute_y(cpu_plan *base, const op_args *a, bool recompute)
 {
     const bnact_plan *p = (bnact_plan *)base;
     const op *o = &base->op;
@@ -249,23 +250,23 @@ static void compute_y(cpu_plan *base, const op_args *a, bool again)
     values v = { .x = layout_in(base, o->x, a->x, LANES, at_offset(a->scratch, p->x_at)) };
     if (p->desc->add) v.z = layout_in(base, o->x, a->z, LANES, at_offset(a->scratch, p->z_at));
     if (p->window)
-        v.y = layout_out(base, o->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
+        v.y = layout_out(base, p->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
     else
         v.y = p->plain ? (void *)v.x : a->y; /* a converted copy is overwritten in place */
     channel_stats s = stats_in(p, o->training ? a->saved : a->scratch);
 
 #pragma omp parallel
     {
-        if (!again && by_batch(o)) {
+        if (!recompute && by_batch(o)) {
 #pragma omp for schedule(static)
             for (int g = 0; g < p->groups; g++) batch_moments(p, a, v.x, g);
         }
 #pragma omp single
-        affine_coefficients(p, a, s, again);
+        affine_coefficients(p, a, s, recompute);
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < planes; i++) normalise(p, a, i, v, s);
     }
-    layout_finish(base, o->y, v.y, a->y, LANES, false);
+    layout_finish(base, p->y, v.y, a->y, LANES, false);
 }
 
 static status bnact_forward(cpu_plan *base, const op_args *a)
@@ -274,7 +275,7 @@ static status bnact_forward(cpu_plan *base, const op_args *a)
     return OK;
 }
 
-static status bnact_again(cpu_plan *base, const op_args *a)
+static status bnact_recompute(cpu_plan *base, const op_args *a)
 {
     compute_y(base, a, true);
     return OK;
@@ -415,7 +416,7 @@ static status bnact_backward(cpu_plan *base, const op_args *a)
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
     const values v = { .x = layout_in(base, o->x, a->x, LANES, at_offset(a->scratch, p->x_at)),
-                       .dy = layout_in(base, o->y, a->dy, LANES,
+                       .dy = layout_in(base, p->y, a->dy, LANES,
                                        at_offset(a->scratch, p->window ? p->y_at : p->z_at)) };
     /* Converted copies are overwritten in place: dx over x, dz over dy. */
     const gradients to = { .dx = p->plain && a->dx ? (void *)v.x : a->dx,
@@ -440,27 +441,29 @@ static status bnact_backward(cpu_plan *base, const op_args *a)
     return OK;
 }
 
-const char *cpu_bnact_pool_unsupported(const op *o)
+const char *cpu_bnact_pool_unsupported(const op *bnact, const op *pool)
 {
-    const pool_desc *d = &o->bnact_pool.pool;
-    if (!o->training) return "OP_BNACT_POOL is for training";
-    if (o->bnact_pool.bnact.add || d->kind != POOL_MAX) return "OP_BNACT_POOL has no z and no average";
+    const pool_desc *d = &pool->pool;
+    if (bnact->bnact.add || d->kind != POOL_MAX) return "only bnact without z and max pool are fused";
     if (d->pad || d->stride != d->kernel || d->kernel > MOST_WINDOW) return "windows do not tile the image";
-    if (o->x.h != o->y.h * d->kernel || o->x.w != o->y.w * d->kernel) return "windows leave a border";
-    if (layout_block(o->x) != LANES) return "too few channels for blocks";
+    if (pool->x.h != pool->y.h * d->kernel || pool->x.w != pool->y.w * d->kernel)
+        return "windows leave a border";
+    if (layout_block(bnact->x) != LANES) return "too few channels for blocks";
     return NULL;
 }
 
-status cpu_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
+/* pool: NULL, or what follows in the same pass. */
+static status plan_bnact(cpu *c, const op *o, const op *pool, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
     TRY(cpu_plan_new(c, o, sizeof(bnact_plan), bnact_forward, bnact_backward, out));
     bnact_plan *p = (bnact_plan *)*out;
-    p->base.again = bnact_again;
-    p->desc = op_bnact(&p->base.op);
-    if (o->kind == OP_BNACT_POOL) {
-        p->window = o->bnact_pool.pool.kernel;
-        p->size = (windows){ o->y.h, o->y.w };
+    p->base.recompute = bnact_recompute;
+    p->desc = &p->base.op.bnact;
+    p->y = pool ? pool->y : o->y;
+    if (pool) {
+        p->window = pool->pool.kernel;
+        p->size = (windows){ pool->y.h, pool->y.w };
     }
     p->blocks = layout_blocks(o->x.c);
     p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
@@ -478,7 +481,7 @@ status cpu_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
         p->sums_at =
             cpu_reserve(&needs->scratch, 2 * sizeof(double) * (size_t)(p->groups * padded_channels(p)));
         needs->backward_x = true;
-        needs->again = !p->window;      /* what is pooled is small: kept */
+        needs->recompute = !p->window;  /* what is pooled is small: kept */
         needs->dx_over_dy = !p->window; /* element by element, after the sums */
     }
     p->a_at = cpu_reserve(&needs->scratch, per_channel);
@@ -488,8 +491,18 @@ status cpu_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
         p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
         p->z_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
     }
-    if (p->window && layout_block(o->y) != LANES)
-        p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
+    if (p->window && layout_block(p->y) != LANES)
+        p->y_at = cpu_reserve(&needs->scratch, layout_bytes(p->y, (layout){ LANES, o->type }));
 out:
     return st;
+}
+
+status cpu_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
+{
+    return plan_bnact(c, o, NULL, out, needs);
+}
+
+status cpu_bnact_pool_plan(cpu *c, const op *bnact, const op *pool, cpu_plan **out, op_needs *needs)
+{
+    return plan_bnact(c, bnact, pool, out, needs);
 }

@@ -1,4 +1,4 @@
-/* core/cpu/bnact_pool.h -- [op.h] OP_BNACT_POOL on one plane: a block of channels of an image.
+/* core/cpu/bnact_pool.h -- BN, activation and max pooling of one plane: a block of channels of an image.
  *
  * Windows tile the plane: each value of x is in exactly one. Which of a window's values is the largest is all that
  * backward has to know of y: a bit for each, set in at most one; in none where the activation stops it. */

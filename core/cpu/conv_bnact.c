@@ -1,5 +1,4 @@
-/* core/cpu/conv_bnact.c -- convolution, BN by the running statistics, addition and activation in one pass over
- * memory: [op.h] OP_CONV_BNACT.
+/* core/cpu/conv_bnact.c -- OP_CONV and, behind it, OP_BNACT by the running statistics, in one pass over memory.
  *
  *   y = act(sum w' x + b' + z)     w'[k] = s[k] w[k]     b'[k] = s[k] (bias[k] - mean[k]) + beta[k]
  *                                  s = gamma / sqrt(var + eps)
@@ -11,10 +10,13 @@
  * looks for them. */
 #include "cpu.h"
 
+#include "../device/fusion.h"
+
 #include <math.h>
 
 typedef struct conv_bnact_plan {
     cpu_plan base;
+    bnact_desc bnact;
     cpu_plan *conv;    /* of w' and b' */
     size_t w_at, b_at; /* w' as PyTorch orders it; b' in args.cached */
     bool w_kept;       /* the kernel reads w' itself: it is in args.cached, else in args.scratch */
@@ -26,18 +28,19 @@ typedef struct conv_bnact_plan {
 /* The weights of a filter. */
 static int64_t filter_size(const op *o)
 {
-    const conv_desc *c = &o->conv_bnact.conv;
+    const conv_desc *c = &o->conv;
     return (int64_t)(o->x.c / c->groups) * c->kernel * c->kernel;
 }
 
 /* False if a value of this filter is not finite. */
-static bool fold_filter(const op *o, const op_args *a, int k, float *w, float *b)
+static bool fold_filter(const conv_bnact_plan *p, const op_args *a, int k, float *w, float *b)
 {
-    const int64_t n = filter_size(o);
-    const float *const *bn = a->param + CONV_BNACT_BN;
+    const op *conv = &p->base.op;
+    const int64_t n = filter_size(conv);
+    const float *const *bn = a->param + FUSED_PARAM;
     const float *from = a->param[0] + k * n;
-    const double s = bn[0][k] / sqrt((double)bn[3][k] + o->conv_bnact.bnact.eps);
-    const double bias = o->conv_bnact.conv.bias ? a->param[1][k] : 0;
+    const double s = bn[0][k] / sqrt((double)bn[3][k] + p->bnact.eps);
+    const double bias = conv->conv.bias ? a->param[1][k] : 0;
     float sum = 0; /* of zeros, or NaN */
     for (int64_t i = 0; i < n; i++) {
         w[k * n + i] = (float)(s * from[i]);
@@ -50,11 +53,10 @@ static bool fold_filter(const op *o, const op_args *a, int k, float *w, float *b
 static status fold(conv_bnact_plan *p, const op_args *a, float *w, float *b)
 {
     status st = OK;
-    const op *o = &p->base.op;
     int wrong = 0;
     if (p->made_at == b && p->version == a->version) goto out;
 #pragma omp parallel for schedule(static) reduction(+ : wrong)
-    for (int k = 0; k < o->y.c; k++) wrong += !fold_filter(o, a, k, w, b);
+    for (int k = 0; k < p->base.op.y.c; k++) wrong += !fold_filter(p, a, k, w, b);
     p->made_at = NULL;
     if (wrong) FAIL(ERR_DIVERGED, "%d filters have weights or statistics that are not finite", wrong);
     p->made_at = b;
@@ -84,24 +86,25 @@ static void conv_bnact_free(cpu_plan *base)
     cpu_plan_free(((conv_bnact_plan *)base)->conv);
 }
 
-status cpu_conv_bnact_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
+status cpu_conv_bnact_plan(cpu *c, const op *conv, const op *bnact, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
     cpu_plan *base = NULL;
     op_needs inner = { 0 };
-    op conv = { .kind = OP_CONV, .type = o->type, .x = o->x, .y = o->y, .conv = o->conv_bnact.conv };
-    conv.conv.bias = true;
-    TRY(cpu_plan_new(c, o, sizeof(conv_bnact_plan), conv_bnact_forward, NULL, &base));
+    op folded = *conv;
+    folded.conv.bias = true;
+    TRY(cpu_plan_new(c, conv, sizeof(conv_bnact_plan), conv_bnact_forward, NULL, &base));
     conv_bnact_plan *p = (conv_bnact_plan *)base;
     base->free_parts = conv_bnact_free;
-    TRY(cpu_conv_plan_with(c, &conv, &o->conv_bnact.bnact, &p->conv, &inner));
+    p->bnact = bnact->bnact;
+    TRY(cpu_conv_plan_with(c, &folded, &p->bnact, &p->conv, &inner));
     p->w_kept = inner.cached == 0;
     p->w_at = cpu_reserve(p->w_kept ? &needs->cached : &needs->scratch,
-                          sizeof(float) * (size_t)(filter_size(o) * o->y.c));
-    p->b_at = cpu_reserve(&needs->cached, sizeof(float) * (size_t)o->y.c);
+                          sizeof(float) * (size_t)(filter_size(conv) * conv->y.c));
+    p->b_at = cpu_reserve(&needs->cached, sizeof(float) * (size_t)conv->y.c);
     p->conv_cached_at = cpu_reserve(&needs->cached, inner.cached);
     p->conv_scratch_at = cpu_reserve(&needs->scratch, inner.scratch);
-    needs->y_over_z = o->conv_bnact.bnact.add && layout_block(o->y) == LANES;
+    needs->y_over_z = p->bnact.add && layout_block(conv->y) == LANES;
     *out = base;
     base = NULL;
 out:

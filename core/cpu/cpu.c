@@ -2,6 +2,7 @@
 #include "cpu.h"
 
 #include "../base/clock.h"
+#include "../device/fusion.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -31,9 +32,9 @@ out:
 }
 
 static status (*const planners[OP_KINDS])(cpu *, const op *, cpu_plan **, op_needs *) = {
-    [OP_CONV] = cpu_conv_plan,     [OP_BNACT] = cpu_bnact_plan,           [OP_POOL] = cpu_pool_plan,
-    [OP_LINEAR] = cpu_linear_plan, [OP_DROPOUT] = cpu_dropout_plan,       [OP_SHORTCUT] = cpu_shortcut_plan,
-    [OP_LOSS] = cpu_loss_plan,     [OP_CONV_BNACT] = cpu_conv_bnact_plan, [OP_BNACT_POOL] = cpu_bnact_plan,
+    [OP_CONV] = cpu_conv_plan,     [OP_BNACT] = cpu_bnact_plan,     [OP_POOL] = cpu_pool_plan,
+    [OP_LINEAR] = cpu_linear_plan, [OP_DROPOUT] = cpu_dropout_plan, [OP_SHORTCUT] = cpu_shortcut_plan,
+    [OP_LOSS] = cpu_loss_plan,
 };
 
 /* Sets of instructions are bits; as numbers they are in no order. */
@@ -46,13 +47,11 @@ static bool has_avx512(void)
 static const char *cpu_unsupported(backend *b, const op *o)
 {
     (void)b;
-    if (!planners[o->kind]) return "there is no such operation on cpu";
+    if (o->kind >= OP_KINDS || !planners[o->kind]) return "there is no such operation on cpu";
     if (o->type == BF16 && !has_avx512())
         return "bf16 needs a processor with AVX-512, and a build for it: precision=f32 runs everywhere";
     if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
         return "batch normalisation needs at least two values per channel";
-    if (o->kind == OP_CONV_BNACT && o->training) return "OP_CONV_BNACT has no backward";
-    if (o->kind == OP_BNACT_POOL) return cpu_bnact_pool_unsupported(o);
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
     if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 255)
         return "max pooling windows larger than 255 are not available on cpu";
@@ -72,6 +71,44 @@ static status plan_op(backend *b, const op *o, plan **out, op_needs *needs)
 out:
     return st;
 }
+
+static bool folds(const op *first, const op *then)
+{
+    return first->kind == OP_CONV && then->kind == OP_BNACT && !first->training;
+}
+
+static bool pools(const op *first, const op *then)
+{
+    return first->kind == OP_BNACT && then->kind == OP_POOL && first->training;
+}
+
+static const char *unsupported_pair(backend *b, const op *first, const op *then)
+{
+    const char *why = cpu_unsupported(b, first);
+    if (!why) why = cpu_unsupported(b, then);
+    if (why || folds(first, then)) return why;
+    if (pools(first, then)) return cpu_bnact_pool_unsupported(first, then);
+    return "cpu fuses conv with bnact in evaluation, and bnact with pool in training";
+}
+
+static status plan_pair(backend *b, const op *first, const op *then, plan **out, op_needs *needs)
+{
+    status st = OK;
+    op_needs n = { 0 };
+    cpu_plan *p;
+    const char *why = unsupported_pair(b, first, then);
+    if (why) FAIL(ERR_RUNTIME, "%s", why);
+    if (folds(first, then))
+        TRY(cpu_conv_bnact_plan((cpu *)b, first, then, &p, &n));
+    else
+        TRY(cpu_bnact_pool_plan((cpu *)b, first, then, &p, &n));
+    *out = (plan *)p;
+    *needs = n;
+out:
+    return st;
+}
+
+static const backend_fusion fusion = { .unsupported = unsupported_pair, .plan = plan_pair };
 
 void cpu_plan_free(cpu_plan *p)
 {
@@ -100,10 +137,8 @@ static work_kind kind_of(const cpu_plan *p)
 {
     switch (p->op.kind) {
     case OP_CONV:
-    case OP_LINEAR:
-    case OP_CONV_BNACT: return WORK_CONV;
-    case OP_BNACT:
-    case OP_BNACT_POOL: return WORK_BN;
+    case OP_LINEAR: return WORK_CONV;
+    case OP_BNACT: return WORK_BN;
     default: return WORK_ELEMENTWISE;
     }
 }
@@ -126,9 +161,9 @@ static status cpu_backward(plan *p, const op_args *a)
     return run_pass(((cpu_plan *)p)->backward, (cpu_plan *)p, a);
 }
 
-static status cpu_again(plan *p, const op_args *a)
+static status cpu_recompute(plan *p, const op_args *a)
 {
-    return run_pass(((cpu_plan *)p)->again, (cpu_plan *)p, a);
+    return run_pass(((cpu_plan *)p)->recompute, (cpu_plan *)p, a);
 }
 
 static status cpu_step_begin(backend *b, step_handle *h, const step_scalars *now, bool *replayed)
@@ -293,6 +328,7 @@ static const backend_measure measure = {
 static const backend table = {
     .name = "cpu",
     .host_memory = true,
+    .fusion = &fusion,
     .products = &products,
     .tuning = &tuning,
     .measure = &measure,
@@ -302,7 +338,7 @@ static const backend table = {
     .plan_free = free_plan,
     .forward = cpu_forward,
     .backward = cpu_backward,
-    .again = cpu_again,
+    .recompute = cpu_recompute,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,
     .sgd = cpu_sgd,

@@ -35,10 +35,10 @@ typedef struct cpu {
 typedef struct cpu_plan cpu_plan;
 typedef status cpu_pass(cpu_plan *, const op_args *);
 struct cpu_plan {
-    op op;
+    op op; /* of two operations as one, the first */
     cpu *cpu;
-    cpu_pass *forward, *backward, *again; /* as in backend.h; NULL where the operation has none */
-    void (*free_parts)(cpu_plan *);       /* frees what the struct points to; NULL: nothing */
+    cpu_pass *forward, *backward, *recompute; /* as in backend.h; NULL where the operation has none */
+    void (*free_parts)(cpu_plan *);           /* frees what the struct points to; NULL: nothing */
 };
 
 /* Allocates `bytes`, zeroed, for a plan and fills in what is common to all. */
@@ -52,8 +52,11 @@ status cpu_linear_plan(cpu *, const op *, cpu_plan **, op_needs *);
 status cpu_dropout_plan(cpu *, const op *, cpu_plan **, op_needs *);
 status cpu_shortcut_plan(cpu *, const op *, cpu_plan **, op_needs *);
 status cpu_loss_plan(cpu *, const op *, cpu_plan **, op_needs *);
-status cpu_conv_bnact_plan(cpu *, const op *, cpu_plan **, op_needs *);
-const char *cpu_bnact_pool_unsupported(const op *); /* OP_BNACT_POOL is planned by cpu_bnact_plan */
+
+/* Two operations as one (core/device/fusion.h): OP_CONV and OP_BNACT in evaluation, OP_BNACT and OP_POOL in training. */
+status cpu_conv_bnact_plan(cpu *, const op *conv, const op *bnact, cpu_plan **, op_needs *);
+const char *cpu_bnact_pool_unsupported(const op *bnact, const op *pool);
+status cpu_bnact_pool_plan(cpu *, const op *bnact, const op *pool, cpu_plan **, op_needs *);
 /* OP_CONV whose forward ends with what bnact adds (args.z) and its activation. */
 status cpu_conv_plan_with(cpu *, const op *, const bnact_desc *, cpu_plan **, op_needs *);
 

@@ -1,4 +1,4 @@
-/* core/cuda/bnact_pool.cu -- [op.h] OP_BNACT_POOL: BN, activation, and max pooling with windows of 2 x 2 side by side. The
+/* core/cuda/bnact_pool.cu -- BN, activation, and max pooling with windows of 2 x 2 side by side. The
  * value between BN and pooling, which is as large as x, is neither written nor read.
  *
  *   forward    bn_sum_rows (bnact.cu)   sums over the rows of x

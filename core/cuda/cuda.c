@@ -1,6 +1,7 @@
 /* core/cuda/cuda.c -- the backend's table: opening, planning, memory. */
 #include "engine.h"
 
+#include "../device/fusion.h"
 #include "../device/plugin.h"
 
 #include <stdio.h>
@@ -25,20 +26,16 @@ out:
 }
 
 static status (*const planners[OP_KINDS])(cuda *, const op *, plan **, op_needs *) = {
-    [OP_CONV] = cuda_conv_plan,       [OP_BNACT] = cuda_bnact_plan,
-    [OP_POOL] = cuda_pool_plan,       [OP_LINEAR] = cuda_linear_plan,
-    [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
-    [OP_LOSS] = cuda_loss_plan,       [OP_BNACT_POOL] = cuda_bnact_pool_plan,
+    [OP_CONV] = cuda_conv_plan,     [OP_BNACT] = cuda_bnact_plan,     [OP_POOL] = cuda_pool_plan,
+    [OP_LINEAR] = cuda_linear_plan, [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
+    [OP_LOSS] = cuda_loss_plan,
 };
 
 static const char *cuda_unsupported(backend *b, const op *o)
 {
     (void)b;
-    if (o->kind == OP_CONV_BNACT) return "BN is not folded into convolutions on cuda";
-    if (o->kind == OP_BNACT_POOL && !cuda_pools_along(o)) return "BN pools by 2 x 2 places only on cuda";
-    if (!planners[o->kind]) return "there is no such operation on cuda";
-    if ((o->kind == OP_BNACT || o->kind == OP_BNACT_POOL) && o->training && !op_bnact(o)->frozen &&
-        (int64_t)o->x.n * o->x.h * o->x.w < 2)
+    if (o->kind >= OP_KINDS || !planners[o->kind]) return "there is no such operation on cuda";
+    if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
         return "batch normalisation needs at least two values per channel";
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
     if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 15)
@@ -57,6 +54,30 @@ static status cuda_plan(backend *b, const op *o, plan **out, op_needs *needs)
 out:
     return st;
 }
+
+static const char *unsupported_pair(backend *b, const op *first, const op *then)
+{
+    const char *why = cuda_unsupported(b, first);
+    if (!why) why = cuda_unsupported(b, then);
+    if (why) return why;
+    if (first->kind != OP_BNACT || then->kind != OP_POOL || !cuda_fuses_pool(first, then))
+        return "cuda fuses only bnact with a max pool of 2 x 2 windows side by side, in training";
+    return NULL;
+}
+
+static status plan_pair(backend *b, const op *first, const op *then, plan **out, op_needs *needs)
+{
+    status st = OK;
+    op_needs n = { 0 };
+    const char *why = unsupported_pair(b, first, then);
+    if (why) FAIL(ERR_RUNTIME, "%s", why);
+    TRY(cuda_bnact_pool_plan((cuda *)b, first, then, out, &n));
+    *needs = n;
+out:
+    return st;
+}
+
+static const backend_fusion fusion = { .unsupported = unsupported_pair, .plan = plan_pair };
 
 static void cuda_plan_free(plan *p)
 {
@@ -293,6 +314,7 @@ static const backend_tuning tuning = { .load = choices_load, .save = choices_sav
 
 static const backend table = {
     .name = "cuda",
+    .fusion = &fusion,
     .products = &products,
     .images = &image_sets,
     .tuning = &tuning,

@@ -71,8 +71,9 @@ struct plan {
 status cuda_conv_plan(cuda *, const op *, plan **, op_needs *);
 status cuda_linear_plan(cuda *, const op *, plan **, op_needs *);
 status cuda_bnact_plan(cuda *, const op *, plan **, op_needs *);
-bool cuda_pools_along(const op *); /* an OP_BNACT_POOL: there are kernels for it */
-status cuda_bnact_pool_plan(cuda *, const op *, plan **, op_needs *);
+/* OP_BNACT and the OP_POOL behind it as one (core/device/fusion.h), if there are kernels for the two. */
+bool cuda_fuses_pool(const op *bnact, const op *pool);
+status cuda_bnact_pool_plan(cuda *, const op *bnact, const op *pool, plan **, op_needs *);
 status cuda_pool_plan(cuda *, const op *, plan **, op_needs *);
 status cuda_dropout_plan(cuda *, const op *, plan **, op_needs *);
 status cuda_shortcut_plan(cuda *, const op *, plan **, op_needs *);

@@ -11,7 +11,7 @@ static int64_t rows_of_value(shape4 s)
 static bnact_args bnact_arguments(plan *p, const op_args *a)
 {
     const op *o = &p->op;
-    const bnact_desc *d = op_bnact(o);
+    const bnact_desc *d = &o->bnact;
     return (bnact_args){
         .type = o->type,
         .m = rows_of_value(o->x),
@@ -78,11 +78,16 @@ out:
 
 /* --- bnact and pool --- */
 
+typedef struct bnact_pool_plan {
+    plan base; /* its op is the bnact */
+    shape4 y;
+} bnact_pool_plan;
+
 static status bnact_pool_forward(plan *p, const op_args *a)
 {
     status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bn_pool_forward(p->cuda->stream, &k, p->op.x, p->op.y));
+    TRY_CUDA(bn_pool_forward(p->cuda->stream, &k, p->op.x, ((bnact_pool_plan *)p)->y));
 out:
     return st;
 }
@@ -91,25 +96,27 @@ static status bnact_pool_backward(plan *p, const op_args *a)
 {
     status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bn_pool_backward(p->cuda->stream, &k, p->op.x, p->op.y));
+    TRY_CUDA(bn_pool_backward(p->cuda->stream, &k, p->op.x, ((bnact_pool_plan *)p)->y));
 out:
     return st;
 }
 
-bool cuda_pools_along(const op *o)
+bool cuda_fuses_pool(const op *bnact, const op *pool)
 {
-    const pool_desc *d = &o->bnact_pool.pool;
-    return o->training && d->kind == POOL_MAX && d->kernel == 2 && d->stride == 2 && d->pad == 0 &&
-           o->x.h % 2 == 0 && o->x.w % 2 == 0;
+    const pool_desc *d = &pool->pool;
+    return bnact->training && !bnact->bnact.add && d->kind == POOL_MAX && d->kernel == 2 && d->stride == 2 &&
+           d->pad == 0 && bnact->x.h % 2 == 0 && bnact->x.w % 2 == 0;
 }
 
-status cuda_bnact_pool_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+status cuda_bnact_pool_plan(cuda *c, const op *bnact, const op *pool, plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cuda_plan_new(c, o, sizeof **out, out));
+    const op *o = bnact;
+    TRY(cuda_plan_new(c, o, sizeof(bnact_pool_plan), out));
     (*out)->forward = bnact_pool_forward;
     (*out)->backward = bnact_pool_backward;
-    *needs = (op_needs){ .saved = bn_pool_saved_bytes(o->x.c, o->y),
+    ((bnact_pool_plan *)*out)->y = pool->y;
+    *needs = (op_needs){ .saved = bn_pool_saved_bytes(o->x.c, pool->y),
                          .scratch = bn_scratch_bytes(o->type, rows_of_value(o->x), o->x.c,
                                                      c->device.multiProcessorCount),
                          .backward_x = true };

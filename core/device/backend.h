@@ -19,7 +19,7 @@
 #include "op.h"
 
 typedef struct backend backend;
-typedef struct plan plan; /* one op, planned for one shape; each backend has its own struct */
+typedef struct plan plan; /* an operation, planned for one shape; each backend has its own struct */
 
 typedef struct op_needs {
     size_t scratch; /* dead after each call; forward and backward may find it in different places */
@@ -30,7 +30,7 @@ typedef struct op_needs {
     bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
     bool y_over_z;               /* forward may be given y = z, and is then spared a copy */
     bool dx_over_dy;             /* backward may be given dx = dy, unless it adds to dx */
-    bool again;                  /* y need not be kept for backward: see `again` */
+    bool recompute;              /* `recompute` can compute y once more: it need not be kept for backward */
 } op_needs;
 
 typedef struct loss_stats {
@@ -38,27 +38,31 @@ typedef struct loss_stats {
     int64_t correct, rows; /* top-1: the first greatest logit */
 } loss_stats;
 
-typedef struct op_args {
-    const void *x, *z;
-    void *y;
-    const float *param[OP_MAX_PARAMS]; /* values; BN in training also writes 2 and 3 */
-    float *grad[OP_MAX_PARAMS];        /* NULL: not wanted */
-    uint64_t version;                  /* changes whenever parameter values change */
-    const void *dy;
-    void *dx, *dz;       /* NULL: not wanted */
-    bool dx_add, dz_add; /* add to what is there instead of overwriting */
-    void *saved, *scratch, *packed, *cached;
-    const float *shift;   /* BN only, and only where the backend is bias_free; may be NULL */
-    const int32_t *label; /* loss only: [N], -1 = ignore this row */
-    loss_stats *stats;    /* loss only: forward adds to it */
-} op_args;
-
 /* What changes from step to step. A backend keeps it where its operations read it. */
 typedef struct step_scalars {
     float lr, momentum, weight_decay;
     bool nesterov;
     uint64_t seed, step; /* of dropout: counted over the whole training, from 0 */
 } step_scalars;
+
+/* Parameters of a plan, which may be two operations (fusion.h). */
+enum { PLAN_MAX_PARAMS = 2 * OP_MAX_PARAMS };
+
+typedef struct op_args {
+    const void *x, *z;
+    void *y;
+    const float *param[PLAN_MAX_PARAMS]; /* values; BN in training also writes 2 and 3 */
+    float *grad[PLAN_MAX_PARAMS];        /* NULL: not computed */
+    uint64_t version;                    /* changes whenever parameter values change */
+    const void *dy;
+    void *dx, *dz;       /* NULL: not computed */
+    bool dx_add, dz_add; /* add to what is there instead of overwriting */
+    void *saved, *scratch, *packed, *cached;
+    const float *shift;       /* BN only, and only where the backend is bias_free; may be NULL */
+    const int32_t *label;     /* loss only: [N], -1 = ignore this row */
+    loss_stats *stats;        /* loss only: forward adds to it */
+    const step_scalars *step; /* dropout only; set by a backend that hands it to its operations here */
+} op_args;
 
 /* A training step, or an evaluation pass, of one compiled case, which runs many times. A device that can record it
  * keeps the record here. The caller zeroes it before its first use, gives the same handle for the same sequence of
@@ -68,10 +72,11 @@ typedef struct step_handle {
 } step_handle;
 
 /* Optional tables, each for one kind of reader: a device has it, or NULL. */
+typedef struct backend_fusion backend_fusion;     /* fusion.h: two operations planned as one */
 typedef struct backend_products backend_products; /* products.h: products of rows, for graph/ */
-typedef struct backend_images backend_images;         /* image_sets.h: data sets that stay on the device */
-typedef struct backend_tuning backend_tuning;         /* tuning.h: algorithms that were chosen by timing */
-typedef struct backend_measure backend_measure;       /* measure.h: where the time goes, for tools/bench */
+typedef struct backend_images backend_images;     /* image_sets.h: data sets that stay on the device */
+typedef struct backend_tuning backend_tuning;     /* tuning.h: algorithms that were chosen by timing */
+typedef struct backend_measure backend_measure;   /* measure.h: where the time goes, for tools/bench */
 
 struct backend {
     const char *name;      /* "ref", "cpu", "cuda" */
@@ -82,6 +87,7 @@ struct backend {
     bool host_memory; /* what alloc returns can be read by the host: a download would only copy */
     bool tf32;        /* set by the caller before planning: f32 products may round to tf32; cuda only */
 
+    const backend_fusion *fusion;
     const backend_products *products;
     const backend_images *images;
     const backend_tuning *tuning;
@@ -101,9 +107,9 @@ struct backend {
 
     status (*forward)(plan *, const op_args *);
     status (*backward)(plan *, const op_args *); /* only for ops planned with training = true */
-    /* y once more, the same bits, from x, z and `saved` of the forward pass of this step; only for plans whose needs
-     * say so, and NULL where none does. Cheaper than keeping what only backward reads. */
-    status (*again)(plan *, const op_args *);
+    /* Computes the y of this step's forward pass once more, with the same bits, from x, z and `saved`. Only for plans
+     * whose needs say so; NULL if no plan's do. This costs a pass over memory, and saves keeping y for backward. */
+    status (*recompute)(plan *, const op_args *);
 
     /* ---- step ---- */
 

@@ -17,10 +17,10 @@ static void describe(const char *what, const float *v, int n)
 static status run(backend *ref, const char *problem, opcheck_result *r)
 {
     status st = OK;
-    op o;
+    op_problem o;
     opcheck_options opt = { 0 };
     TRY(problem_parse(problem, &o));
-    opt.backward = o.training;
+    opt.backward = o.op.training;
     TRY(opcheck_prepare(&o, &opt, r));
     memcpy(r->x, x, sizeof x);
     r->param[0][0] = 2;  /* gamma */

@@ -24,7 +24,7 @@ static double loss(const opcheck_result *r)
 }
 
 /* *out = (L(w + h) - L(w - h)) / 2h for one weight, which is then restored. */
-static status difference(backend *ref, const op *o, const opcheck_options *opt, opcheck_result *r, int weight,
+static status difference(backend *ref, const op_problem *o, const opcheck_options *opt, opcheck_result *r, int weight,
                          double *out)
 {
     status st = OK;
@@ -43,7 +43,7 @@ out:
 int main(int argc, char **argv)
 {
     status st = OK;
-    op o;
+    op_problem o;
     backend *ref = NULL;
     opcheck_result r = { 0 };
     const opcheck_options opt = { .backward = true };
@@ -57,14 +57,14 @@ int main(int argc, char **argv)
     memcpy(r.x, image, sizeof image);
     memcpy(r.param[0], kernel, sizeof kernel);
     memset(r.dy, 0, (size_t)r.n_y * sizeof *r.dy);
-    const int middle = o.y.h / 2 * o.y.w + 1; /* the loss depends on this one output only */
+    const int middle = o.op.y.h / 2 * o.op.y.w + 1; /* the loss depends on this one output only */
     r.dy[middle] = 1;
     TRY(opcheck_execute(ref, &o, &opt, &r));
 
     print_plane("x, the image", r.x, 5, 5);
     print_plane("w, the kernel", r.param[0], 3, 3);
-    print_plane("y = x * w", r.y, o.y.h, o.y.w);
-    print_plane("dy, given: how the loss changes with y", r.dy, o.y.h, o.y.w);
+    print_plane("y = x * w", r.y, o.op.y.h, o.op.y.w);
+    print_plane("dy, given: how the loss changes with y", r.dy, o.op.y.h, o.op.y.w);
     print_plane("dx: how it changes with x", r.dx, 5, 5);
     print_plane("dw: how it changes with w", r.grad[0], 3, 3);
     const double analytic = (double)r.grad[0][8];

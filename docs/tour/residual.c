@@ -8,7 +8,7 @@ static const float x[4] = { -2, -1, 1, 2 }, z[4] = { 3, 0.5f, -3, 1 }, dy[4] = {
 int main(void)
 {
     status st = OK;
-    op o;
+    op_problem o;
     backend *ref = NULL;
     opcheck_result r = { 0 };
     const opcheck_options opt = { .backward = true };

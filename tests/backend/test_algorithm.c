@@ -54,7 +54,7 @@ static char *read_cache(void)
 /* Runs LARGE on a backend of its own. `load`, `save`: of the run, or NULL. */
 static void run_large(const char *load, const char *save, opcheck_result *out)
 {
-    op o;
+    op_problem o;
     backend *b;
     const opcheck_options opt = { .seed = 1, .backward = true };
     must(backend_open("cpu", 0, &b, NULL, 0));
@@ -233,7 +233,7 @@ static void two_processes_agree(void **state)
 
 static void a_wrong_setting_is_named(void **state)
 {
-    op o;
+    op_problem o;
     backend *b;
     plan *p;
     op_needs needs;
@@ -241,7 +241,7 @@ static void a_wrong_setting_is_named(void **state)
     must(backend_open("cpu", 0, &b, NULL, 0));
     must(problem_parse(LARGE, &o));
     setenv("CLEAVE_CONV", "fastest", 1);
-    assert_int_equal(b->plan(b, &o, &p, &needs), ERR_USAGE);
+    assert_int_equal(problem_plan(b, &o, &p, &needs), ERR_USAGE);
     assert_string_equal(status_message(), "CLEAVE_CONV=fastest: must be auto, rule, direct or winograd");
     backend_close(b);
 }

@@ -1,4 +1,4 @@
-/* tests/backend/test_backend.c -- the cpu backend against the definition (core/ref), one problem a line.
+/* tests/backend/test_backend.c -- the cpu backend against the definition (layers/), one problem a line.
  *
  * Errors are max |cpu - ref| / max |ref| of each output. ref sums in double, cpu in float (2^-24 = 6e-8):
  * a sum of k terms in blocked order is off by some sqrt(k) * 6e-8 of its largest terms. Seen on the
@@ -23,8 +23,8 @@ static const double WINOGRAD = 1e-5;
  * products round sums of two. */
 static const double BF16_VALUE = 1.2e-2, BF16_GRAD = 4e-6;
 
-/* OP_CONV_BNACT in bf16 has its weights rounded before or after folding: a unit in the last place of each, which
- * the sum averages. Seen: at most 7.0e-3, inside BF16_VALUE. */
+/* Where BN is folded into a convolution, bf16 weights are rounded before or after folding: a unit in the last place of
+ * each, which the sum averages. Seen: at most 7.0e-3, inside BF16_VALUE. */
 
 /* --- against ref --- */
 
@@ -39,8 +39,8 @@ static int compare(const char *problem, const char *what, const float *a, const 
     return 1;
 }
 
-static int compare_all(const char *problem, const op *o, const opcheck_result *a, const opcheck_result *b,
-                       double value_limit, double limit)
+static int compare_all(const char *problem, const op_problem *o, const opcheck_result *a,
+                       const opcheck_result *b, double value_limit, double limit)
 {
     static const char *const grad_names[] = { "grad 0", "grad 1" };
     int wrong = 0;
@@ -51,11 +51,11 @@ static int compare_all(const char *problem, const op *o, const opcheck_result *a
         assert_int_equal(a->n_param[i], b->n_param[i]);
         wrong += compare(problem, grad_names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
     }
-    if (o->kind == OP_BNACT) {
+    if (o->op.kind == OP_BNACT) {
         wrong += compare(problem, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
         wrong += compare(problem, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
     }
-    if (o->kind == OP_LOSS) {
+    if (o->op.kind == OP_LOSS) {
         assert_int_equal(a->stats.correct, b->stats.correct);
         assert_int_equal(a->stats.rows, b->stats.rows);
         assert_true(fabs(a->stats.loss - b->stats.loss) <= 1e-9 * fabs(b->stats.loss));
@@ -65,11 +65,11 @@ static int compare_all(const char *problem, const op *o, const opcheck_result *a
 
 static int run_both(const char *problem, const opcheck_options *options, double value_limit, double limit)
 {
-    op o;
+    op_problem o;
     opcheck_result a = { 0 }, b = { 0 };
     must(problem_parse(problem, &o));
     opcheck_options opt = *options;
-    opt.backward = opt.backward && o.training;
+    opt.backward = opt.backward && o.op.training;
     must(opcheck_run(cpu, &o, &opt, &a));
     must(opcheck_run(ref, &o, &opt, &b));
     int wrong = compare_all(problem, &o, &a, &b, value_limit, limit);
@@ -110,10 +110,10 @@ static void check(const char *const *problems, double limit)
 static void check_bf16(const char *const *problems)
 {
     int wrong = 0;
-    op o;
+    op_problem o;
     must(problem_parse("bnact n2c16h4w4_relu_bf16", &o));
-    if (cpu->unsupported(cpu, &o)) {
-        print_message("SKIPPED: %s\n", cpu->unsupported(cpu, &o));
+    if (problem_unsupported(cpu, &o)) {
+        print_message("SKIPPED: %s\n", problem_unsupported(cpu, &o));
         skip();
     }
     for (; *problems; problems++) {
@@ -237,14 +237,14 @@ static void bnact(void **state)
 }
 
 static const char *const bnact_pool_problems[] = {
-    "bnact_pool n4c16h8w8_max_k2s2p0_relu",
-    "bnact_pool n2c64h2w2_max_k2s2p0_relu", /* y [2, 64, 1, 1] */
-    "bnact_pool n3c24h6w4_max_k2s2p0_relu6",
-    "bnact_pool n3c17h9w6_max_k3s3p0_none",
-    "bnact_pool n9c40h4w4_max_k4s4p0_relu",
-    "bnact_pool n2c32h36w40_max_k2s2p0_relu",
-    "bnact_pool n2c24h8w8_max_k2s2p0_relu_frozen",
-    "bnact_pool n64c64h64w32_max_k2s2p0_relu", /* dx of a size that is stored past the caches */
+    "bnact_pool n4c16h8w8_relu_max_k2s2p0",
+    "bnact_pool n2c64h2w2_relu_max_k2s2p0", /* y [2, 64, 1, 1] */
+    "bnact_pool n3c24h6w4_relu6_max_k2s2p0",
+    "bnact_pool n3c17h9w6_none_max_k3s3p0",
+    "bnact_pool n9c40h4w4_relu_max_k4s4p0",
+    "bnact_pool n2c32h36w40_relu_max_k2s2p0",
+    "bnact_pool n2c24h8w8_relu_frozen_max_k2s2p0",
+    "bnact_pool n64c64h64w32_relu_max_k2s2p0", /* dx of a size that is stored past the caches */
     NULL,
 };
 
@@ -362,7 +362,7 @@ static void loss(void **state)
 /* Mean 1000 times the deviation: a plain sum of squares in float would find no digit of the variance. */
 static void bnact_of_a_large_mean(void **state)
 {
-    op o;
+    op_problem o;
     opcheck_result a = { 0 }, b = { 0 };
     const opcheck_options opt = { .seed = 9, .backward = true };
     (void)state;

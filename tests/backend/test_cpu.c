@@ -1,7 +1,7 @@
 /* tests/backend/test_cpu.c -- what the cpu backend promises besides the operations: values survive, padding
- * stays zero, two runs agree to the last bit; and its optimiser and matrix product against core/ref. */
-#include "../../core/device/products.h"
+ * stays zero, two runs agree to the last bit; and its optimiser and matrix product against layers/. */
 #include "../../core/base/rng.h"
+#include "../../core/device/products.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "pair.h"
@@ -100,33 +100,33 @@ typedef struct outputs {
     size_t y_bytes, dx_bytes, grad_bytes;
 } outputs;
 
-static outputs run_raw(const op *o, const opcheck_result *in)
+static outputs run_raw(const op_problem *o, const opcheck_result *in)
 {
     op_needs needs;
     plan *p;
     op_args a = { .version = 1 };
-    must(cpu->plan(cpu, o, &p, &needs));
-    outputs out = { .y_bytes = cpu->value_bytes(cpu, o->y, o->type),
-                    .dx_bytes = cpu->value_bytes(cpu, o->x, o->type),
+    must(problem_plan(cpu, o, &p, &needs));
+    outputs out = { .y_bytes = cpu->value_bytes(cpu, problem_last(o)->y, o->op.type),
+                    .dx_bytes = cpu->value_bytes(cpu, o->op.x, o->op.type),
                     .grad_bytes = (size_t)in->n_param[0] * sizeof(float) };
     void *x = new_memory(out.dx_bytes), *z = new_memory(out.dx_bytes), *dy = new_memory(out.y_bytes);
     void *dz = new_memory(out.dx_bytes), *saved = new_memory(needs.saved), *packed = new_memory(needs.packed);
     void *cached = new_memory(needs.cached);
     void *scratch = new_memory(needs.scratch);
-    float *grads[OP_MAX_PARAMS];
+    float *grads[PLAN_MAX_PARAMS];
     out.y = new_memory(out.y_bytes);
     out.dx = new_memory(out.dx_bytes);
     memset(scratch, 0xff, needs.scratch);
     memset(out.y, 0xff, out.y_bytes);
     memset(out.dx, 0xff, out.dx_bytes);
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         grads[i] = new_memory((size_t)in->n_param[i] * sizeof(float));
         a.param[i] = in->param[i];
         a.grad[i] = i < in->n_grads ? grads[i] : NULL;
     }
-    must(cpu->write_value(cpu, x, o->x, o->type, in->x));
-    must(cpu->write_value(cpu, dy, o->y, o->type, in->dy));
-    if (in->z) must(cpu->write_value(cpu, z, o->x, o->type, in->z));
+    must(cpu->write_value(cpu, x, o->op.x, o->op.type, in->x));
+    must(cpu->write_value(cpu, dy, problem_last(o)->y, o->op.type, in->dy));
+    if (in->z) must(cpu->write_value(cpu, z, o->op.x, o->op.type, in->z));
     a.x = x, a.z = in->z ? z : NULL, a.y = out.y, a.dy = dy, a.dx = out.dx, a.dz = in->z ? dz : NULL;
     a.saved = saved, a.scratch = scratch, a.packed = packed, a.cached = cached;
     must(cpu->forward(p, &a));
@@ -147,29 +147,29 @@ static const char *const mixed_problems[] = {
 };
 
 /* Each problem in f32 and in bf16, where cpu can, on random data. */
-typedef void problem_check(const char *problem, const op *, const opcheck_result *in);
+typedef void problem_check(const char *problem, const op_problem *, const opcheck_result *in);
 
 static void each_problem(const char *const *problems, problem_check *check)
 {
     const opcheck_options opt = { .seed = 3, .backward = true };
     for (const char *const *p = problems; *p; p++)
         for (dtype type = F32; type <= BF16; type++) {
-            op o;
+            op_problem o;
             opcheck_result in = { 0 };
             must(problem_parse(*p, &o));
-            o.type = type;
-            if (cpu->unsupported(cpu, &o)) continue;
+            o.op.type = o.then.type = type;
+            if (problem_unsupported(cpu, &o)) continue;
             must(opcheck_prepare(&o, &opt, &in));
             check(*p, &o, &in);
             opcheck_free(&in);
         }
 }
 
-static void check_padding(const char *problem, const op *o, const opcheck_result *in)
+static void check_padding(const char *problem, const op_problem *o, const opcheck_result *in)
 {
     const outputs out = run_raw(o, in);
-    assert_canonical(problem, out.y, o->y, o->type);
-    assert_canonical(problem, out.dx, o->x, o->type);
+    assert_canonical(problem, out.y, problem_last(o)->y, o->op.type);
+    assert_canonical(problem, out.dx, o->op.x, o->op.type);
 }
 
 static void padding_stays_zero(void **state)
@@ -179,30 +179,31 @@ static void padding_stays_zero(void **state)
 }
 
 /* y, computed apart from z or over it. */
-static void *run_sum(const op *o, const opcheck_result *in, bool over)
+static void *run_sum(const op_problem *o, const opcheck_result *in, bool over)
 {
     op_needs needs;
     plan *p;
     op_args a = { .version = 1 };
-    must(cpu->plan(cpu, o, &p, &needs));
+    must(problem_plan(cpu, o, &p, &needs));
     assert_true(needs.y_over_z);
-    void *x = new_memory(cpu->value_bytes(cpu, o->x, o->type)), *cached = new_memory(needs.cached);
-    void *z = new_memory(cpu->value_bytes(cpu, o->y, o->type)), *scratch = new_memory(needs.scratch);
-    void *y = over ? z : new_memory(cpu->value_bytes(cpu, o->y, o->type));
-    for (int i = 0; i < OP_MAX_PARAMS; i++) a.param[i] = in->param[i];
-    must(cpu->write_value(cpu, x, o->x, o->type, in->x));
-    must(cpu->write_value(cpu, z, o->y, o->type, in->z));
+    void *x = new_memory(cpu->value_bytes(cpu, o->op.x, o->op.type)), *cached = new_memory(needs.cached);
+    void *z = new_memory(cpu->value_bytes(cpu, problem_last(o)->y, o->op.type)),
+         *scratch = new_memory(needs.scratch);
+    void *y = over ? z : new_memory(cpu->value_bytes(cpu, problem_last(o)->y, o->op.type));
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) a.param[i] = in->param[i];
+    must(cpu->write_value(cpu, x, o->op.x, o->op.type, in->x));
+    must(cpu->write_value(cpu, z, problem_last(o)->y, o->op.type, in->z));
     a.x = x, a.z = z, a.y = y, a.scratch = scratch, a.cached = cached;
     must(cpu->forward(p, &a));
     cpu->plan_free(p);
     return y;
 }
 
-static void check_sum(const char *problem, const op *o, const opcheck_result *in)
+static void check_sum(const char *problem, const op_problem *o, const opcheck_result *in)
 {
     void *apart = run_sum(o, in, false), *over = run_sum(o, in, true);
-    assert_memory_equal(apart, over, cpu->value_bytes(cpu, o->y, o->type));
-    assert_canonical(problem, over, o->y, o->type);
+    assert_memory_equal(apart, over, cpu->value_bytes(cpu, problem_last(o)->y, o->op.type));
+    assert_canonical(problem, over, problem_last(o)->y, o->op.type);
 }
 
 static void a_sum_may_lie_over_its_summand(void **state)
@@ -215,24 +216,24 @@ static void a_sum_may_lie_over_its_summand(void **state)
 }
 
 /* dx and dz, dx apart from dy or over it; dx is answered, and in *dz what must not depend on it. */
-static void *run_gradient(const op *o, const opcheck_result *in, bool over, void **dz)
+static void *run_gradient(const op_problem *o, const opcheck_result *in, bool over, void **dz)
 {
-    const size_t bytes = cpu->value_bytes(cpu, o->x, o->type);
+    const size_t bytes = cpu->value_bytes(cpu, o->op.x, o->op.type);
     op_needs needs;
     plan *p;
     op_args a = { .version = 1 };
-    must(cpu->plan(cpu, o, &p, &needs));
+    must(problem_plan(cpu, o, &p, &needs));
     assert_true(needs.dx_over_dy);
     void *x = new_memory(bytes), *y = new_memory(bytes), *z = new_memory(bytes), *dy = new_memory(bytes);
     void *saved = new_memory(needs.saved), *scratch = new_memory(needs.scratch);
-    float *grad[2] = { new_memory(sizeof(float) * (size_t)o->x.c),
-                       new_memory(sizeof(float) * (size_t)o->x.c) };
+    float *grad[2] = { new_memory(sizeof(float) * (size_t)o->op.x.c),
+                       new_memory(sizeof(float) * (size_t)o->op.x.c) };
     void *dx = over ? dy : new_memory(bytes);
     *dz = new_memory(bytes);
-    for (int i = 0; i < OP_MAX_PARAMS; i++) a.param[i] = in->param[i];
-    must(cpu->write_value(cpu, x, o->x, o->type, in->x));
-    if (in->z) must(cpu->write_value(cpu, z, o->y, o->type, in->z));
-    must(cpu->write_value(cpu, dy, o->y, o->type, in->dy));
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) a.param[i] = in->param[i];
+    must(cpu->write_value(cpu, x, o->op.x, o->op.type, in->x));
+    if (in->z) must(cpu->write_value(cpu, z, problem_last(o)->y, o->op.type, in->z));
+    must(cpu->write_value(cpu, dy, problem_last(o)->y, o->op.type, in->dy));
     a.x = x, a.z = z, a.y = y, a.dy = dy, a.dx = dx, a.saved = saved, a.scratch = scratch;
     if (in->z) a.dz = *dz;
     a.grad[0] = grad[0], a.grad[1] = grad[1];
@@ -242,9 +243,9 @@ static void *run_gradient(const op *o, const opcheck_result *in, bool over, void
     return dx;
 }
 
-static void check_gradient(const char *problem, const op *o, const opcheck_result *in)
+static void check_gradient(const char *problem, const op_problem *o, const opcheck_result *in)
 {
-    const size_t bytes = cpu->value_bytes(cpu, o->x, o->type);
+    const size_t bytes = cpu->value_bytes(cpu, o->op.x, o->op.type);
     void *dz[2], *apart = run_gradient(o, in, false, &dz[0]), *over = run_gradient(o, in, true, &dz[1]);
     (void)problem;
     assert_memory_equal(apart, over, bytes);
@@ -264,7 +265,7 @@ static void a_gradient_may_lie_over_the_one_it_is_made_from(void **state)
     each_problem(problems, check_gradient);
 }
 
-static void check_twice(const char *problem, const op *o, const opcheck_result *in)
+static void check_twice(const char *problem, const op_problem *o, const opcheck_result *in)
 {
     const outputs a = run_raw(o, in), b = run_raw(o, in);
     (void)problem;
@@ -350,8 +351,8 @@ static void gram_rounds_alike_in_every_shape(void **state)
         must(cpu->products->product(cpu, type, N, N, k, x, k, x, k, false, whole, N));
         for (size_t p = 0; p < sizeof part / sizeof *part; p++) {
             const int i0 = part[p][0], m = part[p][1], j0 = part[p][2], n = part[p][3];
-            must(three->products->product(three, type, m, n, k, row_at(x, type, i0 * k), k, row_at(x, type, j0 * k), k,
-                                false, c, n));
+            must(three->products->product(three, type, m, n, k, row_at(x, type, i0 * k), k,
+                                          row_at(x, type, j0 * k), k, false, c, n));
             for (int i = 0; i < m; i++)
                 for (int j = 0; j < n; j++) {
                     assert_true(c[i * n + j] == whole[(i0 + i) * N + j0 + j]);
@@ -427,14 +428,16 @@ static void sums_of_int8_may_wrap_on_the_way(void **state)
     must(cpu->products->product_i8(cpu, 2, 2, K, x, x, false, c, 2));
     const float most = 8100.f * K;
     assert_true(c[0] == most && c[1] == -most && c[2] == -most && c[3] == most);
-    assert_int_equal(cpu->products->product_i8(cpu, 2, 2, 6, x, x, false, c, 2), ERR_RUNTIME); /* not a multiple of 4 */
+    assert_int_equal(cpu->products->product_i8(cpu, 2, 2, 6, x, x, false, c, 2),
+                     ERR_RUNTIME); /* not a multiple of 4 */
 }
 
 static void bf16_rows_of_an_odd_length_are_refused(void **state)
 {
     float memory[64] = { 0 };
     (void)state;
-    assert_int_equal(cpu->products->product(cpu, BF16, 1, 1, 3, memory, 4, memory, 4, false, memory, 1), ERR_RUNTIME);
+    assert_int_equal(cpu->products->product(cpu, BF16, 1, 1, 3, memory, 4, memory, 4, false, memory, 1),
+                     ERR_RUNTIME);
 }
 
 static void sgd(void **state)

@@ -1,7 +1,10 @@
-/* Evaluation with BN folded into the convolutions against the same net with a tap before every BN, which keeps
- * the two apart: the same logits to rounding, and never those of older weights or statistics. And training that makes
- * values again against training that keeps them: the same bits. */
+/* tests/backend/test_fused.c -- operations that run as one on cpu, and values that are recomputed.
+ *
+ * Evaluation with BN folded into the convolutions, against the same net with a tap in front of every BN, which keeps the
+ * two apart: the same logits but for rounding, and never those of older weights or statistics. Training that recomputes
+ * values in backward, against training that keeps them: the same bits. */
 #include "../../core/base/rng.h"
+#include "../../core/device/fusion.h"
 #include "../../nets/builder.h"
 #include "../../nets/device.h"
 #include "../../tools/check/opcheck.h"
@@ -14,8 +17,8 @@
 
 enum { BATCH = 4, CLASSES = 10, LOGITS = BATCH * CLASSES, CASE_HALF = 2 };
 
-/* Folding rounds each weight once more, Winograd's error is that of tests/backend/test_backend.c, and a deep net
- * hands both on: seen up to 1.0e-6 of the largest logit. */
+/* Folding rounds each weight once more. Winograd's error is that of tests/backend/test_backend.c. A deep net passes both
+ * on: seen up to 1.0e-6 of the largest logit. */
 static const double TOLERANCE = 1e-5;
 
 static backend *cpu;
@@ -79,7 +82,7 @@ static void assert_same(const char *arch, const char *when, net *n, net *apart, 
     if (!(error <= TOLERANCE)) fail_msg("%s, %s: off by %.1e", arch, when, error);
 }
 
-/* How many BNs took no time of their own. */
+/* The number of BNs that took no time of their own. */
 static int fused(net *n)
 {
     int count = 0;
@@ -137,12 +140,12 @@ static void folded_nets_agree(void **state)
     }
 }
 
-/* The backend as it is, but for plans that say nothing of y made again. */
+/* The backend as it is, except that its plans do not offer to recompute y. */
 static backend plain;
-static status plan_without_again(backend *b, const op *o, plan **out, op_needs *needs)
+static status plan_without_recompute(backend *b, const op *o, plan **out, op_needs *needs)
 {
     const status st = plain.plan(b, o, out, needs);
-    needs->again = false;
+    needs->recompute = false;
     return st;
 }
 
@@ -158,26 +161,26 @@ static void train(const char *arch, int steps, float *logits, size_t *bytes)
     net_free(n);
 }
 
-/* Values that are made again in backward, instead of kept, change no bit of a training, and spare memory. */
-static void values_made_again_are_the_same(void **state)
+/* Recomputing values in backward, instead of keeping them, changes no bit of a training and saves memory. */
+static void recomputed_values_are_the_same(void **state)
 {
     static const char *const archs[] = { "resnet20", "mobilenetv2" };
     (void)state;
     for (int i = 0; i < 2; i++) {
-        float kept[LOGITS], again[LOGITS];
-        size_t kept_bytes, again_bytes;
-        train(archs[i], 2, again, &again_bytes);
+        float kept[LOGITS], recomputed[LOGITS];
+        size_t kept_bytes, recomputed_bytes;
+        train(archs[i], 2, recomputed, &recomputed_bytes);
         plain = *cpu;
-        cpu->plan = plan_without_again;
+        cpu->plan = plan_without_recompute;
         train(archs[i], 2, kept, &kept_bytes);
         cpu->plan = plain.plan;
-        assert_memory_equal(kept, again, sizeof kept);
-        assert_true(again_bytes < 0.9 * kept_bytes);
+        assert_memory_equal(kept, recomputed, sizeof kept);
+        assert_true(recomputed_bytes < 0.9 * kept_bytes);
     }
 }
 
-/* A value that two convolutions read, the deeper one where what it is made from is not kept any more (c6 reads x, made
- * from v, which nobody wants from c5 on but as the summand of x). No net of the zoo has such a place. */
+/* Two convolutions read x, and when the backward of the deeper one, c6, begins, v is not kept any more: x is computed from
+ * v, which is read after c5 only as the summand of x. No net of the zoo has such a place. */
 static net *entangled(void)
 {
     const net_case cases[] = { { BATCH, false }, { BATCH, true } };
@@ -220,40 +223,41 @@ static void train_entangled(float *logits)
     net_free(n);
 }
 
-static void the_first_to_want_a_value_again_decides(void **state)
+static void the_first_reader_in_backward_decides(void **state)
 {
-    float kept[LOGITS], again[LOGITS];
+    float kept[LOGITS], recomputed[LOGITS];
     (void)state;
-    train_entangled(again);
+    train_entangled(recomputed);
     plain = *cpu;
-    cpu->plan = plan_without_again;
+    cpu->plan = plan_without_recompute;
     train_entangled(kept);
     cpu->plan = plain.plan;
-    assert_memory_equal(kept, again, sizeof kept);
+    assert_memory_equal(kept, recomputed, sizeof kept);
 }
 
-/* The backend as it is, but for the pooling of normalised values. */
-static const char *no_pooling(backend *b, const op *o)
+/* The fusion of the backend as it is, except for BN with pooling. */
+static const char *no_pooling(backend *b, const op *first, const op *then)
 {
-    return o->kind == OP_BNACT_POOL ? "no" : plain.unsupported(b, o);
+    return then->kind == OP_POOL ? "no" : plain.fusion->unsupported(b, first, then);
 }
 
-/* A step whose BNs pool is that of two operations, and spares memory. One step: from then on a value at a kink may fall
- * on the other side. */
+/* A step in which BN and pooling run as one gives the results of two operations, and saves memory. Only one step, because
+ * afterwards a value at a kink may fall on its other side. */
 static void pooled_normalisations_train_alike(void **state)
 {
-    float joined[LOGITS], apart[LOGITS];
-    size_t joined_bytes, apart_bytes;
+    float fused_logits[LOGITS], apart[LOGITS];
+    size_t fused_bytes, apart_bytes;
     (void)state;
-    train("vgg11_bn", 1, joined, &joined_bytes);
+    train("vgg11_bn", 1, fused_logits, &fused_bytes);
     plain = *cpu;
-    cpu->unsupported = no_pooling;
+    const backend_fusion without_pooling = { .unsupported = no_pooling, .plan = plain.fusion->plan };
+    cpu->fusion = &without_pooling;
     train("vgg11_bn", 1, apart, &apart_bytes);
-    cpu->unsupported = plain.unsupported;
-    const double error = opcheck_error(joined, apart, LOGITS);
+    cpu->fusion = plain.fusion;
+    const double error = opcheck_error(fused_logits, apart, LOGITS);
     if (getenv("CLEAVE_TEST_VERBOSE")) print_message("a step of vgg11_bn: off by %.1e\n", error);
     assert_true(error <= TOLERANCE);
-    assert_true(joined_bytes < apart_bytes);
+    assert_true(fused_bytes < apart_bytes);
 }
 
 static void write_first(net *n, const char *param, float value)
@@ -296,8 +300,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folded_nets_agree),
-        cmocka_unit_test(values_made_again_are_the_same),
-        cmocka_unit_test(the_first_to_want_a_value_again_decides),
+        cmocka_unit_test(recomputed_values_are_the_same),
+        cmocka_unit_test(the_first_reader_in_backward_decides),
         cmocka_unit_test(pooled_normalisations_train_alike),
         cmocka_unit_test(what_is_not_finite_is_noticed),
     };

@@ -1,6 +1,6 @@
 /* tests/cuda/device_check.c -- see device_check.h. */
-#include "../../core/device/products.h"
 #include "device_check.h"
+#include "../../core/device/products.h"
 
 #include "../../core/base/rng.h"
 #include "../../nets/run.h"
@@ -47,7 +47,7 @@ void close_to(const char *what, const char *which, const float *a, const float *
 
 /* --- operations --- */
 
-static void compare(const char *what, const op *o, const opcheck_result *a, const opcheck_result *b,
+static void compare(const char *what, const op_problem *o, const opcheck_result *a, const opcheck_result *b,
                     double limit)
 {
     static const char *const names[] = { "grad 0", "grad 1", "grad 2", "grad 3" };
@@ -58,7 +58,7 @@ static void compare(const char *what, const op *o, const opcheck_result *a, cons
         close_to(what, names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
     close_to(what, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
     close_to(what, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
-    if (o->kind != OP_LOSS) return;
+    if (o->op.kind != OP_LOSS) return;
     if (a->stats.rows != b->stats.rows) wrong("%s: %lld rows", what, (long long)a->stats.rows);
     if (a->stats.correct != b->stats.correct) wrong("%s: %lld correct", what, (long long)a->stats.correct);
     if (fabs(a->stats.loss - b->stats.loss) > 1e-9 * fabs(b->stats.loss))
@@ -68,14 +68,14 @@ static void compare(const char *what, const op *o, const opcheck_result *a, cons
 static void run_both(const device_check *d, const char *problem, const opcheck_options *options, dtype type,
                      double limit)
 {
-    op o;
+    op_problem o;
     char what[160];
     opcheck_result a = { 0 }, b = { 0 };
     if (!fine(problem_parse(problem, &o), problem)) return;
     opcheck_options opt = *options;
-    opt.backward = opt.backward && o.training;
-    op on_device = o;
-    on_device.type = type;
+    opt.backward = opt.backward && o.op.training;
+    op_problem on_device = o;
+    on_device.op.type = on_device.then.type = type;
     snprintf(what, sizeof what, "%s%s seed %d", problem, type == BF16 ? " bf16" : "", (int)opt.seed);
     if (fine(opcheck_run(d->cuda, &on_device, &opt, &a), what) &&
         fine(opcheck_run(d->ref, &o, &opt, &b), what))
@@ -144,10 +144,10 @@ static void check_bnact(const device_check *d)
 static void check_bnact_pool(const device_check *d)
 {
     static const char *const problems[] = {
-        "bnact_pool n4c16h8w8_max_k2s2p0_relu",   "bnact_pool n2c64h2w2_max_k2s2p0_relu",
-        "bnact_pool n3c24h6w4_max_k2s2p0_relu6",  "bnact_pool n3c17h10w6_max_k2s2p0_none",
-        "bnact_pool n2c32h36w40_max_k2s2p0_relu", "bnact_pool n2c24h8w8_max_k2s2p0_relu_frozen",
-        "bnact_pool n5c520h4w6_max_k2s2p0_relu",  NULL,
+        "bnact_pool n4c16h8w8_relu_max_k2s2p0",   "bnact_pool n2c64h2w2_relu_max_k2s2p0",
+        "bnact_pool n3c24h6w4_relu6_max_k2s2p0",  "bnact_pool n3c17h10w6_none_max_k2s2p0",
+        "bnact_pool n2c32h36w40_relu_max_k2s2p0", "bnact_pool n2c24h8w8_relu_frozen_max_k2s2p0",
+        "bnact_pool n5c520h4w6_relu_max_k2s2p0",  NULL,
     };
     check_problems(d, problems, d->f32_limit);
 }
@@ -207,7 +207,7 @@ static void check_loss(const device_check *d)
 /* A mean 1000 times the deviation. */
 static void check_large_mean(const device_check *d)
 {
-    op o;
+    op_problem o;
     opcheck_result a = { 0 }, b = { 0 };
     const opcheck_options opt = { .seed = 9, .backward = true };
     if (!fine(problem_parse("bnact n16c24h16w16_none", &o), "large mean")) return;
@@ -273,7 +273,9 @@ static void gram_against_ref(const device_check *d, dtype type, int m, int n, in
     }
     if (fine(b->products->product(b, type, m, n, k, dev[0], lda, dev[1], ldb, false, dev[2], ldc), "gram") &&
         fine(b->download(b, got, dev[2], (size_t)counts[2] * 4), "download") &&
-        fine(d->ref->products->product(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc), "gram"))
+        fine(
+            d->ref->products->product(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc),
+            "gram"))
         close_to("similarities", type == F32 ? "f32" : "bf16", got, host[2], counts[2],
                  type == F32 ? d->f32_limit : d->bf16_sums_limit); /* also between the rows */
     for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)counts[j] * 4), free(host[j]);

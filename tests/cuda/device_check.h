@@ -1,4 +1,4 @@
-/* tests/cuda/device_check.h -- a cuda backend against the definition (core/ref): operations, whole nets,
+/* tests/cuda/device_check.h -- a cuda backend against the definition (layers/): operations, whole nets,
  * recorded steps, repeatability. The same for the emulated device (test_emulated.c) and for a GPU (gpu.c),
  * and without any library but the backend's own, so that a bare machine with a GPU can build it. */
 #ifndef CLEAVE_TESTS_DEVICE_CHECK_H

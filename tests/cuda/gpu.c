@@ -1,7 +1,7 @@
 /* tests/cuda/gpu.c -- the cuda backend on a GPU: built from the parts of Cleave that need no library, so that
  * a machine with nothing but a driver, CUDA and cuDNN can run it (make test-cuda, make bench-cuda).
  *
- *   gpu test [layers|kernels]                  against core/ref; layers: no nets; kernels: only our own, for
+ *   gpu test [layers|kernels]                  against layers/; layers: no nets; kernels: only our own, for
  *                                              compute-sanitizer
  *   gpu bench ARCH PRECISION BATCH [FOLDER]    images/s of training and evaluation; PRECISION: f32, tf32 or bf16;
  *                                              into FOLDER: which kernels ran how long, which engines were chosen */

@@ -54,9 +54,9 @@ static status add_problems(const char *const *problems, int batch)
 {
     status st = OK;
     for (; *problems; problems++) {
-        op o;
-        TRY(problem_parse(*problems, &o));
-        add_conv(o, batch ? batch : o.x.n);
+        op_problem p;
+        TRY(problem_parse(*problems, &p));
+        add_conv(p.op, batch ? batch : p.op.x.n);
     }
 out:
     return st;

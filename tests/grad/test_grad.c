@@ -21,7 +21,7 @@ static const double TOLERANCE = 1e-4;
 /* Moving one value by 2 STEP moves a pre-activation by less than this. */
 static const opcheck_options plain = { .seed = 1, .backward = true, .margin = 0.3f };
 
-typedef void corruption(const op *, opcheck_result *);
+typedef void corruption(const op_problem *, opcheck_result *);
 
 static backend *ref;
 
@@ -39,19 +39,20 @@ static int close_ref(void **state)
 }
 
 /* L of the inputs in r as they are now. */
-static double scalar(const op *o, const opcheck_options *opt, opcheck_result *r)
+static double scalar(const op_problem *o, const opcheck_options *opt, opcheck_result *r)
 {
     opcheck_options forward = *opt;
     double sum = 0;
     forward.backward = false;
     must(opcheck_execute(ref, o, &forward, r));
-    if (o->kind == OP_LOSS) return (r->stats.loss - 1000) / (double)(r->stats.rows - 10);
+    if (o->op.kind == OP_LOSS) return (r->stats.loss - 1000) / (double)(r->stats.rows - 10);
     for (int64_t i = 0; i < r->n_y; i++) sum += (double)r->dy[i] * r->y[i];
     return sum;
 }
 
 /* (L(at + h) - L(at - h)) / 2h, with 2h as f32 really has it. */
-static double difference(const op *o, const opcheck_options *opt, opcheck_result *r, float *at, float h)
+static double difference(const op_problem *o, const opcheck_options *opt, opcheck_result *r, float *at,
+                         float h)
 {
     const float was = *at, high = was + h, low = was - h;
     *at = high;
@@ -63,7 +64,7 @@ static double difference(const op *o, const opcheck_options *opt, opcheck_result
 }
 
 /* How far `analytic` is from the differences with respect to input[0..n). */
-static double error_of(const op *o, const opcheck_options *opt, opcheck_result *r, float *input,
+static double error_of(const op_problem *o, const opcheck_options *opt, opcheck_result *r, float *input,
                        const float *analytic, int64_t n)
 {
     double worst = 0, scale = 0;
@@ -81,7 +82,7 @@ static double error_of(const op *o, const opcheck_options *opt, opcheck_result *
 /* The largest error over all inputs of the operation, after `corrupt` (if any) has been at the gradients. */
 static double gradient_error(const char *problem, opcheck_options opt, corruption *corrupt)
 {
-    op o;
+    op_problem o;
     opcheck_result r, work;
     double worst;
 
@@ -159,10 +160,10 @@ static void batch_norm_pooling(void **state)
         const char *problem;
         uint64_t seed;
     } problems[] = {
-        { "bnact_pool n2c2h4w4_max_k2s2p0_relu", 1 },
-        { "bnact_pool n2c2h3w5_max_k3s2p1_none", 4 },
-        { "bnact_pool n2c1h6w3_max_k3s3p0_relu6", 10 },
-        { "bnact_pool n2c3h2w4_max_k2s2p0_relu_frozen", 4 },
+        { "bnact_pool n2c2h4w4_relu_max_k2s2p0", 1 },
+        { "bnact_pool n2c2h3w5_none_max_k3s2p1", 4 },
+        { "bnact_pool n2c1h6w3_relu6_max_k3s3p0", 10 },
+        { "bnact_pool n2c3h2w4_relu_frozen_max_k2s2p0", 4 },
     };
     for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
         opcheck_options opt = plain;
@@ -216,32 +217,32 @@ static void flip(float *a, int64_t n)
     for (int64_t i = 0; i < n; i++) a[i] = -a[i];
 }
 
-static void flip_dx(const op *o, opcheck_result *r)
+static void flip_dx(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     flip(r->dx, r->n_x);
 }
 
-static void flip_dz(const op *o, opcheck_result *r)
+static void flip_dz(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     flip(r->dz, r->n_x);
 }
 
-static void flip_first_parameter(const op *o, opcheck_result *r)
+static void flip_first_parameter(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     flip(r->grad[0], r->n_param[0]);
 }
 
-static void flip_second_parameter(const op *o, opcheck_result *r)
+static void flip_second_parameter(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     flip(r->grad[1], r->n_param[1]);
 }
 
 /* A single wrong element, and not the largest. */
-static void flip_one_weight(const op *o, opcheck_result *r)
+static void flip_one_weight(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     int64_t middle = 0;
@@ -252,48 +253,48 @@ static void flip_one_weight(const op *o, opcheck_result *r)
 }
 
 /* The loss without the division by the number of rows. */
-static void multiply_by_rows(const op *o, opcheck_result *r)
+static void multiply_by_rows(const op_problem *o, opcheck_result *r)
 {
-    for (int64_t i = 0; i < r->n_x; i++) r->dx[i] *= (float)o->x.n;
+    for (int64_t i = 0; i < r->n_x; i++) r->dx[i] *= (float)o->op.x.n;
 }
 
 /* Batch normalisation as if mean and variance did not depend on x: the terms with 1/m are missing. */
-static void forget_the_statistics(const op *o, opcheck_result *r)
+static void forget_the_statistics(const op_problem *o, opcheck_result *r)
 {
-    const int64_t HW = (int64_t)o->x.h * o->x.w, m = o->x.n * HW;
-    for (int c = 0; c < o->x.c; c++) {
+    const int64_t HW = (int64_t)o->op.x.h * o->op.x.w, m = o->op.x.n * HW;
+    for (int c = 0; c < o->op.x.c; c++) {
         double mean = 0, square = 0;
         for (int64_t j = 0; j < m; j++) {
-            const double x = r->x[(j / HW * o->x.c + c) * HW + j % HW];
+            const double x = r->x[(j / HW * o->op.x.c + c) * HW + j % HW];
             mean += x / (double)m;
             square += x * x / (double)m;
         }
         for (int64_t j = 0; j < m; j++) {
-            const int64_t i = (j / HW * o->x.c + c) * HW + j % HW;
-            r->dx[i] = (float)(r->dy[i] * r->param[0][c] / sqrt(square - mean * mean + o->bnact.eps));
+            const int64_t i = (j / HW * o->op.x.c + c) * HW + j % HW;
+            r->dx[i] = (float)(r->dy[i] * r->param[0][c] / sqrt(square - mean * mean + o->op.bnact.eps));
         }
     }
 }
 
 /* An activation whose derivative is forgotten. */
-static void forget_the_mask(const op *o, opcheck_result *r)
+static void forget_the_mask(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     for (int64_t i = 0; i < r->n_x; i++) r->dz[i] = r->dy[i];
 }
 
 /* The other way round: frozen statistics do not move with x. */
-static void add_the_statistics(const op *o, opcheck_result *r)
+static void add_the_statistics(const op_problem *o, opcheck_result *r)
 {
-    const int64_t HW = (int64_t)o->x.h * o->x.w, m = o->x.n * HW;
-    for (int c = 0; c < o->x.c; c++) {
+    const int64_t HW = (int64_t)o->op.x.h * o->op.x.w, m = o->op.x.n * HW;
+    for (int c = 0; c < o->op.x.c; c++) {
         double mean = 0;
-        for (int64_t j = 0; j < m; j++) mean += r->dx[(j / HW * o->x.c + c) * HW + j % HW] / (double)m;
-        for (int64_t j = 0; j < m; j++) r->dx[(j / HW * o->x.c + c) * HW + j % HW] -= (float)mean;
+        for (int64_t j = 0; j < m; j++) mean += r->dx[(j / HW * o->op.x.c + c) * HW + j % HW] / (double)m;
+        for (int64_t j = 0; j < m; j++) r->dx[(j / HW * o->op.x.c + c) * HW + j % HW] -= (float)mean;
     }
 }
 
-static void nan_in_dx(const op *o, opcheck_result *r)
+static void nan_in_dx(const op_problem *o, opcheck_result *r)
 {
     (void)o;
     r->dx[r->n_x - 1] = NAN;
@@ -339,7 +340,7 @@ static void gradients_add_where_asked(void **state)
         "linear n3c6h2w2_o5_relu", "dropout n2c5h3w3_p0.5",   "shortcut n2c4h5w5_o8s2",   "loss n5c10_s0.1",
     };
     for (size_t p = 0; p < sizeof problems / sizeof problems[0]; p++) {
-        op o;
+        op_problem o;
         opcheck_options adding = plain;
         opcheck_result a, b;
         adding.dx_add = adding.dz_add = true;
@@ -369,7 +370,7 @@ static void unwanted_gradients_are_left_out(void **state)
         "pool n1c2h4w4_max_k2s2p0", "dropout n2c5h3w3_p0.5",   "shortcut n2c4h5w5_o8s2",  "loss n5c10_s0.1",
     };
     for (size_t p = 0; p < sizeof problems / sizeof problems[0]; p++) {
-        op o;
+        op_problem o;
         opcheck_options no_dx = plain, no_grad = plain;
         opcheck_result all, a, b;
         no_dx.no_dx = no_grad.no_grad = true;

@@ -31,13 +31,13 @@ static void data_keep_their_margin(void **state)
     backend *ref;
     must(ref_open(1, &ref));
     for (size_t p = 0; p < 3; p++) {
-        op o;
+        op_problem o;
         opcheck_result r;
         int below = 0, inside = 0, above = 0;
         must(problem_parse(problems[p], &o));
         must(opcheck_prepare(&o, &opt, &r));
-        if (o.kind == OP_BNACT) o.bnact.act = ACT_NONE;
-        if (o.kind == OP_LINEAR) o.linear.act = ACT_NONE;
+        if (o.op.kind == OP_BNACT) o.op.bnact.act = ACT_NONE;
+        if (o.op.kind == OP_LINEAR) o.op.linear.act = ACT_NONE;
         must(opcheck_execute(ref, &o, &opt, &r));
         for (int64_t i = 0; i < r.n_y; i++) {
             assert_true(fabsf(r.y[i]) > 0.0999f && fabsf(r.y[i] - 6) > 0.0999f);
@@ -55,7 +55,7 @@ static void bf16_data_are_bf16(void **state)
 {
     (void)state;
     const opcheck_options rounded = { .seed = 5, .backward = true, .bf16_data = true };
-    op o;
+    op_problem o;
     opcheck_result r;
     must(problem_parse("bnact n2c5h5w5_relu_add", &o));
     must(opcheck_prepare(&o, &rounded, &r));
@@ -89,7 +89,7 @@ static void a_plan_that_understates_its_needs_is_caught(void **state)
     const opcheck_options opt = { .seed = 5, .backward = true };
     backend *liar;
     backend table;
-    op o;
+    op_problem o;
     opcheck_result r;
 
     must(ref_open(1, &liar));
@@ -114,20 +114,20 @@ static void a_plan_that_understates_its_needs_is_caught(void **state)
     backend_close(liar);
 }
 
-/* As if y made again missed the shortcut. */
-static status again_without_z(plan *p, const op_args *a)
+/* A recomputed y that lacks the shortcut. */
+static status recompute_without_z(plan *p, const op_args *a)
 {
     op_args less = *a;
     less.z = a->x;
-    return honest->again(p, &less);
+    return honest->recompute(p, &less);
 }
 
-static void a_y_made_again_otherwise_is_caught(void **state)
+static void a_y_that_is_recomputed_otherwise_is_caught(void **state)
 {
     (void)state;
     const opcheck_options opt = { .seed = 1, .backward = true };
     backend *b, table;
-    op o;
+    op_problem o;
     opcheck_result r;
     must(ref_open(1, &b));
     table = *b;
@@ -136,7 +136,7 @@ static void a_y_made_again_otherwise_is_caught(void **state)
     must(opcheck_run(b, &o, &opt, &r));
     assert_true(opcheck_error(r.y, r.y, r.n_y) == 0);
     opcheck_free(&r);
-    b->again = again_without_z;
+    b->recompute = recompute_without_z;
     must(opcheck_run(b, &o, &opt, &r));
     assert_true(isinf(opcheck_error(r.y, r.y, r.n_y)));
     opcheck_free(&r);
@@ -150,7 +150,7 @@ int main(void)
         cmocka_unit_test(data_keep_their_margin),
         cmocka_unit_test(bf16_data_are_bf16),
         cmocka_unit_test(a_plan_that_understates_its_needs_is_caught),
-        cmocka_unit_test(a_y_made_again_otherwise_is_caught),
+        cmocka_unit_test(a_y_that_is_recomputed_otherwise_is_caught),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* tests/unit/test_ref.c -- the reference backend against numbers worked out by hand. The gradients are
  * checked in tests/grad/test_grad.c; here: what forward computes, and what op.h fixes about it. */
-#include "../../core/device/products.h"
 #include "../../core/base/rng.h"
+#include "../../core/device/products.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "../must.h"
@@ -30,9 +30,9 @@ static int close_ref(void **state)
 }
 
 /* The problem with random inputs, to be replaced by `set` before `run`. */
-static op prepare(const char *problem, const opcheck_options *opt, opcheck_result *r)
+static op_problem prepare(const char *problem, const opcheck_options *opt, opcheck_result *r)
 {
-    op o;
+    op_problem o;
     must(problem_parse(problem, &o));
     must(opcheck_prepare(&o, opt, r));
     return o;
@@ -57,7 +57,7 @@ static void convolution_is_cross_correlation(void **state)
 {
     (void)state;
     opcheck_result r;
-    op o = prepare("conv n1c1h3w3_o1k2s1p0b", &forward, &r);
+    op_problem o = prepare("conv n1c1h3w3_o1k2s1p0b", &forward, &r);
     set(r.x, 9, FLOATS(1, 2, 3, 4, 5, 6, 7, 8, 9));
     set(r.param[0], 4, FLOATS(1, 2, 3, 4));
     set(r.param[1], 1, FLOATS(1000));
@@ -77,7 +77,7 @@ static void a_filter_sees_its_group_only(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("conv n1c4h1w1_o4k1s1p0g2", &forward, &r);
+    const op_problem o = prepare("conv n1c4h1w1_o4k1s1p0g2", &forward, &r);
     set(r.x, 4, FLOATS(1, 2, 3, 4));
     set(r.param[0], 8, FLOATS(1, 10, 100, 1000, 1, 10, 100, 1000));
     must(opcheck_execute(ref, &o, &forward, &r));
@@ -90,7 +90,7 @@ static void batch_norm_keeps_two_variances(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("bnact n2c1h1w2_relu", &forward, &r);
+    const op_problem o = prepare("bnact n2c1h1w2_relu", &forward, &r);
     const double inv = 1 / sqrt(3.5 + 1e-5);
     set(r.x, 4, FLOATS(1, 2, 3, 6));
     set(r.param[0], 1, FLOATS(2));
@@ -108,7 +108,7 @@ static void inference_normalises_by_running_statistics(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("bnact n2c2h1w1_relu6_add_eval", &forward, &r);
+    const op_problem o = prepare("bnact n2c2h1w1_relu6_add_eval", &forward, &r);
     set(r.x, 4, FLOATS(3, 0, 2, 1));
     set(r.z, 4, FLOATS(0, 1, -9, 100));
     set(r.param[0], 2, FLOATS(2, 3));
@@ -127,7 +127,7 @@ static void max_pooling_pads_and_breaks_ties(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("pool n1c1h3w3_max_k2s2p1", &backward, &r);
+    const op_problem o = prepare("pool n1c1h3w3_max_k2s2p1", &backward, &r);
     set(r.x, 9, FLOATS(-5, -2, -2, -3, -1, -1, -3, -1, -1));
     set(r.dy, 4, FLOATS(1, 10, 100, 1000));
     must(opcheck_execute(ref, &o, &backward, &r));
@@ -140,7 +140,7 @@ static void global_average_pooling(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("pool n1c2h2w2_avg", &forward, &r);
+    const op_problem o = prepare("pool n1c2h2w2_avg", &forward, &r);
     set(r.x, 8, FLOATS(1, 2, 3, 6, 0, 0, 0, 1));
     must(opcheck_execute(ref, &o, &forward, &r));
     assert_close(r.y, FLOATS(3, 0.25f), 2);
@@ -151,7 +151,7 @@ static void linear_with_activation(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("linear n2c1h1w2_o2_relu6", &forward, &r);
+    const op_problem o = prepare("linear n2c1h1w2_o2_relu6", &forward, &r);
     set(r.x, 4, FLOATS(1, 2, -1, -3));
     set(r.param[0], 4, FLOATS(1, 10, 1, -1));
     set(r.param[1], 2, FLOATS(-20, 3));
@@ -165,7 +165,7 @@ static void the_derivative_at_a_kink_is_zero(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("linear n5c1h1w1_o1_relu6", &backward, &r);
+    const op_problem o = prepare("linear n5c1h1w1_o1_relu6", &backward, &r);
     set(r.x, 5, FLOATS(-1, 0, 3, 6, 7));
     set(r.param[0], 1, FLOATS(1));
     set(r.param[1], 1, FLOATS(0));
@@ -180,7 +180,7 @@ static void shortcut_drops_pixels_and_adds_channels(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("shortcut n1c1h3w3_o4s2", &forward, &r);
+    const op_problem o = prepare("shortcut n1c1h3w3_o4s2", &forward, &r);
     set(r.x, 9, FLOATS(1, 2, 3, 4, 5, 6, 7, 8, 9));
     must(opcheck_execute(ref, &o, &forward, &r));
     assert_close(r.y, FLOATS(0, 0, 0, 0, 1, 3, 7, 9, 0, 0, 0, 0, 0, 0, 0, 0), 16);
@@ -191,9 +191,9 @@ static void dropout_draws_the_documented_mask(void **state)
 {
     (void)state;
     opcheck_result r;
-    op o;
+    op_problem o;
     must(problem_parse("dropout n4c50h2w3_p0.3", &o));
-    o.dropout.layer = 2;
+    o.op.dropout.layer = 2;
     must(opcheck_run(ref, &o, &forward, &r));
     int kept = 0;
     for (int64_t i = 0; i < r.n_y; i++) {
@@ -218,7 +218,7 @@ static void loss_counts_labelled_rows(void **state)
     (void)state;
     opcheck_result r;
     const float l = logf(3);
-    const op o = prepare("loss n4c2_s0.2", &backward, &r);
+    const op_problem o = prepare("loss n4c2_s0.2", &backward, &r);
     const int32_t labels[] = { 1, -1, 0, 0 };
     set(r.x, 8, FLOATS(0, l, 500, -500, 0, l, 7, 7)); /* in the last row the first of two equals wins */
     memcpy(r.label, labels, sizeof labels);
@@ -236,7 +236,7 @@ static void loss_survives_large_logits_and_no_rows(void **state)
 {
     (void)state;
     opcheck_result r;
-    const op o = prepare("loss n2c2_s0", &backward, &r);
+    const op_problem o = prepare("loss n2c2_s0", &backward, &r);
     set(r.x, 4, FLOATS(1e30f, -1e30f, 500, -500));
     r.label[0] = 0;
     r.label[1] = 1;
@@ -299,12 +299,12 @@ static void threads_do_not_change_a_bit(void **state)
     (void)state;
     static const char *const problems[] = { "conv n3c5h7w7_o6k3s2p1b", "bnact n3c7h5w5_relu_add",
                                             "linear n5c40h1w1_o9_relu", "pool n3c4h9w9_max_k3s2p1",
-                                            "bnact_pool n3c4h8w6_max_k2s2p0_relu" };
+                                            "bnact_pool n3c4h8w6_relu_max_k2s2p0" };
     backend *many;
     must(ref_open(4, &many));
     assert_int_equal(many->threads, 4);
     for (size_t p = 0; p < sizeof problems / sizeof problems[0]; p++) {
-        op o;
+        op_problem o;
         opcheck_result a, b;
         must(problem_parse(problems[p], &o));
         must(opcheck_run(ref, &o, &backward, &a));
@@ -360,12 +360,12 @@ static void bf16_is_f32_rounded_once(void **state)
                                             "pool n2c3h6w6_max_k2s2p0", "linear n3c24h1w1_o10_relu",
                                             "shortcut n2c4h6w6_o8s2" };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
-        op o;
+        op_problem o;
         opcheck_result a = { 0 }, b = { 0 };
         const opcheck_options opt = { .seed = 3, .backward = true, .bf16_data = true, .dx_add = true };
         must(problem_parse(problems[i], &o));
         must(opcheck_run(ref, &o, &opt, &a));
-        o.type = BF16;
+        o.op.type = BF16;
         must(opcheck_run(ref, &o, &opt, &b));
         for (int64_t j = 0; j < a.n_y; j++) assert_true(b.y[j] == bf16_to(bf16_from(a.y[j])));
         for (int64_t j = 0; j < a.n_x; j++) assert_true(b.dx[j] == bf16_to(bf16_from(a.dx[j])));
@@ -379,18 +379,29 @@ static void bf16_is_f32_rounded_once(void **state)
 static void what_it_cannot_do_it_says(void **state)
 {
     (void)state;
-    op o;
+    op_problem o;
     plan *p;
     op_needs needs;
     must(problem_parse("bnact n2c3h1w1_none", &o));
-    o.x.n = o.y.n = 1;
-    assert_string_equal(ref->unsupported(ref, &o),
+    o.op.x.n = o.op.y.n = 1;
+    assert_string_equal(ref->unsupported(ref, &o.op),
                         "batch normalisation needs at least two values per channel");
-    assert_int_equal(ref->plan(ref, &o, &p, &needs), ERR_RUNTIME);
+    assert_int_equal(ref->plan(ref, &o.op, &p, &needs), ERR_RUNTIME);
     assert_string_equal(status_message(), "batch normalisation needs at least two values per channel");
 
     must(problem_parse("conv n2c3h5w5_o4k3s1p1", &o));
-    assert_null(ref->unsupported(ref, &o));
+    assert_null(ref->unsupported(ref, &o.op));
+
+    const char *const pair =
+        "only conv with bnact in evaluation, and bnact with max pool in training, are fused";
+    must(problem_parse("conv_bnact n2c3h5w5_o4k3s1p1_relu", &o)); /* it has no backward */
+    assert_string_equal(problem_unsupported(ref, &o), pair);
+    assert_int_equal(problem_plan(ref, &o, &p, &needs), ERR_RUNTIME);
+    must(problem_parse("conv_bnact n2c3h5w5_o4k3s1p1_relu_eval", &o));
+    assert_null(problem_unsupported(ref, &o));
+    must(problem_parse("bnact_pool n2c3h6w6_relu_add_max_k2s2p0",
+                       &o)); /* a pair has one z, that of the second */
+    assert_string_equal(problem_unsupported(ref, &o), pair);
 }
 
 static void memory_is_zeroed_and_aligned(void **state)

@@ -1,4 +1,4 @@
-/* tools/check/layercheck.h -- one layer on one device against the definition, core/ref. */
+/* tools/check/layercheck.h -- one layer on one device against the definition, layers/. */
 #ifndef CLEAVE_CHECK_LAYERCHECK_H
 #define CLEAVE_CHECK_LAYERCHECK_H
 

@@ -1,4 +1,4 @@
-/* tools/check/opcheck.c -- see opcheck.h: allocate, poison, run, read back. The data are made in opcheck_data.c. */
+/* tools/check/opcheck.c -- see opcheck.h: allocate, poison, run, read back. opcheck_data.c makes the data. */
 #include "opcheck.h"
 
 #include <math.h>
@@ -16,10 +16,11 @@ typedef struct block {
 /* The device's side of one run. */
 typedef struct device {
     backend *b;
-    const op *o;
+    shape4 shape_x, shape_y;
+    dtype type;
     plan *plan;
     op_needs needs;
-    block x, z, y, dy, dx, dz, param[OP_MAX_PARAMS], grad[OP_MAX_PARAMS];
+    block x, z, y, dy, dx, dz, param[PLAN_MAX_PARAMS], grad[PLAN_MAX_PARAMS];
     block saved, scratch, packed, cached, label, stats;
     op_args args;
 } device;
@@ -37,7 +38,7 @@ out:
     return st;
 }
 
-/* Values go through the backend's own layout, so that what pads it stays as the backend wants it. */
+/* Values go through the backend's own layout, so that its padding stays as the backend needs it. */
 static status poison_value(device *d, block to, shape4 s)
 {
     status st = OK;
@@ -45,20 +46,20 @@ static status poison_value(device *d, block to, shape4 s)
     if (!to.at) return OK;
     TRY_ALLOC(nan, malloc((size_t)shape_count(s) * sizeof *nan));
     memset(nan, NAN_BYTE, (size_t)shape_count(s) * sizeof *nan);
-    TRY(d->b->write_value(d->b, to.at, s, d->o->type, nan));
+    TRY(d->b->write_value(d->b, to.at, s, d->type, nan));
 out:
     free(nan);
     return st;
 }
 
-/* Memory that has the values of `host`; none if host is NULL. */
+/* Allocates *to and writes the values of `host` there; nothing if host is NULL. */
 static status put_value(device *d, block *to, shape4 s, const float *host)
 {
     status st = OK;
     if (!host) return OK;
-    to->bytes = d->b->value_bytes(d->b, s, d->o->type);
+    to->bytes = d->b->value_bytes(d->b, s, d->type);
     TRY(d->b->alloc(d->b, to->bytes, &to->at));
-    TRY(d->b->write_value(d->b, to->at, s, d->o->type, host));
+    TRY(d->b->write_value(d->b, to->at, s, d->type, host));
 out:
     return st;
 }
@@ -74,7 +75,7 @@ out:
     return st;
 }
 
-/* Memory for `bytes`, all NaN. */
+/* Allocates `bytes`, all NaN. */
 static status put_nan(device *d, block *to, size_t bytes)
 {
     status st = OK;
@@ -86,13 +87,13 @@ out:
     return st;
 }
 
-/* Reads a value back into *host, which is made for it. */
+/* Reads a value back into *host, which it allocates. */
 static status get_value(device *d, block from, shape4 s, float **host)
 {
     status st = OK;
     if (!from.at) return OK;
     TRY_ALLOC(*host, malloc((size_t)shape_count(s) * sizeof **host));
-    TRY(d->b->read_value(d->b, from.at, s, d->o->type, s.n, *host));
+    TRY(d->b->read_value(d->b, from.at, s, d->type, s.n, *host));
 out:
     return st;
 }
@@ -107,14 +108,14 @@ out:
     return st;
 }
 
-static void give_back(device *d)
+static void release_all(device *d)
 {
     block *const all[] = { &d->x,     &d->z,       &d->y,      &d->dy,     &d->dx,    &d->dz,
                            &d->saved, &d->scratch, &d->packed, &d->cached, &d->label, &d->stats };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->at) d->b->release(d->b, all[i]->at, all[i]->bytes);
     }
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         if (d->param[i].at) d->b->release(d->b, d->param[i].at, d->param[i].bytes);
         if (d->grad[i].at) d->b->release(d->b, d->grad[i].at, d->grad[i].bytes);
     }
@@ -125,29 +126,27 @@ static status put_inputs(device *d, const opcheck_result *r)
 {
     status st = OK;
     const loss_stats before = { 1000, 100, 10 };
-    const size_t labels = (size_t)d->o->x.n * sizeof *r->label;
+    const size_t labels = (size_t)d->shape_x.n * sizeof *r->label;
 
-    TRY(put_value(d, &d->x, d->o->x, r->x));
-    TRY(put_value(d, &d->z, d->o->y, r->z));
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    TRY(put_value(d, &d->x, d->shape_x, r->x));
+    TRY(put_value(d, &d->z, d->shape_y, r->z));
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         TRY(put_bytes(d, &d->param[i], r->param[i], (size_t)r->n_param[i] * sizeof(float)));
     }
-    if (d->o->kind == OP_LOSS) {
-        TRY(put_bytes(d, &d->label, r->label, labels));
-        TRY(put_bytes(d, &d->stats, &before, sizeof before));
-    }
+    TRY(put_bytes(d, &d->label, r->label, labels));
+    if (r->label) TRY(put_bytes(d, &d->stats, &before, sizeof before));
 out:
     return st;
 }
 
-/* Everything that the run writes exists and is NaN, or dx0, dz0 where it adds. */
+/* Allocates everything that the run writes: all NaN, or dx0 and dz0 where it adds to them. */
 static status put_outputs(device *d, const opcheck_options *opt, const opcheck_result *r)
 {
     status st = OK;
     if (r->n_y) {
-        d->y.bytes = d->b->value_bytes(d->b, d->o->y, d->o->type);
+        d->y.bytes = d->b->value_bytes(d->b, d->shape_y, d->type);
         TRY(d->b->alloc(d->b, d->y.bytes, &d->y.at));
-        TRY(poison_value(d, d->y, d->o->y));
+        TRY(poison_value(d, d->y, d->shape_y));
     }
     TRY(put_nan(d, &d->saved, d->needs.saved));
     TRY(put_nan(d, &d->scratch, d->needs.scratch));
@@ -155,12 +154,12 @@ static status put_outputs(device *d, const opcheck_options *opt, const opcheck_r
     TRY(put_nan(d, &d->cached, d->needs.cached));
     if (!opt->backward) return OK;
 
-    TRY(put_value(d, &d->dy, d->o->y, r->dy));
+    TRY(put_value(d, &d->dy, d->shape_y, r->dy));
     if (!opt->no_dx) {
-        TRY(put_value(d, &d->dx, d->o->x, r->dx0));
-        if (!opt->dx_add) TRY(poison_value(d, d->dx, d->o->x));
-        TRY(put_value(d, &d->dz, d->o->x, r->dz0));
-        if (!opt->dz_add) TRY(poison_value(d, d->dz, d->o->x));
+        TRY(put_value(d, &d->dx, d->shape_x, r->dx0));
+        if (!opt->dx_add) TRY(poison_value(d, d->dx, d->shape_x));
+        TRY(put_value(d, &d->dz, d->shape_x, r->dz0));
+        if (!opt->dz_add) TRY(poison_value(d, d->dz, d->shape_x));
     }
     for (int i = 0; i < r->n_grads && !opt->no_grad; i++) {
         TRY(put_nan(d, &d->grad[i], (size_t)r->n_param[i] * sizeof(float)));
@@ -188,18 +187,19 @@ static void set_args(device *d, const opcheck_options *opt)
         .label = d->label.at,
         .stats = d->stats.at,
     };
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         d->args.param[i] = d->param[i].at;
         d->args.grad[i] = d->grad[i].at;
     }
 }
 
-/* Runs once with other parameters, all zero, so that a packed copy which is not renewed shows. */
+/* Runs forward once with parameters that are all zero. A packed copy that is not renewed for the next version then
+ * shows in the results. */
 static status forward_older_version(device *d, const opcheck_result *r)
 {
     status st = OK;
     void *zeros = NULL;
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         if (!r->param[i]) continue;
         free(zeros);
         zeros = NULL;
@@ -207,11 +207,11 @@ static status forward_older_version(device *d, const opcheck_result *r)
         TRY(d->b->upload(d->b, d->param[i].at, zeros, d->param[i].bytes));
     }
     TRY(d->b->forward(d->plan, &d->args));
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         if (r->param[i]) TRY(d->b->upload(d->b, d->param[i].at, r->param[i], d->param[i].bytes));
     }
     d->args.version++;
-    TRY(poison_value(d, d->y, d->o->y));
+    TRY(poison_value(d, d->y, d->shape_y));
     TRY(poison(d, d->saved));
     TRY(poison(d, d->scratch));
 out:
@@ -219,35 +219,35 @@ out:
     return st;
 }
 
-/* y once more, to the bit: if it is another, y becomes NaN, for whoever compares it. */
-static status check_again(device *d, opcheck_result *r)
+/* Recomputes y. If a bit differs, a value of y becomes NaN, so that comparing y fails. */
+static status check_recompute(device *d, opcheck_result *r)
 {
     status st = OK;
     float *y = NULL;
-    if (!d->needs.again) return OK;
+    if (!d->needs.recompute) return OK;
     TRY(poison(d, d->scratch));
-    TRY(poison_value(d, d->y, d->o->y));
-    TRY(d->b->again(d->plan, &d->args));
-    TRY(get_value(d, d->y, d->o->y, &y));
+    TRY(poison_value(d, d->y, d->shape_y));
+    TRY(d->b->recompute(d->plan, &d->args));
+    TRY(get_value(d, d->y, d->shape_y, &y));
     if (memcmp(y, r->y, (size_t)r->n_y * sizeof *y)) r->y[0] = NAN;
 out:
     free(y);
     return st;
 }
 
-/* What a later operation of a step may have written by the time of backward. */
+/* Memory that later operations of the step may have overwritten before backward runs. */
 static status poison_dead_values(device *d)
 {
     status st = OK;
     TRY(poison(d, d->scratch));
-    TRY(poison_value(d, d->z, d->o->y));
-    if (!d->needs.backward_x) TRY(poison_value(d, d->x, d->o->x));
-    if (!d->needs.backward_y) TRY(poison_value(d, d->y, d->o->y));
+    TRY(poison_value(d, d->z, d->shape_y));
+    if (!d->needs.backward_x) TRY(poison_value(d, d->x, d->shape_x));
+    if (!d->needs.backward_y) TRY(poison_value(d, d->y, d->shape_y));
 out:
     return st;
 }
 
-static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
+static status run_step(device *d, const op_problem *p, const opcheck_options *opt, opcheck_result *r)
 {
     status st = OK;
     bool replayed = false;
@@ -257,16 +257,16 @@ static status run_step(device *d, const opcheck_options *opt, opcheck_result *r)
     TRY(d->b->step_begin(d->b, &handle, &step, &replayed));
     if (d->needs.packed || d->needs.cached) TRY(forward_older_version(d, r));
     TRY(d->b->forward(d->plan, &d->args));
-    TRY(get_value(d, d->y, d->o->y, &r->y));
+    TRY(get_value(d, d->y, d->shape_y, &r->y));
     if (opt->backward) {
-        TRY(check_again(d, r));
+        TRY(check_recompute(d, r));
         TRY(poison_dead_values(d));
         TRY(d->b->backward(d->plan, &d->args));
-        TRY(get_value(d, d->dx, d->o->x, &r->dx));
-        TRY(get_value(d, d->dz, d->o->x, &r->dz));
+        TRY(get_value(d, d->dx, d->shape_x, &r->dx));
+        TRY(get_value(d, d->dz, d->shape_x, &r->dz));
         for (int i = 0; i < r->n_grads; i++) TRY(get_floats(d, d->grad[i], &r->grad[i]));
     }
-    if (d->o->kind == OP_BNACT || d->o->kind == OP_BNACT_POOL) {
+    if (p->op.kind == OP_BNACT) {
         TRY(get_floats(d, d->param[2], &r->running_mean));
         TRY(get_floats(d, d->param[3], &r->running_var));
     }
@@ -284,34 +284,35 @@ static void free_outputs(opcheck_result *r)
         free(*all[i]);
         *all[i] = NULL;
     }
-    for (int i = 0; i < OP_MAX_PARAMS; i++) {
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) {
         free(r->grad[i]);
         r->grad[i] = NULL;
     }
 }
 
-status opcheck_execute(backend *b, const op *o, const opcheck_options *opt, opcheck_result *r)
+status opcheck_execute(backend *b, const op_problem *p, const opcheck_options *opt, opcheck_result *r)
 {
     status st = OK;
-    device d = { .b = b, .o = o };
+    device d = { .b = b, .shape_x = p->op.x, .shape_y = problem_last(p)->y, .type = p->op.type };
 
     free_outputs(r);
-    if (opt->backward && !o->training) FAIL(ERR_RUNTIME, "opcheck: backward of an inference op");
-    TRY(b->plan(b, o, &d.plan, &d.needs));
+    if (opt->backward && !p->op.training)
+        FAIL(ERR_RUNTIME, "opcheck: backward of an operation in evaluation");
+    TRY(problem_plan(b, p, &d.plan, &d.needs));
     TRY(put_inputs(&d, r));
     TRY(put_outputs(&d, opt, r));
     set_args(&d, opt);
-    TRY(run_step(&d, opt, r));
+    TRY(run_step(&d, p, opt, r));
 out:
-    give_back(&d);
+    release_all(&d);
     return st;
 }
 
-status opcheck_run(backend *b, const op *o, const opcheck_options *opt, opcheck_result *out)
+status opcheck_run(backend *b, const op_problem *p, const opcheck_options *opt, opcheck_result *out)
 {
     status st = OK;
-    TRY(opcheck_prepare(o, opt, out));
-    TRY(opcheck_execute(b, o, opt, out));
+    TRY(opcheck_prepare(p, opt, out));
+    TRY(opcheck_execute(b, p, opt, out));
 out:
     if (st != OK) opcheck_free(out);
     return st;
@@ -326,7 +327,7 @@ void opcheck_free(opcheck_result *r)
     free(r->dx0);
     free(r->dz0);
     free(r->label);
-    for (int i = 0; i < OP_MAX_PARAMS; i++) free(r->param[i]);
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) free(r->param[i]);
     *r = (opcheck_result){ 0 };
 }
 

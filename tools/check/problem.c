@@ -1,6 +1,9 @@
-/* tools/check/problem.c -- see problem.h. The reader moves a cursor over the text; each helper either takes
- * what it is asked for and moves on, or leaves the cursor where it is. */
+/* tools/check/problem.c -- see problem.h. The reader moves a cursor over the text: each helper takes what it is asked
+ * for and moves the cursor on, or leaves it where it is. */
 #include "problem.h"
+
+#include "../../core/device/fusion.h"
+#include "../../layers/layer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,25 +17,25 @@ static bool take(const char **at, const char *word)
     return true;
 }
 
-/* "k3": the name, then a decimal number of at most six digits and at least `min`. */
-static bool take_number(const char **at, const char *name, int min, int *out)
+/* "k3": the letters, then a decimal number of at most six digits. */
+static bool take_int(const char **at, const char *letters, int *out)
 {
     const char *p = *at;
     int value = 0, digits = 0;
-    if (!take(&p, name)) return false;
+    if (!take(&p, letters)) return false;
     for (; *p >= '0' && *p <= '9' && digits < 6; p++, digits++) value = value * 10 + (*p - '0');
-    if (digits == 0 || value < min || (*p >= '0' && *p <= '9')) return false;
+    if (digits == 0 || (*p >= '0' && *p <= '9')) return false;
     *out = value;
     *at = p;
     return true;
 }
 
-/* "p0.5": the name, then a fraction in [0, 1). */
-static bool take_fraction(const char **at, const char *name, float *out)
+/* "p0.5": the letters, then a fraction in [0, 1). */
+static bool take_fraction(const char **at, const char *letters, float *out)
 {
     const char *p = *at;
     char *end;
-    if (!take(&p, name) || *p != '0') return false;
+    if (!take(&p, letters) || *p != '0') return false;
     const float value = strtof(p, &end);
     if (end != p + strspn(p, "0123456789.") || !(value >= 0 && value < 1)) return false;
     *out = value;
@@ -40,239 +43,169 @@ static bool take_fraction(const char **at, const char *name, float *out)
     return true;
 }
 
-static bool take_activation(const char **at, activation *out)
+/* The longest word that fits: "_relu6" begins with "_relu". */
+static bool take_choice(const char **at, const char *const *words, int *out)
 {
-    if (take(at, "_relu6")) {
-        *out = ACT_RELU6;
-    } else if (take(at, "_relu")) {
-        *out = ACT_RELU;
-    } else if (take(at, "_none")) {
-        *out = ACT_NONE;
-    } else {
-        return false;
+    size_t longest = 0;
+    for (int i = 0; words[i]; i++) {
+        const size_t length = strlen(words[i]);
+        if (strncmp(*at, words[i], length) != 0 || length <= longest) continue;
+        longest = length;
+        *out = i;
     }
-    return true;
+    *at += longest;
+    return longest > 0;
 }
 
-static bool take_shape(const char **at, shape4 *s)
+static bool take_field(const char **at, const layer_field *f, op *o)
 {
-    return take_number(at, "n", 1, &s->n) && take_number(at, "c", 1, &s->c) &&
-           take_number(at, "h", 1, &s->h) && take_number(at, "w", 1, &s->w);
-}
-
-/* op.h: P = floor((H + 2 pad - R) / stride) + 1; below 1 if the window does not fit. */
-static int windows(int size, int kernel, int stride, int pad)
-{
-    const int room = size + 2 * pad - kernel;
-    return room < 0 ? 0 : room / stride + 1;
-}
-
-static bool take_filters(const char **at, op *o, conv_desc *d)
-{
-    d->groups = 1;
-    if (!take_shape(at, &o->x) || !take_number(at, "_o", 1, &d->out) ||
-        !take_number(at, "k", 1, &d->kernel) || !take_number(at, "s", 1, &d->stride) ||
-        !take_number(at, "p", 0, &d->pad)) {
-        return false;
+    void *member = (char *)o + f->offset;
+    switch (f->type) {
+    case FIELD_INT: return take_int(at, f->letters, member);
+    case FIELD_OPTIONAL: return take_int(at, f->letters, member) || true;
+    case FIELD_FRACTION: return take_fraction(at, f->letters, member);
+    case FIELD_FLAG: *(bool *)member = take(at, f->letters); return true;
+    case FIELD_CHOICE: return take_choice(at, f->words, member); /* enums are stored as int */
     }
-    take_number(at, "g", 1, &d->groups);
-    d->bias = take(at, "b");
-    if (o->x.c % d->groups != 0 || d->out % d->groups != 0) return false;
-    o->y = (shape4){ o->x.n, d->out, windows(o->x.h, d->kernel, d->stride, d->pad),
-                     windows(o->x.w, d->kernel, d->stride, d->pad) };
-    return o->y.h > 0 && o->y.w > 0;
+    return false;
 }
 
-static bool take_conv(const char **at, op *o)
+static bool is_field(const layer_field *f)
 {
-    return take_filters(at, o, &o->conv);
+    return f->letters || f->words;
 }
 
-static bool take_normalisation(const char **at, bnact_desc *d)
-{
-    d->eps = 1e-5f;
-    d->momentum = 0.1f;
-    if (!take_activation(at, &d->act)) return false;
-    d->add = take(at, "_add");
-    return true;
-}
-
-static bool take_conv_bnact(const char **at, op *o)
-{
-    return take_filters(at, o, &o->conv_bnact.conv) && take_normalisation(at, &o->conv_bnact.bnact);
-}
-
-static bool take_bnact(const char **at, op *o)
-{
-    if (!take_shape(at, &o->x) || !take_normalisation(at, &o->bnact)) return false;
-    o->bnact.frozen = take(at, "_frozen");
-    o->y = o->x;
-    return true;
-}
-
-static bool take_pool(const char **at, op *o)
-{
-    pool_desc *d = &o->pool;
-    if (!take_shape(at, &o->x)) return false;
-    if (take(at, "_avg")) {
-        d->kind = POOL_AVG_GLOBAL;
-        o->y = (shape4){ o->x.n, o->x.c, 1, 1 };
-        return true;
-    }
-    d->kind = POOL_MAX;
-    if (!take(at, "_max") || !take_number(at, "_k", 1, &d->kernel) || !take_number(at, "s", 1, &d->stride) ||
-        !take_number(at, "p", 0, &d->pad) || d->pad > d->kernel / 2) {
-        return false;
-    }
-    o->y = (shape4){ o->x.n, o->x.c, windows(o->x.h, d->kernel, d->stride, d->pad),
-                     windows(o->x.w, d->kernel, d->stride, d->pad) };
-    return o->y.h > 0 && o->y.w > 0;
-}
-
-static bool take_bnact_pool(const char **at, op *o)
-{
-    op pool = { 0 };
-    if (!take_pool(at, &pool) || pool.pool.kind != POOL_MAX) return false;
-    if (!take_normalisation(at, &o->bnact_pool.bnact) || o->bnact_pool.bnact.add) return false;
-    o->bnact_pool.bnact.frozen = take(at, "_frozen");
-    o->bnact_pool.pool = pool.pool;
-    o->x = pool.x;
-    o->y = pool.y;
-    return true;
-}
-
-static bool take_linear(const char **at, op *o)
-{
-    if (!take_shape(at, &o->x) || !take_number(at, "_o", 1, &o->linear.out)) return false;
-    o->y = (shape4){ o->x.n, o->linear.out, 1, 1 };
-    return take_activation(at, &o->linear.act);
-}
-
-static bool take_dropout(const char **at, op *o)
-{
-    if (!take_shape(at, &o->x) || !take_fraction(at, "_p", &o->dropout.p)) return false;
-    o->y = o->x;
-    return true;
-}
-
-static bool take_shortcut(const char **at, op *o)
-{
-    shortcut_desc *d = &o->shortcut;
-    if (!take_shape(at, &o->x) || !take_number(at, "_o", o->x.c, &d->out) ||
-        !take_number(at, "s", 1, &d->stride)) {
-        return false;
-    }
-    o->y = (shape4){ o->x.n, d->out, (o->x.h - 1) / d->stride + 1, (o->x.w - 1) / d->stride + 1 };
-    return true;
-}
-
-static bool take_loss(const char **at, op *o)
-{
-    o->x.h = o->x.w = 1;
-    o->y = (shape4){ 0 }; /* no y */
-    return take_number(at, "n", 1, &o->x.n) && take_number(at, "c", 1, &o->x.c) &&
-           take_fraction(at, "_s", &o->loss.smoothing);
-}
-
-static const struct {
-    const char *name;
-    bool (*take)(const char **at, op *o);
-} kinds[OP_KINDS] = {
-    [OP_CONV] = { "conv ", take_conv },
-    [OP_BNACT] = { "bnact ", take_bnact },
-    [OP_POOL] = { "pool ", take_pool },
-    [OP_LINEAR] = { "linear ", take_linear },
-    [OP_DROPOUT] = { "dropout ", take_dropout },
-    [OP_SHORTCUT] = { "shortcut ", take_shortcut },
-    [OP_LOSS] = { "loss ", take_loss },
-    [OP_CONV_BNACT] = { "conv_bnact ", take_conv_bnact },
-    [OP_BNACT_POOL] = { "bnact_pool ", take_bnact_pool },
-};
-
-status problem_parse(const char *text, op *o)
+/* One layer on values of shape x. */
+static status take_op(const char **at, const layer_type *t, shape4 x, op *o)
 {
     status st = OK;
-    const char *at = text;
-    op read = { .training = true, .type = F32 };
-    int kind = 0;
-
-    while (kind < OP_KINDS && !take(&at, kinds[kind].name)) kind++;
-    if (kind == OP_KINDS) FAIL(ERR_USAGE, "problem '%s': starts with no known operation", text);
-    read.kind = (op_kind)kind;
-    if (!kinds[kind].take(&at, &read)) FAIL(ERR_USAGE, "problem '%s': not valid at or before '%s'", text, at);
-    if (take(&at, "_eval")) read.training = false;
-    if (take(&at, "_bf16")) read.type = BF16;
-    if (*at) FAIL(ERR_USAGE, "problem '%s': '%s' is too much", text, at);
-    if ((kind == OP_BNACT || kind == OP_BNACT_POOL) && read.training && shape_count(read.x) == read.x.c) {
-        FAIL(ERR_USAGE, "problem '%s': the variance of one value", text);
+    *o = t->usual;
+    o->kind = t->kind;
+    o->x = x;
+    for (const layer_field *f = t->fields; f && is_field(f); f++) {
+        if (f->applies && !f->applies(o)) continue;
+        if (!take_field(at, f, o)) FAIL(ERR_USAGE, "not valid at or before '%s'", *at);
     }
-    if (kind == OP_CONV_BNACT && read.training)
-        FAIL(ERR_USAGE, "problem '%s': without _eval; it has no backward", text);
-    if (kind == OP_BNACT_POOL && !read.training)
-        FAIL(ERR_USAGE, "problem '%s': _eval; it is for training", text);
-    *o = read;
+    TRY(t->infer(o));
 out:
     return st;
 }
 
-static const char *act_name(activation act)
+/* A layer's name and what follows it. */
+static const layer_type *take_layer(const char **at, const char *end)
 {
-    return act == ACT_RELU6 ? "_relu6" : act == ACT_RELU ? "_relu" : "_none";
+    for (int kind = 0; kind < OP_KINDS; kind++) {
+        const layer_type *t = layer_of((op_kind)kind);
+        const char *p = *at;
+        if (!t || !take(&p, t->name) || !take(&p, end)) continue;
+        *at = p;
+        return t;
+    }
+    return NULL;
 }
 
-/* What follows the shape. */
-static void print_filters(const conv_desc *d, char *out, size_t bytes)
+/* Logits have no height and width. */
+static bool has_images(const layer_type *t)
 {
-    char groups[16] = "";
-    if (d->groups != 1) snprintf(groups, sizeof groups, "g%d", d->groups);
-    snprintf(out, bytes, "_o%dk%ds%dp%d%s%s", d->out, d->kernel, d->stride, d->pad, groups,
-             d->bias ? "b" : "");
+    return t->kind != OP_LOSS;
 }
 
-static void print_pool(const pool_desc *d, char *out, size_t bytes)
+static bool take_shape(const char **at, bool images, shape4 *s)
 {
-    if (d->kind == POOL_AVG_GLOBAL)
-        snprintf(out, bytes, "_avg");
+    s->h = s->w = 1;
+    if (!take_int(at, "n", &s->n) || !take_int(at, "c", &s->c)) return false;
+    if (images && (!take_int(at, "h", &s->h) || !take_int(at, "w", &s->w))) return false;
+    return s->n > 0 && s->c > 0 && s->h > 0 && s->w > 0;
+}
+
+static void set_mode(op_problem *p, bool training, dtype type)
+{
+    p->op.training = p->then.training = training;
+    p->op.type = p->then.type = type;
+}
+
+static status take_problem(const char **at, op_problem *p)
+{
+    status st = OK;
+    shape4 x;
+    const layer_type *first = take_layer(at, "_"), *then = first ? take_layer(at, " ") : NULL;
+    p->fused = first;
+    if (!first) first = take_layer(at, " ");
+    if (!first || (p->fused && !then)) FAIL(ERR_USAGE, "starts with no known operation");
+    if (!take_shape(at, has_images(first), &x)) FAIL(ERR_USAGE, "not valid at or before '%s'", *at);
+    TRY(take_op(at, first, x, &p->op));
+    if (p->fused) TRY(take_op(at, then, p->op.y, &p->then));
+    const bool training = !take(at, "_eval");
+    set_mode(p, training, take(at, "_bf16") ? BF16 : F32);
+    if (**at) FAIL(ERR_USAGE, "'%s' is too much", *at);
+    if (first->unsupported && first->unsupported(&p->op)) FAIL(ERR_USAGE, "%s", first->unsupported(&p->op));
+out:
+    return st;
+}
+
+status problem_parse(const char *text, op_problem *p)
+{
+    const char *at = text;
+    op_problem read = { 0 };
+    const status st = take_problem(&at, &read);
+    if (st != OK) return status_prefix(st, "problem '%s'", text);
+    *p = read;
+    return OK;
+}
+
+/* ---- printing ---- */
+
+static void print_field(const layer_field *f, const op *o, const op *usual, char *out, size_t bytes)
+{
+    const void *member = (const char *)o + f->offset, *was = (const char *)usual + f->offset;
+    switch (f->type) {
+    case FIELD_OPTIONAL:
+        if (*(const int *)member == *(const int *)was) return;
+        /* fall through */
+    case FIELD_INT: snprintf(out, bytes, "%s%d", f->letters, *(const int *)member); break;
+    case FIELD_FRACTION: snprintf(out, bytes, "%s%.9g", f->letters, *(const float *)member); break;
+    case FIELD_FLAG: snprintf(out, bytes, "%s", *(const bool *)member ? f->letters : ""); break;
+    case FIELD_CHOICE: snprintf(out, bytes, "%s", f->words[*(const int *)member]); break;
+    }
+}
+
+static void print_fields(const op *o, char out[PROBLEM_BYTES])
+{
+    const layer_type *t = layer_of(o->kind);
+    for (const layer_field *f = t->fields; f && is_field(f); f++) {
+        const size_t n = strlen(out);
+        if (!f->applies || f->applies(o)) print_field(f, o, &t->usual, out + n, PROBLEM_BYTES - n);
+    }
+}
+
+void problem_print(const op_problem *p, char out[PROBLEM_BYTES])
+{
+    const layer_type *first = layer_of(p->op.kind);
+    const shape4 x = p->op.x;
+    char images[32] = "", fields[PROBLEM_BYTES] = "";
+    if (has_images(first)) snprintf(images, sizeof images, "h%dw%d", x.h, x.w);
+    print_fields(&p->op, fields);
+    if (p->fused) print_fields(&p->then, fields);
+    snprintf(out, PROBLEM_BYTES, "%s%s%s n%dc%d%s%s%s%s", first->name, p->fused ? "_" : "",
+             p->fused ? layer_of(p->then.kind)->name : "", x.n, x.c, images, fields,
+             p->op.training ? "" : "_eval", p->op.type == BF16 ? "_bf16" : "");
+}
+
+const char *problem_unsupported(backend *b, const op_problem *p)
+{
+    if (!p->fused) return b->unsupported(b, &p->op);
+    return b->fusion ? b->fusion->unsupported(b, &p->op, &p->then) : "the device fuses no operations";
+}
+
+status problem_plan(backend *b, const op_problem *p, plan **out, op_needs *needs)
+{
+    status st = OK;
+    const char *why = problem_unsupported(b, p);
+    if (why) FAIL(ERR_RUNTIME, "%s", why);
+    if (p->fused)
+        TRY(b->fusion->plan(b, &p->op, &p->then, out, needs));
     else
-        snprintf(out, bytes, "_max_k%ds%dp%d", d->kernel, d->stride, d->pad);
-}
-
-static void print_attributes(const op *o, char *out, size_t bytes)
-{
-    switch (o->kind) {
-    case OP_CONV: print_filters(&o->conv, out, bytes); break;
-    case OP_CONV_BNACT:
-        print_filters(&o->conv_bnact.conv, out, bytes);
-        snprintf(out + strlen(out), bytes - strlen(out), "%s%s", act_name(o->conv_bnact.bnact.act),
-                 o->conv_bnact.bnact.add ? "_add" : "");
-        break;
-    case OP_BNACT:
-        snprintf(out, bytes, "%s%s%s", act_name(o->bnact.act), o->bnact.add ? "_add" : "",
-                 o->bnact.frozen ? "_frozen" : "");
-        break;
-    case OP_BNACT_POOL:
-        print_pool(&o->bnact_pool.pool, out, bytes);
-        snprintf(out + strlen(out), bytes - strlen(out), "%s%s", act_name(o->bnact_pool.bnact.act),
-                 o->bnact_pool.bnact.frozen ? "_frozen" : "");
-        break;
-    case OP_POOL: print_pool(&o->pool, out, bytes); break;
-    case OP_LINEAR: snprintf(out, bytes, "_o%d%s", o->linear.out, act_name(o->linear.act)); break;
-    case OP_DROPOUT: snprintf(out, bytes, "_p%.9g", o->dropout.p); break;
-    case OP_SHORTCUT: snprintf(out, bytes, "_o%ds%d", o->shortcut.out, o->shortcut.stride); break;
-    case OP_LOSS: snprintf(out, bytes, "_s%.9g", o->loss.smoothing); break;
-    case OP_KINDS: break;
-    }
-}
-
-void problem_print(const op *o, char out[PROBLEM_BYTES])
-{
-    char shape[48], attributes[64] = "";
-    if (o->kind == OP_LOSS) {
-        snprintf(shape, sizeof shape, "n%dc%d", o->x.n, o->x.c);
-    } else {
-        snprintf(shape, sizeof shape, "n%dc%dh%dw%d", o->x.n, o->x.c, o->x.h, o->x.w);
-    }
-    print_attributes(o, attributes, sizeof attributes);
-    snprintf(out, PROBLEM_BYTES, "%s%s%s%s%s", kinds[o->kind].name, shape, attributes,
-             o->training ? "" : "_eval", o->type == BF16 ? "_bf16" : "");
+        TRY(b->plan(b, &p->op, out, needs));
+out:
+    return st;
 }

@@ -1,7 +1,9 @@
-/* nets/join.c -- what a case runs: for every node of the net an operation of the device. Where the device can and nobody
- * looks at what lies between, one operation does another's work along with its own, and a bias that BN takes away
- * again is left out. */
+/* nets/fuse.c -- which operations a case runs on the device: one for every node of the net, with two exceptions. Two
+ * neighbours run as one where the device can fuse them and nothing else reads what lies between. A convolution leaves
+ * out its bias where the BN behind it would subtract the bias again. */
 #include "net_private.h"
+
+#include "../core/device/fusion.h"
 
 #include <stdlib.h>
 
@@ -25,16 +27,16 @@ bool net_op(const net *n, int index, net_case which, dtype activations, op *out)
 }
 
 /* The node as the net has it. */
-static net_plan alone(const net *n, const net_compiled_case *c, int index)
+static net_plan unfused(const net *n, const net_compiled_case *c, int index)
 {
     const net_node *d = &n->node[index];
     net_plan p = { .op = op_for(d, c->which, n->type), .x = d->x, .z = d->z, .y = d->y, .layer = index };
-    for (int i = 0; i < OP_MAX_PARAMS; i++) p.param[i] = i < d->n_params ? d->param + i : NONE;
+    for (int i = 0; i < PLAN_MAX_PARAMS; i++) p.param[i] = i < d->n_params ? d->param + i : NONE;
     p.bias = NONE;
     return p;
 }
 
-/* Does anything see this value but one operation? Taps are for evaluation. */
+/* Is this value read by exactly one operation, and by no tap? Taps see evaluation only. */
 static bool has_one_reader(const net *n, const net_compiled_case *c, int value)
 {
     int readers = 0;
@@ -43,55 +45,45 @@ static bool has_one_reader(const net *n, const net_compiled_case *c, int value)
     return readers == 1;
 }
 
-/* The operation that does both; false: there is none. */
-static bool join_ops(const op *first, const op *then, op *both)
+/* A fused plan has one z, that of its second operation. */
+static bool can_fuse(const net *n, const net_compiled_case *c, const net_plan *first, const net_plan *then)
 {
-    *both = *first;
-    both->y = then->y;
-    if (!first->training && first->kind == OP_CONV && then->kind == OP_BNACT) {
-        both->kind = OP_CONV_BNACT;
-        both->conv_bnact = (conv_bnact_desc){ first->conv, then->bnact };
-        return true;
-    }
-    if (first->training && first->kind == OP_BNACT && then->kind == OP_POOL) {
-        both->kind = OP_BNACT_POOL;
-        both->bnact_pool = (bnact_pool_desc){ first->bnact, then->pool };
-        return first->bnact.add == false && then->pool.kind == POOL_MAX;
-    }
-    return false;
+    const backend_fusion *f = n->device->fusion;
+    return f && !first->absent && !first->fused && first->z == NONE && has_one_reader(n, c, then->x) &&
+           !f->unsupported(n->device, &first->op, &then->op);
 }
 
-/* A node computes the one before it along with itself, where the device can and nobody wants to see what lies between. */
-static void join(net *n, net_compiled_case *c)
+/* The second node of a fused pair runs both; the first is absent. */
+static void fuse(const net *n, net_compiled_case *c)
 {
-    for (int i = 0; i < n->n_nodes; i++) c->node[i] = alone(n, c, i);
+    for (int i = 0; i < n->n_nodes; i++) c->node[i] = unfused(n, c, i);
     for (int i = 0; i < n->n_nodes; i++) {
         net_plan *then = &c->node[i];
         const int before = n->value[then->x].producer;
-        op both;
-        if (before == NONE || c->node[before].absent) continue;
+        if (before == NONE || !can_fuse(n, c, &c->node[before], then)) continue;
         net_plan *first = &c->node[before];
-        if (!join_ops(&first->op, &then->op, &both) || !has_one_reader(n, c, then->x)) continue;
-        if (n->device->unsupported(n->device, &both)) continue;
-        const int behind = both.kind == OP_CONV_BNACT ? CONV_BNACT_BN : OP_MAX_PARAMS; /* a pool has none */
-        for (int k = OP_MAX_PARAMS - 1; k >= 0; k--)
-            then->param[k] = k < behind ? first->param[k] : then->param[k - behind];
-        then->op = both;
+        for (int k = 0; k < OP_MAX_PARAMS; k++) {
+            then->param[FUSED_PARAM + k] = then->param[k];
+            then->param[k] = first->param[k];
+        }
+        then->fused = true;
+        then->then = then->op;
+        then->op = first->op;
         then->x = first->x;
         then->layer = before;
         *first = (net_plan){ .absent = true, .x = NONE, .z = NONE, .y = NONE, .layer = before, .bias = NONE };
     }
 }
 
-/* In training, BN takes away again what a bias adds: it need not be added, nor has it a gradient but rounding. */
+/* In training, BN subtracts the mean, and with it the bias of the convolution in front. So the bias need not be added, and
+ * its gradient is zero but for rounding. */
 static void leave_out_biases(const net *n, net_compiled_case *c)
 {
     for (int i = 0; i < n->n_nodes; i++) {
         const net_plan *d = &c->node[i];
         if (!n->device->bias_free || !c->which.training || c->which.frozen || d->absent) continue;
         const int conv = n->value[d->x].producer;
-        const bool normalises = d->op.kind == OP_BNACT || d->op.kind == OP_BNACT_POOL;
-        if (!normalises || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
+        if (d->op.kind != OP_BNACT || conv == NONE || n->node[conv].op.kind != OP_CONV) continue;
         if (!has_one_reader(n, c, d->x)) continue;
         if (n->node[conv].op.conv.bias) c->node[i].bias = conv;
     }
@@ -104,7 +96,7 @@ static bool is_left_out(const net *n, const net_compiled_case *c, int conv)
     return false;
 }
 
-/* The last reader in forward order is the first to write the gradient. */
+/* Backward starts at the last node, so the last reader of a value is the first to write its gradient. */
 static dx_use dx_of(const net *n, const net_compiled_case *c, int node)
 {
     const int v = c->node[node].x;
@@ -115,20 +107,33 @@ static dx_use dx_of(const net *n, const net_compiled_case *c, int node)
     return DX_SET;
 }
 
+static status plan_node(const net *n, net_plan *p)
+{
+    status st = OK;
+    backend *b = n->device;
+    if (p->fused) {
+        TRY(b->fusion->plan(b, &p->op, &p->then, &p->plan, &p->needs));
+    } else {
+        const char *why = b->unsupported(b, &p->op);
+        if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", b->name, n->arch, why);
+        TRY(b->plan(b, &p->op, &p->plan, &p->needs));
+    }
+out:
+    return st;
+}
+
 status net_plan_nodes(net *n, net_compiled_case *c)
 {
     status st = OK;
     TRY_ALLOC(c->node, calloc((size_t)n->n_nodes, sizeof *c->node));
-    join(n, c);
+    fuse(n, c);
     leave_out_biases(n, c);
     for (int i = 0; i < n->n_nodes; i++) {
-        op *o = &c->node[i].op;
-        if (c->node[i].absent) continue;
-        o->dx = dx_of(n, c, i);
-        if (o->kind == OP_CONV && is_left_out(n, c, i)) o->conv.bias = false;
-        const char *why = n->device->unsupported(n->device, o);
-        if (why) FAIL(ERR_USAGE, "device %s cannot run %s: %s", n->device->name, n->arch, why);
-        TRY(n->device->plan(n->device, o, &c->node[i].plan, &c->node[i].needs));
+        net_plan *p = &c->node[i];
+        if (p->absent) continue;
+        p->op.dx = dx_of(n, c, i);
+        if (p->op.kind == OP_CONV && is_left_out(n, c, i)) p->op.conv.bias = false;
+        TRY(plan_node(n, p));
     }
 out:
     return st;
