@@ -1,5 +1,6 @@
 /* tools/analyze.c -- analyze RUN|CKPT: how far the classes have come apart at each layer. */
 #include "../core/base/file.h"
+#include "../core/base/json.h"
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
@@ -7,10 +8,6 @@
 #include "../nets/checkpoint.h"
 #include "../nets/experiment.h"
 #include "cli.h"
-
-#include <cjson/cJSON.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static bool no_pictures, wait_given;
 static const char *into;
@@ -72,13 +69,6 @@ out:
     return st;
 }
 
-static status analysis_dir(const session *s, char *out, size_t bytes)
-{
-    if (into) return text_format(out, bytes, "%s", into);
-    if (*s->subject.run) return text_format(out, bytes, "%s/analysis", s->subject.run);
-    return text_format(out, bytes, "%s/%s-analysis", s->cfg->out, s->subject.name);
-}
-
 static void print_table(const analysis *a, const char *dir)
 {
     log_info("%-24s %8s %8s %8s %8s %8s", "layer", "dim", "M", "r", "Q", "isolated");
@@ -102,20 +92,20 @@ out:
     return st;
 }
 
-/* For TensorBoard, beside the events of the training; of a bare checkpoint in the folder of the analysis. The
- * step is the epoch that the checkpoint is of, from 0 like the training's. */
+/* For TensorBoard: beside the events of the training, or, for a bare checkpoint, in the folder of the analysis. The step is
+ * the checkpoint's epoch, counted from 0 like the training's. */
 static status write_events(const session *s, const char *dir)
 {
     status st = OK;
     events list = { 0 };
     st_file file = { 0 };
     checkpoint_info info = { 0 };
-    char path[4200];
+    file_path path;
     TRY(st_open(s->subject.checkpoint, &file));
     TRY(checkpoint_info_read(&file, s->subject.checkpoint, &info));
-    TRY(text_format(path, sizeof path, "%s/%s", *s->subject.run ? s->subject.run : dir, EVENTS_ANALYSIS));
+    TRY(path_set(&path, "%s/%s", *s->subject.run ? s->subject.run : dir, EVENTS_ANALYSIS));
     TRY(analysis_events(&s->result, dir, info.epoch > 0 ? info.epoch - 1 : 0, &list));
-    TRY(events_replace(&list, path));
+    TRY(events_replace(&list, path.s));
 out:
     checkpoint_info_free(&info);
     st_close(&file);
@@ -126,21 +116,22 @@ out:
 static status run(session *s)
 {
     status st = OK;
-    char dir[4096], features[4096];
+    const experiment *e = &s->e;
+    file_path dir, features;
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
-    TRY(analysis_dir(s, dir, sizeof dir));
+    TRY(cli_subject_dir(&s->subject, s->cfg, into, "analysis", &dir));
     stop_install();
-    TRY(lock_take(dir, wait_given,
-                  &s->lock)); /* before the work: a folder that cannot be made is said at once */
+    /* before the work, so that a folder that cannot be made fails at once */
+    TRY(lock_take(dir.s, wait_given, &s->lock));
     TRY(prepare(s));
-    TRY(text_format(features, sizeof features, "%s/features", dir));
-    analyser_export(s->analyser, features);
-    TRY(analysis_run(s->analyser, 0, analysis_batch(s->cfg, &s->e.test), &s->e.test, s->subject.checkpoint,
+    TRY(path_set(&features, "%s/features", dir.s));
+    analyser_export(s->analyser, features.s);
+    TRY(analysis_run(s->analyser, CASE_EVAL, net_batch(e->net, CASE_EVAL), &e->test, s->subject.checkpoint,
                      &s->result));
-    TRY(analysis_write(&s->result, dir, !no_pictures));
-    TRY(write_events(s, dir));
-    print_table(&s->result, dir);
+    TRY(analysis_write(&s->result, dir.s, !no_pictures));
+    TRY(write_events(s, dir.s));
+    print_table(&s->result, dir.s);
     TRY(print_result(s));
 out:
     return st;

@@ -1,5 +1,4 @@
-/* tools/attack.c -- attack RUN|CKPT: test images moved a little so that the net takes them for something
- * else. */
+/* tools/attack.c -- attack RUN|CKPT: test images changed a little, so that the net misclassifies them. */
 #include "../nets/attack.h"
 #include "../core/base/file.h"
 #include "../core/base/json.h"
@@ -10,9 +9,6 @@
 #include "../nets/experiment.h"
 #include "../nets/fit.h"
 #include "cli.h"
-
-#include <cjson/cJSON.h>
-#include <stdio.h>
 
 static const char *into;
 static const cli_option options[] = {
@@ -47,7 +43,7 @@ typedef struct session { /* everything one attack needs, released at once */
     dataset moved;
     int batch;
     double accuracy_clean, accuracy_attacked;
-    char dir[4096];
+    file_path dir;
 } session;
 
 static void close_session(session *s)
@@ -59,18 +55,19 @@ static void close_session(session *s)
 
 static const char *kind_name(attack_kind kind)
 {
-    return kind == ATTACK_PGD ? "pgd" : "fgsm";
+    return config_choice("attack.kind", (int)kind);
 }
 
+/* attack-KIND-EPS of the run or the checkpoint */
 static status find_dir(session *s)
 {
+    status st = OK;
     const config_attack *a = &s->cfg->attack;
-    if (into) return text_format(s->dir, sizeof s->dir, "%s", into);
-    if (*s->subject.run)
-        return text_format(s->dir, sizeof s->dir, "%s/attack-%s-%d", s->subject.run, kind_name(a->kind),
-                           a->eps);
-    return text_format(s->dir, sizeof s->dir, "%s/%s-attack-%s-%d", s->cfg->out, s->subject.name,
-                       kind_name(a->kind), a->eps);
+    char what[64];
+    TRY(text_format(what, sizeof what, "attack-%s-%d", kind_name(a->kind), a->eps));
+    TRY(cli_subject_dir(&s->subject, s->cfg, into, what, &s->dir));
+out:
+    return st;
 }
 
 static status prepare(session *s)
@@ -98,34 +95,39 @@ out:
     return st;
 }
 
-static bool fill(cJSON *j, const session *s)
+static status result_json(const session *s, cJSON *j)
 {
+    status st = OK;
     const config_attack *a = &s->cfg->attack;
-    bool pgd = a->kind == ATTACK_PGD;
-    return cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) &&
-           cJSON_AddStringToObject(j, "checkpoint", s->subject.checkpoint) &&
-           cJSON_AddStringToObject(j, "path", s->dir) &&
-           cJSON_AddStringToObject(j, "kind", kind_name(a->kind)) &&
-           cJSON_AddNumberToObject(j, "eps", a->eps) &&
-           (!pgd ||
-            (cJSON_AddNumberToObject(j, "step", a->step) && cJSON_AddNumberToObject(j, "steps", a->steps) &&
-             cJSON_AddBoolToObject(j, "random_start", a->random_start))) &&
-           cJSON_AddNumberToObject(j, "samples", s->e.test.n) &&
-           cJSON_AddNumberToObject(j, "accuracy_clean", s->accuracy_clean) &&
-           cJSON_AddNumberToObject(j, "accuracy_attacked", s->accuracy_attacked);
+    TRY(json_put_text(j, "arch", s->cfg->net.arch));
+    TRY(json_put_text(j, "checkpoint", s->subject.checkpoint));
+    TRY(json_put_text(j, "path", s->dir.s));
+    TRY(json_put_text(j, "kind", kind_name(a->kind)));
+    TRY(json_put_number(j, "eps", a->eps));
+    if (a->kind == ATTACK_PGD) {
+        TRY(json_put_number(j, "step", a->step));
+        TRY(json_put_number(j, "steps", a->steps));
+        TRY(json_put_bool(j, "random_start", a->random_start));
+    }
+    TRY(json_put_number(j, "samples", s->e.test.n));
+    TRY(json_put_number(j, "accuracy_clean", s->accuracy_clean));
+    TRY(json_put_number(j, "accuracy_attacked", s->accuracy_attacked));
+out:
+    return st;
 }
 
 static status publish(const session *s)
 {
     status st = OK;
-    char path[4200];
-    cJSON *j = cJSON_CreateObject();
+    file_path path;
+    cJSON *j;
     log_info("accuracy %.2f %%, under attack %.2f %% (%s, eps %d / 255, %d images); written to %s",
              100 * s->accuracy_clean, 100 * s->accuracy_attacked, kind_name(s->cfg->attack.kind),
-             s->cfg->attack.eps, s->e.test.n, s->dir);
-    if (!fill(j, s)) FAIL(ERR_RUNTIME, "out of memory");
-    TRY(text_format(path, sizeof path, "%s/attack.json", s->dir));
-    TRY(json_write(path, j));
+             s->cfg->attack.eps, s->e.test.n, s->dir.s);
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(result_json(s, j));
+    TRY(path_set(&path, "%s/attack.json", s->dir.s));
+    TRY(json_write(path.s, j));
     TRY(cli_print_json(s->args, j));
 out:
     cJSON_Delete(j);
@@ -138,15 +140,15 @@ static status run(session *s)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(find_dir(s));
-    TRY(cifar_may_write(s->cfg->net.classes, s->dir, "attack.json"));
-    TRY(file_make_dirs(s->dir));
+    TRY(cifar_may_write(s->cfg->net.classes, s->dir.s, "attack.json"));
+    TRY(file_make_dirs(s->dir.s));
     stop_install();
     TRY(prepare(s));
     const attack_job job = { s->e.net, CASE_FROZEN, s->batch, &s->cfg->data, &s->cfg->attack, s->cfg->seed };
     TRY(attack_run(&job, &s->e.test, &s->moved));
     TRY(measure(s, &s->e.test, &s->accuracy_clean));
     TRY(measure(s, &s->moved, &s->accuracy_attacked));
-    TRY(cifar_write(&s->moved, s->dir));
+    TRY(cifar_write(&s->moved, s->dir.s));
     TRY(publish(s));
 out:
     return st;

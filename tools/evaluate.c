@@ -1,14 +1,13 @@
 /* tools/evaluate.c -- evaluate RUN|CKPT: top-1 accuracy and loss on the test images. */
 #include "../core/base/file.h"
+#include "../core/base/json.h"
 #include "../core/base/log.h"
 #include "../core/base/npy.h"
 #include "../core/base/stop.h"
 #include "../prune/accuracy.h"
 #include "cli.h"
-#include <cjson/cJSON.h>
-#include <stdio.h>
+
 #include <stdlib.h>
-#include <string.h>
 
 static const char *logits_path;
 static const cli_option options[] = {
@@ -44,17 +43,18 @@ out:
 static status publish(const cli *args, const config *cfg, const accuracy *a)
 {
     status st = OK;
-    cJSON *j = cJSON_CreateObject();
+    cJSON *j;
     log_info("device %s", a->why);
     log_info("%s on %s: %lld of %lld correct, %.2f %%, loss %.4f, %.0f images/s", cfg->net.arch, a->device,
              (long long)a->correct, (long long)a->samples, 100 * a->top1, a->loss, a->images_per_s);
-    if (!cJSON_AddStringToObject(j, "arch", cfg->net.arch) ||
-        !cJSON_AddNumberToObject(j, "samples", (double)a->samples) ||
-        !cJSON_AddNumberToObject(j, "correct", (double)a->correct) ||
-        !cJSON_AddNumberToObject(j, "accuracy", a->top1) || !cJSON_AddNumberToObject(j, "loss", a->loss) ||
-        !cJSON_AddStringToObject(j, "device", a->device) ||
-        !cJSON_AddNumberToObject(j, "images_per_s", a->images_per_s))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(json_put_text(j, "arch", cfg->net.arch));
+    TRY(json_put_number(j, "samples", (double)a->samples));
+    TRY(json_put_number(j, "correct", (double)a->correct));
+    TRY(json_put_number(j, "accuracy", a->top1));
+    TRY(json_put_number(j, "loss", a->loss));
+    TRY(json_put_text(j, "device", a->device));
+    TRY(json_put_number(j, "images_per_s", a->images_per_s));
     TRY(cli_print_json(args, j));
 out:
     cJSON_Delete(j);

@@ -1,12 +1,13 @@
 /* tools/export.c -- export RUN|CKPT: a trained net as an ONNX model. */
-#include "../core/base/file.h"
+#include "../core/base/json.h"
 #include "../core/base/log.h"
+#include "../core/base/path.h"
+#include "../core/base/text.h"
 #include "../nets/experiment.h"
 #include "../nets/onnx.h"
 #include "../prune/surgery.h"
 #include "cli.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,16 +34,16 @@ static const cli_tool tool = {
 };
 
 /* best.safetensors -> best.onnx, in the same folder */
-static status output_path(const char *checkpoint, char *out, size_t bytes)
+static status output_path(const char *checkpoint, file_path *out)
 {
-    static const char suffix[] = ".safetensors";
-    size_t n = strlen(checkpoint), s = sizeof suffix - 1;
-    if (output) return text_format(out, bytes, "%s", output);
-    if (n > s && strcmp(checkpoint + n - s, suffix) == 0) n -= s;
-    return text_format(out, bytes, "%.*s.onnx", (int)n, checkpoint);
+    static const char ending[] = ".safetensors";
+    size_t n = strlen(checkpoint);
+    if (output) return path_set(out, "%s", output);
+    if (text_ends_with(checkpoint, ending)) n -= strlen(ending);
+    return path_set(out, "%.*s.onnx", (int)n, checkpoint);
 }
 
-/* A net whose training diverged is of no use to another program, either. */
+/* A net whose training diverged is of no use to another program. */
 static status check_values(net *n, const char *checkpoint)
 {
     status st = OK;
@@ -65,13 +66,14 @@ out:
 static status publish(const cli *args, const net *n, const char *path)
 {
     status st = OK;
-    cJSON *j = cJSON_CreateObject();
+    cJSON *j;
     log_info("%s: %lld parameters, opset %d, written to %s", net_arch(n), (long long)net_param_count(n),
              ONNX_OPSET, path);
-    if (!cJSON_AddStringToObject(j, "arch", net_arch(n)) || !cJSON_AddStringToObject(j, "onnx", path) ||
-        !cJSON_AddNumberToObject(j, "opset", ONNX_OPSET) ||
-        !cJSON_AddNumberToObject(j, "params", (double)net_param_count(n)))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(json_put_text(j, "arch", net_arch(n)));
+    TRY(json_put_text(j, "onnx", path));
+    TRY(json_put_number(j, "opset", ONNX_OPSET));
+    TRY(json_put_number(j, "params", (double)net_param_count(n)));
     TRY(cli_print_json(args, j));
 out:
     cJSON_Delete(j);
@@ -84,17 +86,17 @@ static status export_net(const cli *args)
     cli_subject subject;
     config *cfg = NULL;
     experiment e = { 0 };
-    char path[4200];
+    file_path path;
     const net_case evaluation = { .batch = 1, .training = false };
     TRY(cli_subject_find(args->subject, &subject));
     TRY(cli_subject_config(args, &subject, &cfg));
-    TRY(output_path(subject.checkpoint, path, sizeof path));
+    TRY(output_path(subject.checkpoint, &path));
     TRY(experiment_open(cfg, OPEN_FOR_VALUES, &e));
     TRY(experiment_compile(&e, &evaluation, 1));
     TRY(surgery_inherit(e.net, subject.checkpoint));
     TRY(check_values(e.net, subject.checkpoint));
-    TRY(onnx_write(e.net, cfg->data.mean, cfg->data.std, path));
-    TRY(publish(args, e.net, path));
+    TRY(onnx_write(e.net, cfg->data.mean, cfg->data.std, path.s));
+    TRY(publish(args, e.net, path.s));
 out:
     experiment_close(&e);
     config_free(cfg);

@@ -4,15 +4,13 @@
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
-#include "../nets/device.h"
 #include "../prune/accuracy.h"
 #include "../prune/curve.h"
 #include "../prune/finetune.h"
 #include "../prune/result.h"
 #include "cli.h"
-#include <cjson/cJSON.h>
+
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +50,7 @@ typedef struct session { /* everything one prune needs, released at once */
     config *parent; /* the subject as it is */
     config *asked;  /* with net.remove of the command line; NULL: the criterion decides */
     config *pruned; /* of the new run */
-    char analysis_dir[4096];
+    file_path analysis_dir;
     dataset train, test;
     net *net; /* the parent's graph, never compiled */
     choice choice;
@@ -109,14 +107,9 @@ static status prepare(session *s)
     status st = OK;
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(read_configs(s));
-    const config *c = s->parent;
-    if (analysis_given)
-        TRY(text_format(s->analysis_dir, sizeof s->analysis_dir, "%s", analysis_given));
-    else if (*s->subject.run)
-        TRY(text_format(s->analysis_dir, sizeof s->analysis_dir, "%s/analysis", s->subject.run));
-    else
-        TRY(text_format(s->analysis_dir, sizeof s->analysis_dir, "%s/%s-analysis", c->out, s->subject.name));
-    TRY(net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &s->net));
+    const config_net *c = &s->parent->net;
+    TRY(cli_subject_dir(&s->subject, s->parent, analysis_given, "analysis", &s->analysis_dir));
+    TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &s->net));
 out:
     return st;
 }
@@ -128,11 +121,11 @@ static status choose(session *s)
     if (s->asked) {
         TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
     } else if (analysis_given) {
-        TRY(curve_read(s->parent, s->analysis_dir, &analysis));
+        TRY(curve_read(s->parent, s->analysis_dir.s, &analysis));
         TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
     } else {
         if (choose_needs_analysis(&s->parent->prune))
-            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir, &s->test, &analysis));
+            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir.s, &s->test, &analysis));
         TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
     }
     choice_log(&s->choice);
@@ -148,14 +141,14 @@ static status publish(const session *s, const prune_result *r, const char *dir)
 {
     status st = OK;
     cJSON *j = NULL;
-    char path[4096];
+    file_path path;
     prune_result_log(r);
     TRY(prune_result_json(r, &j));
     if (dir) {
         TRY(file_make_dirs(dir));
-        TRY(text_format(path, sizeof path, "%s/prune.json", dir));
-        TRY(json_write(path, j));
-        log_info("written to %s", path);
+        TRY(path_set(&path, "%s/prune.json", dir));
+        TRY(json_write(path.s, j));
+        log_info("written to %s", path.s);
     }
     TRY(cli_print_json(s->args, j));
 out:
@@ -167,19 +160,13 @@ out:
 static status show_finished(const session *s, const char *path)
 {
     status st = OK;
-    char *text = NULL;
-    size_t bytes;
-    cJSON *j = NULL;
-    TRY(file_read(path, &text, &bytes));
-    if (!(j = cJSON_ParseWithLength(text, bytes)))
-        FAIL(ERR_DATA, "%s: not JSON; remove it to prune again", path);
+    cJSON *j = json_read_if_any(path);
     if (!cJSON_IsString(cJSON_GetObjectItem(j, "arch")) || !cJSON_IsArray(cJSON_GetObjectItem(j, "removed")))
         FAIL(ERR_DATA, "%s: not the result of a prune; remove it to prune again", path);
     log_info("this prune is finished: %s", path);
     TRY(cli_print_json(s->args, j));
 out:
     cJSON_Delete(j);
-    free(text);
     return st;
 }
 
@@ -220,7 +207,7 @@ static status nothing_to_cut(session *s, prune_result *r)
     r->after = r->before;
     if (s->test.n) TRY(measure_accuracy(s, s->parent, &r->accuracy_before));
     r->accuracy_cut = r->accuracy_before;
-    TRY(publish(s, r, dry_run ? NULL : s->analysis_dir));
+    TRY(publish(s, r, dry_run ? NULL : s->analysis_dir.s));
 out:
     return st;
 }

@@ -1,5 +1,6 @@
 /* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume]: from images to a run directory. */
 #include "../core/base/file.h"
+#include "../core/base/json.h"
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
@@ -9,10 +10,7 @@
 #include "../nets/fit.h"
 #include "cli.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static bool resume_given, wait_given;
 static const cli_option options[] = {
@@ -52,7 +50,7 @@ static void close_session(session *s)
     lock_release(&s->lock);
 }
 
-/* A run directory that holds a training already: finished (*done), to be resumed, or an error that says how. */
+/* Does the run directory hold a training already? It may be finished (*done), or to be resumed; an error says how. */
 static status look_at_run(const session *s, bool *done, fit_result *so_far)
 {
     status st = OK;
@@ -113,19 +111,19 @@ static status print_result(const session *s, const fit_result *end)
 {
     status st = OK;
     const bool any = end->epochs > 0;
-    cJSON *j = cJSON_CreateObject();
+    cJSON *j;
     if (any)
         log_info("best test accuracy %.2f %% at epoch %d, last %.2f %%; %s", 100 * end->best_accuracy,
                  end->best_epoch + 1, 100 * end->last_accuracy, s->run.path);
     else
         log_info("no epochs, nothing is trained; %s", s->run.path);
-    if (!cJSON_AddStringToObject(j, "run", s->run.path) ||
-        !cJSON_AddStringToObject(j, "arch", s->cfg->net.arch) ||
-        !cJSON_AddNumberToObject(j, "epochs", end->epochs) ||
-        !cJSON_AddNumberToObject(j, "best_accuracy", any ? end->best_accuracy : NAN) ||
-        !cJSON_AddNumberToObject(j, "best_epoch", any ? end->best_epoch : NAN) ||
-        !cJSON_AddNumberToObject(j, "last_accuracy", any ? end->last_accuracy : NAN))
-        FAIL(ERR_RUNTIME, "out of memory");
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(json_put_text(j, "run", s->run.path));
+    TRY(json_put_text(j, "arch", s->cfg->net.arch));
+    TRY(json_put_number(j, "epochs", end->epochs));
+    TRY(json_put_number(j, "best_accuracy", any ? end->best_accuracy : NAN));
+    TRY(json_put_number(j, "best_epoch", any ? end->best_epoch : NAN));
+    TRY(json_put_number(j, "last_accuracy", any ? end->last_accuracy : NAN));
     TRY(cli_print_json(s->args, j));
 out:
     cJSON_Delete(j);
