@@ -1,6 +1,9 @@
+/* layers/layer.c -- the table of layers. A new one is a file of its own and two lines here. */
 #include "layer.h"
 
-/* Every layer. A new one is a file of its own, a line here, and a kind in core/device/op.h. */
+extern const layer_type layer_conv, layer_bnact, layer_pool, layer_linear, layer_dropout, layer_shortcut;
+extern const layer_type layer_loss;
+
 static const layer_type *const layers[OP_KINDS] = {
     [OP_CONV] = &layer_conv,     [OP_BNACT] = &layer_bnact,     [OP_POOL] = &layer_pool,
     [OP_LINEAR] = &layer_linear, [OP_DROPOUT] = &layer_dropout, [OP_SHORTCUT] = &layer_shortcut,

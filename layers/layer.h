@@ -104,7 +104,4 @@ const layer_type *layer_of(op_kind);
 int layer_params(const op *o, param_spec spec[OP_MAX_PARAMS]);
 int64_t layer_macs(const op *o);
 
-extern const layer_type layer_conv, layer_bnact, layer_pool, layer_linear, layer_dropout, layer_shortcut,
-    layer_loss;
-
 #endif

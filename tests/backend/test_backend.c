@@ -28,32 +28,19 @@ static const double BF16_VALUE = 1.2e-2, BF16_GRAD = 4e-6;
 
 /* --- against ref --- */
 
-static int compare(const char *problem, const char *what, const float *a, const float *b, int64_t n,
-                   double limit)
-{
-    if (!a && !b) return 0;
-    double error = opcheck_error(a, b, n);
-    if (getenv("CLEAVE_TEST_VERBOSE")) print_message("%-40s %-12s %.1e\n", problem, what, error);
-    if (error <= limit) return 0;
-    print_error("%s: %s is off by %.2e, allowed %.1e\n", problem, what, error, limit);
-    return 1;
-}
-
 static int compare_all(const char *problem, const op_problem *o, const opcheck_result *a,
                        const opcheck_result *b, double value_limit, double limit)
 {
-    static const char *const grad_names[] = { "grad 0", "grad 1" };
+    opcheck_output output[OPCHECK_OUTPUTS];
+    const int n = opcheck_compare(a, b, output);
     int wrong = 0;
-    wrong += compare(problem, "y", a->y, b->y, a->n_y, value_limit);
-    wrong += compare(problem, "dx", a->dx, b->dx, a->n_x, value_limit);
-    wrong += compare(problem, "dz", a->dz, b->dz, a->n_x, value_limit);
-    for (int i = 0; i < a->n_grads; i++) {
-        assert_int_equal(a->n_param[i], b->n_param[i]);
-        wrong += compare(problem, grad_names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
-    }
-    if (o->op.kind == OP_BNACT) {
-        wrong += compare(problem, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
-        wrong += compare(problem, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
+    for (int i = 0; i < n; i++) {
+        const double error = output[i].error, allowed = output[i].value ? value_limit : limit;
+        if (getenv("CLEAVE_TEST_VERBOSE"))
+            print_message("%-40s %-12s %.1e\n", problem, output[i].name, error);
+        if (error <= allowed) continue;
+        print_error("%s: %s is off by %.2e, allowed %.1e\n", problem, output[i].name, error, allowed);
+        wrong++;
     }
     if (o->op.kind == OP_LOSS) {
         assert_int_equal(a->stats.correct, b->stats.correct);

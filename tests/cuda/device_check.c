@@ -37,12 +37,15 @@ bool fine(status st, const char *what)
     return st == OK;
 }
 
-void close_to(const char *what, const char *which, const float *a, const float *ref, int64_t n, double limit)
+static void within(const char *what, const char *which, double error, double limit)
 {
-    if (!a && !ref) return;
-    const double error = opcheck_error(a, ref, n);
     if (getenv("CLEAVE_TEST_VERBOSE")) printf("# %-44s %-12s %.1e\n", what, which, error);
     if (!(error <= limit)) wrong("%s: %s is off by %.2e, allowed %.1e", what, which, error, limit);
+}
+
+void close_to(const char *what, const char *which, const float *a, const float *ref, int64_t n, double limit)
+{
+    if (a || ref) within(what, which, opcheck_error(a, ref, n), limit);
 }
 
 /* --- operations --- */
@@ -50,14 +53,9 @@ void close_to(const char *what, const char *which, const float *a, const float *
 static void compare(const char *what, const op_problem *o, const opcheck_result *a, const opcheck_result *b,
                     double limit)
 {
-    static const char *const names[] = { "grad 0", "grad 1", "grad 2", "grad 3" };
-    close_to(what, "y", a->y, b->y, a->n_y, limit);
-    close_to(what, "dx", a->dx, b->dx, a->n_x, limit);
-    close_to(what, "dz", a->dz, b->dz, a->n_x, limit);
-    for (int i = 0; i < a->n_grads; i++)
-        close_to(what, names[i], a->grad[i], b->grad[i], a->n_param[i], limit);
-    close_to(what, "running_mean", a->running_mean, b->running_mean, a->n_param[2], limit);
-    close_to(what, "running_var", a->running_var, b->running_var, a->n_param[3], limit);
+    opcheck_output output[OPCHECK_OUTPUTS];
+    const int n = opcheck_compare(a, b, output);
+    for (int i = 0; i < n; i++) within(what, output[i].name, output[i].error, limit);
     if (o->op.kind != OP_LOSS) return;
     if (a->stats.rows != b->stats.rows) wrong("%s: %lld rows", what, (long long)a->stats.rows);
     if (a->stats.correct != b->stats.correct) wrong("%s: %lld correct", what, (long long)a->stats.correct);

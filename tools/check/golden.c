@@ -3,6 +3,7 @@
 
 #include "../../core/base/file.h"
 #include "../../core/base/rng.h"
+#include "../../core/base/text.h"
 #include "../../core/format/safetensors.h"
 #include "../../nets/run.h"
 
@@ -23,31 +24,25 @@ typedef struct run {
     void (*tell)(const char *line);
     const char *path;
     st_file golden;
-    int n_record; /* doubles kept of a tensor */
+    int n_record; /* doubles in the record of a tensor */
     uint64_t seed;
-    uint32_t batch[STEPS]; /* the number of each step's batch */
+    uint32_t batch[STEPS]; /* which batch each step takes */
     backend *device;
     net *net;
-    float *input, *host; /* one batch; the largest parameter */
-    double *wide;        /* the largest parameter */
+    float *input, *host; /* one batch; room for the largest parameter */
+    double *wide;        /* room for the largest parameter */
     int32_t label[BATCH];
 } run;
 
-/* ---- values by formula: oracle.py ---- */
+/* ---- values, by the formulas of oracle.py ---- */
 
 static uint32_t key(const char *name)
 {
     return (uint32_t)file_hash(name, strlen(name));
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
-}
-
-/* Is this the gamma that ends a bottleneck or an inverted residual with an identity as its shortcut? There it
- * is small: where the blocks of so deep a net add more, rounding grows from block to block. */
+/* Is this the last gamma of a bottleneck or inverted residual whose shortcut is the identity? It is small there: in such
+ * deep nets, rounding would otherwise grow from block to block. */
 static bool ends_identity_block(const net *n, const char *param)
 {
     int count;
@@ -63,7 +58,7 @@ static bool ends_identity_block(const net *n, const char *param)
 static void initial_value(const net *n, const net_param *p, float *out)
 {
     float bound = (float)sqrt(6 * (double)p->spec.shape[0] / (double)p->count);
-    bool around_one = ends_with(p->name, ".weight") || ends_with(p->name, ".running_var");
+    bool around_one = text_ends_with(p->name, ".weight") || text_ends_with(p->name, ".running_var");
     float gamma = ends_identity_block(n, p->name) ? 0.25f : 1;
     for (int64_t i = 0; i < p->count; i++) {
         float u = rng_uniform(SEED_VALUES, RNG_TEST, key(p->name), (uint64_t)i);
@@ -96,7 +91,7 @@ out:
     return st;
 }
 
-/* Moves the biases before ReLUs so that this step stays off every kink. */
+/* Moves the biases in front of ReLUs, so that this step stays away from every kink. */
 static status apply_shifts(run *r, int step)
 {
     status st = OK;
@@ -131,7 +126,7 @@ out:
     return st;
 }
 
-/* NaN is the worst of all, and stays it. */
+/* NaN counts as an infinite error. */
 static void expect(golden_result *out, golden_phase phase, void (*tell)(const char *), const char *name,
                    const char *what, double error, double allowed)
 {
@@ -169,14 +164,14 @@ void golden_compare(golden_result *out, golden_phase phase, void (*tell)(const c
                     double rounding)
 {
     double mine[GOLDEN_MAX_RECORD], projected = 0, entry = 0, greatest = 0, share = 1 / sqrt((double)count);
-    golden_record(name, t, count, mine, n_record); /* keyed by the golden name */
+    golden_record(name, t, count, mine, n_record);
     for (int j = 1; j <= GOLDEN_SIGNS; j++) projected += pow(mine[j] - golden[j], 2) / GOLDEN_SIGNS;
     for (int j = 1 + GOLDEN_SIGNS; j < n_record; j++) {
         entry = fmax(entry, fabs(mine[j] - golden[j]));
         greatest = fmax(greatest, fabs(golden[j]));
     }
     for (int j = 0; j < n_record; j++)
-        if (isnan(mine[j])) entry = NAN; /* which fmax would forget */
+        if (isnan(mine[j])) entry = NAN; /* fmax ignores NaN */
     expect(out, phase, tell, name, "norm", fabs(mine[0] - golden[0]), GOLDEN_TOLERANCE * scale + rounding);
     expect(out, phase, tell, name, "projection", sqrt(projected), GOLDEN_TOLERANCE * scale + rounding);
     expect(out, phase, tell, name, "greatest error of an entry", entry,
@@ -199,9 +194,8 @@ out:
     return st;
 }
 
-/* The scale of a gradient's errors: its norm. A bias before BN has gradient 0 in exact arithmetic; what a
- * device computes is rounding, and is compared on the scale of the gradient of the weight that the bias
- * belongs to. */
+/* Errors of a gradient are relative to its norm. In exact arithmetic, a bias in front of BN has gradient 0. A device
+ * computes only rounding there, so it is compared on the scale of the gradient of the weight beside that bias. */
 static status gradient_scale(const run *r, const net_param *p, double norm, double *out)
 {
     status st = OK;
@@ -241,8 +235,8 @@ out:
     return st;
 }
 
-/* End minus start, so that an error of the optimiser cannot hide behind the size of the values. Each step
- * rounds every value once. */
+/* Compares end minus start, so that an error of the optimiser cannot hide behind the size of the values. Each step rounds
+ * every value once. */
 static status compare_update(run *r, const net_param *p)
 {
     status st = OK;
@@ -372,7 +366,7 @@ out:
     return st;
 }
 
-/* Forward and backward of step 0 without the update, the values put back afterwards. */
+/* Forward and backward of step 0, without the update. */
 static status check_gradients(run *r)
 {
     status st = OK;

@@ -53,35 +53,26 @@ static double value_tolerance(const op_problem *p)
     return p->op.type == BF16 ? 1.2e-2 : parameter_tolerance(p);
 }
 
-static void look(layer_error *worst, const char *what, const float *a, const float *ref, int64_t n,
-                 double allowed)
-{
-    if (!a && !ref) return;
-    double error = opcheck_error(a, ref, n);
-    if (worst->what && error / allowed <= worst->error / worst->allowed) return;
-    *worst = (layer_error){ error, allowed, what };
-}
-
 /* The loss is a sum in double on every device. Counts must be equal. */
-static void look_at_loss(layer_error *worst, const loss_stats *a, const loss_stats *ref)
+static layer_error loss_error(const loss_stats *a, const loss_stats *ref)
 {
-    bool same = a->correct == ref->correct && a->rows == ref->rows;
-    *worst = (layer_error){ same ? fabs(a->loss - ref->loss) / fabs(ref->loss) : INFINITY, 1e-6, "loss" };
+    const bool same = a->correct == ref->correct && a->rows == ref->rows;
+    return (layer_error){ same ? fabs(a->loss - ref->loss) / fabs(ref->loss) : INFINITY, 1e-6, "loss" };
 }
 
 static void compare(const op_problem *p, const opcheck_result *a, const opcheck_result *ref,
                     layer_errors *out)
 {
-    static const char *const gradient[] = { "grad 0", "grad 1" };
-    double value = value_tolerance(p), parameter = parameter_tolerance(p);
-    look(&out->forward, "y", a->y, ref->y, ref->n_y, value);
-    look(&out->forward, "running mean", a->running_mean, ref->running_mean, ref->n_param[2], parameter);
-    look(&out->forward, "running var", a->running_var, ref->running_var, ref->n_param[3], parameter);
-    if (p->op.kind == OP_LOSS) look_at_loss(&out->forward, &a->stats, &ref->stats);
-    look(&out->backward, "dx", a->dx, ref->dx, ref->n_x, value);
-    look(&out->backward, "dz", a->dz, ref->dz, ref->n_x, value);
-    for (int i = 0; i < ref->n_grads; i++)
-        look(&out->backward, gradient[i], a->grad[i], ref->grad[i], ref->n_param[i], parameter);
+    opcheck_output output[OPCHECK_OUTPUTS];
+    const int n = opcheck_compare(a, ref, output);
+    if (p->op.kind == OP_LOSS) out->forward = loss_error(&a->stats, &ref->stats);
+    for (int i = 0; i < n; i++) {
+        const opcheck_output *o = &output[i];
+        const double allowed = o->value ? value_tolerance(p) : parameter_tolerance(p);
+        layer_error *worst = o->backward ? &out->backward : &out->forward;
+        if (worst->what && o->error / allowed <= worst->error / worst->allowed) continue;
+        *worst = (layer_error){ o->error, allowed, o->name };
+    }
 }
 
 /* How far pre-activations stay from a kink of ReLU or ReLU6; 0: the default of f32. In bf16, rounding x moves a

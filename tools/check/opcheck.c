@@ -342,3 +342,102 @@ double opcheck_error(const float *a, const float *ref, int64_t n)
     }
     return worst / scale;
 }
+
+int opcheck_compare(const opcheck_result *a, const opcheck_result *ref, opcheck_output out[OPCHECK_OUTPUTS])
+{
+    static const char *const gradient[OP_MAX_PARAMS] = { "grad 0", "grad 1", "grad 2", "grad 3" };
+    const struct {
+        opcheck_output output;
+        const float *a, *ref;
+        int64_t n;
+    } fixed[] = {
+        { { "y", .value = true }, a->y, ref->y, ref->n_y },
+        { { "running mean" }, a->running_mean, ref->running_mean, ref->n_param[2] },
+        { { "running var" }, a->running_var, ref->running_var, ref->n_param[3] },
+        { { "dx", .backward = true, .value = true }, a->dx, ref->dx, ref->n_x },
+        { { "dz", .backward = true, .value = true }, a->dz, ref->dz, ref->n_x },
+    };
+    int count = 0;
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (!fixed[i].a && !fixed[i].ref) continue;
+        out[count] = fixed[i].output;
+        out[count++].error = opcheck_error(fixed[i].a, fixed[i].ref, fixed[i].n);
+    }
+    for (int i = 0; i < ref->n_grads; i++) {
+        if (!a->grad[i] && !ref->grad[i]) continue;
+        out[count] = (opcheck_output){ gradient[i], .backward = true };
+        out[count++].error = opcheck_error(a->grad[i], ref->grad[i], ref->n_param[i]);
+    }
+    return count;
+}
+
+/* ---- gradients, against differences ---- */
+
+/* L = sum of dy * y for the inputs in r as they are now; for the loss, L is the loss. */
+static status scalar(backend *b, const op_problem *p, const opcheck_options *opt, opcheck_result *r,
+                     double *out)
+{
+    status st = OK;
+    opcheck_options forward = *opt;
+    forward.backward = false;
+    TRY(opcheck_execute(b, p, &forward, r));
+    *out = r->label ? (r->stats.loss - 1000) / (double)(r->stats.rows - 10) : 0;
+    for (int64_t i = 0; i < r->n_y; i++) *out += (double)r->dy[i] * r->y[i];
+out:
+    return st;
+}
+
+/* (L(x + h) - L(x - h)) / 2h for one value x, with 2h as f32 really has it. */
+static status difference(backend *b, const op_problem *p, const opcheck_options *opt, opcheck_result *r,
+                         float *x, float h, double *out)
+{
+    status st = OK;
+    const float was = *x, high = was + h, low = was - h;
+    double above, below;
+    *x = high;
+    TRY(scalar(b, p, opt, r, &above));
+    *x = low;
+    TRY(scalar(b, p, opt, r, &below));
+    *out = (above - below) / ((double)high - low);
+out:
+    *x = was;
+    return st;
+}
+
+/* Raises *worst to the error of gradient[0..n) of the input[0..n) in r. */
+static status compare_gradient(backend *b, const op_problem *p, const opcheck_options *opt, opcheck_result *r,
+                               float *input, const float *gradient, int64_t n, double *worst)
+{
+    status st = OK;
+    const float h = 1.0f / 128;
+    double error = 0, scale = 0, one, two;
+    for (int64_t i = 0; i < n; i++) {
+        TRY(difference(b, p, opt, r, &input[i], h, &one));
+        TRY(difference(b, p, opt, r, &input[i], 2 * h, &two));
+        const double numeric = (4 * one - two) / 3;
+        error =
+            isfinite(numeric) && isfinite(gradient[i]) ? fmax(error, fabs(gradient[i] - numeric)) : INFINITY;
+        scale = fmax(scale, fabs(numeric));
+    }
+    *worst =
+        fmax(*worst, scale > 0 ? error / scale : INFINITY); /* an input that does nothing tests nothing */
+out:
+    return st;
+}
+
+status opcheck_gradients(backend *b, const op_problem *p, const opcheck_options *opt,
+                         const opcheck_result *gradients, double *error)
+{
+    status st = OK;
+    const opcheck_result *g = gradients;
+    opcheck_result r; /* the same inputs, to be moved */
+    *error = 0;
+    TRY(opcheck_prepare(p, opt, &r));
+    TRY(compare_gradient(b, p, opt, &r, r.x, g->dx, r.n_x, error));
+    if (r.z) TRY(compare_gradient(b, p, opt, &r, r.z, g->dz, r.n_x, error));
+    for (int i = 0; i < r.n_grads; i++)
+        TRY(compare_gradient(b, p, opt, &r, r.param[i], g->grad[i], r.n_param[i], error));
+out:
+    opcheck_free(&r);
+    return st;
+}

@@ -56,7 +56,30 @@ status opcheck_run(backend *b, const op_problem *p, const opcheck_options *optio
 
 void opcheck_free(opcheck_result *r);
 
+/* Compares the gradients of a run with central differences of its forward pass: *error is the largest error of all,
+ * relative to the largest derivative of the same input. Every value of every input is moved. The scalar that is
+ * differentiated is L = sum of dy[i] * y[i] with the random dy of the run: for a plain sum the input gradient of batch
+ * normalisation would be zero, and the check would test nothing. For the loss, L is the loss.
+ *
+ * y is stored in f32, so L is good to about 1e-7 of its terms, and the quotient to about 1e-5 with steps h of 1/128.
+ * Richardson's extrapolation from h and 2h removes the error of order h^2. options.margin 0.3 keeps pre-activations
+ * further from a kink than a step moves them. */
+status opcheck_gradients(backend *b, const op_problem *p, const opcheck_options *options,
+                         const opcheck_result *gradients, double *error);
+
 /* max |a - ref| / max |ref|; infinite if a value of either is NaN or infinite, or if one is missing. */
 double opcheck_error(const float *a, const float *ref, int64_t n);
+
+/* One output of two runs, a and ref, of a problem. */
+typedef struct opcheck_output {
+    const char *name; /* "y", "running mean", "running var", "dx", "dz", "grad 0", "grad 1", ... */
+    bool backward;    /* computed by backward */
+    bool value;       /* stored in the type of the operation; all others are f32 */
+    double error;     /* opcheck_error */
+} opcheck_output;
+enum { OPCHECK_OUTPUTS = 5 + OP_MAX_PARAMS };
+
+/* Lists the outputs that either run has, and returns how many these are. The loss's statistics are not among them. */
+int opcheck_compare(const opcheck_result *a, const opcheck_result *ref, opcheck_output out[OPCHECK_OUTPUTS]);
 
 #endif
