@@ -14,7 +14,6 @@
  *
  * Determinism: the images are cut into a fixed number of groups, each summed by one thread, and the
  * groups are added in order. The result does not even depend on the number of threads. */
-#include "activation.h"
 #include "bnact_pool.h"
 #include "cpu.h"
 

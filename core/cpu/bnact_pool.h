@@ -5,7 +5,7 @@
 #ifndef CLEAVE_CPU_BNACT_POOL_H
 #define CLEAVE_CPU_BNACT_POOL_H
 
-#include "activation.h"
+#include "vec.h"
 
 #include <math.h>
 

@@ -1,51 +1,59 @@
-/* core/cpu/conv.c -- [op.h] OP_CONV: each direction by oneDNN's direct method or by Winograd's (winograd.c), as choose.c
- * says; depthwise ones are depthwise.c's.
+/* core/cpu/conv.c -- OP_CONV: each of the three directions (y, dx, dw) by oneDNN's direct method or by Winograd's
+ * (winograd.c). algorithm.c decides which. Depthwise convolutions are in depthwise.c.
  *
- * Activations are read and written in this backend's layout; where a primitive cannot take it (a plain
- * value that is not an image), the value passes through scratch. The primitives choose the layouts of
- * weights and weight gradients: packed weights are cached until their version changes, gradients are reordered
- * to PyTorch's order after every backward. In training, where every step changes the weights, a packed copy
- * serves once and need not be kept. Both are tiny beside the activations. */
+ * Layouts. Kernels read and write blocked values (layout.c), and images of at most 3 channels as planes. A value that is
+ * laid out otherwise, such as [N, C, 1, 1] in plain order, is converted in scratch. oneDNN's kernels choose the layouts of
+ * weights and of weight gradients: weights are packed into that layout, and a gradient is reordered to PyTorch's order
+ * after every backward. Both are tiny beside the activations. In evaluation the packed weights are cached until their
+ * version changes. In training every step changes the weights, so a packed copy is used once and lies in scratch.
+ *
+ * args.scratch in training; each part is there only if it is needed:
+ *
+ *     | db | x or dx, converted | y or dy, converted | packed weights, or dw before reordering | scratchpad |
+ *                                                    |<- one place for all directions: only one runs at a time ->| */
 #include "cpu.h"
 #include "winograd.h"
 
-/* Weights in the layout that a primitive wants. */
+#include "../base/minmax.h"
+
+/* How one direction packs the weights. */
 typedef struct packed_weights {
-    bool needed;   /* else the plain weights serve */
-    bool winograd; /* packed for `shape`; else by `reorder` */
+    bool needed;   /* false: the kernel reads PyTorch's order */
+    bool winograd; /* winograd_pack for `shape`; false: by `reorder` */
     winograd shape;
     primitive reorder;
-    const void *made_at; /* the copy made last: where, and of which version */
-    uint64_t version;
+    const void *made_at; /* where the last copy was made, */
+    uint64_t version;    /* and from which version of the weights */
 } packed_weights;
 
-/* Bytes that one direction needs. */
-typedef struct room {
-    size_t weights; /* packed weights, or those of a gradient */
+/* Memory of one direction, in bytes. */
+typedef struct direction_memory {
+    size_t weights; /* packed weights, or a weight gradient before it is reordered */
     size_t scratchpad, scratchpad_at;
-} room;
+} direction_memory;
 
 typedef struct conv_plan {
     cpu_plan base;
-    int x_block; /* layout in which the forward and the weight gradient read x */
+    int x_block; /* the layout in which forward and the weight gradient read x */
     primitive forward, backward_data, backward_weights;
     packed_weights w_forward, w_data;
-    bool winograd[CONV_DIRECTIONS]; /* by Winograd's method, else by the primitive */
-    bool adds;                      /* forward adds z, */
-    activation act;                 /* and activates: what Winograd's is told */
-    bool dw_reordered;
+    bool winograd[CONV_DIRECTIONS]; /* by Winograd's method; false: by the primitive */
+    bool adds;                      /* forward adds z */
+    activation act;                 /* of forward's results */
+    bool dw_reordered;              /* the primitive writes dw in another order than PyTorch's */
     primitive dw_reorder;
-    room room[CONV_DIRECTIONS];
-    size_t weights_at;        /* of whichever direction is at work */
-    size_t x_at, y_at, db_at; /* in args.scratch */
+    direction_memory memory[CONV_DIRECTIONS];
+    size_t weights_at; /* of all directions: in args.scratch in training, in args.cached in evaluation */
+    size_t x_at, y_at, db_at; /* in args.scratch; db: where nobody asked for it but the primitive writes it */
 } conv_plan;
 
-/* The memory descriptors that all three directions share. */
+/* The memory descriptors of all three directions. "any": the primitive chooses the layout. w_any has the type of x, dw_any
+ * is f32. */
 typedef struct conv_mds {
-    onednn_md x, x_blocked, y, w_any, dw_any, w_plain, bias; /* w_any: a copy of the type of x; dw: f32 */
+    onednn_md x, x_blocked, y, w_any, dw_any, w_plain, bias;
 } conv_mds;
 
-/* The layout in which oneDNN's kernels take x: planes of at most 3 channels, else blocked. */
+/* The layout in which oneDNN's kernels read x fastest: up to 3 channels as planes, more blocked. */
 static int kernel_block(const op *o)
 {
     return o->conv.groups == 1 && o->x.c <= 3 ? 1 : LANES;
@@ -79,45 +87,45 @@ static void destroy_mds(conv_mds *m)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) onednn_md_destroy(all[i]);
 }
 
-static void make_room(conv_plan *p, int direction, size_t weights, size_t scratchpad)
+/* A direction needs at least this much. */
+static void need_memory(conv_plan *p, int direction, size_t weights, size_t scratchpad)
 {
-    room *r = &p->room[direction];
-    if (weights > r->weights) r->weights = weights;
-    if (scratchpad > r->scratchpad) r->scratchpad = scratchpad;
+    direction_memory *m = &p->memory[direction];
+    m->weights = max_size(m->weights, weights);
+    m->scratchpad = max_size(m->scratchpad, scratchpad);
 }
 
-/* Of all directions only one is at work: they share one place in args.scratch, each has its packed weights there and its
- * scratchpad behind them. In evaluation the packed weights are kept, in args.cached. */
-static void place_rooms(conv_plan *p, bool training, op_needs *needs)
+/* The directions lie over each other: each has its weights at the beginning of the same place and its scratchpad behind
+ * them. In evaluation the packed weights are kept in args.cached instead. */
+static void place_memory(conv_plan *p, bool training, op_needs *needs)
 {
     size_t most = 0;
-    if (!training) p->weights_at = cpu_reserve(&needs->cached, p->room[CONV_FORWARD].weights);
+    if (!training) p->weights_at = cpu_reserve(&needs->cached, p->memory[CONV_FORWARD].weights);
     for (int d = 0; d < CONV_DIRECTIONS; d++) {
-        room *r = &p->room[d];
+        direction_memory *m = &p->memory[d];
         size_t bytes = 0;
-        if (training) cpu_reserve(&bytes, r->weights);
-        r->scratchpad_at = cpu_reserve(&bytes, r->scratchpad);
-        if (bytes > most) most = bytes;
+        if (training) cpu_reserve(&bytes, m->weights);
+        m->scratchpad_at = cpu_reserve(&bytes, m->scratchpad);
+        most = max_size(most, bytes);
     }
     const size_t begin = cpu_reserve(&needs->scratch, most);
     if (training) p->weights_at = begin;
-    for (int d = 0; d < CONV_DIRECTIONS; d++) p->room[d].scratchpad_at += begin;
+    for (int d = 0; d < CONV_DIRECTIONS; d++) p->memory[d].scratchpad_at += begin;
 }
 
 static status plan_packed(conv_plan *p, int direction, packed_weights *w, onednn_const_md plain,
-                          onednn_const_md wanted)
+                          onednn_const_md packed)
 {
     status st = OK;
-    w->needed = !dnnl_memory_desc_equal(plain, wanted);
+    w->needed = !dnnl_memory_desc_equal(plain, packed);
     if (!w->needed) goto out;
-    TRY(primitive_create_reorder(&w->reorder, p->base.cpu, plain, wanted));
-    make_room(p, direction, dnnl_memory_desc_get_size(wanted), w->reorder.scratchpad);
+    TRY(primitive_create_reorder(&w->reorder, p->base.cpu, plain, packed));
+    need_memory(p, direction, dnnl_memory_desc_get_size(packed), w->reorder.scratchpad);
 out:
     return st;
 }
 
-/* Does Winograd's method do this direction? */
-static status choose_winograd(conv_plan *p, int direction)
+static status choose_algorithm(conv_plan *p, int direction)
 {
     status st = OK;
     int algorithm;
@@ -127,7 +135,7 @@ out:
     return st;
 }
 
-/* The convolution of x or, `rotated`, of dy. */
+/* The convolution of x; `rotated`: that of dy, which gives dx. */
 static winograd winograd_of(const conv_plan *p, bool rotated)
 {
     const op *o = &p->base.op;
@@ -139,10 +147,10 @@ static void plan_winograd(conv_plan *p, int direction, packed_weights *w)
 {
     w->needed = w->winograd = true;
     w->shape = winograd_of(p, direction == CONV_DATA);
-    make_room(p, direction, winograd_packed_bytes(&w->shape), winograd_scratch_bytes(&w->shape));
+    need_memory(p, direction, winograd_packed_bytes(&w->shape), winograd_scratch_bytes(&w->shape));
 }
 
-/* *pd serves as the hint of the backward directions; the caller destroys it. */
+/* oneDNN asks for *pd when the backward directions are planned. The caller destroys it. */
 static status plan_forward(conv_plan *p, const onednn_conv *how, const conv_mds *m,
                            dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *pd)
 {
@@ -150,13 +158,13 @@ static status plan_forward(conv_plan *p, const onednn_conv *how, const conv_mds 
     cpu *c = p->base.cpu;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_BIAS };
     TRY_DNNL(onednn_conv_forward(pd, c->engine, how, m->x, m->w_any, m->bias, m->y, attr));
-    TRY(choose_winograd(p, CONV_FORWARD));
+    TRY(choose_algorithm(p, CONV_FORWARD));
     if (p->winograd[CONV_FORWARD]) {
         plan_winograd(p, CONV_FORWARD, &p->w_forward);
         goto out;
     }
     TRY(primitive_create(&p->forward, c, *pd, args, m->bias ? 4 : 3));
-    make_room(p, CONV_FORWARD, 0, p->forward.scratchpad);
+    need_memory(p, CONV_FORWARD, 0, p->forward.scratchpad);
     TRY(plan_packed(p, CONV_FORWARD, &p->w_forward, m->w_plain,
                     dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0)));
 out:
@@ -170,14 +178,14 @@ static status plan_backward_data(conv_plan *p, const onednn_conv *how, const con
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC };
-    TRY(choose_winograd(p, CONV_DATA));
+    TRY(choose_algorithm(p, CONV_DATA));
     if (p->winograd[CONV_DATA]) {
         plan_winograd(p, CONV_DATA, &p->w_data);
         goto out;
     }
     TRY_DNNL(onednn_conv_backward_data(&pd, c->engine, how, m->x_blocked, m->w_any, m->y, hint, c->attr));
     TRY(primitive_create(&p->backward_data, c, pd, args, 3));
-    make_room(p, CONV_DATA, 0, p->backward_data.scratchpad);
+    need_memory(p, CONV_DATA, 0, p->backward_data.scratchpad);
     TRY(plan_packed(p, CONV_DATA, &p->w_data, m->w_plain,
                     dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
 out:
@@ -192,21 +200,21 @@ static status plan_backward_weights(conv_plan *p, const onednn_conv *how, const 
     cpu *c = p->base.cpu;
     dnnl_primitive_desc_t pd = NULL;
     const int args[] = { DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS };
-    TRY(choose_winograd(p, CONV_WEIGHTS));
+    TRY(choose_algorithm(p, CONV_WEIGHTS));
     if (p->winograd[CONV_WEIGHTS]) {
         const winograd shape = winograd_of(p, false);
-        make_room(p, CONV_WEIGHTS, 0, winograd_gradient_scratch_bytes(&shape));
+        need_memory(p, CONV_WEIGHTS, 0, winograd_gradient_scratch_bytes(&shape));
         goto out;
     }
     TRY_DNNL(
         onednn_conv_backward_weights(&pd, c->engine, how, m->x, m->dw_any, m->bias, m->y, hint, c->attr));
     TRY(primitive_create(&p->backward_weights, c, pd, args, m->bias ? 4 : 3));
-    make_room(p, CONV_WEIGHTS, 0, p->backward_weights.scratchpad);
+    need_memory(p, CONV_WEIGHTS, 0, p->backward_weights.scratchpad);
     onednn_const_md dw = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
     p->dw_reordered = !dnnl_memory_desc_equal(dw, m->w_plain);
     if (p->dw_reordered) {
         TRY(primitive_create_reorder(&p->dw_reorder, c, dw, m->w_plain));
-        make_room(p, CONV_WEIGHTS, dnnl_memory_desc_get_size(dw), p->dw_reorder.scratchpad);
+        need_memory(p, CONV_WEIGHTS, dnnl_memory_desc_get_size(dw), p->dw_reorder.scratchpad);
     }
     if (m->bias) p->db_at = cpu_reserve(&needs->scratch, sizeof(float) * (size_t)p->base.op.conv.out);
 out:
@@ -216,7 +224,6 @@ out:
 
 /* --- running --- */
 
-/* Between layouts, and counted as that. */
 static status reorder(primitive *p, cpu *c, void *const *pointers, void *scratchpad)
 {
     const work_kind before = cpu_work(c, WORK_REORDER);
@@ -227,7 +234,7 @@ static status reorder(primitive *p, cpu *c, void *const *pointers, void *scratch
 
 static void *scratchpad_of(const conv_plan *p, const op_args *a, int direction)
 {
-    return at_offset(a->scratch, p->room[direction].scratchpad_at);
+    return at_offset(a->scratch, p->memory[direction].scratchpad_at);
 }
 
 static status pack(conv_plan *p, packed_weights *w, const op_args *a, void *copy)
@@ -242,7 +249,7 @@ static status pack(conv_plan *p, packed_weights *w, const op_args *a, void *copy
     return OK;
 }
 
-/* The weights as this direction wants them, repacked if they changed or were not kept. */
+/* The weights as this direction reads them. Packs them, unless a cached copy is of the same version. */
 static status current_weights(conv_plan *p, packed_weights *w, const op_args *a, const void **out)
 {
     status st = OK;
@@ -260,8 +267,8 @@ out:
     return st;
 }
 
-/* z to where the sum is going to be. */
-static void put_summand(const conv_plan *p, const void *z, void *y)
+/* oneDNN adds to what y holds: copies z there. */
+static void copy_summand(const conv_plan *p, const void *z, void *y)
 {
     const op *o = &p->base.op;
     if (z == y) return;
@@ -280,11 +287,11 @@ static status conv_forward(cpu_plan *base, const op_args *a)
     const void *x = layout_in(&p->base, o->x, a->x, p->x_block, at_offset(a->scratch, p->x_at));
     void *y = layout_out(&p->base, o->y, a->y, LANES, false, at_offset(a->scratch, p->y_at));
     void *scratchpad = scratchpad_of(p, a, CONV_FORWARD);
-    const bool z_as_y = layout_block(o->y) == LANES; /* Winograd's reads it where it is */
-    if (p->adds && !(z_as_y && p->winograd[CONV_FORWARD])) put_summand(p, a->z, y);
-    const void *z = !p->adds ? NULL : z_as_y ? a->z : y;
+    const bool z_blocked = layout_block(o->y) == LANES; /* Winograd's method reads a blocked z where it is */
+    if (p->adds && !(z_blocked && p->winograd[CONV_FORWARD])) copy_summand(p, a->z, y);
+    const void *z = !p->adds ? NULL : z_blocked ? a->z : y;
     if (p->winograd[CONV_FORWARD])
-        winograd_convolve(&p->w_forward.shape, x, w, (winograd_after){ a->param[1], z, p->act }, y,
+        winograd_convolve(&p->w_forward.shape, x, w, (winograd_epilogue){ a->param[1], z, p->act }, y,
                           scratchpad);
     else
         TRY(primitive_run(&p->forward, base->cpu, (void *[]){ (void *)x, (void *)w, y, (void *)a->param[1] },
@@ -294,7 +301,7 @@ out:
     return st;
 }
 
-/* By vectors of at most one image. */
+/* An image is summed in float, the images in double. */
 void cpu_bias_gradient(const op *o, const void *dy, float *db)
 {
     const int blocks = layout_blocks(o->y.c);
@@ -340,13 +347,14 @@ static status run_backward_data(conv_plan *p, const op_args *a, const void *dy)
     const void *w;
     TRY(current_weights(p, &p->w_data, a, &w));
     if (p->winograd[CONV_DATA] && layout_block(o->x) == LANES) {
-        winograd_convolve(&p->w_data.shape, dy, w, (winograd_after){ .z = a->dx_add ? a->dx : NULL }, a->dx,
-                          scratchpad_of(p, a, CONV_DATA));
+        winograd_convolve(&p->w_data.shape, dy, w, (winograd_epilogue){ .z = a->dx_add ? a->dx : NULL },
+                          a->dx, scratchpad_of(p, a, CONV_DATA));
         goto out;
     }
     void *dx = layout_out(&p->base, o->x, a->dx, LANES, a->dx_add, at_offset(a->scratch, p->x_at));
     if (p->winograd[CONV_DATA])
-        winograd_convolve(&p->w_data.shape, dy, w, (winograd_after){ 0 }, dx, scratchpad_of(p, a, CONV_DATA));
+        winograd_convolve(&p->w_data.shape, dy, w, (winograd_epilogue){ 0 }, dx,
+                          scratchpad_of(p, a, CONV_DATA));
     else
         TRY(primitive_run(&p->backward_data, p->base.cpu, (void *[]){ (void *)dy, (void *)w, dx },
                           scratchpad_of(p, a, CONV_DATA)));
@@ -377,7 +385,7 @@ static void conv_free(cpu_plan *base)
     primitive_destroy(&p->dw_reorder);
 }
 
-/* What oneDNN does with a result while it is in a register. */
+/* What oneDNN does to a result while it is in a register: adds what y holds, activates. */
 static status create_attr(const bnact_desc *d, dnnl_primitive_attr_t *out)
 {
     status st = OK;
@@ -418,13 +426,13 @@ status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, cpu_plan
         TRY(plan_backward_weights(p, &how, &m, forward, needs));
         needs->backward_x = true;
     }
-    /* x: the converted input, or dx before it is stored or added. */
-    const bool dx_in_place = p->winograd[CONV_DATA] && layout_block(o->x) == LANES;
+    /* At x_at: x converted, or dx before it is converted or added. */
+    const bool dx_in_place = p->winograd[CONV_DATA] && layout_block(o->x) == LANES; /* adds by itself */
     if ((o->training && !dx_in_place) || layout_block(o->x) != p->x_block)
         p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
     if (layout_block(o->y) != LANES)
         p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
-    place_rooms(p, o->training, needs);
+    place_memory(p, o->training, needs);
     *out = base;
     base = NULL;
 out:

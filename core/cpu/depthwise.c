@@ -1,29 +1,37 @@
-/* core/cpu/depthwise.c -- a 3x3 filter for each channel: [op.h] OP_CONV with as many groups as channels, pad 1, stride 1 or 2.
+/* core/cpu/depthwise.c -- a 3x3 filter for each channel: OP_CONV with as many groups as channels, pad 1, stride 1 or 2.
  *
- *   y[p][q] = sum_{r,s} w[r][s] x[p*stride + r - 1][q*stride + s - 1]            of each channel
+ *   y[p][q] = sum_{r,s} w[r][s] x[p*stride + r - 1][q*stride + s - 1]            for each channel
  *
- * Nine multiplications a value: what it costs is reading and writing, so each pass reads every row once from memory and
- * goes through it from left to right, with its neighbours in registers. A vector holds the channels of a block, and
- * nothing is shuffled. Backward computes both gradients in one pass over x and dy:
+ * This is nine multiplications a value, so the time goes into reading and writing. Each pass reads every row once from
+ * memory. It goes through three neighbouring rows at once, from left to right, and keeps the last three vectors of each in
+ * registers:
  *
- *   dx[i][j]  = sum_{r,s} w[r][s] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]     where these are whole and in dy
- *   dw[r][s]  = sum_{i,j} x[i][j] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]     over the same
+ *        row above   . . [left middle right] . .   ->
+ *        row         . . [left middle right] . .   ->        a vector: the channels of a block at one pixel
+ *        row below   . . [left middle right] . .   ->
  *
- * Sums of dw: of a plane in float, in registers; of a group of images in float; of the groups, which do not depend on the
- * number of threads, in double. */
-#include "activation.h"
+ * Backward computes both gradients in one pass over x and dy:
+ *
+ *   dx[i][j]  = sum_{r,s} w[r][s] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]
+ *   dw[r][s]  = sum_{i,j} x[i][j] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]
+ *
+ * where both sums skip the terms whose index is a fraction or lies outside dy.
+ *
+ * dw is summed in three stages: over a plane in float, in registers; over a group of images in float; over the groups in
+ * double. The groups do not depend on the number of threads, so neither does the result. */
 #include "cpu.h"
 
 enum { SIDE = 3, TAPS = SIDE * SIDE, MAX_GROUPS = 64 };
 
 typedef struct depthwise_plan {
     cpu_plan base;
-    activation act; /* of forward's results, */
-    bool adds;      /* and z is added before */
-    int blocks, groups;
+    bool adds;                    /* forward adds z */
+    activation act;               /* of forward's results */
+    int blocks, groups;           /* of channels; of images */
     bool streamed_y, streamed_dx; /* stored past the caches */
-    size_t w_at, none_at,
-        sums_at; /* in scratch: weights [block][TAPS][LANES], a row of zeros, [group][block][TAPS][LANES] */
+    size_t w_at;                  /* in scratch: weights [block][TAPS][LANES] */
+    size_t zeros_at;              /* in scratch: a row of zeros, which stands for the rows outside a plane */
+    size_t sums_at;               /* in scratch: sums of dw [group][block][TAPS][LANES] */
 } depthwise_plan;
 
 bool cpu_is_depthwise(const op *o)
@@ -33,7 +41,7 @@ bool cpu_is_depthwise(const op *o)
            layout_block(o->x) == LANES && layout_block(o->y) == LANES;
 }
 
-/* w [C][1][3][3] to vectors; those of bf16 values are rounded as these are. */
+/* w [C][1][3][3] to vectors, [block][TAPS][LANES]. With bf16 values the weights are rounded to bf16, too. */
 static vec *arrange_weights(const depthwise_plan *p, const op_args *a)
 {
     const op *o = &p->base.op;
@@ -46,7 +54,7 @@ static vec *arrange_weights(const depthwise_plan *p, const op_args *a)
     return (vec *)to;
 }
 
-/* Three values side by side in one row; what is outside of it is zero. */
+/* Three neighbours in a row; zeros outside the row. */
 typedef struct trio {
     vec left, middle, right;
 } trio;
@@ -56,15 +64,28 @@ INLINED vec value_in(const void *row, int i, int width, dtype t)
     return i < width ? load(row, i, t) : splat(0);
 }
 
-/* Row i of a plane, or zeros. */
-static inline const void *row_of(const void *plane, int i, int h, int w, const void *none, dtype t)
+/* Row i of a plane [h][w]; `zeros` if it has no such row. */
+static inline const void *row_of(const void *plane, int i, int h, int w, const void *zeros, dtype t)
 {
-    return i < 0 || i >= h ? none : vector_at(plane, (int64_t)i * w, t);
+    return i < 0 || i >= h ? zeros : vector_at(plane, (int64_t)i * w, t);
 }
+
+/* Calls a loop with the type and the stride as constants (vec.h). */
+#define FOR_TYPE_AND_STRIDE(o, loop, ...)                                                                    \
+    do {                                                                                                     \
+        if ((o)->type == F32 && (o)->conv.stride == 1)                                                       \
+            loop(F32, 1, __VA_ARGS__);                                                                       \
+        else if ((o)->type == F32)                                                                           \
+            loop(F32, 2, __VA_ARGS__);                                                                       \
+        else if ((o)->conv.stride == 1)                                                                      \
+            loop(BF16, 1, __VA_ARGS__);                                                                      \
+        else                                                                                                 \
+            loop(BF16, 2, __VA_ARGS__);                                                                      \
+    } while (0)
 
 /* ---- forward ---- */
 
-/* One row of y. rows: the three rows of x, `width` wide. */
+/* One row of y, n pixels wide. rows: the three rows of x that it is made of, `width` pixels wide. */
 INLINED void forward_row(dtype t, int stride, const void *const rows[SIDE], int width, const vec *w, vec bias,
                          const void *z, activation act, void *y, int n, bool streamed)
 {
@@ -90,14 +111,14 @@ INLINED void forward_plane(dtype t, int stride, const depthwise_plan *p, const o
 {
     const shape4 X = p->base.op.x, Y = p->base.op.y;
     const int b = (int)(plane % p->blocks);
-    const void *none = at_offset(a->scratch, p->none_at), *x = vector_at(a->x, plane * X.h * X.w, t);
+    const void *zeros = at_offset(a->scratch, p->zeros_at), *x = vector_at(a->x, plane * X.h * X.w, t);
     vec bias = { 0 };
     for (int l = 0; a->param[1] && l < LANES && b * LANES + l < X.c; l++)
         bias[l] = a->param[1][b * LANES + l];
     for (int i = 0; i < Y.h; i++) {
         const int64_t to = (plane * Y.h + i) * Y.w;
         const void *rows[SIDE];
-        for (int r = 0; r < SIDE; r++) rows[r] = row_of(x, i * stride + r - 1, X.h, X.w, none, t);
+        for (int r = 0; r < SIDE; r++) rows[r] = row_of(x, i * stride + r - 1, X.h, X.w, zeros, t);
         forward_row(t, stride, rows, X.w, w + b * TAPS, bias, p->adds ? vector_at(a->z, to, t) : NULL, p->act,
                     vector_at(a->y, to, t), Y.w, p->streamed_y);
     }
@@ -110,31 +131,24 @@ static status depthwise_forward(cpu_plan *base, const op_args *a)
     const op *o = &base->op;
     const int64_t planes = (int64_t)o->x.n * p->blocks;
     const vec *w = arrange_weights(p, a);
-    memset(at_offset(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
+    memset(at_offset(a->scratch, p->zeros_at), 0, sizeof(vec) * (size_t)o->x.w);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < planes; i++) {
-        if (o->type == F32 && o->conv.stride == 1)
-            forward_plane(F32, 1, p, a, w, i);
-        else if (o->type == F32)
-            forward_plane(F32, 2, p, a, w, i);
-        else if (o->conv.stride == 1)
-            forward_plane(BF16, 1, p, a, w, i);
-        else
-            forward_plane(BF16, 2, p, a, w, i);
+        FOR_TYPE_AND_STRIDE(o, forward_plane, p, a, w, i);
     }
     return OK;
 }
 
 /* ---- backward ---- */
 
-/* What one row of x meets: rows of dy, and the row of the filter that led there. */
-typedef struct meetings {
+/* The rows of dy that one row of x contributed to, and the row r of the filter through which it did. */
+typedef struct dy_rows {
     const void *dy[SIDE];
     int r[SIDE];
-} meetings;
+} dy_rows;
 
-/* Stride 1: all three. */
-INLINED void backward_row_1(dtype t, const meetings *m, const vec *w, const void *x, void *dx, bool add,
+/* Stride 1: three rows of dy, through rows 0, 1 and 2 of the filter. */
+INLINED void backward_row_1(dtype t, const dy_rows *m, const vec *w, const void *x, void *dx, bool add,
                             bool streamed, int width, vec *dw)
 {
     trio d[SIDE];
@@ -155,9 +169,10 @@ INLINED void backward_row_1(dtype t, const meetings *m, const vec *w, const void
     }
 }
 
-/* Stride 2: `n` = 1 of them for an even row, 2 for an odd one. Of a row, an even value meets one dy, an odd one two. */
-INLINED void backward_row_2(dtype t, int n, const meetings *m, const vec *w, const void *x, void *dx,
-                            bool add, bool streamed, int width, int width_y, vec *dw)
+/* Stride 2: an even row of x contributed to n = 1 row of dy, an odd one to n = 2. In a row, an even pixel contributed to one
+ * dy, through column 1 of the filter; an odd one to two, through columns 2 and 0. */
+INLINED void backward_row_2(dtype t, int n, const dy_rows *m, const vec *w, const void *x, void *dx, bool add,
+                            bool streamed, int width, int width_y, vec *dw)
 {
     vec next[2];
     for (int k = 0; k < n; k++) next[k] = load(m->dy[k], 0, t);
@@ -185,22 +200,22 @@ INLINED void backward_plane(dtype t, int stride, const depthwise_plan *p, const 
                             int64_t plane, vec *sums)
 {
     const shape4 X = p->base.op.x, Y = p->base.op.y;
-    const void *none = at_offset(a->scratch, p->none_at), *dy = vector_at(a->dy, plane * Y.h * Y.w, t);
+    const void *zeros = at_offset(a->scratch, p->zeros_at), *dy = vector_at(a->dy, plane * Y.h * Y.w, t);
     vec dw[TAPS] = { 0 };
     for (int i = 0; i < X.h; i++) {
         const int64_t row = (plane * X.h + i) * X.w;
         const void *x = vector_at(a->x, row, t);
         void *dx = vector_at(a->dx, row, t);
-        meetings m;
+        dy_rows m;
         if (stride == 1) {
-            for (int r = 0; r < SIDE; r++) m.dy[r] = row_of(dy, i + 1 - r, Y.h, Y.w, none, t);
+            for (int r = 0; r < SIDE; r++) m.dy[r] = row_of(dy, i + 1 - r, Y.h, Y.w, zeros, t);
             backward_row_1(t, &m, w, x, dx, a->dx_add, p->streamed_dx, X.w, dw);
         } else if (i % 2 == 0) {
-            m.dy[0] = row_of(dy, i / 2, Y.h, Y.w, none, t), m.r[0] = 1;
+            m.dy[0] = row_of(dy, i / 2, Y.h, Y.w, zeros, t), m.r[0] = 1;
             backward_row_2(t, 1, &m, w, x, dx, a->dx_add, p->streamed_dx, X.w, Y.w, dw);
         } else {
-            m.dy[0] = row_of(dy, i / 2, Y.h, Y.w, none, t), m.r[0] = 2;
-            m.dy[1] = row_of(dy, i / 2 + 1, Y.h, Y.w, none, t), m.r[1] = 0;
+            m.dy[0] = row_of(dy, i / 2, Y.h, Y.w, zeros, t), m.r[0] = 2;
+            m.dy[1] = row_of(dy, i / 2 + 1, Y.h, Y.w, zeros, t), m.r[1] = 0;
             backward_row_2(t, 2, &m, w, x, dx, a->dx_add, p->streamed_dx, X.w, Y.w, dw);
         }
     }
@@ -208,6 +223,7 @@ INLINED void backward_plane(dtype t, int stride, const depthwise_plan *p, const 
     if (p->streamed_dx) stream_end();
 }
 
+/* The images of one group, by one thread. */
 static void backward_group(const depthwise_plan *p, const op_args *a, const vec *w, int group)
 {
     const op *o = &p->base.op;
@@ -219,14 +235,7 @@ static void backward_group(const depthwise_plan *p, const op_args *a, const vec 
         for (int b = 0; b < p->blocks; b++) {
             const int64_t plane = (int64_t)n * p->blocks + b;
             const vec *of_block = w + b * TAPS;
-            if (o->type == F32 && o->conv.stride == 1)
-                backward_plane(F32, 1, p, a, of_block, plane, sums + b * TAPS);
-            else if (o->type == F32)
-                backward_plane(F32, 2, p, a, of_block, plane, sums + b * TAPS);
-            else if (o->conv.stride == 1)
-                backward_plane(BF16, 1, p, a, of_block, plane, sums + b * TAPS);
-            else
-                backward_plane(BF16, 2, p, a, of_block, plane, sums + b * TAPS);
+            FOR_TYPE_AND_STRIDE(o, backward_plane, p, a, of_block, plane, sums + b * TAPS);
         }
 }
 
@@ -247,7 +256,7 @@ static status depthwise_backward(cpu_plan *base, const op_args *a)
     const depthwise_plan *p = (depthwise_plan *)base;
     const op *o = &base->op;
     const vec *w = arrange_weights(p, a);
-    memset(at_offset(a->scratch, p->none_at), 0, sizeof(vec) * (size_t)o->x.w);
+    memset(at_offset(a->scratch, p->zeros_at), 0, sizeof(vec) * (size_t)o->x.w);
 #pragma omp parallel for schedule(static)
     for (int g = 0; g < p->groups; g++) backward_group(p, a, w, g);
     if (a->grad[0]) store_weight_gradient(p, a, a->grad[0]);
@@ -268,7 +277,7 @@ status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *after, cpu_plan
     p->streamed_dx = layout_bytes(o->x, (layout){ LANES, o->type }) >= CPU_STREAMED_BYTES;
     const size_t filters = sizeof(vec) * TAPS * (size_t)p->blocks;
     p->w_at = cpu_reserve(&needs->scratch, filters);
-    p->none_at = cpu_reserve(&needs->scratch, sizeof(vec) * (size_t)o->x.w);
+    p->zeros_at = cpu_reserve(&needs->scratch, sizeof(vec) * (size_t)o->x.w);
     if (o->training) {
         p->sums_at = cpu_reserve(&needs->scratch, filters * (size_t)p->groups);
         needs->backward_x = true;

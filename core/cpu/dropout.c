@@ -1,5 +1,5 @@
-/* core/cpu/dropout.c -- [op.h] OP_DROPOUT. A value's fate depends on its index in logical NCHW order, so
- * that every device draws the same mask; it is kept as one byte per value for backward. */
+/* core/cpu/dropout.c -- OP_DROPOUT. The random number of a value depends on its index in NCHW order, wherever it lies in
+ * memory, so every device drops the same values. One byte per value is saved for backward: was it kept? */
 #include "../base/rng.h"
 #include "cpu.h"
 
@@ -9,6 +9,7 @@ typedef struct dropout_plan {
     int64_t channels; /* padded to whole blocks */
 } dropout_plan;
 
+/* A run is one block of channels of one image. */
 static int64_t run_length(const dropout_plan *p)
 {
     return (int64_t)p->base.op.x.h * p->base.op.x.w * p->block;
@@ -19,7 +20,7 @@ static int64_t run_count(const dropout_plan *p)
     return p->base.op.x.n * p->channels / p->block;
 }
 
-/* The logical index of value i of a run (one block of channels of one image), or -1 in the padding. */
+/* The index in NCHW order of value i of a run; -1 in the padding. */
 static int64_t logical_index(const dropout_plan *p, int64_t run, int64_t i)
 {
     const shape4 s = p->base.op.x;

@@ -1,11 +1,10 @@
-/* core/cpu/linear.c -- fully connected layer with bias and activation: [op.h] OP_LINEAR.
+/* core/cpu/linear.c -- fully connected layer with bias and activation: OP_LINEAR.
  *
- *   y = act(x w^T + bias)        g = dy where the activation is active
+ *   y = act(x w^T + bias)        g = dy where the derivative of act is 1, else 0
  *   dw = g^T x    dbias = sum over rows of g    dx = g w
  *
- * The three products are those of a 1x1 convolution of images of one pixel, whose scratchpad is ours.
- * oneDNN's sgemm would do, but it allocates in every call. A blocked x is laid out plainly in scratch first.
- */
+ * The three products are those of a 1x1 convolution of images of one pixel, and are planned as that: its scratch memory is
+ * ours to give, while oneDNN's sgemm allocates in every call. A blocked x is first converted to plain rows in scratch. */
 #include "cpu.h"
 
 typedef struct linear_plan {
@@ -14,19 +13,19 @@ typedef struct linear_plan {
     size_t x_at, dx_at, g_at, product_at;
 } linear_plan;
 
-static float activate(activation act, float v)
+static float activate_value(activation act, float v)
 {
-    if (act != ACT_NONE && v <= 0) return 0; /* NaN passes */
+    if (act != ACT_NONE && v <= 0) return 0; /* NaN passes through */
     return act == ACT_RELU6 && v >= 6 ? 6 : v;
 }
 
-/* The layout in which x is a matrix of rows: blocks of one pixel are the same bytes as plain rows. */
+/* The layout in which x is a matrix of rows. Full blocks of one pixel are the same bytes as plain rows. */
 static int rows_block(shape4 s)
 {
     return s.h == 1 && s.w == 1 ? layout_block(s) : 1;
 }
 
-/* The arguments of the product: the same, but x as plain rows and scratch behind ours. */
+/* The arguments of the product: x as plain rows, and scratch behind ours. */
 static op_args product_args(const linear_plan *p, const op_args *a)
 {
     op_args inner = *a;
@@ -46,12 +45,12 @@ static status linear_forward(cpu_plan *base, const op_args *a)
     if (act == ACT_NONE) goto out;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < shape_count(base->op.y); i++)
-        value_set(a->y, i, base->op.type, activate(act, value_get(a->y, i, base->op.type)), false);
+        value_set(a->y, i, base->op.type, activate_value(act, value_get(a->y, i, base->op.type)), false);
 out:
     return st;
 }
 
-/* g = dy * act'(y): told from y, since act is the identity where its derivative is 1. */
+/* g. Backward sees from the stored y where the derivative is 1: where y is neither 0 nor ReLU6's 6. */
 static const void *through_activation(const linear_plan *p, const op_args *a)
 {
     const activation act = p->base.op.linear.act;
@@ -71,7 +70,7 @@ static status linear_backward(cpu_plan *base, const op_args *a)
     status st = OK;
     const linear_plan *p = (linear_plan *)base;
     const op *o = &base->op;
-    const bool plain = layout_block(o->x) == rows_block(o->x);
+    const bool plain = layout_block(o->x) == rows_block(o->x); /* x is such a matrix already */
     op_args inner = product_args(p, a);
     inner.dy = through_activation(p, a);
     if (a->dx && !plain) {
@@ -104,12 +103,12 @@ status cpu_linear_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
     linear_plan *p = (linear_plan *)base;
     base->free_parts = linear_free;
     TRY(cpu_conv_plan(c, &product, &p->product, needs));
-    const size_t behind = needs->scratch;
+    const size_t product_scratch = needs->scratch;
     needs->scratch = 0;
     p->x_at = cpu_reserve(&needs->scratch, dtype_bytes(o->type) * (size_t)shape_count(o->x));
     p->dx_at = cpu_reserve(&needs->scratch, dtype_bytes(o->type) * (size_t)shape_count(o->x));
     p->g_at = cpu_reserve(&needs->scratch, dtype_bytes(o->type) * (size_t)shape_count(o->y));
-    p->product_at = cpu_reserve(&needs->scratch, behind);
+    p->product_at = cpu_reserve(&needs->scratch, product_scratch);
     needs->backward_y = o->training && o->linear.act != ACT_NONE;
     *out = base;
     base = NULL;

@@ -1,5 +1,5 @@
-/* core/cpu/loss.c -- softmax cross-entropy with label smoothing: [op.h] OP_LOSS. Logits are few: double
- * throughout, and backward computes the softmax again instead of keeping it. */
+/* core/cpu/loss.c -- softmax cross-entropy with label smoothing: OP_LOSS. There are few logits, so all arithmetic is in
+ * double, and backward recomputes the softmax instead of keeping it. */
 #include "cpu.h"
 
 #include <math.h>
@@ -34,7 +34,7 @@ static int first_greatest(const float *x, int classes)
     return best;
 }
 
-/* The logits in f32: themselves, or a copy in scratch behind the sums of the rows. */
+/* The logits as f32: x itself, or a converted copy in scratch behind the losses of the rows. */
 static const float *logits(const cpu_plan *p, const op_args *a)
 {
     const layout from = layout_of(p->op.x, p->op.type);
@@ -49,7 +49,8 @@ static status loss_forward(cpu_plan *base, const op_args *a)
     const op *o = &base->op;
     const int classes = o->x.c;
     const float *x = logits(base, a);
-    double *rows = a->scratch; /* added in order afterwards: the sum is the same for any thread count */
+    double *rows =
+        a->scratch; /* added afterwards, in order: the sum does not depend on the number of threads */
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < o->x.n; n++)
         rows[n] =
@@ -63,7 +64,7 @@ static status loss_forward(cpu_plan *base, const op_args *a)
     return OK;
 }
 
-/* dx = (softmax(x) - t) / rows; rows of padding get 0. */
+/* dx = (softmax(x) - t) / rows; 0 in rows without a label. */
 static void row_gradient(const op *o, const float *x, int label, int64_t rows, void *dx, int64_t first,
                          bool add)
 {

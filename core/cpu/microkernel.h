@@ -15,7 +15,7 @@ typedef float floats __attribute__((vector_size(4 * LANES), may_alias, aligned(4
 
 typedef int16_t shorts __attribute__((vector_size(4 * LANES), may_alias));
 
-/* Of each word: the product of its lower bf16_vec plus that of its upper ones. */
+/* Of each word: the product of its lower halves plus that of its upper halves. */
 INLINED ivec multiply_pairs(shorts x, shorts y)
 {
 #if defined(__AVX512BW__) && defined(__AVX512DQ__)

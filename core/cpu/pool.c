@@ -1,7 +1,7 @@
-/* core/cpu/pool.c -- max pooling and the global average: [op.h] OP_POOL.
+/* core/cpu/pool.c -- max pooling and the global average: OP_POOL.
  *
- * Blocked values: one vector holds LANES channels of a pixel. Max pooling remembers the place of the
- * maximum inside its window (r * kernel + s) so that backward reads neither x nor y. */
+ * Values are blocked: a vector holds LANES channels of one pixel. Max pooling saves where in its window each maximum was
+ * (r * kernel + s), so backward reads neither x nor y. */
 #include "cpu.h"
 
 #include <math.h>
@@ -15,12 +15,12 @@ typedef struct pool_plan {
     size_t x_at, y_at;
 } pool_plan;
 
-/* The part of a window that lies inside the image: [first, last) of 0..kernel-1. */
+/* The rows or columns of a window that lie inside the image: [first, last) of 0..kernel-1. */
 typedef struct span {
     int first, last;
 } span;
 
-static span window(int out, const pool_desc *d, int size)
+static span span_inside(int out, const pool_desc *d, int size)
 {
     int start = out * d->stride - d->pad, first = start < 0 ? -start : 0;
     int last = start + d->kernel > size ? size - start : d->kernel;
@@ -29,20 +29,20 @@ static span window(int out, const pool_desc *d, int size)
 
 /* --- max --- */
 
-/* Row by row, and only a greater value replaces: ties stay with the first. */
-INLINED void max_plane_as(dtype t, const op *o, const void *x, void *y, places *where)
+/* Only a greater value replaces the maximum: of equal values the first in row-major order counts. */
+INLINED void max_plane(dtype t, const op *o, const void *x, void *y, places *where)
 {
     const pool_desc *d = &o->pool;
     for (int p = 0; p < o->y.h; p++)
         for (int q = 0; q < o->y.w; q++) {
-            const span rows = window(p, d, o->x.h), columns = window(q, d, o->x.w);
+            const span rows = span_inside(p, d, o->x.h), columns = span_inside(q, d, o->x.w);
             vec best = splat(-INFINITY);
             ivec best_at = { 0 };
             best_at += rows.first * d->kernel + columns.first;
             for (int r = rows.first; r < rows.last; r++)
                 for (int s = columns.first; s < columns.last; s++) {
                     vec v = load(x, (p * d->stride - d->pad + r) * o->x.w + q * d->stride - d->pad + s, t);
-                    ivec better = ~(v <= best); /* NaN is better than anything: it shall be seen */
+                    ivec better = ~(v <= best); /* true for NaN, so that it is seen in the loss */
                     best = select_lanes(better, v, best);
                     best_at = (better & (r * d->kernel + s)) | (~better & best_at);
                 }
@@ -51,14 +51,13 @@ INLINED void max_plane_as(dtype t, const op *o, const void *x, void *y, places *
         }
 }
 
-INLINED void max_plane_backward_as(dtype t, const op *o, const void *dy, const places *where, void *dx,
-                                   bool add)
+INLINED void max_plane_backward(dtype t, const op *o, const void *dy, const places *where, void *dx, bool add)
 {
     const pool_desc *d = &o->pool;
     if (!add) memset(dx, 0, LANES * dtype_bytes(t) * (size_t)o->x.h * (size_t)o->x.w);
     for (int p = 0; p < o->y.h; p++)
         for (int q = 0; q < o->y.w; q++) {
-            const span rows = window(p, d, o->x.h), columns = window(q, d, o->x.w);
+            const span rows = span_inside(p, d, o->x.h), columns = span_inside(q, d, o->x.w);
             const vec g = load(dy, p * o->y.w + q, t);
             const ivec at_place = __builtin_convertvector(where[p * o->y.w + q], ivec);
             for (int r = rows.first; r < rows.last; r++)
@@ -67,22 +66,6 @@ INLINED void max_plane_backward_as(dtype t, const op *o, const void *dy, const p
                     store(dx, to, t, load(dx, to, t) + (vec)((at_place == r * d->kernel + s) & (ivec)g));
                 }
         }
-}
-
-static void max_plane(const op *o, const void *x, void *y, places *where)
-{
-    if (o->type == F32)
-        max_plane_as(F32, o, x, y, where);
-    else
-        max_plane_as(BF16, o, x, y, where);
-}
-
-static void max_plane_backward(const op *o, const void *dy, const places *where, void *dx, bool add)
-{
-    if (o->type == F32)
-        max_plane_backward_as(F32, o, dy, where, dx, add);
-    else
-        max_plane_backward_as(BF16, o, dy, where, dx, add);
 }
 
 static status max_forward(cpu_plan *base, const op_args *a)
@@ -95,8 +78,8 @@ static status max_forward(cpu_plan *base, const op_args *a)
     places *where = o->training ? a->saved : NULL;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
-        max_plane(o, vector_at(x, i * in, o->type), vector_at(y, i * out, o->type),
-                  where ? where + i * out : NULL);
+        FOR_TYPE(o->type, max_plane, o, vector_at(x, i * in, o->type), vector_at(y, i * out, o->type),
+                 where ? where + i * out : NULL);
     layout_finish(base, o->y, y, a->y, LANES, false);
     return OK;
 }
@@ -106,14 +89,15 @@ static status max_backward(cpu_plan *base, const op_args *a)
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
-    const bool direct = layout_block(o->x) == LANES; /* then adding needs no detour */
+    const bool direct =
+        layout_block(o->x) == LANES; /* dx is written where it belongs, not converted afterwards */
     if (!a->dx) return OK;
     const void *dy = layout_in(base, o->y, a->dy, LANES, at_offset(a->scratch, p->y_at));
     void *dx = direct ? a->dx : at_offset(a->scratch, p->x_at);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < p->planes; i++)
-        max_plane_backward(o, vector_at(dy, i * out, o->type), (const places *)a->saved + i * out,
-                           vector_at(dx, i * in, o->type), direct && a->dx_add);
+        FOR_TYPE(o->type, max_plane_backward, o, vector_at(dy, i * out, o->type),
+                 (const places *)a->saved + i * out, vector_at(dx, i * in, o->type), direct && a->dx_add);
     layout_finish(base, o->x, dx, a->dx, LANES, a->dx_add);
     return OK;
 }

@@ -1,32 +1,33 @@
-/* core/cpu/shortcut.c -- the parameter-free shortcut of [He16] (option A): [op.h] OP_SHORTCUT.
- * Every stride-th pixel, with channels of zeros before and after. */
+/* core/cpu/shortcut.c -- the shortcut without parameters of [He16], option A: OP_SHORTCUT. y takes every stride-th pixel of
+ * x, and has channels of zeros before and behind those of x. */
 #include "cpu.h"
 
 typedef struct shortcut_plan {
     cpu_plan base;
     int x_block, y_block; /* of the layouts */
-    int before;           /* channels of zeros in front */
+    int before;           /* channels of zeros before those of x */
 } shortcut_plan;
 
-/* Channel blocks of an image in the given layout. */
+/* Blocks of channels of an image. */
 static int blocks_of(shape4 s, int block)
 {
     return (s.c + block - 1) / block;
 }
 
-/* Where block b of image n begins. */
+/* The element with which block b of image n begins. */
 static int64_t block_at(shape4 s, int block, int n, int b)
 {
     return ((int64_t)n * blocks_of(s, block) + b) * s.h * s.w * block;
 }
 
-/* Where channel c of image n begins; its pixels are `block` apart. -1 for a channel that is not there. */
+/* The first element of channel c of image n; the next pixels of the channel follow `block` elements apart. -1: there is no
+ * such channel. */
 static int64_t channel_at(shape4 s, int block, int n, int c)
 {
     return c < 0 || c >= s.c ? -1 : block_at(s, block, n, c / block) + c % block;
 }
 
-/* Channel k of y takes channel k - before of x; all others, the padding too, are zero. */
+/* Block b of y. Channel k of y is channel k - before of x. Other channels, and the padding, are zeros. */
 INLINED void copy_block(dtype t, const shortcut_plan *p, int n, int b, const void *x, void *y)
 {
     const op *o = &p->base.op;
@@ -43,8 +44,8 @@ INLINED void copy_block(dtype t, const shortcut_plan *p, int n, int b, const voi
         }
 }
 
-/* The pixels that y took get dy, the others nothing. */
-INLINED void return_block(dtype t, const shortcut_plan *p, int n, int b, const void *dy, void *dx, bool add)
+/* Block b of dx: dy where y took a pixel of x, else 0. */
+INLINED void gradient_block(dtype t, const shortcut_plan *p, int n, int b, const void *dy, void *dx, bool add)
 {
     const op *o = &p->base.op;
     const int lanes = p->x_block, step = o->shortcut.stride;
@@ -72,12 +73,7 @@ static status shortcut_forward(cpu_plan *base, const op_args *a)
     const int blocks = blocks_of(base->op.y, p->y_block);
 #pragma omp parallel for collapse(2) schedule(static)
     for (int n = 0; n < base->op.y.n; n++)
-        for (int b = 0; b < blocks; b++) {
-            if (base->op.type == F32)
-                copy_block(F32, p, n, b, a->x, a->y);
-            else
-                copy_block(BF16, p, n, b, a->x, a->y);
-        }
+        for (int b = 0; b < blocks; b++) FOR_TYPE(base->op.type, copy_block, p, n, b, a->x, a->y);
     return OK;
 }
 
@@ -88,12 +84,8 @@ static status shortcut_backward(cpu_plan *base, const op_args *a)
     if (!a->dx) return OK;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int n = 0; n < base->op.x.n; n++)
-        for (int b = 0; b < blocks; b++) {
-            if (base->op.type == F32)
-                return_block(F32, p, n, b, a->dy, a->dx, a->dx_add);
-            else
-                return_block(BF16, p, n, b, a->dy, a->dx, a->dx_add);
-        }
+        for (int b = 0; b < blocks; b++)
+            FOR_TYPE(base->op.type, gradient_block, p, n, b, a->dy, a->dx, a->dx_add);
     return OK;
 }
 

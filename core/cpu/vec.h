@@ -1,12 +1,16 @@
-/* core/cpu/vec.h -- one vector register as a value: the channels of one pixel of a blocked activation.
+/* core/cpu/vec.h -- one vector register as a value: the channels of one block at one pixel of an activation.
  *
- * GCC's vector extensions: + - * and comparisons work lane by lane, on any target. LANES is also the
- * channel block of the activation layout (layout.c), so that loops over a blocked value are loops over
- * vectors without remainders. */
+ *   a blocked activation in memory (layout.c):   | pixel 0          | pixel 1          | ...
+ *                                                | c0 c1 ... c15    | c0 c1 ... c15    |
+ *                                                  one vec            one vec
+ *
+ * These are GCC's vector extensions: + - * and comparisons work lane by lane, on any processor. The number of lanes is also
+ * the number of channels in a block, so a loop over a blocked value is a loop over whole vectors, and no lane ever needs a
+ * value of another lane. Arithmetic is f32; values in memory are f32 or bf16. */
 #ifndef CLEAVE_CPU_VEC_H
 #define CLEAVE_CPU_VEC_H
 
-#include "../device/tensor.h"
+#include "../device/op.h"
 
 #include <stdbool.h>
 
@@ -14,19 +18,28 @@
 #include <immintrin.h>
 #endif
 
-/* Without AVX, GCC notes that passing such vectors would depend on the ABI: here all is inlined. */
+/* Without AVX, GCC warns that the ABI of vector arguments depends on the target. Here every call is inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 #ifdef __AVX512DQ__
 enum { LANES = 16 };
-typedef uint16_t lane_bits; /* bit l speaks of lane l */
+typedef uint16_t lane_bits; /* a bit per lane: bit l is that of lane l */
 #else
 enum { LANES = 8 };
 typedef uint8_t lane_bits;
 #endif
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias)); /* of a comparison: 0 or -1 */
+typedef int32_t ivec
+    __attribute__((vector_size(4 * LANES), may_alias)); /* from a comparison: 0 or -1 a lane */
+typedef uint16_t bf16_vec __attribute__((vector_size(2 * LANES), may_alias));
+
+/* A loop that is needed for several types (or strides, tile sizes) is written once, as an INLINED function that takes
+ * the type as an argument. Its callers pass constants, so the compiler makes a loop without branches for each. */
+#define INLINED                   static inline __attribute__((always_inline))
+#define FOR_TYPE(type, loop, ...) ((type) == F32 ? loop(F32, __VA_ARGS__) : loop(BF16, __VA_ARGS__))
+
+/* --- lanes --- */
 
 static inline vec splat(float v)
 {
@@ -52,7 +65,7 @@ static inline lane_bits bits_of(ivec condition)
 #endif
 }
 
-/* Per lane: its bit ? a : b. */
+/* Per lane: bit ? a : b. */
 static inline vec blend(lane_bits bits, vec a, vec b)
 {
 #ifdef __AVX512DQ__
@@ -63,20 +76,35 @@ static inline vec blend(lane_bits bits, vec a, vec b)
 #endif
 }
 
-/* v where the bit is set, else 0. */
+/* Per lane: bit ? v : 0. */
 static inline vec masked(lane_bits bits, vec v)
 {
     return blend(bits, v, (vec){ 0 });
 }
 
-/* Functions that take the element type as a constant are inlined into loops for that type. */
-#define INLINED static inline __attribute__((always_inline))
+/* --- activations --- */
 
-/* --- vectors of a value in memory, stored as f32 or bf16; all arithmetic is f32 --- */
+/* NaN passes through, so that it is seen in the loss. */
+INLINED vec activate(activation act, vec v)
+{
+    if (act != ACT_NONE) v = select_lanes(v <= splat(0), splat(0), v);
+    if (act == ACT_RELU6) v = select_lanes(v >= splat(6), splat(6), v);
+    return v;
+}
 
-typedef uint16_t bf16_vec __attribute__((vector_size(2 * LANES), may_alias));
+/* Per lane: is the derivative 1 (else 0)? v is the value before the activation, which is stored as `stored` afterwards.
+ * bf16 rounds everything from 6 - 2^-6 on to 6, where ReLU6's derivative is 0. */
+INLINED ivec is_active(activation act, vec v, dtype stored)
+{
+    if (act == ACT_NONE) return ~(ivec){ 0 };
+    ivec on = v > splat(0);
+    if (act == ACT_RELU6) on &= v < splat(stored == BF16 ? 6 - 0x1p-6f : 6);
+    return on;
+}
 
-/* bf16 of each lane: to nearest, ties to even. */
+/* --- values in memory --- */
+
+/* bf16_from (core/device/tensor.h) of each lane: rounds to nearest, ties to even. */
 static inline bf16_vec bf16_vec_from(vec v)
 {
 #if defined(__AVX512BF16__) && defined(__AVX512DQ__)
@@ -88,7 +116,8 @@ static inline bf16_vec bf16_vec_from(vec v)
 #endif
 }
 
-/* f32 of each lane. (Of __builtin_convertvector, GCC 12 makes two bf16_vec that it puts together again.) */
+/* bf16_to of each lane. By intrinsics where there are some: from __builtin_convertvector, GCC 12 makes two half vectors
+ * and joins them. */
 static inline vec bf16_vec_to(bf16_vec h)
 {
 #if defined(__AVX512DQ__)
@@ -129,14 +158,14 @@ INLINED void value_set(void *to, int64_t i, dtype type, float v, bool add)
         ((uint16_t *)to)[i] = bf16_from(v);
 }
 
-/* Where vector i of the value lies; NULL stays NULL. */
+/* The address of vector i of the value; NULL for NULL. */
 static inline void *vector_at(const void *value, int64_t i, dtype type)
 {
     return value ? (char *)value + i * LANES * (int64_t)dtype_bytes(type) : NULL;
 }
 
-/* Stores past the caches, without reading the line first: for results that no cache would keep until they
- * are read. stream_end makes them visible to the other threads. */
+/* A streaming (non-temporal) store writes past the caches and does not read the cache line first. For results so large
+ * that no cache keeps them until they are read. The storing thread calls stream_end before other threads read them. */
 INLINED void store_streamed(void *to, int64_t i, dtype type, vec v)
 {
 #if defined(__AVX512DQ__)
@@ -161,11 +190,11 @@ static inline void stream_end(void)
 #endif
 }
 
-/* One of the three ways to store a result. */
 INLINED void store_result(void *to, int64_t i, dtype t, vec v, bool add, bool streamed)
 {
     if (add)
-        store(to, i, t, load(to, i, t) + v); /* the line is here already */
+        store(to, i, t,
+              load(to, i, t) + v); /* never streamed: the load has brought the line into the cache */
     else if (streamed)
         store_streamed(to, i, t, v);
     else

@@ -1,19 +1,36 @@
 /* core/cpu/winograd_tile.h -- Winograd's transforms of one tile, for a vector of channels.
  *
- *   y = A^T [ (G g G^T) . (B^T d B) ] A      y: tile x tile outputs, d: their inputs, (tile + 2) x (tile + 2), g: 3 x 3 weights
+ * In one dimension F(m, 3) computes m outputs y of a correlation with 3 weights g. It reads m + 2 inputs d and multiplies
+ * m + 2 times, where the direct method multiplies 3 m times:
  *
- * They evaluate polynomials at 0, +-a, +-b and infinity for tiles of 4, at 0, +-1 and infinity for tiles of 2. a = 5/8 and
- * b = 3/2 round less than the usual 1 and 2. `tile` and all other small integers are constants where these are called:
- * the loops are unrolled. */
+ *   y = A^T [ (G g) . (B^T d) ]                            . multiplies element by element
+ *
+ * Why: the transpose of a correlation is a product of polynomials. A product of degree m + 1 is known from its values at
+ * m + 2 points, and a value at a point takes one multiplication. So A and G evaluate polynomials of m and of 3
+ * coefficients at these points, and B^T is the transpose of interpolation. In two dimensions each transform is applied
+ * to the columns and then to the rows:
+ *
+ *   y = A^T [ (G g G^T) . (B^T d B) ] A                    tile = 4:
+ *
+ *   d: a patch of (tile + 2)^2 inputs                      d d d d d d
+ *   y: the tile^2 outputs of the patch                     d y y y y d
+ *   g: the 3x3 weights                                     d y y y y d     Neighbouring tiles touch,
+ *   place: one of the (tile + 2)^2 elements                d y y y y d     their patches overlap.
+ *          of a transformed patch                          d y y y y d
+ *                                                          d d d d d d
+ *
+ * The points are 0, a, -a, b, -b and infinity for tile = 4, and 0, 1, -1 and infinity for tile = 2. a = 5/8 and b = 3/2
+ * give smaller rounding errors than the usual 1 and 2.
+ *
+ * `tile`, `kind`, `type` and other small integers are constants in every call, so the compiler unrolls all loops. */
 #ifndef CLEAVE_CPU_WINOGRAD_TILE_H
 #define CLEAVE_CPU_WINOGRAD_TILE_H
 
-#include "activation.h"
 #include "vec.h"
 
-enum { FILTER = 3, MOST_TILE = 4, MOST_PATCH = 6 };
+enum { FILTER = 3, FILTER_WEIGHTS = FILTER * FILTER, MOST_PATCH = 4 + 2 };
 
-/* Powers of a and b; 1 / prod (p - q) over the other finite points q, for p = 0, +-a, +-b. */
+/* Powers of a and b. SCALE_p = 1 / product of (p - q) over the other finite points q, for p = 0, +-a, +-b. */
 #define A1      0.625f
 #define A2      (A1 * A1)
 #define A3      (A1 * A2)
@@ -24,9 +41,10 @@ enum { FILTER = 3, MOST_TILE = 4, MOST_PATCH = 6 };
 #define SCALE_A (1 / (2 * A2 * (A2 - B2)))
 #define SCALE_B (1 / (2 * B2 * (B2 - A2)))
 
-/* ---- one line ---- */
+/* ---- one column or row ----
+ * even_ and odd_ are the even and the odd part of a polynomial: its values at p and -p are their sum and difference. */
 
-/* v = B^T d */
+/* v = B^T d, of the inputs */
 INLINED void input_line(int tile, const vec *d, vec *v)
 {
     if (tile == 2) {
@@ -46,7 +64,7 @@ INLINED void input_line(int tile, const vec *d, vec *v)
     v[5] = A2 * B2 * d[1] - (A2 + B2) * d[3] + d[5];
 }
 
-/* y = A^T m */
+/* y = A^T m, of the products: gives outputs */
 INLINED void output_line(int tile, const vec *m, vec *y)
 {
     const vec even_a = m[1] + m[2], odd_a = m[1] - m[2];
@@ -62,7 +80,7 @@ INLINED void output_line(int tile, const vec *m, vec *y)
     y[3] = A3 * odd_a + B3 * odd_b + m[5];
 }
 
-/* w = A y */
+/* w = A y, of the gradient of outputs */
 INLINED void gradient_line(int tile, const vec *y, vec *w)
 {
     w[0] = y[0];
@@ -80,8 +98,8 @@ INLINED void gradient_line(int tile, const vec *y, vec *w)
     w[4] = even_b - odd_b;
 }
 
-/* u = G g */
-INLINED void filter_line(int tile, const vec *g, vec *u)
+/* u = G g, of the weights */
+INLINED void weight_line(int tile, const vec *g, vec *u)
 {
     u[tile + 1] = g[2];
     if (tile == 2) {
@@ -99,8 +117,8 @@ INLINED void filter_line(int tile, const vec *g, vec *u)
     u[4] = even_b - odd_b;
 }
 
-/* g = G^T u */
-INLINED void filter_gradient_line(int tile, const vec *u, vec *g)
+/* g = G^T u, of the gradient of transformed weights */
+INLINED void weight_gradient_line(int tile, const vec *u, vec *g)
 {
     if (tile == 2) {
         const vec even = 0.5f * (u[1] + u[2]), odd = 0.5f * (u[1] - u[2]);
@@ -116,54 +134,95 @@ INLINED void filter_gradient_line(int tile, const vec *u, vec *g)
     g[2] = A2 * even_a + B2 * even_b + u[5];
 }
 
-/* ---- weights ---- */
+/* ---- columns, then rows ---- */
 
-/* G g G^T of weights g [9], to `to` and every `matrix` floats behind it, past the caches: they are read when all are there. */
-INLINED void transform_filter(int tile, const vec *g, float *to, int64_t matrix)
+/* The five transforms, and the lengths of the lines that they read and write. */
+enum { INPUT, OUTPUT, GRADIENT, WEIGHTS, WEIGHT_GRADIENT };
+
+INLINED int line_length(int kind, int tile)
+{
+    return kind == INPUT || kind == OUTPUT || kind == WEIGHT_GRADIENT ? tile + 2
+           : kind == GRADIENT                                         ? tile
+                                                                      : FILTER;
+}
+
+INLINED int transformed_length(int kind, int tile)
+{
+    return kind == OUTPUT ? tile : kind == WEIGHT_GRADIENT ? FILTER : tile + 2;
+}
+
+INLINED void transform_line(int kind, int tile, const vec *from, vec *to)
+{
+    if (kind == INPUT) input_line(tile, from, to);
+    if (kind == OUTPUT) output_line(tile, from, to);
+    if (kind == GRADIENT) gradient_line(tile, from, to);
+    if (kind == WEIGHTS) weight_line(tile, from, to);
+    if (kind == WEIGHT_GRADIENT) weight_gradient_line(tile, from, to);
+}
+
+/* A square whose columns are transformed and whose rows are not yet. */
+typedef vec half_transformed[MOST_PATCH][MOST_PATCH];
+
+INLINED void transform_column(int kind, int tile, const vec *column, int j, half_transformed half)
+{
+    vec v[MOST_PATCH];
+    transform_line(kind, tile, column, v);
+    for (int i = 0; i < transformed_length(kind, tile); i++) half[i][j] = v[i];
+}
+
+/* Transforms the rows, and stores element (i, j) in matrix i * patch + j: matrices are `matrix` floats apart. */
+INLINED void store_places(int kind, int tile, half_transformed half, float *to, int64_t matrix, bool streamed)
 {
     const int patch = tile + 2;
-    vec half[MOST_PATCH][FILTER];
-    for (int j = 0; j < FILTER; j++) {
-        const vec line[FILTER] = { g[j], g[FILTER + j], g[2 * FILTER + j] };
-        vec u[MOST_PATCH];
-        filter_line(tile, line, u);
-        for (int i = 0; i < patch; i++) half[i][j] = u[i];
-    }
     for (int i = 0; i < patch; i++) {
-        vec u[MOST_PATCH];
-        filter_line(tile, half[i], u);
-        for (int j = 0; j < patch; j++) store_streamed(to + (i * patch + j) * matrix, 0, F32, u[j]);
+        vec v[MOST_PATCH];
+        transform_line(kind, tile, half[i], v);
+        for (int j = 0; j < patch; j++)
+            store_result(to + (i * patch + j) * matrix, 0, F32, v[j], false, streamed);
     }
 }
 
-/* G^T dU G to g [9]. dU is the sum of `parts` that are `stride` floats apart. */
-INLINED void transform_filter_gradient(int tile, const float *from, int64_t matrix, int parts, size_t stride,
-                                       vec *g)
+/* ---- weights ---- */
+
+/* G g G^T. The stores are streamed: by the time the products read these weights, all others are stored, too. */
+INLINED void transform_weights(int tile, const vec *g, float *to, int64_t matrix)
+{
+    half_transformed half;
+    for (int j = 0; j < FILTER; j++) {
+        const vec column[FILTER] = { g[j], g[FILTER + j], g[2 * FILTER + j] };
+        transform_column(WEIGHTS, tile, column, j, half);
+    }
+    store_places(WEIGHTS, tile, half, to, matrix, true);
+}
+
+/* dg = G^T dU G. dU is the sum of `parts` arrays that are `stride` floats apart. */
+INLINED void transform_weight_gradient(int tile, const float *from, int64_t matrix, int parts, size_t stride,
+                                       vec *dg)
 {
     const int patch = tile + 2;
-    vec half[FILTER][MOST_PATCH];
+    half_transformed half;
     for (int j = 0; j < patch; j++) {
-        vec u[MOST_PATCH], line[FILTER];
+        vec column[MOST_PATCH];
         for (int i = 0; i < patch; i++) {
-            const float *at = from + (i * patch + j) * matrix;
-            u[i] = *(const vec *)at;
-            for (int part = 1; part < parts; part++) u[i] += *(const vec *)(at + (size_t)part * stride);
+            const float *first = from + (i * patch + j) * matrix;
+            column[i] = *(const vec *)first;
+            for (int part = 1; part < parts; part++)
+                column[i] += *(const vec *)(first + (size_t)part * stride);
         }
-        filter_gradient_line(tile, u, line);
-        for (int i = 0; i < FILTER; i++) half[i][j] = line[i];
+        transform_column(WEIGHT_GRADIENT, tile, column, j, half);
     }
-    for (int i = 0; i < FILTER; i++) filter_gradient_line(tile, half[i], g + i * FILTER);
+    for (int i = 0; i < FILTER; i++) weight_gradient_line(tile, half[i], dg + i * FILTER);
 }
 
 /* ---- values ---- */
 
-/* Vectors of one block of channels of an image; at NULL: there is none. */
+/* One block of channels of an image; at: its first vector, NULL if there is no such value. */
 typedef struct plane {
     void *at;
     int h, w;
 } plane;
 
-/* A pixel, or zeros outside the image. `inside`: it is known to be in it. */
+/* The pixel (y, x), or zeros outside the image. `inside`: the caller knows that it is in the image. */
 INLINED vec pixel(const plane *p, int y, int x, bool inside, dtype type)
 {
     const vec zero = { 0 };
@@ -171,68 +230,40 @@ INLINED vec pixel(const plane *p, int y, int x, bool inside, dtype type)
     return load(p->at, (int64_t)y * p->w + x, type);
 }
 
-/* B^T d B of the tile whose first output is (y, x). */
-INLINED void transform_input(int tile, const plane *p, int y, int x, bool inside, dtype type, float *to,
-                             int64_t matrix)
+/* For the tile whose first output is (y, x). INPUT: B^T d B of the patch of x, which begins at (y - 1, x - 1).
+ * GRADIENT: A dy A^T of the tile of dy. */
+INLINED void transform_values(int kind, int tile, const plane *p, int y, int x, bool inside, dtype type,
+                              float *to, int64_t matrix)
 {
-    const int patch = tile + 2;
-    vec half[MOST_PATCH][MOST_PATCH];
-    for (int j = 0; j < patch; j++) {
-        vec d[MOST_PATCH], v[MOST_PATCH];
-        for (int i = 0; i < patch; i++) d[i] = pixel(p, y - 1 + i, x - 1 + j, inside, type);
-        input_line(tile, d, v);
-        for (int i = 0; i < patch; i++) half[i][j] = v[i];
+    const int n = line_length(kind, tile), border = kind == INPUT;
+    half_transformed half;
+    for (int j = 0; j < n; j++) {
+        vec column[MOST_PATCH];
+        for (int i = 0; i < n; i++) column[i] = pixel(p, y - border + i, x - border + j, inside, type);
+        transform_column(kind, tile, column, j, half);
     }
-    for (int i = 0; i < patch; i++) {
-        vec v[MOST_PATCH];
-        input_line(tile, half[i], v);
-        for (int j = 0; j < patch; j++) *(vec *)(to + (i * patch + j) * matrix) = v[j];
-    }
+    store_places(kind, tile, half, to, matrix, false);
 }
 
-/* A dy A^T. */
-INLINED void transform_gradient(int tile, const plane *p, int y, int x, bool inside, dtype type, float *to,
-                                int64_t matrix)
-{
-    const int patch = tile + 2;
-    vec half[MOST_PATCH][MOST_TILE];
-    for (int j = 0; j < tile; j++) {
-        vec d[MOST_TILE], w[MOST_PATCH];
-        for (int i = 0; i < tile; i++) d[i] = pixel(p, y + i, x + j, inside, type);
-        gradient_line(tile, d, w);
-        for (int i = 0; i < patch; i++) half[i][j] = w[i];
-    }
-    for (int i = 0; i < patch; i++) {
-        vec w[MOST_PATCH];
-        gradient_line(tile, half[i], w);
-        for (int j = 0; j < patch; j++) *(vec *)(to + (i * patch + j) * matrix) = w[j];
-    }
-}
-
-/* A^T m A + bias + z, activated, where it is in the image. `far`: no cache keeps it until it is read. */
+/* act(A^T m A + bias + z), for the outputs of the tile that lie in the image. */
 INLINED void transform_output(int tile, const float *from, int64_t matrix, vec bias, const plane *z,
-                              activation act, const plane *to, int y, int x, bool far, dtype type)
+                              activation act, const plane *to, int y, int x, bool streamed, dtype type)
 {
     const int patch = tile + 2;
-    vec half[MOST_TILE][MOST_PATCH];
+    half_transformed half;
     for (int j = 0; j < patch; j++) {
-        vec m[MOST_PATCH], v[MOST_TILE];
-        for (int i = 0; i < patch; i++) m[i] = *(const vec *)(from + (i * patch + j) * matrix);
-        output_line(tile, m, v);
-        for (int i = 0; i < tile; i++) half[i][j] = v[i];
+        vec column[MOST_PATCH];
+        for (int i = 0; i < patch; i++) column[i] = *(const vec *)(from + (i * patch + j) * matrix);
+        transform_column(OUTPUT, tile, column, j, half);
     }
     for (int i = 0; i < tile && y + i < to->h; i++) {
-        vec v[MOST_TILE];
+        vec v[MOST_PATCH];
         output_line(tile, half[i], v);
         for (int j = 0; j < tile && x + j < to->w; j++) {
             const int64_t at = (int64_t)(y + i) * to->w + x + j;
             vec sum = v[j] + bias;
             if (z->at) sum += load(z->at, at, type);
-            sum = activate(act, sum);
-            if (far)
-                store_streamed(to->at, at, type, sum);
-            else
-                store(to->at, at, type, sum);
+            store_result(to->at, at, type, activate(act, sum), false, streamed);
         }
     }
 }
