@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* The four words of one Philox block: nothing is shared between images. */
+/* Each image draws the four words of a Philox block of its own. */
 augment_choice augment_choose(const config_data *cfg, uint64_t seed, int epoch, int index)
 {
     const uint64_t word = 4 * (uint64_t)index;
@@ -37,7 +37,7 @@ image_norm augment_norm(const config_data *cfg)
     return norm;
 }
 
-/* Only 256 values are possible for a channel where nothing is rotated: a table makes the divisions free. */
+/* Without rotation a channel has only 256 possible values: a table of them saves the divisions. */
 static void fill_table(const image_norm *norm, float table[3][256])
 {
     for (int c = 0; c < 3; c++)

@@ -15,7 +15,7 @@ typedef struct augment_choice {
 /* dx, dy uniform in [-crop_pad, crop_pad], flip with p = .5, degrees uniform in [-rotate, rotate]. */
 augment_choice augment_choose(const config_data *, uint64_t seed, int epoch, int index);
 
-/* The same as core/device/image.h wants it, for image `index`. */
+/* The same in the form of core/device/image.h, for image `index`. */
 image_draw augment_draw(const augment_choice *, int index);
 image_norm augment_norm(const config_data *);
 

@@ -41,17 +41,17 @@ static const layout cifar100 = {
     .test = { "test.bin" },
 };
 
-static status find_folder(const layout *l, const char *path, char folder[PATH_BYTES])
+static status find_folder(const layout *l, const char *path, file_path *folder)
 {
     status st = OK;
     if (!file_is_dir(path)) FAIL(ERR_DATA, "%s: no such folder; %s", path, l->help);
-    TRY(text_format(folder, PATH_BYTES, "%s/%s", path, l->folder));
-    if (!file_is_dir(folder)) TRY(text_format(folder, PATH_BYTES, "%s", path));
+    TRY(path_set(folder, "%s/%s", path, l->folder));
+    if (!file_is_dir(folder->s)) TRY(path_set(folder, "%s", path));
 out:
     return st;
 }
 
-/* Sizes first: a missing or truncated file is found before anything is read. */
+/* Sizes are checked first, so a missing or truncated file is found before anything is read. */
 static status count_records(const layout *l, const char *path, int64_t *out)
 {
     status st = OK;
@@ -91,15 +91,16 @@ out:
     return st;
 }
 
-/* One name a line. A file that is not there, or is short, costs nothing but readable names: numbers then. */
+/* One name a line. If the file is missing or short, the missing names are numbers. */
 static status read_names(const layout *l, const char *folder, dataset *d)
 {
     status st = OK;
     FILE *f = NULL;
-    char path[PATH_BYTES], number[16], *line = NULL;
+    file_path path;
+    char number[16], *line = NULL;
     size_t room = 0;
-    TRY(text_format(path, sizeof path, "%s/%s", folder, l->names));
-    f = fopen(path, "r");
+    TRY(path_set(&path, "%s/%s", folder, l->names));
+    f = fopen(path.s, "r");
     for (int c = 0; c < l->classes; c++) {
         const bool got = f && getline(&line, &room, f) > 0;
         if (got) line[strcspn(line, "\r\n")] = '\0';
@@ -115,26 +116,26 @@ out:
 static status open_layout(const layout *l, const char *path, int limit, bool training, dataset *out)
 {
     status st = OK;
-    char folder[PATH_BYTES], file[MAX_FILES][PATH_BYTES];
+    file_path folder, file[MAX_FILES];
     int64_t records[MAX_FILES], n = 0;
     const char *const *names = training ? l->train : l->test;
     int files = 0;
     *out = (dataset){ 0 };
 
-    TRY(find_folder(l, path, folder));
+    TRY(find_folder(l, path, &folder));
     for (; names[files]; files++) {
-        TRY(text_format(file[files], PATH_BYTES, "%s/%s", folder, names[files]));
-        TRY(count_records(l, file[files], &records[files]));
+        TRY(path_set(&file[files], "%s/%s", folder.s, names[files]));
+        TRY(count_records(l, file[files].s, &records[files]));
         n += records[files];
     }
     if (limit > 0 && limit < n) n = limit;
-    if (n > INT32_MAX) FAIL(ERR_DATA, "%s: %lld images are too many", folder, (long long)n);
+    if (n > INT32_MAX) FAIL(ERR_DATA, "%s: %lld images are too many", folder.s, (long long)n);
 
     TRY(dataset_alloc(out, (int)n, l->classes));
-    TRY(read_names(l, folder, out));
+    TRY(read_names(l, folder.s, out));
     for (int i = 0, first = 0; i < files && first < n; i++) {
         const int take = records[i] < n - first ? (int)records[i] : (int)n - first;
-        TRY(read_records(l, file[i], first, take, out));
+        TRY(read_records(l, file[i].s, first, take, out));
         first += take;
     }
 out:
@@ -193,14 +194,16 @@ static const layout *layout_of(int classes)
 status cifar_may_write(int classes, const char *folder, const char *beside)
 {
     status st = OK;
-    char test[PATH_BYTES], own[PATH_BYTES];
+    file_path test, own;
     const layout *l = layout_of(classes);
     if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, classes);
-    TRY(text_format(test, sizeof test, "%s/%s", folder, l->test[0]));
-    TRY(text_format(own, sizeof own, "%s/%s", folder, beside));
-    if (file_exists(test) && !file_exists(own))
-        FAIL(ERR_USAGE, "%s is there and not from here: it has no %s beside it; another folder is wanted",
-             test, beside);
+    TRY(path_set(&test, "%s/%s", folder, l->test[0]));
+    TRY(path_set(&own, "%s/%s", folder, beside));
+    if (file_exists(test.s) && !file_exists(own.s))
+        FAIL(ERR_USAGE,
+             "%s exists and was not written by this program, for there is no %s beside it; choose another "
+             "folder",
+             test.s, beside);
 out:
     return st;
 }
@@ -208,14 +211,14 @@ out:
 status cifar_write(const dataset *d, const char *folder)
 {
     status st = OK;
-    char path[PATH_BYTES];
+    file_path path;
     const layout *l = layout_of(d->classes);
     if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, d->classes);
     TRY(file_make_dirs(folder));
-    TRY(text_format(path, sizeof path, "%s/%s", folder, l->names));
-    TRY(write_names(path, d));
-    TRY(text_format(path, sizeof path, "%s/%s", folder, l->test[0]));
-    TRY(write_records(l, path, d));
+    TRY(path_set(&path, "%s/%s", folder, l->names));
+    TRY(write_names(path.s, d));
+    TRY(path_set(&path, "%s/%s", folder, l->test[0]));
+    TRY(write_records(l, path.s, d));
 out:
     return st;
 }

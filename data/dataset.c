@@ -1,4 +1,4 @@
-/* data/dataset.c -- the formats, and what they share. */
+/* data/dataset.c -- the table of formats, and what they share. */
 #include "dataset.h"
 #include "../core/base/file.h"
 

@@ -2,9 +2,9 @@
 #ifndef CLEAVE_DATASET_H
 #define CLEAVE_DATASET_H
 
+#include "../core/base/status.h"
 #include "../core/config/config.h"
 #include "../core/device/image.h"
-#include "../core/base/status.h"
 
 typedef struct dataset {
     int n, classes;
@@ -13,33 +13,33 @@ typedef struct dataset {
     char **class_name; /* [classes], never NULL */
 } dataset;
 
-/* Opens training and test set as configured (the table in dataset.c has one line per format). Either may be
- * NULL. The synthetic set does not depend on the seed of the run. `classes` is what the net expects. Failures
- * are ERR_DATA with the path, what is wrong and what would help; then both sets are zeroed. Caller frees. */
+/* Opens the training and the test set of the config (the table in dataset.c has one line per format). Either may be
+ * NULL. The synthetic set does not depend on the seed of the run. `classes` is what the net expects. ERR_DATA, with the
+ * path, what is wrong and what would help; then both sets are zeroed. The caller frees. */
 status dataset_open(const config_data *, int classes, dataset *train, dataset *test);
 void dataset_free(dataset *); /* a zeroed dataset is harmless */
 
-/* One per format. `limit` 0 = all images, else the first so many; *out is zeroed on failure.
+/* One per format. `limit` 0 = all images, else the first `limit`; *out is zeroed on failure.
  * cifar:     the official binary files in PATH or PATH/cifar-10-batches-bin (PATH/cifar-100-binary), of any
  *            whole number of records. The label of CIFAR-100 is the fine one.
  * folder:    PATH/train/CLASS/FILE and PATH/test/CLASS/FILE (or PATH/val); jpg, jpeg, png, bmp of any size.
  *            Interleaved: first image 0 of every class, then image 1 of every class, and so on, with classes
- *            and files in the order of strcmp, so that the first so many are of all classes.
+ *            and files in the order of strcmp, so that the first `limit` images are of all classes.
  * synthetic: drawn shapes; `path` is not used. */
 status cifar10_open(const char *path, int limit, bool training, dataset *out);
 status cifar100_open(const char *path, int limit, bool training, dataset *out);
 status folder_open(const char *path, int limit, bool training, dataset *out);
 status synthetic_open(const char *path, int limit, bool training, dataset *out);
 
-/* Writes a test set as the official files have it, into FOLDER (made if missing): of 10 classes CIFAR-10's
- * test_batch.bin and batches.meta.txt, of 100 CIFAR-100's test.bin (coarse labels 0) and
- * fine_label_names.txt. ERR_USAGE for another number of classes. */
+/* Writes a test set in the official format into FOLDER (made if missing): with 10 classes CIFAR-10's test_batch.bin and
+ * batches.meta.txt, with 100 CIFAR-100's test.bin (coarse labels 0) and fine_label_names.txt. ERR_USAGE: another number
+ * of classes. */
 status cifar_write(const dataset *, const char *folder);
-/* ERR_USAGE if cifar_write would refuse so many classes, or would replace images that are not its own: a test set in
- * FOLDER without `beside`, a file that comes with those it wrote. */
+/* ERR_USAGE: cifar_write does not write this number of classes, or it would replace images that are not its own: there is
+ * a test set in FOLDER without the file `beside`, which accompanies those it wrote. */
 status cifar_may_write(int classes, const char *folder, const char *beside);
 
-/* Of the pixels, the labels and the normalisation: what a net is shown. Another set of images has another hash. */
+/* Of the pixels, the labels and the normalisation: of all that a net is shown. */
 uint64_t dataset_hash(const dataset *, const config_data *);
 
 /* For the formats: memory for n images, class_name all NULL. */

@@ -23,7 +23,6 @@
 #include <stb/stb_image_resize.h>
 #pragma GCC diagnostic pop
 
-
 typedef struct names { /* strings, owned */
     char **at;
     int n;
@@ -73,19 +72,19 @@ static bool is_image(const char *name)
     return false;
 }
 
-/* What is in a folder, sorted: its sub-folders, or its image files. Other and hidden names do not count. */
+/* The sub-folders or the image files in a folder, sorted, without hidden ones. */
 static status list_folder(const char *folder, bool sub_folders, names *out)
 {
     status st = OK;
-    char path[PATH_BYTES];
+    file_path path;
     int room = 0;
     *out = (names){ 0 };
     DIR *dir = opendir(folder);
     if (!dir) FAIL(ERR_DATA, "%s: %s", folder, strerror(errno));
     for (struct dirent *e; (errno = 0, e = readdir(dir));) {
         if (e->d_name[0] == '.') continue;
-        TRY(text_format(path, sizeof path, "%s/%s", folder, e->d_name));
-        if (sub_folders ? !file_is_dir(path) : !is_image(e->d_name)) continue;
+        TRY(path_set(&path, "%s/%s", folder, e->d_name));
+        if (sub_folders ? !file_is_dir(path.s) : !is_image(e->d_name)) continue;
         if (out->n == room) {
             char **grown;
             room = room ? 2 * room : 64;
@@ -130,14 +129,14 @@ out:
 static status list_class(const char *part, const char *name, int class, entries *out)
 {
     status st = OK;
-    char folder[PATH_BYTES], path[PATH_BYTES];
+    file_path folder, path;
     names files = { 0 };
-    TRY(text_format(folder, sizeof folder, "%s/%s", part, name));
-    if (!file_is_dir(folder)) goto out;
-    TRY(list_folder(folder, false, &files));
+    TRY(path_set(&folder, "%s/%s", part, name));
+    if (!file_is_dir(folder.s)) goto out;
+    TRY(list_folder(folder.s, false, &files));
     for (int i = 0; i < files.n; i++) {
-        TRY(text_format(path, sizeof path, "%s/%s", folder, files.at[i]));
-        TRY(add_entry(out, path, class, i));
+        TRY(path_set(&path, "%s/%s", folder.s, files.at[i]));
+        TRY(add_entry(out, path.s, class, i));
     }
 out:
     free_names(&files);
@@ -156,7 +155,7 @@ out:
     return st;
 }
 
-/* A test class that training does not have could only be counted as wrong: it is a mistake in the folders. */
+/* Images of a class that training does not have could only be misclassified: the folders must be wrong. */
 static status check_classes(const char *part, const names *classes)
 {
     status st = OK;
@@ -170,19 +169,20 @@ out:
     return st;
 }
 
-static status find_parts(const char *path, bool training, char train[PATH_BYTES], char part[PATH_BYTES])
+/* PATH/train, and the part that is asked for: PATH/train, PATH/test or PATH/val. */
+static status find_parts(const char *path, bool training, file_path *train, file_path *part)
 {
     status st = OK;
     if (!file_is_dir(path))
         FAIL(ERR_DATA,
              "%s: no such folder; data.path of an image folder has train/CLASS/*.png and test/CLASS/*.png",
              path);
-    TRY(text_format(train, PATH_BYTES, "%s/train", path));
-    if (!file_is_dir(train))
-        FAIL(ERR_DATA, "%s: no such folder; it holds one folder of images per class", train);
-    TRY(text_format(part, PATH_BYTES, "%s/%s", path, training ? "train" : "test"));
-    if (!training && !file_is_dir(part)) TRY(text_format(part, PATH_BYTES, "%s/val", path));
-    if (!file_is_dir(part)) FAIL(ERR_DATA, "%s: neither test/ nor val/ is there, one is needed", path);
+    TRY(path_set(train, "%s/train", path));
+    if (!file_is_dir(train->s))
+        FAIL(ERR_DATA, "%s: no such folder; it holds one folder of images per class", train->s);
+    TRY(path_set(part, "%s/%s", path, training ? "train" : "test"));
+    if (!training && !file_is_dir(part->s)) TRY(path_set(part, "%s/val", path));
+    if (!file_is_dir(part->s)) FAIL(ERR_DATA, "%s: neither test/ nor val/ is there, one is needed", path);
 out:
     return st;
 }
@@ -212,8 +212,8 @@ out:
     return st;
 }
 
-/* A failure's message belongs to the thread that met it: from the first bad file on, all are decoded again in this
- * one. What failed for want of memory or of file descriptors may succeed then. */
+/* A failure's message belongs to the thread in which it happened. So this thread decodes the files again from the first bad
+ * one on; those that failed because memory or file descriptors were short may then succeed. */
 static status decode_all(const char *part, const entries *list, dataset *d)
 {
     status st = OK;
@@ -236,20 +236,20 @@ out:
 status folder_open(const char *path, int limit, bool training, dataset *out)
 {
     status st = OK;
-    char train[PATH_BYTES], part[PATH_BYTES];
+    file_path train, part;
     names classes = { 0 };
     entries list = { 0 };
     *out = (dataset){ 0 };
 
-    TRY(find_parts(path, training, train, part));
-    TRY(list_folder(train, true, &classes));
-    if (classes.n == 0) FAIL(ERR_DATA, "%s: no class folders; expected %s/CLASS/*.png", train, train);
-    TRY(check_classes(part, &classes));
-    TRY(list_images(part, &classes, &list));
+    TRY(find_parts(path, training, &train, &part));
+    TRY(list_folder(train.s, true, &classes));
+    if (classes.n == 0) FAIL(ERR_DATA, "%s: no class folders; expected %s/CLASS/*.png", train.s, train.s);
+    TRY(check_classes(part.s, &classes));
+    TRY(list_images(part.s, &classes, &list));
 
     TRY(dataset_alloc(out, limit > 0 && limit < list.n ? limit : list.n, classes.n));
     for (int c = 0; c < classes.n; c++) TRY_ALLOC(out->class_name[c], strdup(classes.at[c]));
-    TRY(decode_all(part, &list, out));
+    TRY(decode_all(part.s, &list, out));
 out:
     free_entries(&list);
     free_names(&classes);

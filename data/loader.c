@@ -3,8 +3,8 @@
  *        held      made, waiting      being made
  *     |  next-1  |  next .. made-1  |    made    |      slot of batch b = b % SLOTS
  *
- * What a batch contains depends on (seed, epoch, position) alone, so the worker's timing cannot change a
- * result. The worker only computes on memory that exists already: nothing in it can fail. */
+ * The content of a batch depends only on (seed, epoch, position), so the worker's timing cannot change a result. The
+ * worker only computes, in memory that is allocated before it starts: nothing in it can fail. */
 #include "loader.h"
 
 #include "../core/base/rng.h"
@@ -28,7 +28,7 @@ struct loader {
     loader_options options;
     slot slots[SLOTS];
 
-    /* The epoch: written by loader_start while the worker is idle. */
+    /* The epoch. loader_start writes it while the worker is idle. */
     int *order; /* [n_order] */
     int n_order, order_room;
     int epoch, batches;
@@ -98,7 +98,7 @@ static void free_slot(slot *s)
     free(s->draw);
 }
 
-/* An order may repeat images and so be longer than the data set: then the first epoch grows the array. */
+/* An order may repeat images and so be longer than the data set; then the array grows in the first epoch. */
 static status reserve_order(loader *l, int n)
 {
     if (n <= l->order_room) return OK;
@@ -151,7 +151,7 @@ void loader_close(loader *l)
     free(l);
 }
 
-/* Leaves nothing to make, and waits for the batch that is being made. Needs the mutex. */
+/* Leaves nothing to make and waits for the batch that is being made. The caller holds the mutex. */
 static void stop_epoch(loader *l)
 {
     l->batches = 0;

@@ -11,15 +11,14 @@ typedef struct batch {
     int n;                /* images in it: the last one of an epoch may be smaller */
     const float *x;       /* [n, 3, 32, 32], normalised; NULL with draws_only */
     const int32_t *label; /* [n] */
-    const image_draw
-        *draw; /* [n] positions in the data set, and how each is shown: what a device needs to do it
-                               itself */
+    /* [n] positions in the data set and how each is shown, for a device that has the images */
+    const image_draw *draw;
 } batch;
 
 typedef struct loader_options {
     int batch;
     bool shuffle, augment;
-    bool draws_only; /* no pixels: a device that has the images puts the batches together */
+    bool draws_only; /* no pixels: the device has the images and puts the batches together */
     uint64_t seed;
 } loader_options;
 

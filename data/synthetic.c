@@ -1,8 +1,8 @@
-/* data/synthetic.c -- ten drawn classes that need no download: discs, rings, squares, frames, triangles,
- * crosses, stars, pairs of dots, and striped or chequered patches, one in each image.
+/* data/synthetic.c -- ten classes of drawings, which need no download: discs, rings, squares, frames, triangles, crosses,
+ * stars, pairs of dots, and striped or chequered patches, one in each image.
  *
- * Place, size, rotation, colours, light, clutter and noise are drawn from the same distributions for every
- * class, so neither a mean colour nor a linear map of the pixels tells the classes apart; the shape does.
+ * Place, size, rotation, colours, light, clutter and noise are drawn from the same distributions for every class, so
+ * neither a mean colour nor a linear map of the pixels separates the classes; only the shape does.
  * A shape is a signed distance (negative inside), which gives antialiased edges at any size and rotation.
  *
  * Image i is a function of i alone: more images never change the earlier ones. (Where a processor fuses
@@ -43,15 +43,15 @@ static float dots(point p) { return length((point){ fabsf(p.x) - 0.55f, p.y }) -
 static float stripes(point p) { return fmaxf(length(p) - 0.95f, stripe(p.x)); }
 /* clang-format on */
 
-/* Two sets of stripes; a field is dark where exactly one of them is. */
+/* Two sets of stripes; a field is dark where exactly one of the two is dark. */
 static float chequers(point p)
 {
     const float a = stripe(p.x + 0.2f), b = stripe(p.y + 0.2f);
     return fmaxf(length(p) - 0.95f, fmaxf(fminf(a, b), -fmaxf(a, b)));
 }
 
-/* A five-pointed star is where at most one of the five lines through its sides has p on its outside, so the
- * second largest of the five distances decides. */
+/* A point is in a five-pointed star if it lies outside at most one of the five lines through its sides, so the second
+ * largest of the five distances decides. */
 static float star(point p)
 {
     float first = -INFINITY, second = -INFINITY;
@@ -137,7 +137,7 @@ static void draw_shape(float *canvas, source *s, int class, colour c)
     }
 }
 
-/* A straight stroke with round ends, anywhere in the image: clutter behind a shape, occlusion before it. */
+/* A straight stroke with round ends, anywhere in the image: clutter behind the shape, or occlusion before it. */
 static void draw_stroke(float *canvas, source *s)
 {
     const colour c = random_colour(s, 0, 1);
