@@ -218,7 +218,7 @@ static status decode_all(const char *part, const entries *list, dataset *d)
 {
     status st = OK;
     int bad = d->n, resized = 0;
-    bool again;
+    bool ignored;
 #pragma omp parallel for schedule(dynamic, 64) reduction(min : bad) reduction(+ : resized)
     for (int i = 0; i < d->n; i++) {
         bool changed = false;
@@ -227,7 +227,7 @@ static status decode_all(const char *part, const entries *list, dataset *d)
         resized += changed;
     }
     for (int i = bad; i < d->n; i++)
-        TRY(decode(list->at[i].path, d->image + (size_t)i * IMAGE_VALUES, &again));
+        TRY(decode(list->at[i].path, d->image + (size_t)i * IMAGE_VALUES, &ignored));
     if (resized) log_info("%s: %d of %d images resized to 32 x 32", part, resized, d->n);
 out:
     return st;

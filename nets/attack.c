@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A batch at work: rows [0, rows) are images first .. of the set. */
+/* One batch: its rows [0, rows) are the images of the set from `first` on. */
 typedef struct work {
     const attack_job *job;
     const uint8_t *clean; /* [rows, 3, 32, 32] */
-    uint8_t *moved;       /* the same, so far */
+    uint8_t *moved;       /* the same, as attacked so far */
     const int32_t *label;
     float *input, *gradient; /* [batch, 3, 32, 32] */
     int first, rows;
@@ -40,8 +40,8 @@ static void begin(const work *w)
     }
 }
 
-/* The gradient of the loss with respect to the images as they are now. Normalising divides by something
- * positive: the signs are those with respect to pixels. */
+/* The gradient of the loss with respect to the normalised images as they are now. Normalising divides by a positive number,
+ * so the gradient with respect to the pixels has the same signs. */
 static status differentiate(const work *w)
 {
     status st = OK;

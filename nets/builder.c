@@ -1,3 +1,4 @@
+/* nets/builder.c -- see builder.h. */
 #include "builder.h"
 
 #include <stdarg.h>
@@ -124,7 +125,8 @@ ref linear(net_builder *b, const char *node_name, ref x, int out, activation act
 ref linear_as_conv(net_builder *b, const char *node_name, ref x, int out)
 {
     ref y = linear(b, node_name, x, out, ACT_NONE);
-    if (b->st == OK) { /* a 1x1 convolution of a 1x1 image: the same sum, PyTorch's 4-D shape */
+    if (b->st ==
+        OK) { /* a 1x1 convolution of a 1x1 image: the same sum, but PyTorch's shape has 4 dimensions */
         param_spec *w = &b->net->param[b->net->node[b->net->n_nodes - 1].param].spec;
         w->rank = 4;
         w->shape[2] = w->shape[3] = 1;

@@ -14,7 +14,7 @@ typedef struct net_builder {
     param_init conv_init, linear_init; /* of weights; biases of linear layers follow PyTorch's default */
     bool zero_conv_bias, zero_linear_bias;
     int n_dropouts;
-    int unit; /* being described; NONE between units */
+    int unit; /* the one being described; NONE between units */
     char *const *remove;
     unsigned n_remove;
     bool *remove_seen;
@@ -42,21 +42,22 @@ ref linear(net_builder *, const char *name, ref x, int out, activation);
 ref linear_as_conv(net_builder *, const char *name, ref x, int out); /* weight kept as [out, in, 1, 1] */
 ref dropout(net_builder *, ref x, float p);
 ref shortcut_pad(net_builder *, ref x, int out, int stride); /* option A of [He16] */
-ref shortcut_conv(net_builder *, const char *block, ref x, int out,
-                  int stride); /* option B: BLOCK.shortcut.{0,1} */
+/* option B: BLOCK.shortcut.{0,1} */
+ref shortcut_conv(net_builder *, const char *block, ref x, int out, int stride);
 shape4 shape_of(const net_builder *, ref);
 
-/* ---- what can be seen and what can go ---- */
+/* ---- hooks, and units that can be removed ---- */
 
 enum { SET_BLOCK = 1 << HOOKS_BLOCK, SET_CONV = 1 << HOOKS_CONV, SET_LU = 1 << HOOKS_LU2022 };
 void hook(net_builder *, const char *name, ref value, unsigned sets);
 void hook_raw(net_builder *, const char *name, ref value, unsigned sets); /* "NAME.raw" */
 
-/* act(BN(conv(x))), one layer in the papers' count: seen as CONV_NAME by `sets`, before BN by `raw_sets`. */
+/* act(BN(conv(x))), which the papers count as one layer, with the hooks CONV_NAME in `sets` and CONV_NAME.raw (before BN) in
+ * `raw_sets`. */
 ref conv_bn(net_builder *, const char *conv_name, const char *bn_name, ref x, conv_cfg, activation,
             unsigned sets, unsigned raw_sets);
 
-/* Begins a unit. false: it is to be left out, describe nothing. `fixed`: why it cannot go, or NULL. */
+/* Begins a unit. false: the unit is left out; describe nothing. `fixed`: why it cannot be removed, or NULL. */
 bool unit_begin(net_builder *, const char *name, int stage, const char *fixed);
 void unit_end(net_builder *);
 

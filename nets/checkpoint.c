@@ -1,9 +1,10 @@
+/* nets/checkpoint.c -- see checkpoint.h. */
 #include "checkpoint.h"
 
-#include "../core/base/file.h"
+#include "../core/base/json.h"
+#include "../core/base/text.h"
 #include "net_private.h"
 
-#include <cjson/cJSON.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -160,16 +161,11 @@ void checkpoint_info_free(checkpoint_info *c)
 
 /* ---- loading ---- */
 
-static bool ends_with(const char *s, const char *end)
+const char *checkpoint_param_name(const char *tensor)
 {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
-/* torch.nn.DataParallel saves every name behind "module.". */
-static const char *plain_name(const char *tensor)
-{
-    return strncmp(tensor, "module.", 7) ? tensor : tensor + 7;
+    if (!strncmp(tensor, "module.", 7)) tensor += 7;
+    return !strncmp(tensor, "optimizer.", 10) || text_ends_with(tensor, ".num_batches_tracked") ? NULL
+                                                                                                : tensor;
 }
 
 static const st_tensor *tensor_of(const st_file *f, const char *param)
@@ -206,16 +202,6 @@ out:
     return st;
 }
 
-static bool belongs(const net *n, const char *tensor)
-{
-    int count;
-    const net_param *p = net_params(n, &count);
-    if (!strncmp(tensor, "optimizer.", 10) || ends_with(tensor, ".num_batches_tracked")) return true;
-    for (int i = 0; i < count; i++)
-        if (!strcmp(p[i].name, tensor)) return true;
-    return false;
-}
-
 static status velocity_name(const net_param *p, char *out, size_t bytes)
 {
     return text_format(out, bytes, "optimizer.%s", p->name);
@@ -233,20 +219,14 @@ static status check_all(const net *n, const st_file *f, const char *path, bool s
         TRY(velocity_name(&p[i], tensor, sizeof tensor));
         TRY(check_tensor(n, f, path, tensor, &p[i]));
     }
-    for (int i = 0; strict && i < f->n_tensors; i++)
-        if (!belongs(n, plain_name(f->tensor[i].name)))
+    for (int i = 0; strict && i < f->n_tensors; i++) {
+        const char *name = checkpoint_param_name(f->tensor[i].name);
+        if (name && !net_param_find(n, name))
             FAIL(ERR_DATA, "%s: tensor %s is not of %s%s", path, f->tensor[i].name, net_arch(n),
                  n->n_removed ? " without its removed units" : "");
+    }
 out:
     return st;
-}
-
-static int64_t largest_param(const net *n)
-{
-    int64_t largest = 0;
-    for (int i = 0; i < n->n_params; i++)
-        if (n->param[i].count > largest) largest = n->param[i].count;
-    return largest;
 }
 
 status checkpoint_load(net *n, const st_file *f, const char *path, bool strict, bool velocity)
@@ -255,7 +235,7 @@ status checkpoint_load(net *n, const st_file *f, const char *path, bool strict, 
     float *host = NULL;
     char tensor[128];
     TRY(check_all(n, f, path, strict, velocity));
-    TRY_ALLOC(host, malloc((size_t)largest_param(n) * sizeof *host));
+    TRY_ALLOC(host, malloc((size_t)net_param_largest(n) * sizeof *host));
     for (int i = 0; i < n->n_params; i++) {
         const net_param *p = &n->param[i];
         TRY(st_to_f32(tensor_of(f, p->name), host));
@@ -268,7 +248,7 @@ status checkpoint_load(net *n, const st_file *f, const char *path, bool strict, 
     for (int i = 0; i < f->n_tensors; i++) {
         const st_tensor *t = &f->tensor[i];
         int64_t steps;
-        if (!ends_with(t->name, ".num_batches_tracked") || t->type != ST_I64 || t->count != 1) continue;
+        if (!text_ends_with(t->name, ".num_batches_tracked") || t->type != ST_I64 || t->count != 1) continue;
         memcpy(&steps, t->data, sizeof steps);
         net_set_steps(n, steps);
         break;
@@ -291,7 +271,7 @@ out:
 
 /* ---- saving ---- */
 
-typedef struct image_of_net { /* of a net on the host, as st_write wants it */
+typedef struct image_of_net { /* a copy of the net on the host, in the form of st_write */
     st_tensor *tensor;
     int n;
     char (*name)[128];
@@ -314,7 +294,7 @@ out:
     return st;
 }
 
-/* PyTorch keeps a step counter in each BN; all of ours agree, so the net keeps one. */
+/* PyTorch keeps a step counter in each BN. They all agree, so a net keeps one. */
 static status add_counter(image_of_net *m, const net_param *running_mean)
 {
     status st = OK;
@@ -348,7 +328,7 @@ static status gather(const net *n, bool velocity, image_of_net *m)
         TRY(net_param_read(n, p, m->at));
         TRY(add_tensor(m, p, "", ST_F32, m->at));
         m->at += p->count;
-        if (ends_with(p->name, ".running_mean")) TRY(add_counter(m, p));
+        if (text_ends_with(p->name, ".running_mean")) TRY(add_counter(m, p));
         if (!velocity || !p->spec.trainable) continue;
         TRY(net_velocity_read(n, p, m->at));
         TRY(add_tensor(m, p, "optimizer.", ST_F32, m->at));
@@ -362,36 +342,38 @@ out:
 static status arch_json(const net *n, char **out)
 {
     status st = OK;
-    cJSON *j = cJSON_CreateObject(), *removed = cJSON_AddArrayToObject(j, "removed");
-    bool ok = removed && cJSON_AddStringToObject(j, "arch", n->arch) &&
-              cJSON_AddNumberToObject(j, "classes", n->classes);
-    for (unsigned i = 0; ok && i < n->n_removed; i++)
-        ok = cJSON_AddItemToArray(removed, cJSON_CreateString(n->removed[i]));
-    if (!ok) FAIL(ERR_RUNTIME, "out of memory");
+    cJSON *j, *removed;
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(json_put_list(j, "removed", &removed));
+    TRY(json_put_text(j, "arch", n->arch));
+    TRY(json_put_number(j, "classes", n->classes));
+    for (unsigned i = 0; i < n->n_removed; i++) TRY(json_append(removed, cJSON_CreateString(n->removed[i])));
     TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
 out:
     cJSON_Delete(j);
     return st;
 }
 
-/* cJSON prints 15 digits where they are close enough; a resumed run wants the same bits. */
-static bool add_exact(cJSON *j, const char *key, double v)
+/* cJSON prints 15 digits where these are close enough, but a resumed run needs the same bits. */
+static status put_exact(cJSON *j, const char *key, double v)
 {
     char text[32];
     snprintf(text, sizeof text, "%.17g", v);
-    return cJSON_AddRawToObject(j, key, text) != NULL;
+    return json_put(j, key, cJSON_CreateRaw(text));
 }
 
 static status state_json(const train_state *s, char **out)
 {
     status st = OK;
-    cJSON *j = cJSON_CreateObject();
-    bool ok = add_exact(j, "epoch", s->epoch) && add_exact(j, "step", s->step) &&
-              add_exact(j, "train_loss", s->train.loss) &&
-              add_exact(j, "train_correct", (double)s->train.correct) &&
-              add_exact(j, "train_rows", (double)s->train.rows) &&
-              add_exact(j, "best_accuracy", s->best_accuracy) && add_exact(j, "best_epoch", s->best_epoch);
-    if (!ok) FAIL(ERR_RUNTIME, "out of memory");
+    cJSON *j;
+    TRY_ALLOC(j, cJSON_CreateObject());
+    TRY(put_exact(j, "epoch", s->epoch));
+    TRY(put_exact(j, "step", s->step));
+    TRY(put_exact(j, "train_loss", s->train.loss));
+    TRY(put_exact(j, "train_correct", (double)s->train.correct));
+    TRY(put_exact(j, "train_rows", (double)s->train.rows));
+    TRY(put_exact(j, "best_accuracy", s->best_accuracy));
+    TRY(put_exact(j, "best_epoch", s->best_epoch));
     TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
 out:
     cJSON_Delete(j);

@@ -12,9 +12,9 @@
 #include "../core/format/safetensors.h"
 #include "net.h"
 
-/* What `state` carries: where a training stands. */
+/* The content of "state": how far a training has come. */
 typedef struct train_state {
-    int epoch, step;      /* next step to do: step < steps of the epoch */
+    int epoch, step;      /* the next step: step < steps of the epoch */
     loss_stats train;     /* of the steps of this epoch already done */
     double best_accuracy; /* test top-1; -1 = none yet */
     int best_epoch;
@@ -39,12 +39,16 @@ typedef struct checkpoint_info {
 status checkpoint_info_read(const st_file *f, const char *path, checkpoint_info *out);
 void checkpoint_info_free(checkpoint_info *);
 
-/* Copies parameters and buffers into a compiled net by name. Every parameter of the net must be there with
- * its shape, and (strict) nothing else but num_batches_tracked and optimizer.*; ERR_DATA names the first
- * that is not. A name prefix "module." is ignored. strict = false: tensors of removed units may be left over. */
+/* Copies parameters and buffers into a compiled net by name (checkpoint_param_name), and with `velocity` the momenta. Every
+ * parameter of the net must be there with its shape. strict: no other parameter may be there; else tensors of removed
+ * units may be left over. ERR_DATA names the first that is wrong. */
 status checkpoint_load(net *, const st_file *f, const char *path, bool strict, bool velocity);
 /* The parameters and buffers of a file: checkpoint_load, strict unless the net lacks units. */
 status checkpoint_read(net *, const char *path);
+
+/* The parameter or buffer that a tensor of a checkpoint holds, by name: without "module.", which torch.nn.DataParallel puts
+ * before it. NULL for optimizer.* and num_batches_tracked. Points into `tensor`. */
+const char *checkpoint_param_name(const char *tensor);
 
 /* Writes atomically. `extra` are further metadata pairs. state != NULL: also velocity and state. */
 status checkpoint_save(net *, const char *path, const st_pair *extra, int n_extra, const train_state *state);

@@ -2,10 +2,17 @@
  * then everything is allocated once. */
 #include "net_private.h"
 
-#include "../core/device/arena.h"
 #include "../core/base/minmax.h"
+#include "../core/device/arena.h"
 
 #include <stdlib.h>
+
+int net_largest_batch(const net *n)
+{
+    int batch = 0;
+    for (int i = 0; i < n->n_cases; i++) batch = max_int(batch, n->compiled[i].which.batch);
+    return batch;
+}
 
 static size_t aligned(size_t bytes)
 {
@@ -80,8 +87,8 @@ out:
 static status allocate_rest(net *n)
 {
     status st = OK;
-    size_t batch = 0, at = 0;
-    for (int i = 0; i < n->n_cases; i++) batch = max_size(batch, (size_t)n->compiled[i].which.batch);
+    size_t at = 0;
+    const size_t batch = (size_t)net_largest_batch(n);
     TRY(n->device->alloc(n->device, n->used.act, &n->act));
     TRY(n->device->alloc(n->device, n->used.saved, &n->saved));
     TRY(n->device->alloc(n->device, n->used.packed, &n->packed));
@@ -143,13 +150,10 @@ static void release_memory(net *n, void *memory, size_t bytes)
 
 void net_release(net *n)
 {
-    size_t batch = 0;
     if (!n->device) return;
+    const size_t batch = (size_t)net_largest_batch(n);
     net_forget_images(n);
-    for (int i = 0; i < n->n_cases; i++) {
-        batch = max_size(batch, (size_t)n->compiled[i].which.batch);
-        release_case(n, &n->compiled[i]);
-    }
+    for (int i = 0; i < n->n_cases; i++) release_case(n, &n->compiled[i]);
     release_memory(n, n->arena_param, param_bytes(n));
     free(n->compiled);
     release_memory(n, n->arena_buffer, (size_t)n->buffers * sizeof(float));

@@ -1,4 +1,4 @@
-/* nets/device.c -- the table of devices: a new one is a line here. */
+/* nets/device.c -- see device.h. */
 #include "device.h"
 
 #include "../core/device/plugin.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Linked into the program. */
+/* The devices that are linked into the program. A new one is a line here. */
 static const struct {
     const char *name;
     status (*open)(int threads, backend **out);
@@ -30,7 +30,7 @@ static bool is_cuda(const char *device, int *number)
     return *end == '\0';
 }
 
-/* Writes one line; what does not fit is cut off. */
+/* Writes the reason, cut off if it does not fit. */
 static void say(char *why, size_t why_bytes, const char *line)
 {
     if (why && why_bytes > 0) snprintf(why, why_bytes, "%s", line);

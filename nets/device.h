@@ -13,7 +13,7 @@ status backend_open(const char *device, int threads, backend **out, char *why, s
 /* backend_open with the device and threads of `cfg`. ERR_USAGE: a precision that this device does not have. */
 status device_open(const config *cfg, backend **out, char *why, size_t why_bytes);
 
-/* What activations and the copies of weights are stored as. */
+/* The type in which activations and the copies of weights are stored. */
 dtype config_type(const config *cfg);
 
 /* "f32", "bf16", "tf32" */

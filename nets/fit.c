@@ -196,9 +196,7 @@ static status add_weights(events *list, const net *n, int epoch)
     int count;
     const net_param *p = net_params(n, &count);
     float *value = NULL;
-    int64_t largest = 1;
-    for (int i = 0; i < count; i++) largest = p[i].count > largest ? p[i].count : largest;
-    TRY_ALLOC(value, malloc((size_t)largest * sizeof *value));
+    TRY_ALLOC(value, malloc((size_t)net_param_largest(n) * sizeof *value));
     for (int i = 0; i < count; i++) {
         if (!p[i].spec.trainable) continue;
         TRY(net_param_read(n, &p[i], value));

@@ -1,5 +1,5 @@
-/* nets/init.c -- first values of the parameters (docs/nets.md), and access to them from the host. The random numbers of a
- * parameter depend on its name alone, so a pruned net draws the same for what it keeps. */
+/* nets/init.c -- first values of the parameters (docs/nets.md), and access to the values from the host. The random numbers
+ * of a parameter depend only on the seed and on its name, so a pruned net draws the same values for what it keeps. */
 #include "net_private.h"
 
 #include "../core/base/file.h"
@@ -27,10 +27,7 @@ status net_init(net *n, uint64_t seed)
 {
     status st = OK;
     float *host = NULL;
-    int64_t largest = 0;
-    for (int i = 0; i < n->n_params; i++)
-        if (n->param[i].count > largest) largest = n->param[i].count;
-    TRY_ALLOC(host, calloc((size_t)largest, sizeof *host));
+    TRY_ALLOC(host, calloc((size_t)net_param_largest(n), sizeof *host));
     for (int i = 0; i < n->n_params; i++) {
         const net_param *p = &n->param[i];
         uint32_t key = (uint32_t)file_hash(p->name, strlen(p->name));
@@ -59,16 +56,28 @@ status net_param_write(net *n, const net_param *p, const float *host)
     return n->device->upload(n->device, p->value, host, bytes_of(p));
 }
 
+static status check_velocity(const net *n, const net_param *p)
+{
+    status st = OK;
+    if (!p->velocity) FAIL(ERR_RUNTIME, "%s: no case trains %s", p->name, n->arch);
+out:
+    return st;
+}
+
 status net_velocity_read(const net *n, const net_param *p, float *host)
 {
-    if (!p->velocity)
-        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
-    return n->device->download(n->device, host, p->velocity, bytes_of(p));
+    status st = OK;
+    TRY(check_velocity(n, p));
+    TRY(n->device->download(n->device, host, p->velocity, bytes_of(p)));
+out:
+    return st;
 }
 
 status net_velocity_write(net *n, const net_param *p, const float *host)
 {
-    if (!p->velocity)
-        return status_set(ERR_RUNTIME, __FILE__, __LINE__, "%s: no case trains %s", p->name, n->arch);
-    return n->device->upload(n->device, p->velocity, host, bytes_of(p));
+    status st = OK;
+    TRY(check_velocity(n, p));
+    TRY(n->device->upload(n->device, p->velocity, host, bytes_of(p)));
+out:
+    return st;
 }

@@ -1,5 +1,5 @@
-/* nets/kept_images.c -- data sets that stay on the device: a step is told which images it is made of, and how each is
- * shown, and puts its batch together itself. */
+/* nets/kept_images.c -- data sets that stay on the device: a step receives positions of images and how each is shown, and
+ * puts the batch together itself. */
 #include "../core/base/log.h"
 #include "net_private.h"
 
@@ -8,17 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int largest_batch(const net *n)
-{
-    int batch = 0;
-    for (int i = 0; i < n->n_cases; i++)
-        if (n->compiled[i].which.batch > batch) batch = n->compiled[i].which.batch;
-    return batch;
-}
-
 static size_t draw_bytes(const net *n)
 {
-    return (size_t)largest_batch(n) * sizeof(image_draw);
+    return (size_t)net_largest_batch(n) * sizeof(image_draw);
 }
 
 void net_forget_images(net *n)
@@ -30,7 +22,7 @@ void net_forget_images(net *n)
     *m = (net_images){ .chosen = NET_NOT_KEPT };
 }
 
-/* What draws are made ready in, and where they go; all sets share it. */
+/* Host and device memory for the draws of a batch; all sets share it. */
 static status alloc_draws(net *n)
 {
     status st = OK;
@@ -69,7 +61,7 @@ status net_input_kept(net *n, int net_case_index, int set, const image_draw *dra
     status st = OK;
     net_images *m = &n->images;
     const int batch = net_batch(n, net_case_index);
-    if (set < 0 || set >= m->n) FAIL(ERR_RUNTIME, "set %d of images was not left on the device", set);
+    if (set < 0 || set >= m->n) FAIL(ERR_RUNTIME, "the device keeps no set %d of images", set);
     for (int i = 0; i < rows; i++)
         if (draw[i].index < 0 || draw[i].index >= m->set[set].count)
             FAIL(ERR_RUNTIME, "image %d of %d", draw[i].index, m->set[set].count);
@@ -91,5 +83,5 @@ status net_show_images(net *n, const net_compiled_case *c)
     if (m->chosen == NET_NOT_KEPT) return OK;
     const net_image_set *set = &m->set[m->chosen];
     return n->device->images->show(n->device, set->pixel, m->draw, &set->norm, s, n->type,
-                                  (char *)n->act + c->value[0]);
+                                   (char *)n->act + c->value[0]);
 }

@@ -3,7 +3,7 @@
  *   x --- 1x1 to t*C - bn - act --- 3x3 depthwise, stride s - bn - act --- 1x1 to out - bn --(+)--> y
  *     \------------------------------- shortcut ----------------------------------------/
  *
- * Two ways to write it that people have weights of:
+ * There are weights for two ways to write it:
  *                   mobilenetv2 (kuangliu's CIFAR code)           mobilenetv2_tv (torchvision)
  *   names           conv1 bn1 layers.I.convJ conv2 bn2 linear     features.I.conv.J... classifier.1
  *   activation      ReLU                                          ReLU6
@@ -12,9 +12,8 @@
  *   expansion t=1   a 1x1 convolution all the same                none
  *   head            linear, PyTorch's default initialisation      dropout .2 before it; convolutions
  *                                                                 N(0, 2 / (R R K)), linear N(0, .01), bias 0
- * torchvision's strides are made for 224x224: they would leave 32x32 images one pixel after the last stage.
- * Both take the strides of the CIFAR code here, 1 instead of 2 in the stem and in the second stage;
- * parameters do not depend on them. */
+ * torchvision's strides are for 224x224: of a 32x32 image they would leave one pixel after the last stage. Here both have
+ * the strides of the CIFAR code, 1 instead of 2 in the stem and in the second stage. The parameters do not depend on them. */
 #include "builder.h"
 
 typedef struct mobilenet {

@@ -1,4 +1,4 @@
-/* nets/net.c -- the graph from outside: names, counts, hooks, units, taps. */
+/* nets/net.c -- what a net tells about itself: names, counts, hooks, units, parameters; taps. */
 #include "net_private.h"
 
 #include <stdlib.h>
@@ -78,6 +78,21 @@ const net_param *net_params(const net *n, int *count)
     return n->param;
 }
 
+const net_param *net_param_find(const net *n, const char *name)
+{
+    for (int i = 0; i < n->n_params; i++)
+        if (!strcmp(n->param[i].name, name)) return &n->param[i];
+    return NULL;
+}
+
+int64_t net_param_largest(const net *n)
+{
+    int64_t largest = 0;
+    for (int i = 0; i < n->n_params; i++)
+        if (n->param[i].count > largest) largest = n->param[i].count;
+    return largest;
+}
+
 int64_t net_param_count(const net *n)
 {
     int64_t sum = 0;
@@ -93,13 +108,22 @@ int64_t net_macs(const net *n)
     return sum;
 }
 
+status net_find_hook(const net *n, const char *hook_name, int *hook)
+{
+    status st = OK;
+    *hook = 0;
+    while (*hook < n->n_hooks && strcmp(n->hook[*hook].name, hook_name)) ++*hook;
+    if (*hook == n->n_hooks) FAIL(ERR_USAGE, "%s has no hook \"%s\"", n->arch, hook_name);
+out:
+    return st;
+}
+
 status net_tap(net *n, const char *hook_name, tap_fn fn, void *ctx)
 {
     status st = OK;
-    int h = 0;
+    int h;
     if (n->device) FAIL(ERR_RUNTIME, "tap %s: the net is already compiled", hook_name);
-    while (h < n->n_hooks && strcmp(n->hook[h].name, hook_name)) h++;
-    if (h == n->n_hooks) FAIL(ERR_USAGE, "%s has no hook \"%s\"", n->arch, hook_name);
+    TRY(net_find_hook(n, hook_name, &h));
     for (int i = 0; i < n->n_taps; i++)
         if (n->tap[i].name == n->hook[h].name) FAIL(ERR_RUNTIME, "tap %s: there is one already", hook_name);
     TRY(net_grow(&n->tap, n->n_taps, sizeof *n->tap));

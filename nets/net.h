@@ -70,5 +70,7 @@ typedef struct net_param {
     float *value, *grad, *velocity;
 } net_param;
 const net_param *net_params(const net *, int *count);
+const net_param *net_param_find(const net *, const char *name); /* NULL: the net has none of this name */
+int64_t net_param_largest(const net *);                         /* count of the largest */
 
 #endif

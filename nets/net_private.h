@@ -7,7 +7,7 @@
 
 enum { NONE = -1, NAME_BYTES = 64 };
 
-/* Something that flows along an edge: the image, or the output of a node. */
+/* A tensor that flows along an edge: the image, or the output of a node. */
 typedef struct net_value {
     shape4 shape; /* of one image: n = 1 */
     int producer; /* node; NONE for the image */
@@ -68,7 +68,7 @@ typedef struct net_images {
     int n;
     image_draw *draw;    /* device: of the batch; NULL while there is no set */
     image_draw *staging; /* host */
-    int chosen;          /* the set that the batch comes from, NET_NOT_KEPT: it was put in by net_input */
+    int chosen;          /* the set that the batch comes from; NET_NOT_KEPT: it came by net_input */
 } net_images;
 
 struct net {
@@ -91,7 +91,7 @@ struct net {
     backend *device;
     dtype type;
     net_compiled_case *compiled;
-    int n_cases, current; /* the case that ran last: the others have lost what they cached */
+    int n_cases, current; /* the case that ran last; the others have lost what they cached */
     void *arena_param, *arena_buffer, *act, *saved, *packed;
     int64_t trainable, buffers; /* values in arena_param's three parts, in arena_buffer; padding included */
     net_memory used;
@@ -104,20 +104,26 @@ struct net {
     int64_t steps;
 };
 
-/* Grows *array (of elements of `size`) to hold n + 1 elements, zeroed. */
+/* Grows *array (of elements of `size`) to hold n + 1 elements; the new one is zeroed. */
 status net_grow(void *array, int n, size_t size);
 
-/* The steps of net_compile for a case: its operations, planned; then offsets for all they need, in two blocks of *act
- * and *saved bytes. */
+/* The index of a hook. ERR_USAGE: there is none of this name. */
+status net_find_hook(const net *, const char *hook_name, int *hook);
+
+int net_largest_batch(const net *); /* of the compiled cases */
+
+/* The steps of net_compile for a case: plans of its operations; then offsets for all the memory they need, in two blocks of
+ * *act and *saved bytes. */
 status net_plan_nodes(net *, net_compiled_case *);
 status net_place(net *, net_compiled_case *, size_t *act, size_t *saved);
 
-/* What net_input does but for the pixels. */
+/* net_input without the pixels. */
 status net_input_labels(net *, int net_case, const int32_t *labels, int rows);
 
-void net_forget_images(net *);                            /* what net_keep_images allocated */
-status net_show_images(net *, const net_compiled_case *); /* the chosen ones, if any, become the image */
+void net_forget_images(net *); /* frees what net_keep_images allocated */
+/* If the batch comes from a kept set, writes it into the value of the image. */
+status net_show_images(net *, const net_compiled_case *);
 
-void net_release(net *); /* what net_compile allocated */
+void net_release(net *); /* frees what net_compile allocated */
 
 #endif

@@ -32,7 +32,7 @@ typedef struct attribute {
     int64_t ints[MAX_INTS];
 } attribute;
 
-/* An operator with room for all that it points to. */
+/* An operator with memory for all that it points to. */
 typedef struct step {
     Onnx__NodeProto proto;
     char text[1 + MAX_INPUTS][TEXT_BYTES]; /* the output, which also names the node; the inputs */
@@ -113,7 +113,7 @@ static void add_ints(step *s, const char *name, int n, int64_t value)
     a->proto.n_ints = (size_t)n;
 }
 
-/* Takes `data` over, also on the way out of a failure: model_free releases it. */
+/* Takes `data` over: model_free releases it, after a failure too. */
 static void add_tensor(model *m, const char *name, int type, const int64_t *dims, int rank, void *data,
                        size_t bytes)
 {
@@ -146,7 +146,7 @@ out:
     return st;
 }
 
-/* The same for one float, as Clip wants its limits. */
+/* The same for one float: Clip takes its limits so. */
 static status add_limit(model *m, step *s, const char *suffix, float value)
 {
     status st = OK;
@@ -167,7 +167,7 @@ static status add_params(model *m, step *s, const net_node *node)
     status st = OK;
     for (int i = node->param; i < node->param + node->n_params; i++) {
         const net_param *p = &m->net->param[i];
-        /* Gemm wants a matrix, also where PyTorch's module is a 1x1 convolution */
+        /* Gemm needs a matrix, even where PyTorch's module is a 1x1 convolution */
         int rank = node->op.kind == OP_LINEAR && p->spec.rank > 2 ? 2 : p->spec.rank;
         float *value;
         TRY_ALLOC(value, malloc((size_t)p->count * sizeof *value));
@@ -182,7 +182,7 @@ out:
 
 /* ---- operations ---- */
 
-/* NAME.suffix, where the operation's own name is taken by the operator before. */
+/* An operator after `before`, which has the operation's own name; this one is called NODE.suffix. */
 static step *add_after(model *m, const char *type, const char *node, const char *suffix, const step *before)
 {
     char name[TEXT_BYTES];
@@ -420,7 +420,7 @@ out:
     return st;
 }
 
-/* What the reader of the file cannot know otherwise. */
+/* What the reader of the file needs besides the graph. */
 enum { N_META = 4 };
 typedef struct metadata {
     Onnx__StringStringEntryProto entry[N_META], *entries[N_META];

@@ -6,7 +6,7 @@
 
 enum { ONNX_IR_VERSION = 7, ONNX_OPSET = 13 }; /* of ONNX 1.8 */
 
-/* Writes the net as evaluation computes it, with the values it has now: a compiled net.
+/* Writes a compiled net as evaluation computes it, with its present values.
  *   input  "image"  float32 [N, 3, 32, 32], normalised: (pixel / 255 - mean) / std for each channel
  *   output "logits" float32 [N, classes]
  * Weights keep their PyTorch names; mean, std (of 3 channels) and the net's description go into the model's

@@ -139,9 +139,8 @@ out:
 status net_forward_until(net *n, int net_case_index, const char *hook_name)
 {
     status st = OK;
-    int h = 0;
-    while (h < n->n_hooks && strcmp(n->hook[h].name, hook_name)) h++;
-    if (h == n->n_hooks) FAIL(ERR_USAGE, "%s has no hook \"%s\"", n->arch, hook_name);
+    int h;
+    TRY(net_find_hook(n, hook_name, &h));
     TRY(run_nodes(n, net_case_index, n->value[n->hook_value[h]].producer + 1));
 out:
     return st;

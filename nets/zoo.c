@@ -62,7 +62,7 @@ static status unknown_unit(const net *n, const char *unit)
                       n->arch, unit, known);
 }
 
-/* The loss is a node like the others, without an output. */
+/* The loss is a node like any other, but without an output. */
 static status add_loss(net *n)
 {
     status st = OK;

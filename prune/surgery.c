@@ -1,25 +1,9 @@
 /* prune/surgery.c -- a unit keeps its PyTorch name when units before it are removed. So inheriting is copying by name, and
  * tensors of the parent that are left over must belong to the removed units. */
 #include "surgery.h"
-#include "../core/base/text.h"
 #include "../nets/checkpoint.h"
 #include <stdlib.h>
 #include <string.h>
-
-static bool has_param(const net *n, const char *name)
-{
-    int count;
-    const net_param *p = net_params(n, &count);
-    for (int i = 0; i < count; i++)
-        if (!strcmp(p[i].name, name)) return true;
-    return false;
-}
-
-/* Checkpoints also hold momenta and, for each BN, PyTorch's step counter. */
-static bool is_bookkeeping(const char *name)
-{
-    return !strncmp(name, "optimizer.", 10) || text_ends_with(name, "num_batches_tracked");
-}
 
 /* The complete architecture has exactly the tensors of the pruned net and of the removed units. */
 static status check_left_over(const net *pruned, const st_file *parent, const char *parent_path)
@@ -28,9 +12,8 @@ static status check_left_over(const net *pruned, const st_file *parent, const ch
     net *complete = NULL;
     TRY(net_create(net_arch(pruned), net_classes(pruned), NULL, 0, &complete));
     for (int i = 0; i < parent->n_tensors; i++) {
-        const char *name = parent->tensor[i].name;
-        if (!strncmp(name, "module.", 7)) name += 7; /* PyTorch's DataParallel */
-        if (!is_bookkeeping(name) && !has_param(complete, name))
+        const char *name = checkpoint_param_name(parent->tensor[i].name);
+        if (name && !net_param_find(complete, name))
             FAIL(ERR_DATA, "%s: tensor %s belongs to no unit of %s", parent_path, name, net_arch(pruned));
     }
 out:
