@@ -7,7 +7,6 @@
 #include "cli.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *peer_program, *rounds_text;
@@ -220,26 +219,12 @@ static status print_result(const bench *b, const cli *args)
     return fflush(stdout) ? status_set(ERR_RUNTIME, __FILE__, __LINE__, "stdout: write failed") : OK;
 }
 
-static status read_rounds(int *rounds)
-{
-    status st = OK;
-    char *end;
-    *rounds = 5;
-    if (!rounds_text) goto out;
-    const long n = strtol(rounds_text, &end, 10);
-    if (end == rounds_text || *end || n < 1 || n > MAX_ROUNDS)
-        FAIL(ERR_USAGE, "--rounds %s: give a whole number from 1 to %d", rounds_text, MAX_ROUNDS);
-    *rounds = (int)n;
-out:
-    return st;
-}
-
 static status work(const cli *args)
 {
     status st = OK;
-    bench b = { 0 };
+    bench b = { .rounds = 5 };
     const config_source generated = { "bench", "data: {format: synthetic}" };
-    TRY(read_rounds(&b.rounds));
+    TRY(cli_count("--rounds", rounds_text, 1, MAX_ROUNDS, &b.rounds));
     TRY(config_build(&generated, 1, args->overrides, args->n_overrides, &b.cfg));
     TRY(bench_open(&b, peer_program));
     TRY(bench_measure(&b));

@@ -1,6 +1,6 @@
 #!/bin/bash
-# tools/bench.sh -- the table of `make bench`: a row for each net and precision, beside PyTorch where it is installed.
-# NETS="resnet18 vgg11_bn" PRECISIONS="f32" ROUNDS=3 BATCH=256 change what is measured.
+# tools/bench.sh -- the table of `make bench`: a row for each net and precision, with PyTorch for comparison if it is
+# installed. NETS="resnet18 vgg11_bn" PRECISIONS="f32" ROUNDS=3 BATCH=256 select what is measured.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${BIN:-bin}
@@ -13,7 +13,7 @@ else
 fi
 lscpu | sed -n 's/^Model name: */machine: /p'
 git describe --always --dirty --abbrev=12 2>/dev/null | sed 's/^/commit:  /' || true
-echo "images/s; ceiling: the convolutions alone; x: how often as fast as PyTorch's best mode; MiB: peak of training"
+echo "images/s; ceiling: the convolutions alone; x: how many times as fast as PyTorch's best mode; MiB: peak of training"
 echo "| net         | type |   train | ceiling | share | PyTorch |     x |    eval | PyTorch |     x |   MiB |    x |"
 echo "|-------------|------|---------|---------|-------|---------|-------|---------|---------|-------|-------|------|"
 failed=0

@@ -89,9 +89,7 @@ out:
 /* The name that the user typed: installed tools have a prefix. */
 static const char *program_of(const cli_tool *tool, char **argv)
 {
-    if (!argv[0] || !*argv[0]) return tool->name;
-    const char *slash = strrchr(argv[0], '/');
-    return slash ? slash + 1 : argv[0];
+    return argv[0] && *argv[0] ? path_name(argv[0]) : tool->name;
 }
 
 status cli_parse(const cli_tool *tool, int argc, char **argv, cli *out, bool *done)
@@ -209,7 +207,7 @@ static status find_checkpoint(const char *subject, cli_subject *out)
 {
     status st = OK;
     static const char suffix[] = ".safetensors";
-    const char *slash = strrchr(subject, '/'), *name = slash ? slash + 1 : subject;
+    const char *name = path_name(subject);
     size_t n = strlen(name);
     if (text_ends_with(name, suffix)) n -= sizeof suffix - 1;
     TRY(text_format(out->checkpoint, sizeof out->checkpoint, "%s", subject));

@@ -14,9 +14,9 @@
 static const cli_option common_options[] = {
     /* of every tool */
     { "--json", NULL, "the result as JSON on stdout; messages stay on stderr", NULL, NULL },
-    { "--quiet", NULL, "no messages but errors", NULL, NULL },
-    { "--debug", NULL, "more messages, and where an error arose", NULL, NULL },
-    { "--help", NULL, "this text", NULL, NULL },
+    { "--quiet", NULL, "only error messages", NULL, NULL },
+    { "--debug", NULL, "more messages, and the source line of an error", NULL, NULL },
+    { "--help", NULL, "print this text", NULL, NULL },
 };
 
 /* The i-th option of a tool: its own, then those that every tool has. NULL beyond the last. */
@@ -36,7 +36,7 @@ static const struct {
     { 2, "usage or configuration" },
     { 3, "data" },
     { 4, "diverged (NaN, Inf)" },
-    { 75, "stopped by a signal, state saved: the same command, for train with --resume, goes on" },
+    { 75, "stopped by a signal, state saved; the same command continues (train: with --resume)" },
 };
 enum { EXIT_CODES = sizeof exit_codes / sizeof *exit_codes };
 

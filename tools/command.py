@@ -12,7 +12,7 @@ class Command(argparse.ArgumentParser):
         self.synopsis, self.about, self.exits = synopsis, about.strip(), exits
 
     def parse_args(self, args=None):
-        self.add_argument('--help', action='store_true', help='this text')
+        self.add_argument('--help', action='store_true', help='print this text')
         printers = {'--help': self.help_text, '-h': self.help_text, '--man': self.man_page,
                     '--completion-bash': self.bash_completion, '--completion-zsh': self.zsh_completion}
         for word in sys.argv[1:] if args is None else args:

@@ -1,10 +1,10 @@
 /* analysis_run on a real net against the definitions, on features that the test takes itself; the same
  * numbers in any memory; the files. graph/analysis.h. */
-#include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../core/base/rng.h"
 #include "../../core/base/threads.h"
 #include "../../graph/analysis.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../../nets/tap.h"
 #include "../scratch.h"
@@ -45,15 +45,15 @@ static config *configure(const char *const *settings, int n)
     return cfg;
 }
 
-typedef struct bench {
+typedef struct analysed_net {
     backend *device;
     net *net;
     analyser *analyser;
-} bench;
+} analysed_net;
 
-static bench bench_open(const config *cfg)
+static analysed_net open_net(const config *cfg)
 {
-    bench b = { 0 };
+    analysed_net b = { 0 };
     net_case evaluation = { .batch = BATCH };
     assert_int_equal(backend_open("cpu", 2, &b.device, NULL, 0), OK);
     assert_int_equal(net_create("resnet20", 4, NULL, 0, &b.net), OK);
@@ -63,7 +63,7 @@ static bench bench_open(const config *cfg)
     return b;
 }
 
-static void bench_close(bench *b)
+static void close_net(analysed_net *b)
 {
     analyser_free(b->analyser);
     net_free(b->net);
@@ -73,13 +73,13 @@ static void bench_close(bench *b)
 static analysis analyse(const config *cfg, const dataset *test)
 {
     analysis a;
-    bench b = bench_open(cfg);
+    analysed_net b = open_net(cfg);
     assert_int_equal(analysis_run(b.analyser, 0, BATCH, test, "test", &a), OK);
-    bench_close(&b);
+    close_net(&b);
     return a;
 }
 
-/* analysis.precision: bf16: rows of unit length, then rounded. */
+/* analysis.precision=bf16: rows of unit length, then rounded. */
 static void round_unit_rows(float *x, int rows, int64_t dim)
 {
     for (int i = 0; i < rows; i++) {
@@ -90,8 +90,8 @@ static void round_unit_rows(float *x, int rows, int64_t dim)
     }
 }
 
-/* analysis.precision: int8: each row as large as -127 .. 127 allows, then rounded; the cosines of those. (The limit for
- * long rows of equal values is not reached here.) */
+/* analysis.precision=int8: each row is scaled to fill -127 .. 127 and rounded; similarities are the cosines of those.
+ * (The limit for long rows of equal values is not reached here.) */
 static void round_to_int8(float *x, int rows, int64_t dim)
 {
     for (int i = 0; i < rows; i++) {
@@ -320,7 +320,7 @@ static int resident_megabytes(void)
     return (int)(pages * sysconf(_SC_PAGESIZE) / 1000000);
 }
 
-static status run_in(bench *b, config *cfg, int megabytes, const dataset *test, analysis *out)
+static status run_in(analysed_net *b, config *cfg, int megabytes, const dataset *test, analysis *out)
 {
     char text[32];
     snprintf(text, sizeof text, "%dM", megabytes);
@@ -343,8 +343,8 @@ static void assert_same_features(const char *layer, size_t rows, int64_t dim)
     free(file[1]);
 }
 
-/* The least memory that is accepted holds two rows of tiles, 1024 images, of the largest layers: of 1100
- * images not all. A step of 4 MB is 61 images of them. */
+/* The least memory that is accepted has room for two tiles of rows, 1024 images, of the largest layers, and so not for
+ * all 1100 images. A step of 4 MB is 61 images of these layers. */
 static void less_memory_same_bits(void **state)
 {
     (void)state;
@@ -352,7 +352,7 @@ static void less_memory_same_bits(void **state)
                                "analysis.cka=700", "analysis.features=1090" };
     dataset test = invent_images(1100);
     config *cfg = configure(settings, 5);
-    bench b = bench_open(cfg);
+    analysed_net b = open_net(cfg);
     analysis rich, poor;
     analyser_export(b.analyser, scratch_path("rich"));
     assert_int_equal(run_in(&b, cfg, 8000, &test, &rich), OK);
@@ -379,12 +379,12 @@ static void less_memory_same_bits(void **state)
     free(other);
     analysis_free(&rich);
     analysis_free(&poor);
-    bench_close(&b);
+    close_net(&b);
     config_free(cfg);
     dataset_free(&test);
 }
 
-/* ---- odd data ---- */
+/* ---- unusual data ---- */
 
 static void fewer_images_than_asked_for(void **state)
 {
@@ -411,15 +411,15 @@ static void fewer_images_than_asked_for(void **state)
         analysis_free(&a);
     }
     test.n = 0;
-    bench b = bench_open(cfg);
+    analysed_net b = open_net(cfg);
     analysis a;
     assert_int_equal(analysis_run(b.analyser, 0, BATCH, &test, "test", &a), ERR_DATA);
-    bench_close(&b);
+    close_net(&b);
     dataset_free(&test);
     config_free(cfg);
 }
 
-/* Q where every similarity is 1: ties go to the lower index, so each row keeps the first others. */
+/* Q if every similarity is 1: of equal ones the lower index wins, so each row keeps the first other images. */
 static double lu_of_ties(const int32_t *label, int n, int k)
 {
     neighbour *kept = malloc((size_t)(n * k) * sizeof *kept);
@@ -434,8 +434,8 @@ static double lu_of_ties(const int32_t *label, int n, int k)
     return Q;
 }
 
-/* All images the same, of more than two tiles: every similarity is 1 up to rounding, and the rounding is the
- * same wherever a pair lies in the matrix, so that ties are ties. */
+/* Equal images, more than two tiles of them: every similarity is 1 up to rounding, and the rounding is the same
+ * everywhere in the matrix, so all pairs are equal. */
 static void identical_images(void **state)
 {
     (void)state;
@@ -463,14 +463,14 @@ static void identical_images(void **state)
     config_free(cfg);
 }
 
-/* Weights 0: all activations behind them are 0, so is every similarity. */
+/* With weights 0, all activations behind them are 0, and so is every similarity. */
 static void dead_activations(void **state)
 {
     (void)state;
     const char *settings[] = { "analysis.samples=40", "analysis.edges=50", "analysis.lu_batch=20" };
     config *cfg = configure(settings, 3);
     dataset test = invent_images(40);
-    bench b = bench_open(cfg);
+    analysed_net b = open_net(cfg);
     int n_params;
     const net_param *p = net_params(b.net, &n_params);
     float *zero = calloc(1 << 20, sizeof *zero);
@@ -483,7 +483,7 @@ static void dead_activations(void **state)
     assert_int_equal(a.layer[0].negative, 0);
     assert_true(a.layer[0].yang.min_sim == 0 && isnan(a.layer[0].yang.M) && isnan(a.layer[0].lu.mean));
     analysis_free(&a);
-    /* And not finite: an error that names the layer. */
+    /* Activations that are not finite are an error that names the layer. */
     for (int k = 0; k < 1 << 20; k++) zero[k] = NAN;
     for (int k = 0; k < n_params; k++)
         if (strcmp(p[k].name, "layer1.0.conv1.weight") == 0)
@@ -491,7 +491,7 @@ static void dead_activations(void **state)
     assert_int_equal(analysis_run(b.analyser, 0, BATCH, &test, "test", &a), ERR_DIVERGED);
     assert_true(strstr(status_message(), "layer1.0") != NULL);
     free(zero);
-    bench_close(&b);
+    close_net(&b);
     dataset_free(&test);
     config_free(cfg);
 }

@@ -249,7 +249,7 @@ static status configure(const char *name, char **overrides, int n, config **out)
     return cli_subject_config(&c, &s, out);
 }
 
-/* What the checkpoint is, over what its training was told, over the defaults. */
+/* The facts of the checkpoint come before the config of its training, and this before the defaults. */
 static void of_checkpoint(void **state)
 {
     (void)state;

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* Few distinct similarities: rows of quarter-turn vectors, so that nearly everything is a tie. */
+/* Rows of vectors at quarter turns: few distinct similarities, so nearly all pairs are equal. */
 static float *tied_rows(int rows)
 {
     float *x = calloc((size_t)rows * 4, sizeof *x);

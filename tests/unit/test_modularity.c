@@ -1,5 +1,5 @@
-/* M and Q against networkx (tests/golden/graph.json, made by tests/peer/graph_reference.py), and the odd
- * cases. graph/modularity.h. */
+/* M and Q against networkx (tests/golden/graph.json, made by tests/peer/graph_reference.py), and special cases.
+ * graph/modularity.h. */
 #include "../../core/base/file.h"
 #include "../../graph/modularity.h"
 #include "graph_sweep.h"

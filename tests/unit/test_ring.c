@@ -1,4 +1,4 @@
-/* The pictures: they are there, of sane size, and a wrong edge is on top. graph/pictures.h. */
+/* The pictures: they exist, have plausible sizes, and an edge between classes is on top. graph/pictures.h. */
 #include "../../core/base/file.h"
 #include "../../core/base/rng.h"
 #include "../../graph/pictures.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <sys/stat.h>
 
-/* A net of `layers` layers on n images whose edges grow right with depth. */
+/* A net of `layers` layers on n images; the deeper the layer, the more edges are within a class. */
 static analysis invent(int n, int classes, int layers, int64_t edges)
 {
     analysis a = { .arch = strdup("invented"),
@@ -74,7 +74,7 @@ static int count_red(const char *name)
 static void a_wrong_edge_is_on_top(void **state)
 {
     (void)state;
-    /* 2,000 edges within class 0, all over its part of the circle, and one wrong edge that crosses them. */
+    /* 2,000 edges within class 0, all over its part of the circle, and one edge between classes that crosses them. */
     analysis a = invent(400, 2, 1, 2000);
     layer_analysis *l = &a.layer[0];
     for (int64_t k = 0; k < l->edges.n; k++) {
@@ -143,7 +143,7 @@ static void a_folder_that_cannot_be(void **state)
     analysis_free(&a);
 }
 
-/* Without gnuplot there is a warning, no failure; when gnuplot fails, there is one. */
+/* A missing gnuplot is a warning, a gnuplot that fails is a failure. */
 static void gnuplot_is_optional_but_must_not_fail(void **state)
 {
     (void)state;
@@ -163,7 +163,7 @@ static void gnuplot_is_optional_but_must_not_fail(void **state)
     analysis_free(&a);
 }
 
-/* Asked by the leak sanitizer: what fontconfig keeps until the process ends is not ours. */
+/* Called by the leak sanitizer: memory that fontconfig keeps until the process ends is no leak of ours. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {

@@ -103,7 +103,7 @@ static void rows_of_int8_fill_the_range(void **state)
     assert_int_equal(similarity_round(bad, 3, 4, q, scale, norm), 1);
 }
 
-/* A long row whose values are all alike would sum to more than 2^31 at 127. */
+/* A long row of equal values would sum to more than 2^31 if it were scaled to 127. */
 static void long_rows_of_int8_stay_below_the_largest_sum(void **state)
 {
     enum { LONG = SIMILARITY_INT8_DIM };
