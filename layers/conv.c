@@ -18,17 +18,16 @@ static status infer(op *o)
     status st = OK;
     const conv_desc *d = &o->conv;
     if (d->out < 1 || d->kernel < 1 || d->stride < 1 || d->pad < 0 || d->groups < 1)
-        FAIL(ERR_USAGE, "convolution: %d filters of %dx%d, stride %d, pad %d, groups %d cannot be", d->out,
-             d->kernel, d->kernel, d->stride, d->pad, d->groups);
+        FAIL(ERR_USAGE, "convolution: there is none of %d filters of %dx%d, stride %d, pad %d, groups %d",
+             d->out, d->kernel, d->kernel, d->stride, d->pad, d->groups);
     if (o->x.c % d->groups || d->out % d->groups)
-        FAIL(ERR_USAGE,
-             "convolution: %d groups divide neither or only one of %d input and %d output channels",
-             d->groups, o->x.c, d->out);
-    if (o->x.h + 2 * d->pad < d->kernel || o->x.w + 2 * d->pad < d->kernel)
+        FAIL(ERR_USAGE, "convolution: %d input and %d output channels do not both divide into %d groups",
+             o->x.c, d->out, d->groups);
+    o->y = (shape4){ o->x.n, d->out, window_positions(o->x.h, d->kernel, d->stride, d->pad),
+                     window_positions(o->x.w, d->kernel, d->stride, d->pad) };
+    if (o->y.h == 0 || o->y.w == 0)
         FAIL(ERR_USAGE, "convolution: a %dx%d kernel does not fit a %dx%d image with padding %d", d->kernel,
              d->kernel, o->x.h, o->x.w, d->pad);
-    o->y = (shape4){ o->x.n, d->out, (o->x.h + 2 * d->pad - d->kernel) / d->stride + 1,
-                     (o->x.w + 2 * d->pad - d->kernel) / d->stride + 1 };
 out:
     return st;
 }

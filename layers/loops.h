@@ -16,6 +16,14 @@ static inline int64_t at(shape4 s, int n, int c, int h, int w)
     return (((int64_t)n * s.c + c) * s.h + h) * s.w + w;
 }
 
+/* How many positions a window has along one side of an image: floor((size + 2*pad - kernel) / stride) + 1, or 0 if it
+ * does not fit. */
+static inline int window_positions(int size, int kernel, int stride, int pad)
+{
+    const int room = size + 2 * pad - kernel;
+    return room < 0 ? 0 : room / stride + 1;
+}
+
 /* Stores a gradient with respect to x or z: overwrites what is there, or adds to it. */
 static inline void store(float *to, bool add, double value)
 {

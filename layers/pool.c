@@ -20,12 +20,13 @@ static status infer(op *o)
         goto out;
     }
     if (d->kernel < 1 || d->stride < 1 || d->pad < 0 || 2 * d->pad > d->kernel)
-        FAIL(ERR_USAGE, "max pool: window %d, stride %d, pad %d cannot be", d->kernel, d->stride, d->pad);
-    if (o->x.h + 2 * d->pad < d->kernel || o->x.w + 2 * d->pad < d->kernel)
+        FAIL(ERR_USAGE, "max pool: there is none with window %d, stride %d, pad %d", d->kernel, d->stride,
+             d->pad);
+    o->y = (shape4){ o->x.n, o->x.c, window_positions(o->x.h, d->kernel, d->stride, d->pad),
+                     window_positions(o->x.w, d->kernel, d->stride, d->pad) };
+    if (o->y.h == 0 || o->y.w == 0)
         FAIL(ERR_USAGE, "max pool: a %dx%d window does not fit a %dx%d image", d->kernel, d->kernel, o->x.h,
              o->x.w);
-    o->y = (shape4){ o->x.n, o->x.c, (o->x.h + 2 * d->pad - d->kernel) / d->stride + 1,
-                     (o->x.w + 2 * d->pad - d->kernel) / d->stride + 1 };
 out:
     return st;
 }
