@@ -15,7 +15,7 @@ DATADIR        ?= $(PREFIX)/share
 PROGRAM_PREFIX ?= cleave-
 
 PUBLIC_HEADERS := \
-    $(addprefix core/base/,status.h path.h text.h clock.h log.h progress.h stop.h file.h json.h philox.h rng.h) core/config/config.h $(addprefix core/format/,safetensors.h events.h) \
+    $(addprefix core/base/,status.h host_device.h path.h text.h clock.h log.h progress.h stop.h file.h json.h philox.h rng.h) core/config/config.h $(addprefix core/format/,safetensors.h events.h) \
     $(addprefix core/device/,tensor.h op.h image.h tile.h backend.h products.h) \
     layers/layer.h \
     $(addprefix nets/,device.h schedule.h rundir.h net.h run.h tap.h checkpoint.h experiment.h fit.h) \
