@@ -1,4 +1,4 @@
-/* core/cuda/cuda.c -- the backend's table: opening, planning, memory. */
+/* core/cuda/cuda.c -- the table of the cuda backend: opening, planning, memory. */
 #include "engine.h"
 
 #include "../device/fusion.h"
@@ -13,29 +13,40 @@ enum { STAGE_BYTES = 4 << 20, WORKSPACE_BYTES = 32 << 20, OLDEST = 80, OLDEST_CU
 
 /* --- plans --- */
 
-status cuda_plan_new(cuda *c, const op *o, size_t bytes, plan **out)
+status cuda_plan_new(cuda *c, const op *o, size_t bytes, cuda_pass *forward, cuda_pass *backward,
+                     cuda_plan **out)
 {
     status st = OK;
-    plan *p;
+    cuda_plan *p;
     TRY_ALLOC(p, calloc(1, bytes));
     p->op = *o;
     p->cuda = c;
+    p->forward = forward;
+    p->backward = backward;
     *out = p;
 out:
     return st;
 }
 
-static status (*const planners[OP_KINDS])(cuda *, const op *, plan **, op_needs *) = {
-    [OP_CONV] = cuda_conv_plan,     [OP_BNACT] = cuda_bnact_plan,     [OP_POOL] = cuda_pool_plan,
-    [OP_LINEAR] = cuda_linear_plan, [OP_DROPOUT] = cuda_dropout_plan, [OP_SHORTCUT] = cuda_shortcut_plan,
-    [OP_LOSS] = cuda_loss_plan,
+void cuda_plan_free(cuda_plan *p)
+{
+    if (!p) return;
+    cuda_forget_plan(p->cuda, p);
+    if (p->free_parts) p->free_parts(p);
+    free(p);
+}
+
+static status (*const planners[OP_KINDS])(cuda *, const op *, cuda_plan **, op_needs *) = {
+    [OP_CONV] = cuda_conv_plan,     [OP_BNACT] = cuda_own_plan,   [OP_POOL] = cuda_own_plan,
+    [OP_LINEAR] = cuda_linear_plan, [OP_DROPOUT] = cuda_own_plan, [OP_SHORTCUT] = cuda_own_plan,
+    [OP_LOSS] = cuda_own_plan,
 };
 
-static const char *cuda_unsupported(backend *b, const op *o)
+static const char *unsupported(backend *b, const op *o)
 {
     (void)b;
     if (o->kind >= OP_KINDS || !planners[o->kind]) return "there is no such operation on cuda";
-    if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && (int64_t)o->x.n * o->x.h * o->x.w < 2)
+    if (o->kind == OP_BNACT && o->training && !o->bnact.frozen && cuda_rows(o->x) < 2)
         return "batch normalisation needs at least two values per channel";
     if (o->kind == OP_LOSS && (o->x.h != 1 || o->x.w != 1)) return "the loss takes logits [N, C, 1, 1]";
     if (o->kind == OP_POOL && o->pool.kind == POOL_MAX && o->pool.kernel > 15)
@@ -43,13 +54,15 @@ static const char *cuda_unsupported(backend *b, const op *o)
     return NULL;
 }
 
-static status cuda_plan(backend *b, const op *o, plan **out, op_needs *needs)
+static status plan_one(backend *b, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
     op_needs n = { 0 };
-    const char *why = cuda_unsupported(b, o);
+    cuda_plan *p = NULL;
+    const char *why = unsupported(b, o);
     if (why) FAIL(ERR_RUNTIME, "%s", why);
-    TRY(planners[o->kind]((cuda *)b, o, out, &n));
+    TRY(planners[o->kind]((cuda *)b, o, &p, &n));
+    *out = (plan *)p;
     *needs = n;
 out:
     return st;
@@ -57,8 +70,8 @@ out:
 
 static const char *unsupported_pair(backend *b, const op *first, const op *then)
 {
-    const char *why = cuda_unsupported(b, first);
-    if (!why) why = cuda_unsupported(b, then);
+    const char *why = unsupported(b, first);
+    if (!why) why = unsupported(b, then);
     if (why) return why;
     if (first->kind != OP_BNACT || then->kind != OP_POOL || !cuda_fuses_pool(first, then))
         return "cuda fuses only bnact with a max pool of 2 x 2 windows side by side, in training";
@@ -69,35 +82,34 @@ static status plan_pair(backend *b, const op *first, const op *then, plan **out,
 {
     status st = OK;
     op_needs n = { 0 };
+    cuda_plan *p = NULL;
     const char *why = unsupported_pair(b, first, then);
     if (why) FAIL(ERR_RUNTIME, "%s", why);
-    TRY(cuda_bnact_pool_plan((cuda *)b, first, then, out, &n));
+    TRY(cuda_bnact_pool_plan((cuda *)b, first, then, &p, &n));
+    *out = (plan *)p;
     *needs = n;
 out:
     return st;
 }
 
-static const backend_fusion fusion = { .unsupported = unsupported_pair, .plan = plan_pair };
-
-static void cuda_plan_free(plan *p)
+static void free_plan(plan *p)
 {
-    if (!p) return;
-    cuda_forget_plan(p->cuda, p);
-    if (p->free) p->free(p);
-    free(p);
+    cuda_plan_free((cuda_plan *)p);
 }
 
-static status cuda_forward(plan *p, const op_args *a)
+static status run_forward(plan *base, const op_args *a)
 {
     status st = OK;
+    cuda_plan *p = (cuda_plan *)base;
     TRY(cuda_recording_add(p));
     TRY(p->forward(p, a));
 out:
     return st;
 }
 
-static status cuda_backward(plan *p, const op_args *a)
+static status run_backward(plan *base, const op_args *a)
 {
+    cuda_plan *p = (cuda_plan *)base;
     return p->backward(p, a);
 }
 
@@ -110,10 +122,10 @@ static status cuda_alloc(backend *b, size_t bytes, void **out)
     void *memory = NULL;
     const cudaError_t answer = cudaMalloc(&memory, bytes ? bytes : 1);
     if (answer == cudaErrorMemoryAllocation) {
-        cudaGetLastError(); /* or the next launch would report it */
+        cudaGetLastError(); /* clears it, or the next launch would report it */
         FAIL(ERR_RUNTIME, "out of GPU memory: %zu MB", bytes >> 20);
     }
-    TRY_CUDA(answer); /* of an earlier kernel, it may be */
+    TRY_CUDA(answer); /* perhaps the error of an earlier kernel */
     TRY_CUDA(cudaMemsetAsync(memory, 0, bytes, c->stream));
     *out = memory;
     memory = NULL;
@@ -129,8 +141,8 @@ static void cuda_release(backend *b, void *memory, size_t bytes)
     cudaFree(memory);
 }
 
-/* The caller may reuse `host` at once: it is copied to pinned memory, piece by piece, and from there on while
- * the caller goes on. */
+/* Copies `host` piece by piece to pinned memory, from where the device fetches it later: so the caller may reuse `host` when
+ * this returns. */
 static status cuda_upload(backend *b, void *dst, const void *host, size_t bytes)
 {
     status st = OK;
@@ -155,7 +167,7 @@ static status cuda_download(backend *b, void *host, const void *src, size_t byte
     status st = OK;
     cuda *c = (cuda *)b;
     if (bytes) TRY_CUDA(cudaMemcpyAsync(host, src, bytes, cudaMemcpyDeviceToHost, c->stream));
-    TRY_CUDA(cudaStreamSynchronize(c->stream)); /* errors of earlier kernels come out here */
+    TRY_CUDA(cudaStreamSynchronize(c->stream)); /* reports errors of earlier kernels */
 out:
     return st;
 }
@@ -235,7 +247,7 @@ static void cuda_close(backend *b)
     free(c);
 }
 
-/* What cudaGetDeviceCount cannot say: nothing there, or something too old. */
+/* cudaGetDeviceCount does not tell a missing driver from one that is too old. */
 static status no_driver(void)
 {
     int version = 0;
@@ -293,39 +305,33 @@ static status open_libraries(cuda *c)
     TRY_CUDNN(cudnnSetStream(c->cudnn, c->stream));
     TRY_CUBLAS(cublasCreate(&c->cublas));
     TRY_CUBLAS(cublasSetStream(c->cublas, c->stream));
-    TRY_CUBLAS(cublasSetWorkspace(c->cublas, c->cublas_workspace,
-                                  WORKSPACE_BYTES)); /* after the stream: it resets */
-    /* Parts of a sum in f32, whatever the type of the result. */
+    /* After cublasSetStream, which resets it. */
+    TRY_CUBLAS(cublasSetWorkspace(c->cublas, c->cublas_workspace, WORKSPACE_BYTES));
+    /* Partial sums are f32, whatever the type of the result. */
     TRY_CUBLAS(cublasSetMathMode(
         c->cublas, (cublasMath_t)(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)));
 out:
     return st;
 }
 
-static const backend_products products = {
-    .one_shape = true,
-    .product = cuda_gram_nt,
-    .normalise_rows = cuda_rows_normalise,
-    .count_tile = cuda_tile_count,
-    .pick_from_tile = cuda_tile_pick,
-};
+static const backend_fusion fusion = { .unsupported = unsupported_pair, .plan = plan_pair };
 static const backend_images image_sets = { .show = cuda_show_images };
 static const backend_tuning tuning = { .load = choices_load, .save = choices_save };
 
 static const backend table = {
     .name = "cuda",
     .fusion = &fusion,
-    .products = &products,
+    .products = &cuda_products,
     .images = &image_sets,
     .tuning = &tuning,
     .bias_free = true,
-    .alignment = 256, /* as cudaMalloc's: engines are timed so, and may rely on it */
+    .alignment = 256, /* as memory of cudaMalloc, in which engines are timed: they may rely on it */
     .close = cuda_close,
-    .unsupported = cuda_unsupported,
-    .plan = cuda_plan,
-    .plan_free = cuda_plan_free,
-    .forward = cuda_forward,
-    .backward = cuda_backward,
+    .unsupported = unsupported,
+    .plan = plan_one,
+    .plan_free = free_plan,
+    .forward = run_forward,
+    .backward = run_backward,
     .step_begin = cuda_step_begin,
     .step_end = cuda_step_end,
     .eval_begin = cuda_eval_begin,

@@ -1,33 +1,18 @@
-/* core/cuda/linear.c -- [op.h] OP_LINEAR and the tiles of similarities, by cuBLAS.
+/* core/cuda/linear.c -- products of matrices by cuBLAS, and [op.h] OP_LINEAR.
  *
- * cuBLAS counts columns first, we count rows first: our row-major [r, c] is its [c, r], leading dimension c.
- * So c = a b^T is asked for as c^T = b a^T, and so on: the operands change places. */
+ * cuBLAS stores matrices column by column, we store them row by row: our [r, c] is its [c, r] with leading dimension c. So
+ * to get c = a b^T we ask for c^T = b a^T: the operands change places. */
 #include "cuda.h"
 
 #include <limits.h>
-
-typedef struct linear_plan {
-    plan base;
-    cuda_weights weights;
-    int64_t dim; /* values of one row of x */
-} linear_plan;
 
 static cudaDataType_t library_type(dtype type)
 {
     return type == F32 ? CUDA_R_32F : CUDA_R_16BF;
 }
 
-/* One matrix as cuBLAS sees it. */
-typedef struct operand {
-    const void *at;
-    cublasOperation_t transposed;
-    int64_t leading;
-    dtype type;
-} operand;
-
-/* out [m, n] (column-major) = a b + beta out, sums over k in f32. */
-static status multiply(cuda *c, int64_t m, int64_t n, int64_t k, operand a, operand b, float beta, void *out,
-                       int64_t leading, dtype out_type)
+status cuda_multiply(cuda *c, int64_t m, int64_t n, int64_t k, cuda_matrix a, cuda_matrix b, float beta,
+                     void *out, int64_t leading, dtype out_type)
 {
     status st = OK;
     const float one = 1;
@@ -45,17 +30,16 @@ out:
     return st;
 }
 
-/* cuBLAS computes what lies below a diagonal, too. */
-status cuda_gram_nt(backend *device, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
-                    const void *rows_b, int64_t ldb, bool upper, float *c, int64_t ldc)
-{
-    const operand left = { rows_b, CUBLAS_OP_T, ldb, type }, right = { a, CUBLAS_OP_N, lda, type };
-    (void)upper;
-    return multiply((cuda *)device, n, m, k, left, right, 0, c, ldc, F32);
-}
+/* --- OP_LINEAR --- */
+
+typedef struct linear_plan {
+    cuda_plan base;
+    cuda_weights weights;
+    int64_t dim; /* values of one row of x */
+} linear_plan;
 
 /* y [N, K] = act(x [N, D] w^T + bias) */
-static status linear_forward(plan *base, const op_args *a)
+static status linear_forward(cuda_plan *base, const op_args *a)
 {
     status st = OK;
     linear_plan *p = (linear_plan *)base;
@@ -63,14 +47,15 @@ static status linear_forward(plan *base, const op_args *a)
     const int64_t D = p->dim, K = o->linear.out;
     weights_place(&p->weights, a->packed);
     TRY(weights_use(base, &p->weights, a));
-    const operand w = { weights_read(&p->weights, a), CUBLAS_OP_T, D, o->type },
-                  x = { a->x, CUBLAS_OP_N, D, o->type };
-    TRY(multiply(base->cuda, K, o->x.n, D, w, x, 0, a->y, K, o->type));
+    const cuda_matrix w = { weights_read(&p->weights, a), CUBLAS_OP_T, D, o->type },
+                      x = { a->x, CUBLAS_OP_N, D, o->type };
+    TRY(cuda_multiply(base->cuda, K, o->x.n, D, w, x, 0, a->y, K, o->type));
     TRY_CUDA(bias_act(base->cuda->stream, o->type, a->y, a->param[1], o->x.n, o->linear.out, o->linear.act));
 out:
     return st;
 }
 
+/* Of dv = dy * act', which is in scratch. Without an activation, dv is dy itself. */
 static size_t dv_bytes(const op *o)
 {
     return o->linear.act == ACT_NONE
@@ -78,9 +63,8 @@ static size_t dv_bytes(const op *o)
                : cuda_aligned((size_t)o->x.n * (size_t)o->linear.out * dtype_bytes(o->type));
 }
 
-/* dx [N, D] = dv w;  dw [K, D] = dv^T x;  dbias = sum of dv over N;  dv = dy * act'. dw is f32 in any
- * precision. */
-static status linear_backward(plan *base, const op_args *a)
+/* dx [N, D] = dv w;  dw [K, D] = dv^T x;  dbias = sum of dv over N. dw is always f32. */
+static status linear_backward(cuda_plan *base, const op_args *a)
 {
     status st = OK;
     linear_plan *p = (linear_plan *)base;
@@ -92,13 +76,13 @@ static status linear_backward(plan *base, const op_args *a)
     if (dv == a->scratch)
         TRY_CUDA(act_backward(c->stream, o->type, a->y, a->dy, a->scratch, N * K, o->linear.act));
     if (a->dx) {
-        const operand w = { weights_read(&p->weights, a), CUBLAS_OP_N, D, o->type },
-                      g = { dv, CUBLAS_OP_N, K, o->type };
-        TRY(multiply(c, D, N, K, w, g, a->dx_add ? 1 : 0, a->dx, D, o->type));
+        const cuda_matrix w = { weights_read(&p->weights, a), CUBLAS_OP_N, D, o->type },
+                          g = { dv, CUBLAS_OP_N, K, o->type };
+        TRY(cuda_multiply(c, D, N, K, w, g, a->dx_add ? 1 : 0, a->dx, D, o->type));
     }
     if (a->grad[0]) {
-        const operand x = { a->x, CUBLAS_OP_N, D, o->type }, g = { dv, CUBLAS_OP_T, K, o->type };
-        TRY(multiply(c, D, K, N, x, g, 0, weights_write(&p->weights, a), D, F32));
+        const cuda_matrix x = { a->x, CUBLAS_OP_N, D, o->type }, g = { dv, CUBLAS_OP_T, K, o->type };
+        TRY(cuda_multiply(c, D, K, N, x, g, 0, weights_write(&p->weights, a), D, F32));
         TRY(weights_grad(base, &p->weights, a->grad[0]));
     }
     if (a->grad[1])
@@ -108,16 +92,14 @@ out:
     return st;
 }
 
-status cuda_linear_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+status cuda_linear_plan(cuda *c, const op *o, cuda_plan **out, op_needs *needs)
 {
     status st = OK;
     const int pixels = o->x.h * o->x.w;
-    TRY(cuda_plan_new(c, o, sizeof(linear_plan), out));
+    TRY(cuda_plan_new(c, o, sizeof(linear_plan), linear_forward, linear_backward, out));
     linear_plan *p = (linear_plan *)*out;
     const weight_copy w = { .type = o->type, .filters = o->linear.out, .channels = o->x.c, .window = pixels };
     weight_copy dw = w;
-    p->base.forward = linear_forward;
-    p->base.backward = linear_backward;
     p->base.weights = &p->weights;
     p->dim = shape_image(o->x);
     dw.type = F32;

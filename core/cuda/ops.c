@@ -1,20 +1,15 @@
-/* core/cuda/ops.c -- the operations whose kernels are our own, as plans. */
+/* core/cuda/ops.c -- the operations that only our own kernels compute, as plans: a table of functions, at the end. */
 #include "cuda.h"
 
 /* --- bnact --- */
 
-static int64_t rows_of_value(shape4 s)
-{
-    return (int64_t)s.n * s.h * s.w;
-}
-
-static bnact_args bnact_arguments(plan *p, const op_args *a)
+static bnact_args bnact_arguments(cuda_plan *p, const op_args *a)
 {
     const op *o = &p->op;
     const bnact_desc *d = &o->bnact;
     return (bnact_args){
         .type = o->type,
-        .m = rows_of_value(o->x),
+        .m = cuda_rows(o->x),
         .c = o->x.c,
         .multiprocessors = p->cuda->device.multiProcessorCount,
         .act = d->act,
@@ -42,63 +37,43 @@ static bnact_args bnact_arguments(plan *p, const op_args *a)
     };
 }
 
-static status bnact_forward(plan *p, const op_args *a)
+static status bnact_forward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bn_forward(p->cuda->stream, &k));
-out:
-    return st;
+    return CUDA_STATUS(bn_forward(p->cuda->stream, &k));
 }
 
-static status bnact_backward(plan *p, const op_args *a)
+static status bnact_backward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bn_backward(p->cuda->stream, &k));
-out:
-    return st;
+    return CUDA_STATUS(bn_backward(p->cuda->stream, &k));
 }
 
-status cuda_bnact_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+static void bnact_needs(const cuda *c, const op *o, op_needs *needs)
 {
-    status st = OK;
-    const int64_t m = rows_of_value(o->x);
-    TRY(cuda_plan_new(c, o, sizeof **out, out));
-    (*out)->forward = bnact_forward;
-    (*out)->backward = bnact_backward;
-    *needs = (op_needs){ 0 };
-    if (!o->training) goto out;
-    needs->saved = bn_saved_bytes(o->type, m, o->x.c, o->bnact.act);
-    needs->scratch = bn_scratch_bytes(o->type, m, o->x.c, c->device.multiProcessorCount);
+    if (!o->training) return;
+    needs->saved = bn_saved_bytes(o->type, cuda_rows(o->x), o->x.c, o->bnact.act);
+    needs->scratch = bn_scratch_bytes(o->type, cuda_rows(o->x), o->x.c, c->device.multiProcessorCount);
     needs->backward_x = true;
-out:
-    return st;
 }
 
-/* --- bnact and pool --- */
+/* --- bnact and pool as one --- */
 
 typedef struct bnact_pool_plan {
-    plan base; /* its op is the bnact */
+    cuda_plan base; /* its op is the bnact */
     shape4 y;
 } bnact_pool_plan;
 
-static status bnact_pool_forward(plan *p, const op_args *a)
+static status bnact_pool_forward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bn_pool_forward(p->cuda->stream, &k, p->op.x, ((bnact_pool_plan *)p)->y));
-out:
-    return st;
+    return CUDA_STATUS(bn_pool_forward(p->cuda->stream, &k, p->op.x, ((bnact_pool_plan *)p)->y));
 }
 
-static status bnact_pool_backward(plan *p, const op_args *a)
+static status bnact_pool_backward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const bnact_args k = bnact_arguments(p, a);
-    TRY_CUDA(bn_pool_backward(p->cuda->stream, &k, p->op.x, ((bnact_pool_plan *)p)->y));
-out:
-    return st;
+    return CUDA_STATUS(bn_pool_backward(p->cuda->stream, &k, p->op.x, ((bnact_pool_plan *)p)->y));
 }
 
 bool cuda_fuses_pool(const op *bnact, const op *pool)
@@ -108,161 +83,125 @@ bool cuda_fuses_pool(const op *bnact, const op *pool)
            d->pad == 0 && bnact->x.h % 2 == 0 && bnact->x.w % 2 == 0;
 }
 
-status cuda_bnact_pool_plan(cuda *c, const op *bnact, const op *pool, plan **out, op_needs *needs)
+status cuda_bnact_pool_plan(cuda *c, const op *bnact, const op *pool, cuda_plan **out, op_needs *needs)
 {
     status st = OK;
-    const op *o = bnact;
-    TRY(cuda_plan_new(c, o, sizeof(bnact_pool_plan), out));
-    (*out)->forward = bnact_pool_forward;
-    (*out)->backward = bnact_pool_backward;
+    TRY(cuda_plan_new(c, bnact, sizeof(bnact_pool_plan), bnact_pool_forward, bnact_pool_backward, out));
     ((bnact_pool_plan *)*out)->y = pool->y;
-    *needs = (op_needs){ .saved = bn_pool_saved_bytes(o->x.c, pool->y),
-                         .scratch = bn_scratch_bytes(o->type, rows_of_value(o->x), o->x.c,
-                                                     c->device.multiProcessorCount),
-                         .backward_x = true };
+    *needs = (op_needs){ 0 };
+    bnact_needs(c, bnact, needs);
+    needs->saved = bn_pool_saved_bytes(bnact->x.c, pool->y);
 out:
     return st;
 }
 
 /* --- pool --- */
 
-static status pool_forward(plan *p, const op_args *a)
+static status pool_forward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const op *o = &p->op;
-    cudaStream_t stream = p->cuda->stream;
+    const cuda_stream stream = p->cuda->stream;
     if (o->pool.kind == POOL_AVG_GLOBAL)
-        TRY_CUDA(average_forward(stream, o->type, a->x, a->y, o->x));
-    else
-        TRY_CUDA(
-            max_forward(stream, o->type, a->x, a->y, o->training ? a->saved : NULL, o->x, o->y, o->pool));
-out:
-    return st;
+        return CUDA_STATUS(average_forward(stream, o->type, a->x, a->y, o->x));
+    uint8_t *where = o->training ? a->saved : NULL;
+    return CUDA_STATUS(max_forward(stream, o->type, a->x, a->y, where, o->x, o->y, o->pool));
 }
 
-static status pool_backward(plan *p, const op_args *a)
+static status pool_backward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const op *o = &p->op;
-    cudaStream_t stream = p->cuda->stream;
+    const cuda_stream stream = p->cuda->stream;
     if (!a->dx) return OK;
     if (o->pool.kind == POOL_AVG_GLOBAL)
-        TRY_CUDA(average_backward(stream, o->type, a->dy, a->dx, a->dx_add, o->x));
-    else
-        TRY_CUDA(max_backward(stream, o->type, a->dy, a->saved, a->dx, a->dx_add, o->x, o->y, o->pool));
-out:
-    return st;
+        return CUDA_STATUS(average_backward(stream, o->type, a->dy, a->dx, a->dx_add, o->x));
+    return CUDA_STATUS(max_backward(stream, o->type, a->dy, a->saved, a->dx, a->dx_add, o->x, o->y, o->pool));
 }
 
-status cuda_pool_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+static void pool_needs(const cuda *c, const op *o, op_needs *needs)
 {
-    status st = OK;
-    TRY(cuda_plan_new(c, o, sizeof **out, out));
-    (*out)->forward = pool_forward;
-    (*out)->backward = pool_backward;
-    *needs = (op_needs){ 0 };
+    (void)c;
     if (o->training && o->pool.kind == POOL_MAX) needs->saved = (size_t)shape_count(o->y);
-out:
-    return st;
 }
 
 /* --- dropout --- */
 
-static status drop(plan *p, const void *from, void *to, bool add)
+static status drop(cuda_plan *p, const void *from, void *to, bool add)
 {
-    status st = OK;
     const op *o = &p->op;
     const float probability = o->training ? o->dropout.p : 0;
-    TRY_CUDA(dropout_apply(p->cuda->stream, o->type, from, to, add, o->x, probability, o->dropout.layer,
-                           p->cuda->now));
-out:
-    return st;
+    return CUDA_STATUS(dropout_apply(p->cuda->stream, o->type, from, to, add, o->x, probability,
+                                     o->dropout.layer, p->cuda->now));
 }
 
-static status dropout_forward(plan *p, const op_args *a)
+static status dropout_forward(cuda_plan *p, const op_args *a)
 {
     return drop(p, a->x, a->y, false);
 }
 
-static status dropout_backward(plan *p, const op_args *a)
+static status dropout_backward(cuda_plan *p, const op_args *a)
 {
     return a->dx ? drop(p, a->dy, a->dx, a->dx_add) : OK;
 }
 
-status cuda_dropout_plan(cuda *c, const op *o, plan **out, op_needs *needs)
-{
-    status st = OK;
-    TRY(cuda_plan_new(c, o, sizeof **out, out));
-    (*out)->forward = dropout_forward;
-    (*out)->backward = dropout_backward;
-    *needs = (op_needs){ 0 };
-out:
-    return st;
-}
-
 /* --- shortcut --- */
 
-static status pad_forward(plan *p, const op_args *a)
+static status pad_forward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const op *o = &p->op;
-    TRY_CUDA(shortcut_forward(p->cuda->stream, o->type, a->x, a->y, o->x, o->y, o->shortcut.stride));
-out:
-    return st;
+    return CUDA_STATUS(
+        shortcut_forward(p->cuda->stream, o->type, a->x, a->y, o->x, o->y, o->shortcut.stride));
 }
 
-static status pad_backward(plan *p, const op_args *a)
+static status pad_backward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const op *o = &p->op;
     if (!a->dx) return OK;
-    TRY_CUDA(
+    return CUDA_STATUS(
         shortcut_backward(p->cuda->stream, o->type, a->dy, a->dx, a->dx_add, o->x, o->y, o->shortcut.stride));
-out:
-    return st;
-}
-
-status cuda_shortcut_plan(cuda *c, const op *o, plan **out, op_needs *needs)
-{
-    status st = OK;
-    TRY(cuda_plan_new(c, o, sizeof **out, out));
-    (*out)->forward = pad_forward;
-    (*out)->backward = pad_backward;
-    *needs = (op_needs){ 0 };
-out:
-    return st;
 }
 
 /* --- loss --- */
 
-static status entropy_forward(plan *p, const op_args *a)
+static status entropy_forward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const op *o = &p->op;
-    TRY_CUDA(
+    return CUDA_STATUS(
         loss_forward(p->cuda->stream, o->type, a->x, a->label, a->stats, o->x.n, o->x.c, o->loss.smoothing));
-out:
-    return st;
 }
 
-static status entropy_backward(plan *p, const op_args *a)
+static status entropy_backward(cuda_plan *p, const op_args *a)
 {
-    status st = OK;
     const op *o = &p->op;
     if (!a->dx) return OK;
-    TRY_CUDA(loss_backward(p->cuda->stream, o->type, a->x, a->label, a->dx, a->dx_add, o->x.n, o->x.c,
-                           o->loss.smoothing));
-out:
-    return st;
+    return CUDA_STATUS(loss_backward(p->cuda->stream, o->type, a->x, a->label, a->dx, a->dx_add, o->x.n,
+                                     o->x.c, o->loss.smoothing));
 }
 
-status cuda_loss_plan(cuda *c, const op *o, plan **out, op_needs *needs)
+static void entropy_needs(const cuda *c, const op *o, op_needs *needs)
+{
+    (void)c, (void)o;
+    needs->backward_x = true;
+}
+
+/* --- the table --- */
+
+static const struct {
+    cuda_pass *forward, *backward;
+    void (*needs)(const cuda *, const op *, op_needs *); /* NULL: nothing */
+} own[OP_KINDS] = {
+    [OP_BNACT] = { bnact_forward, bnact_backward, bnact_needs },
+    [OP_POOL] = { pool_forward, pool_backward, pool_needs },
+    [OP_DROPOUT] = { dropout_forward, dropout_backward, NULL },
+    [OP_SHORTCUT] = { pad_forward, pad_backward, NULL },
+    [OP_LOSS] = { entropy_forward, entropy_backward, entropy_needs },
+};
+
+status cuda_own_plan(cuda *c, const op *o, cuda_plan **out, op_needs *needs)
 {
     status st = OK;
-    TRY(cuda_plan_new(c, o, sizeof **out, out));
-    (*out)->forward = entropy_forward;
-    (*out)->backward = entropy_backward;
-    *needs = (op_needs){ .backward_x = true };
+    TRY(cuda_plan_new(c, o, sizeof **out, own[o->kind].forward, own[o->kind].backward, out));
+    *needs = (op_needs){ 0 };
+    if (own[o->kind].needs) own[o->kind].needs(c, o, needs);
 out:
     return st;
 }

@@ -1,4 +1,4 @@
-/* core/cuda/weights.c -- the copies of weights, and gradients, in the libraries' order: see cuda.h. */
+/* core/cuda/weights.c -- packed copies of a plan's weights, and packed gradients: see cuda.h. */
 #include "cuda.h"
 
 static size_t weights_bytes(const weight_copy *w)
@@ -26,7 +26,7 @@ void cuda_params_changed(cuda *c, const void *dst, size_t bytes)
     if (from < c->params_end && from + bytes > c->params_begin) c->changes++;
 }
 
-/* Uploads into what lies between the weights seen so far may change them. */
+/* Uploads to memory between the first and the last weight seen so far count as changes of parameters. */
 static void remember_params(cuda *c, const weight_copy *w)
 {
     const char *begin = (const char *)w->plain;
@@ -35,14 +35,14 @@ static void remember_params(cuda *c, const weight_copy *w)
     if (!c->params_end || end > c->params_end) c->params_end = end;
 }
 
-status weights_use(plan *p, cuda_weights *w, const op_args *a)
+status weights_use(cuda_plan *p, cuda_weights *w, const op_args *a)
 {
     status st = OK;
     cuda *c = p->cuda;
     if (!w->copy.packed) return OK;
-    if (cuda_is_recording(c)) return OK; /* renewed by the table */
+    if (cuda_is_recording(c)) return OK; /* step.c renews all copies at once */
     if (w->version == a->version && w->copy.plain == a->param[0]) return OK;
-    w->copy.plain = (float *)a->param[0]; /* read only */
+    w->copy.plain = (float *)a->param[0]; /* is only read */
     remember_params(c, &w->copy);
     TRY_CUDA(weight_pack(c->stream, w->copy, c->device.multiProcessorCount));
     w->version = a->version;
@@ -50,12 +50,12 @@ out:
     return st;
 }
 
-status weights_grad(plan *p, cuda_weights *w, float *grad)
+status weights_grad(cuda_plan *p, cuda_weights *w, float *grad)
 {
     status st = OK;
     cuda *c = p->cuda;
     if (!w->grad.packed) return OK;
-    if (cuda_is_recording(c) && w->grad.plain == grad) return OK; /* read where it is: pieces.c */
+    if (cuda_is_recording(c) && w->grad.plain == grad) return OK; /* SGD reads the packed one */
     w->grad.plain = grad;
     TRY_CUDA(weight_unpack(c->stream, w->grad, c->device.multiProcessorCount));
 out:

@@ -1,11 +1,20 @@
-/* core/cuda/similar.c -- similarities that stay on the device: core/device/backend.h. */
+/* core/cuda/products.c -- products of rows, and similarities that stay on the device: core/device/products.h. */
 #include "cuda.h"
 
 #include <math.h>
 
-/* c->convert holds the norms and, of rows that are to be rounded, what they are rounded from. */
-status cuda_rows_normalise(backend *b, const void *value, shape4 s, dtype type, int n, dtype to_type,
-                           void *to, double *norm, int *bad)
+/* `upper` is ignored: cuBLAS computes all elements. */
+static status product(backend *b, dtype type, int m, int n, int64_t k, const void *a, int64_t lda,
+                      const void *rows_b, int64_t ldb, bool upper, float *c, int64_t ldc)
+{
+    const cuda_matrix left = { rows_b, CUBLAS_OP_T, ldb, type }, right = { a, CUBLAS_OP_N, lda, type };
+    (void)upper;
+    return cuda_multiply((cuda *)b, n, m, k, left, right, 0, c, ldc, F32);
+}
+
+/* c->convert holds the norms, and the rows in f32 if they will be rounded to another type. */
+static status normalise_rows(backend *b, const void *value, shape4 s, dtype type, int n, dtype to_type,
+                             void *to, double *norm, int *bad)
 {
     status st = OK;
     cuda *c = (cuda *)b;
@@ -31,7 +40,7 @@ static bool is_empty(const device_tile *t)
     return t->rows < 1 || t->cols < 1;
 }
 
-status cuda_tile_count(backend *b, const device_tile *tile, const float *begins, int bins, int64_t *count)
+static status count_tile(backend *b, const device_tile *tile, const float *begins, int bins, int64_t *count)
 {
     status st = OK;
     tile_bins k = { .n = bins };
@@ -43,8 +52,8 @@ out:
     return st;
 }
 
-status cuda_tile_pick(backend *b, const device_tile *tile, const int32_t *wanted, float least,
-                      device_pair *list, int64_t *n)
+static status pick_from_tile(backend *b, const device_tile *tile, const int32_t *wanted, float least,
+                             device_pair *list, int64_t *n)
 {
     status st = OK;
     cuda *c = (cuda *)b;
@@ -54,3 +63,11 @@ status cuda_tile_pick(backend *b, const device_tile *tile, const int32_t *wanted
 out:
     return st;
 }
+
+const backend_products cuda_products = {
+    .one_shape = true,
+    .product = product,
+    .normalise_rows = normalise_rows,
+    .count_tile = count_tile,
+    .pick_from_tile = pick_from_tile,
+};
