@@ -29,7 +29,7 @@ bench-cuda: gpu                        ## on a GPU: images/s, compared with PyTo
 
 # The parts of Cleave that need no library.
 GPU_PARTS := $(addprefix core/base/,status.c rng.c log.c progress.c clock.c text.c path.c file.c) $(addprefix core/device/,arena.c plugin.c) $(wildcard layers/*.c tools/check/opcheck*.c) \
-             tools/check/problem.c tests/cuda/device_check.c tests/cuda/similar_check.c tests/cuda/image_check.c tests/cuda/engine_check.c data/augment.c \
+             tools/check/problem.c $(addprefix tests/cuda/,device_check.c net_check.c similarity_check.c image_check.c engine_check.c) data/augment.c \
              $(addprefix graph/,similarity.c histogram.c edges.c resident.c) \
              $(shell grep -LE 'cJSON|json\.h|core/format/|safetensors|checkpoint\.h|loader\.h|rundir|config_load' nets/*.c)
 gpu:
@@ -78,7 +78,7 @@ EMULATED := $(patsubst core/cuda/%.cu,$(B)/emulated/%.o,$(wildcard core/cuda/*.c
             $(patsubst core/cuda/%.c,$(B)/cuda/%.o,$(filter-out %/engine.c %/engine_choose.c %/cudnn_graph.c,$(wildcard core/cuda/*.c))) \
             $(addprefix $(B)/emulated/,emulate.o libraries.o engine_fake.o)
 $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
-$(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o similar_check.o image_check.o engine_check.o analysis_check.o fit_check.o)
+$(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o net_check.o similarity_check.o image_check.o engine_check.o analysis_check.o training_check.o)
 $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
 
 $(B)/tests/cuda/test_engine: $(B)/cuda/engine.o

@@ -1,7 +1,8 @@
-/* tests/cuda/analysis_check.c -- a whole analysis of a small resnet20: with rows, histogram and candidates on the
- * emulated device, with the same device but all that on the host, and on cpu. */
+/* tests/cuda/analysis_check.c -- a whole analysis of a small resnet20, three times: on the emulated device; on the same
+ * device with rows, histogram and edges computed on the host; and on cpu. */
+#include "checks.h"
+
 #include "../../core/device/products.h"
-#include "analysis_check.h"
 
 #include "../../graph/analysis.h"
 #include "../../nets/run.h"
@@ -39,8 +40,8 @@ out:
     return st;
 }
 
-/* Similarities of the edges, best first, agree to `limit`; without same_edges, counts may differ by the few pairs that
- * lie on a border. */
+/* The similarities of the edges, best first, agree to `limit`. With same_edges, edges and counts are equal; without, a few
+ * pairs may have crossed a bound. */
 static void compare(const layer_analysis *a, const layer_analysis *b, double limit, bool same_edges)
 {
     int64_t moved = 0;
@@ -60,7 +61,7 @@ static void compare(const layer_analysis *a, const layer_analysis *b, double lim
     must_hold(fabs(a->lu.mean - b->lu.mean) <= allowed, a->name, "another Q");
 }
 
-/* Values that were rounded on two devices may have gone to either side: in bf16 by 4e-3 of themselves. */
+/* A value may be rounded up on one device and down on another; in bf16 these differ by a relative 4e-3. */
 static status run(backend *cuda, char *precision)
 {
     status st = OK;
@@ -111,7 +112,7 @@ out:
     return st;
 }
 
-int analysis_check(backend *cuda)
+int check_analysis(backend *cuda)
 {
     n_wrong = 0;
     static char *const precision[] = { "analysis.precision=f32", "analysis.precision=bf16" };

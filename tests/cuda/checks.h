@@ -7,7 +7,7 @@
 
 /* The check that is running has failed. */
 void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* A status that must be OK; false if it is not. */
+/* The status must be OK; false if it is not. */
 bool fine(status st, const char *what);
 /* max |a - ref| / max |ref| must not exceed `limit`. */
 void close_to(const char *what, const char *which, const float *a, const float *ref, int64_t n, double limit);
@@ -25,16 +25,26 @@ status save(net *, state **out);
 bool same_bits(const net *, const state *, const state *);
 void free_state(const net *, state *);
 
+/* net_check.c */
+void check_nets(const device_check *);
+void check_repeats(const device_check *);
+void check_uploads(const device_check *);
+
 /* image_check.c */
 void check_images(const device_check *);
 void check_kept(const device_check *);
 
-/* engine_check.c; on the emulated device there is none */
+/* engine_check.c; the emulated device has no engines to choose from */
 void check_engines(const device_check *);
 
-/* similar_check.c */
+/* similarity_check.c */
 void check_rows(const device_check *);
 void check_ties(const device_check *);
 void check_resident(const device_check *);
+
+/* Checks that need all of Cleave: only in test_emulated.c. They print what is wrong, in lines that begin with "# ", and
+ * return how much is. */
+int check_analysis(backend *cuda); /* analysis_check.c: the analysis of a net */
+int check_training(backend *cuda); /* training_check.c: a training, augmented on the device and on the host */
 
 #endif

@@ -332,262 +332,81 @@ static void check_sgd(const device_check *d)
     }
 }
 
-/* --- whole nets --- */
+/* --- devices with other numbers of multiprocessors --- */
 
-enum { STEPS = 4 };
-
-/* Biases begin at zero, where much that is forgotten does not show, and where half of all values lie near a kink of ReLU:
- * in a deep net, rounding takes some to its other side, and gradients with them (cpu against ref: up to 4 % after four
- * steps). So every other channel is active, three deviations from both kinks of ReLU6; the others are not, by so much
- * that none of their values is: of a few small ones, the next BN would make large ones, rounding included. */
-static status set_biases(net *n)
+static bool same_floats(const float *a, const float *b, int64_t n)
 {
-    status st = OK;
-    int count;
-    float *v = NULL;
-    const net_param *p = net_params(n, &count);
-    for (int i = 0; i < count; i++) {
-        if (p[i].spec.init != PARAM_ZERO) continue;
-        v = random_floats(p[i].count, 200 + (uint32_t)i);
-        for (int64_t k = 0; v && k < p[i].count; k++) v[k] = 0.1f * v[k] + (k % 2 ? 3 : -8);
-        TRY_ALLOC(v, v);
-        TRY(net_param_write(n, &p[i], v));
-        free(v);
-        v = NULL;
+    return a == b || (a && b && memcmp(a, b, (size_t)n * sizeof *a) == 0);
+}
+
+static bool same_y_dx(const opcheck_result *a, const opcheck_result *b)
+{
+    return same_floats(a->y, b->y, a->n_y) && same_floats(a->dx, b->dx, a->n_x);
+}
+
+static bool same_results(const opcheck_result *a, const opcheck_result *b)
+{
+    bool same = same_y_dx(a, b) && same_floats(a->dz, b->dz, a->n_x) &&
+                same_floats(a->running_mean, b->running_mean, a->n_param[2]) &&
+                same_floats(a->running_var, b->running_var, a->n_param[3]);
+    for (int i = 0; i < a->n_grads; i++) same = same && same_floats(a->grad[i], b->grad[i], a->n_param[i]);
+    return same;
+}
+
+/* `other` gives the same bits twice; of convolutions and products, y and dx have those of d->cuda. */
+static void bits_of_size(const device_check *d, backend *other, const char *problem, dtype type)
+{
+    op_problem o;
+    opcheck_result here = { 0 }, there = { 0 }, again = { 0 };
+    const opcheck_options opt = { .seed = 6, .backward = true, .bf16_data = type == BF16, .margin = 0.05f };
+    if (!fine(problem_parse(problem, &o), problem)) return;
+    o.op.type = o.then.type = type;
+    if (fine(opcheck_run(d->cuda, &o, &opt, &here), problem) &&
+        fine(opcheck_run(other, &o, &opt, &there), problem) &&
+        fine(opcheck_run(other, &o, &opt, &again), problem)) {
+        if (!same_results(&there, &again)) wrong("%s: two runs differ", problem);
+        if ((o.op.kind == OP_CONV || o.op.kind == OP_LINEAR) && !same_y_dx(&here, &there))
+            wrong("%s: y or dx depends on the number of multiprocessors", problem);
     }
-out:
-    free(v);
-    return st;
+    opcheck_free(&here);
+    opcheck_free(&there);
+    opcheck_free(&again);
 }
 
-status open_net(const device_check *d, backend *b, const checked_net *which, dtype type, net **out)
+/* Fewer, more, and so many that a thread does not read all partial sums at once. */
+static void check_sizes(const device_check *d)
 {
-    status st = OK;
-    const net_case cases[] = { { d->batch, false, false }, { d->batch, true, false } };
-    TRY(net_create(which->arch, 10, which->remove, which->n_remove, out));
-    TRY(net_compile(*out, b, type, cases, 2));
-    TRY(net_init(*out, 1));
-    TRY(set_biases(*out));
-out:
-    return st;
-}
-
-static status put_batch(net *n, int which, int batch, uint32_t number)
-{
-    status st = OK;
-    const int64_t count = (int64_t)batch * 3 * 32 * 32;
-    int32_t label[256];
-    float *x;
-    TRY_ALLOC(x, random_floats(count, 100 + number));
-    for (int i = 0; i < batch; i++) label[i] = (int32_t)rng_below(3, RNG_TEST, number, (uint64_t)i, 10);
-    st = net_input(n, which, x, label, batch);
-    free(x);
-out:
-    return st;
-}
-
-status train_steps(net *n, int batch, int from, int to)
-{
-    status st = OK;
-    for (int i = from; i < to; i++) {
-        const step_scalars s = { .lr = 0.01f / (float)(i + 1),
-                                 .momentum = 0.9f,
-                                 .weight_decay = 0.005f,
-                                 .seed = 5,
-                                 .step = (uint64_t)i };
-        TRY(put_batch(n, CASE_TRAIN, batch, (uint32_t)i));
-        TRY(net_step(n, CASE_TRAIN, &s));
+    static const char *const problems[] = { "bnact n2c33h64w65_relu_add",
+                                            "bnact n3c72h9w8_relu6",
+                                            "bnact_pool n2c32h36w40_relu_max_k2s2p0",
+                                            "conv n2c32h17w16_o32k3s1p1b",
+                                            "conv n3c16h33w20_o16k3s1p1",
+                                            "conv n2c24h7w7_o24k3s2p1g24b",
+                                            "conv n5c128h15w13_o128k3s1p1g128",
+                                            "linear n5c17h3w3_o7_none",
+                                            NULL };
+    static const int sizes[] = { 1, 7, 300 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        device_check other = *d;
+        const int before = n_wrong;
+        if (!fine(d->open_sized(sizes[i], &other.cuda), "opening")) continue;
+        check_problems(&other, problems, d->f32_limit);
+        for (const char *const *p = problems; *p; p++)
+            for (int type = F32; type <= BF16; type++) bits_of_size(d, other.cuda, *p, (dtype)type);
+        other.n_nets = sizes[i] == 7; /* one net, on one of them */
+        check_nets(&other);
+        if (n_wrong > before) printf("# with %d multiprocessors\n", sizes[i]);
+        backend_close(other.cuda);
     }
-out:
-    return st;
 }
 
-/* What is kept of a parameter between two nets. */
-struct state {
-    float *value, *velocity;
-};
+/* What a check needs besides our own kernels. */
+enum { LIBRARIES = 1, TIMED_ENGINES = 2, OTHER_SIZES = 4 };
 
-status save(net *n, state **out)
+/* The device has it: TIMED_ENGINES only a GPU, OTHER_SIZES only an emulated device. */
+static bool has(const device_check *d, int what)
 {
-    status st = OK;
-    int count;
-    const net_param *p = net_params(n, &count);
-    TRY_ALLOC(*out, calloc((size_t)count, sizeof **out));
-    for (int i = 0; i < count; i++) {
-        TRY_ALLOC((*out)[i].value, malloc((size_t)p[i].count * sizeof(float)));
-        TRY(net_param_read(n, &p[i], (*out)[i].value));
-        if (!p[i].velocity) continue;
-        TRY_ALLOC((*out)[i].velocity, malloc((size_t)p[i].count * sizeof(float)));
-        TRY(net_velocity_read(n, &p[i], (*out)[i].velocity));
-    }
-out:
-    return st;
-}
-
-static status restore(net *n, const state *s)
-{
-    status st = OK;
-    int count;
-    const net_param *p = net_params(n, &count);
-    for (int i = 0; i < count; i++) {
-        TRY(net_param_write(n, &p[i], s[i].value));
-        if (p[i].velocity) TRY(net_velocity_write(n, &p[i], s[i].velocity));
-    }
-out:
-    return st;
-}
-
-void free_state(const net *n, state *s)
-{
-    int count = 0;
-    if (n) net_params(n, &count);
-    for (int i = 0; s && i < count; i++) free(s[i].value), free(s[i].velocity);
-    free(s);
-}
-
-/* |a - b| / |b|, of what training changed. */
-static double state_distance(const net *n, const state *a, const state *b, const state *start)
-{
-    int count;
-    double difference = 0, change = 1e-30;
-    const net_param *p = net_params(n, &count);
-    for (int i = 0; i < count; i++)
-        for (int64_t j = 0; j < p[i].count; j++) {
-            difference += pow((double)a[i].value[j] - b[i].value[j], 2);
-            change += pow((double)b[i].value[j] - start[i].value[j], 2);
-        }
-    return sqrt(difference / change);
-}
-
-bool same_bits(const net *n, const state *a, const state *b)
-{
-    int count;
-    const net_param *p = net_params(n, &count);
-    for (int i = 0; i < count; i++) {
-        if (memcmp(a[i].value, b[i].value, (size_t)p[i].count * sizeof(float))) return false;
-        if (p[i].velocity && memcmp(a[i].velocity, b[i].velocity, (size_t)p[i].count * sizeof(float)))
-            return false;
-    }
-    return true;
-}
-
-/* Training (run, recorded, replayed), then evaluation the same three ways; against ref. */
-static status net_against_ref(const device_check *d, const checked_net *which)
-{
-    status st = OK;
-    backend *const both[] = { d->cuda, d->ref };
-    net *n[2] = { NULL, NULL };
-    state *start = NULL, *end[2] = { NULL, NULL };
-    float logits[2][2560];
-    loss_stats stats[2];
-    for (int i = 0; i < 2; i++) {
-        TRY(open_net(d, both[i], which, F32, &n[i]));
-        if (i == 0) TRY(save(n[0], &start));
-        TRY(train_steps(n[i], d->batch, 0, STEPS));
-        for (int run = 0; run < (i == 0 ? 4 : 1); run++) {
-            TRY(net_stats_set(n[i], &(loss_stats){ 0 }));
-            TRY(put_batch(n[i], CASE_EVAL, d->batch - 1, 50));
-            TRY(net_forward(n[i], CASE_EVAL));
-        }
-        TRY(net_logits(n[i], CASE_EVAL, d->batch - 1, logits[i]));
-        TRY(net_stats(n[i], &stats[i]));
-        TRY(save(n[i], &end[i]));
-    }
-    const double distance = state_distance(n[0], end[0], end[1], start);
-    if (!(distance < 1e-4))
-        wrong("%s: after %d steps parameters are off by %.1e of their change", which->arch, STEPS, distance);
-    close_to(which->arch, "logits", logits[0], logits[1], (d->batch - 1) * 10, 1e-4);
-    if (stats[0].rows != d->batch - 1) wrong("%s: %lld rows", which->arch, (long long)stats[0].rows);
-    if (!(fabs(stats[0].loss - stats[1].loss) < 1e-4 * stats[1].loss))
-        wrong("%s: loss %g, ref %g", which->arch, stats[0].loss, stats[1].loss);
-out:
-    free_state(n[0], start);
-    for (int i = 0; i < 2; i++) {
-        free_state(n[i], end[i]);
-        net_free(n[i]);
-    }
-    return st;
-}
-
-/* Two runs give the same bits, and so does one that is stopped after two steps and goes on in a new net. bf16
- * must also train: the loss of the batch falls. */
-static status net_repeats(const device_check *d, const checked_net *which, dtype type)
-{
-    status st = OK;
-    net *n[3] = { NULL, NULL, NULL };
-    state *end[3] = { NULL, NULL, NULL }, *middle = NULL;
-    for (int i = 0; i < 3; i++) {
-        TRY(open_net(d, d->cuda, which, type, &n[i]));
-        if (i == 2) TRY(restore(n[i], middle));
-        TRY(train_steps(n[i], d->batch, i == 2 ? 2 : 0, i == 1 ? 2 : STEPS));
-        if (i == 1) {
-            TRY(save(n[i], &middle));
-            TRY(train_steps(n[i], d->batch, 2, STEPS));
-        }
-        TRY(save(n[i], &end[i]));
-    }
-    if (!same_bits(n[0], end[0], end[1])) wrong("%s: two runs differ", which->arch);
-    if (!same_bits(n[0], end[0], end[2])) wrong("%s: a resumed run differs", which->arch);
-out:
-    free_state(n[1], middle);
-    for (int i = 0; i < 3; i++) {
-        free_state(n[i], end[i]);
-        net_free(n[i]);
-    }
-    return st;
-}
-
-/* Parameters written from outside between recorded steps: the copies that the libraries read must follow. */
-static status net_follows_uploads(const device_check *d, const checked_net *which, dtype type)
-{
-    status st = OK;
-    net *n = NULL;
-    state *first = NULL, *again = NULL, *start = NULL;
-    float logits[2][2560];
-    TRY(open_net(d, d->cuda, which, type, &n));
-    TRY(save(n, &start));
-    TRY(train_steps(n, d->batch, 0, STEPS));
-    for (int run = 0; run < 4; run++) TRY(net_forward(n, CASE_EVAL));
-    TRY(restore(n, start));
-    TRY(train_steps(n, d->batch, 0, STEPS));
-    TRY(save(n, &first));
-    TRY(put_batch(n, CASE_EVAL, d->batch, 60));
-    TRY(net_forward(n, CASE_EVAL));
-    TRY(net_logits(n, CASE_EVAL, d->batch, logits[0]));
-    TRY(restore(n, start));
-    TRY(train_steps(n, d->batch, 0, STEPS));
-    TRY(save(n, &again));
-    TRY(put_batch(n, CASE_EVAL, d->batch, 60));
-    TRY(net_forward(n, CASE_EVAL));
-    TRY(net_logits(n, CASE_EVAL, d->batch, logits[1]));
-    if (!same_bits(n, first, again)) wrong("%s: training again from the same values differs", which->arch);
-    if (memcmp(logits[0], logits[1], (size_t)d->batch * 10 * sizeof(float)))
-        wrong("%s: evaluation again differs", which->arch);
-out:
-    free_state(n, start);
-    free_state(n, first);
-    free_state(n, again);
-    net_free(n);
-    return st;
-}
-
-static void check_nets(const device_check *d)
-{
-    for (int i = 0; i < d->n_nets; i++) fine(net_against_ref(d, &d->nets[i]), d->nets[i].arch);
-}
-
-static void check_repeats(const device_check *d)
-{
-    for (int i = 0; i < d->n_nets; i++)
-        for (int type = F32; d->nets[i].repeated && type <= BF16; type++)
-            fine(net_repeats(d, &d->nets[i], type), d->nets[i].arch);
-}
-
-static void check_uploads(const device_check *d)
-{
-    for (int i = 0; i < d->n_nets; i++)
-        for (int type = F32; d->nets[i].repeated && type <= BF16; type++)
-            fine(net_follows_uploads(d, &d->nets[i], type), d->nets[i].arch);
+    return !((what & TIMED_ENGINES && d->emulated) || (what & OTHER_SIZES && !d->open_sized));
 }
 
 int device_check_run(const device_check *d)
@@ -595,41 +414,42 @@ int device_check_run(const device_check *d)
     static const struct {
         const char *name;
         void (*run)(const device_check *);
-        bool libraries; /* needs cuDNN or cuBLAS */
-        bool engines;   /* times them: the emulated device has none */
+        int needs;
     } checks[] = {
-        { "values survive a round trip", check_round_trip, false },
-        { "convolution", check_conv, true },
-        { "depthwise convolution", check_depthwise, false },
-        { "convolution of few channels", check_narrow, false },
-        { "batch normalisation", check_bnact, false },
-        { "batch normalisation of a large mean", check_large_mean, false },
-        { "batch normalisation with pooling", check_bnact_pool, false },
-        { "pooling, dropout, shortcut", check_rest, false },
-        { "linear", check_linear, true },
-        { "loss", check_loss, false },
-        { "similarities of rows", check_gram, true },
-        { "SGD, run, recorded, replayed", check_sgd, false },
-        { "images of the device as the loader's", check_images, false },
-        { "rows to unit length", check_rows, false },
-        { "equal pairs are ties", check_ties, true },
-        { "histogram and edges of tiles on the device", check_resident, true },
-        { "two runs and a resumed one: the same bits", check_repeats, true },
-        { "uploaded parameters reach recorded steps", check_uploads, true },
-        { "training on images of the device", check_kept, true },
-        { "convolution and linear in tf32", check_tf32, true },
-        { "engines are timed once", check_engines, true, true },
-        { "nets train and evaluate as on ref", check_nets, true },
+        { "values survive a round trip", check_round_trip, 0 },
+        { "convolution", check_conv, LIBRARIES },
+        { "depthwise convolution", check_depthwise, 0 },
+        { "convolution of few channels", check_narrow, 0 },
+        { "batch normalisation", check_bnact, 0 },
+        { "batch normalisation of a large mean", check_large_mean, 0 },
+        { "batch normalisation with pooling", check_bnact_pool, 0 },
+        { "pooling, dropout, shortcut", check_rest, 0 },
+        { "linear", check_linear, LIBRARIES },
+        { "loss", check_loss, 0 },
+        { "similarities of rows", check_gram, LIBRARIES },
+        { "SGD, run, recorded, replayed", check_sgd, 0 },
+        { "images of the device as the loader's", check_images, 0 },
+        { "rows to unit length", check_rows, 0 },
+        { "equal pairs are ties", check_ties, LIBRARIES },
+        { "histogram and edges of tiles on the device", check_resident, LIBRARIES },
+        { "two runs and a resumed one: the same bits", check_repeats, LIBRARIES },
+        { "uploaded parameters reach recorded steps", check_uploads, LIBRARIES },
+        { "training on images of the device", check_kept, LIBRARIES },
+        { "convolution and linear in tf32", check_tf32, LIBRARIES },
+        { "engines are timed once", check_engines, LIBRARIES | TIMED_ENGINES },
+        { "any number of multiprocessors", check_sizes, OTHER_SIZES },
+        { "nets train and evaluate as on ref", check_nets, LIBRARIES },
     };
     const int n = (int)(sizeof checks / sizeof *checks);
-    int failed = 0;
-    printf("1..%d\n", n - d->emulated);
+    int planned = 0, failed = 0;
+    for (int i = 0; i < n; i++) planned += has(d, checks[i].needs);
+    printf("1..%d\n", planned);
     for (int i = 0; i < n; i++) {
-        if (d->emulated && checks[i].engines) continue;
+        if (!has(d, checks[i].needs)) continue;
         const time_t start = time(NULL);
         n_wrong = 0;
         n_tests++;
-        if (d->kernels_only && checks[i].libraries) {
+        if (d->kernels_only && checks[i].needs & LIBRARIES) {
             printf("ok %d %s # skip only our own kernels were asked for\n", n_tests, checks[i].name);
             continue;
         }

@@ -1,8 +1,8 @@
 /* tests/cuda/engine_check.c -- on a GPU: engines that were chosen by timing are not timed again, neither where the cache
  * is nor where only the run's file is, and give the same bits. */
-#include "../../core/device/tuning.h"
 #include "../../core/base/file.h"
 #include "../../core/device/plugin.h"
+#include "../../core/device/tuning.h"
 #include "checks.h"
 
 #include <stdio.h>

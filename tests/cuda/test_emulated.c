@@ -1,21 +1,40 @@
-/* tests/cuda/test_emulated.c -- the cuda backend without a GPU: its kernels and its host side, on an emulated
- * device (emulate.h) with plain loops in the place of cuDNN and cuBLAS. Finds wrong indices, missing
- * barriers, buffers that are too small or reused too early, copies of weights that are out of date; not what
- * a real device does beyond that. */
+/* tests/cuda/test_emulated.c -- the cuda backend without a GPU: its kernels and its host code, on an emulated device
+ * (emulate.h), with plain loops in place of cuDNN and cuBLAS. This finds wrong indices, missing barriers, buffers that are
+ * too small or reused too early, and copies of weights that are out of date.
+ *
+ *   test_emulated [TEXT]   only the checks of device_check.c whose name contains TEXT */
 #include "../../core/device/plugin.h"
-#include "analysis_check.h"
-#include "device_check.h"
-#include "fit_check.h"
+#include "../../tools/check/golden.h"
+#include "checks.h"
 
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
 
 extern const plugin cleave_plugin;
+extern int emulated_multiprocessors; /* emulate.h */
 
 static void note(const char *line)
 {
     printf("# %s\n", line);
+}
+
+static status open_sized(int multiprocessors, backend **out)
+{
+    const int usual = emulated_multiprocessors;
+    emulated_multiprocessors = multiprocessors;
+    const status st = cleave_plugin.open(0, 1, note, out);
+    emulated_multiprocessors = usual;
+    return st;
+}
+
+/* As `selftest device=cuda` does: a net that runs forward and backward inside a step of its own, then whole steps. */
+static int check_golden(backend *cuda)
+{
+    golden_result g;
+    if (golden_check("tests/golden/resnet20.safetensors", cuda, note, &g) == OK) return g.mismatches;
+    note(status_message());
+    return 1;
 }
 
 static int report(const char *what, int wrong)
@@ -33,7 +52,7 @@ int main(int argc, char **argv)
     static const checked_net nets[] = { { "resnet20", blocks, 6, true },
                                         { "vgg11_bn", NULL, 0, false },
                                         { "mobilenetv2", layers, 10, false } };
-    /* ref sums in double, the kernels in float: as in tests/backend/test_backend.c. bf16 has 8 bits. */
+    /* Limits as in tests/backend/test_backend.c: ref sums in double, the kernels in float; bf16 has 8 bits. */
     device_check d = { .nets = nets,
                        .n_nets = 3,
                        .batch = 2,
@@ -41,14 +60,16 @@ int main(int argc, char **argv)
                        .bf16_limit = 8e-3,
                        .bf16_sums_limit = 4e-6,
                        .emulated = true,
+                       .open_sized = open_sized,
                        .only = argc > 1 ? argv[1] : NULL };
     if (cleave_plugin.open(0, 1, note, &d.cuda) != OK || ref_open(0, &d.ref) != OK) {
         printf("1..1\nnot ok 1 %s\n", status_message());
         return 1;
     }
     int code = device_check_run(&d);
-    code |= report("an analysis on the device, on the host and on cpu", analysis_check(d.cuda));
-    code |= report("the training loop with images of the device and of the loader", fit_check(d.cuda));
+    code |= report("an analysis on the device, on the host and on cpu", check_analysis(d.cuda));
+    code |= report("the training loop with images of the device and of the loader", check_training(d.cuda));
+    code |= report("a net against PyTorch's stored tensors", check_golden(d.cuda));
     backend_close(d.cuda);
     backend_close(d.ref);
     return code;

@@ -1,7 +1,6 @@
-/* tests/cuda/fit_check.c -- the training loop on the emulated device, with the images there and with the loader's:
- * the same metrics. */
-#include "fit_check.h"
-#include "../../core/device/image_sets.h"
+/* tests/cuda/training_check.c -- a training on the emulated device gives the same metrics with images that stay on the
+ * device as with images from the loader. */
+#include "checks.h"
 
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
@@ -11,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Epochs' losses and accuracies of a training of 10 images in batches of 4, the last of 2; as text. */
+/* Trains on 10 images in batches of 4, 4 and 2. *metrics: losses and accuracies of the epochs, as text. */
 static status train(const config *cfg, backend *b, char **metrics)
 {
     status st = OK;
@@ -36,7 +35,7 @@ out:
     return st;
 }
 
-/* Line by line, without what comes after the sixth comma: times. */
+/* Compares line by line, up to the sixth comma: after it there are times. */
 static bool same_metrics(char *a, char *b)
 {
     int lines = 0;
@@ -86,7 +85,7 @@ out:
     return st;
 }
 
-int fit_check(backend *cuda)
+int check_training(backend *cuda)
 {
     char folder[] = "/tmp/cleave-test-XXXXXX", command[64];
     bool same = false;

@@ -1,4 +1,4 @@
-/* tests/cuda/similar_check.c -- analysis on the device against the same on the host (graph/): rows to unit length;
+/* tests/cuda/similarity_check.c -- analysis on the device against the same on the host (graph/): rows to unit length;
  * histogram and edges of tiles that stay on the device, of the very same similarities: not one count and not one
  * edge may differ, and ties are broken alike. */
 #include "../../core/device/products.h"
