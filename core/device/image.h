@@ -1,6 +1,6 @@
-/* core/device/image.h -- one pixel of an augmented image, for the host (data/augment.c) and for devices
- * (core/cuda/images.cu): one text, and the same bits. Multiply-adds are asked for by name, because compilers differ
- * in where they make them of a * b + c. For C, C++ and CUDA. */
+/* core/device/image.h -- one pixel of an augmented image. The host (data/augment.c) and devices (core/cuda/values.cu) compile
+ * the same text and compute the same bits. Compilers differ in where they turn a * b + c into one fused operation, so those
+ * are called by name. */
 #ifndef CLEAVE_IMAGE_H
 #define CLEAVE_IMAGE_H
 
