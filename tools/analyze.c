@@ -113,9 +113,10 @@ out:
     return st;
 }
 
-static status run(session *s)
+static status work(const cli *args)
 {
     status st = OK;
+    session opened = { .args = args }, *s = &opened;
     const experiment *e = &s->e;
     file_path dir, features;
     TRY(cli_subject_find(s->args->subject, &s->subject));
@@ -134,14 +135,7 @@ static status run(session *s)
     print_table(&s->result, dir.s);
     TRY(print_result(s));
 out:
-    return st;
-}
-
-static status work(const cli *args)
-{
-    session s = { .args = args };
-    status st = run(&s);
-    close_session(&s);
+    close_session(s);
     return st;
 }
 

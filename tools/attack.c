@@ -134,9 +134,10 @@ out:
     return st;
 }
 
-static status run(session *s)
+static status work(const cli *args)
 {
     status st = OK;
+    session opened = { .args = args }, *s = &opened;
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(find_dir(s));
@@ -151,14 +152,7 @@ static status run(session *s)
     TRY(cifar_write(&s->moved, s->dir.s));
     TRY(publish(s));
 out:
-    return st;
-}
-
-static status work(const cli *args)
-{
-    session s = { .args = args };
-    status st = run(&s);
-    close_session(&s);
+    close_session(s);
     return st;
 }
 

@@ -263,22 +263,16 @@ static status open_data(session *s)
     return OK;
 }
 
-static status run(session *s)
+static status work(const cli *args)
 {
     status st = OK;
+    session opened = { .args = args }, *s = &opened;
     stop_install();
     TRY(prepare(s));
     TRY(open_data(s));
     TRY(prune(s));
 out:
-    return st;
-}
-
-static status work(const cli *args)
-{
-    session s = { .args = args };
-    status st = run(&s);
-    close_session(&s);
+    close_session(s);
     return st;
 }
 

@@ -130,9 +130,10 @@ out:
     return st;
 }
 
-static status train(session *s)
+static status work(const cli *args)
 {
     status st = OK;
+    session opened = { .args = args }, *s = &opened;
     bool finished = false;
     fit_result result = { 0 };
     TRY(config_load(s->args->subject, s->args->overrides, s->args->n_overrides, &s->cfg));
@@ -157,14 +158,7 @@ static status train(session *s)
     TRY(fit(&job, &result));
     TRY(print_result(s, &result));
 out:
-    return st;
-}
-
-static status work(const cli *args)
-{
-    session s = { .args = args };
-    status st = train(&s);
-    close_session(&s);
+    close_session(s);
     return st;
 }
 

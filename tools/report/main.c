@@ -93,9 +93,10 @@ out:
     return st;
 }
 
-static status run(session *s)
+static status work(const cli *args)
 {
     status st = OK;
+    session opened = { .args = args }, *s = &opened;
     const bool interactive = page_is_interactive() && !still;
     cJSON *collected = NULL;
     TRY(read_options(s));
@@ -111,14 +112,7 @@ static status run(session *s)
     TRY(print_result(s, interactive));
 out:
     cJSON_Delete(collected);
-    return st;
-}
-
-static status work(const cli *args)
-{
-    session s = { .args = args };
-    status st = run(&s);
-    close_session(&s);
+    close_session(s);
     return st;
 }
 
