@@ -429,9 +429,8 @@ status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, cpu_plan
     /* At x_at: x converted, or dx before it is converted or added. */
     const bool dx_in_place = p->winograd[CONV_DATA] && layout_block(o->x) == LANES; /* adds by itself */
     if ((o->training && !dx_in_place) || layout_block(o->x) != p->x_block)
-        p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
-    if (layout_block(o->y) != LANES)
-        p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
+        p->x_at = cpu_reserve(&needs->scratch, blocked_bytes(o->x, o->type));
+    if (layout_block(o->y) != LANES) p->y_at = cpu_reserve(&needs->scratch, blocked_bytes(o->y, o->type));
     place_memory(p, o->training, needs);
     *out = base;
     base = NULL;

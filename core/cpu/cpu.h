@@ -105,9 +105,21 @@ status cpu_product_i8(backend *, int m, int n, int64_t k, i8_rows x, i8_rows y, 
 status cpu_product(backend *, dtype, int m, int n, int64_t k, const void *a, int64_t lda, const void *b_rows,
                    int64_t ldb, bool upper, float *c, int64_t ldc);
 
-/* Results from this size on are stored past the caches: they would not stay there until they are read, and it saves a
- * fifth of the traffic. */
+/* Results of this size or more are stored past the caches (vec.h): no cache would keep them until they are read, and it
+ * saves a fifth of the memory traffic. */
 enum { CPU_STREAMED_BYTES = 32 << 20 };
+
+/* Sums over images are made in groups: group g is the images [image_group_begin(n, g), image_group_begin(n, g + 1)). The
+ * groups depend on n alone, so a sum has the same bits for any number of threads. */
+enum { MOST_GROUPS = 64 };
+static inline int image_groups(int n)
+{
+    return n < MOST_GROUPS ? n : MOST_GROUPS;
+}
+static inline int image_group_begin(int n, int group)
+{
+    return (int)((int64_t)n * group / image_groups(n));
+}
 
 /* --- layout.c --- */
 
@@ -120,6 +132,7 @@ typedef struct layout {
 int layout_block(shape4);        /* of every value of this shape */
 int layout_blocks(int channels); /* ceil(channels / LANES) */
 size_t layout_bytes(shape4, layout);
+size_t blocked_bytes(shape4, dtype); /* in blocks of LANES */
 static inline layout layout_of(shape4 s, dtype type)
 {
     return (layout){ layout_block(s), type };

@@ -21,7 +21,7 @@
  * double. The groups do not depend on the number of threads, so neither does the result. */
 #include "cpu.h"
 
-enum { SIDE = 3, TAPS = SIDE * SIDE, MAX_GROUPS = 64 };
+enum { SIDE = 3, TAPS = SIDE * SIDE };
 
 typedef struct depthwise_plan {
     cpu_plan base;
@@ -227,8 +227,7 @@ INLINED void backward_plane(dtype t, int stride, const depthwise_plan *p, const 
 static void backward_group(const depthwise_plan *p, const op_args *a, const vec *w, int group)
 {
     const op *o = &p->base.op;
-    const int first = (int)((int64_t)o->x.n * group / p->groups),
-              last = (int)((int64_t)o->x.n * (group + 1) / p->groups);
+    const int first = image_group_begin(o->x.n, group), last = image_group_begin(o->x.n, group + 1);
     vec *sums = (vec *)at_offset(a->scratch, p->sums_at) + (int64_t)group * p->blocks * TAPS;
     memset(sums, 0, sizeof(vec) * TAPS * (size_t)p->blocks);
     for (int n = first; n < last; n++)
@@ -272,9 +271,9 @@ status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *after, cpu_plan
     p->act = after->act;
     p->adds = after->add;
     p->blocks = layout_blocks(o->x.c);
-    p->groups = o->x.n < MAX_GROUPS ? o->x.n : MAX_GROUPS;
-    p->streamed_y = layout_bytes(o->y, (layout){ LANES, o->type }) >= CPU_STREAMED_BYTES;
-    p->streamed_dx = layout_bytes(o->x, (layout){ LANES, o->type }) >= CPU_STREAMED_BYTES;
+    p->groups = image_groups(o->x.n);
+    p->streamed_y = blocked_bytes(o->y, o->type) >= CPU_STREAMED_BYTES;
+    p->streamed_dx = blocked_bytes(o->x, o->type) >= CPU_STREAMED_BYTES;
     const size_t filters = sizeof(vec) * TAPS * (size_t)p->blocks;
     p->w_at = cpu_reserve(&needs->scratch, filters);
     p->zeros_at = cpu_reserve(&needs->scratch, sizeof(vec) * (size_t)o->x.w);

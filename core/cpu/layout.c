@@ -29,6 +29,11 @@ size_t layout_bytes(shape4 s, layout l)
     return (size_t)s.n * channels * (size_t)s.h * (size_t)s.w * dtype_bytes(l.type);
 }
 
+size_t blocked_bytes(shape4 s, dtype type)
+{
+    return layout_bytes(s, (layout){ LANES, type });
+}
+
 /* Some channels of one image: n_lanes <= LANES planes from element `planes` on, one block from `block` on. */
 typedef struct part {
     int64_t planes, block, pixels;

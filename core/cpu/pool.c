@@ -152,8 +152,8 @@ status cpu_pool_plan(cpu *c, const op *o, cpu_plan **out, op_needs *needs)
     p->planes = (int64_t)o->x.n * layout_blocks(o->x.c);
     if (max && o->training)
         cpu_reserve(&needs->saved, sizeof(places) * (size_t)(p->planes * o->y.h * o->y.w));
-    p->x_at = cpu_reserve(&needs->scratch, layout_bytes(o->x, (layout){ LANES, o->type }));
-    p->y_at = cpu_reserve(&needs->scratch, layout_bytes(o->y, (layout){ LANES, o->type }));
+    p->x_at = cpu_reserve(&needs->scratch, blocked_bytes(o->x, o->type));
+    p->y_at = cpu_reserve(&needs->scratch, blocked_bytes(o->y, o->type));
 out:
     return st;
 }
