@@ -1,8 +1,8 @@
-/* core/cpu/ceiling.c -- the fastest that oneDNN's convolutions alone allow, summed over a net.
+/* core/cpu/ceiling.c -- how fast a net's convolutions are with oneDNN's fastest kernels: an upper bound for a training step.
  *
- * For every convolution and direction each algorithm (direct, Winograd) is timed with each layout of the
- * activations (the library's own choice, nhwc, nChw16c), and the fastest stays for ceiling_run. The data are
- * where each kernel likes them best; nothing is reordered, normalised or added. */
+ * For every shape and direction, each algorithm (direct, Winograd) is timed with each layout of the activations (the
+ * library's choice, nhwc, nChw16c), and cpu_ceiling_run runs the fastest. Each kernel gets its data in the layout that it
+ * prefers; nothing is reordered, normalised or added. */
 #include "cpu.h"
 
 #include "../base/clock.h"
@@ -21,7 +21,7 @@ typedef struct candidate {
 typedef struct shape_best {
     op op;
     int count;  /* convolutions of this shape */
-    bool first; /* the net's first: no dx */
+    bool first; /* the net's first convolution: nobody needs its dx */
     candidate best[DIRECTIONS];
 } shape_best;
 
@@ -30,7 +30,8 @@ struct ceiling {
     shape_best *shape;
     int n;
     candidate gemm;
-    timing_buffer buffer[BUFFERS]; /* source, second source, weights, result; large enough for all */
+    timing_buffer
+        buffer[BUFFERS]; /* first source, second source, weights, result; large enough for every shape */
     timing_buffer scratchpad;
     dtype type;
 };
@@ -57,7 +58,7 @@ static void destroy_mds(conv_mds *m)
     onednn_md_destroy(m->x), onednn_md_destroy(m->y), onednn_md_destroy(m->w), onednn_md_destroy(m->dw);
 }
 
-/* The primitive of one direction; *out stays empty where the library has none of this kind. */
+/* The primitive of one direction. *out stays empty if the library has no such kernel. */
 static status create_candidate(cpu *c, int direction, const onednn_conv *how, const conv_mds *m,
                                const_dnnl_primitive_desc_t hint, primitive *out)
 {
@@ -89,7 +90,7 @@ out:
     return st;
 }
 
-/* An upper bound for each argument: padded channels, Winograd's 6x6 weights in place of 3x3. */
+/* An upper bound for the bytes of any argument: channels may be padded, and Winograd's weights are 6x6 instead of 3x3. */
 static size_t largest_argument(const op *o)
 {
     const layout l = { LANES, F32 };
@@ -109,7 +110,7 @@ static status run(ceiling *c, int direction, primitive *p)
     return primitive_run(p, c->cpu, direction == WEIGHTS ? weights : forward, c->scratchpad.memory);
 }
 
-/* The fastest of RUNS after one that brings data and code near. */
+/* The fastest of RUNS runs, after one that brings data and code into the caches. */
 static status time_primitive(ceiling *c, int direction, primitive *p, double *seconds)
 {
     status st = OK;
@@ -124,7 +125,7 @@ out:
     return st;
 }
 
-/* Times *p and keeps it if it is the fastest yet; takes it over. */
+/* Takes *p over, times it, and keeps it if it is the fastest so far. */
 static status consider(ceiling *c, shape_best *s, int direction, primitive *p)
 {
     status st = OK;
@@ -149,8 +150,9 @@ static status consider_all(ceiling *c, shape_best *s, dnnl_alg_kind_t algorithm,
     conv_mds m = { 0 };
     dnnl_primitive_desc_t hint = NULL;
     const onednn_conv how = onednn_conv_of(o, algorithm);
-    const bool own_x = o->x.c <= 3 && tag != dnnl_nhwc; /* an image: kernels like it plain */
-    TRY(create_mds(o, own_x ? dnnl_format_tag_any : tag, tag, &m));
+    const bool any_x =
+        o->x.c <= 3 && tag != dnnl_nhwc; /* an image: kernels prefer planes, so they may choose */
+    TRY(create_mds(o, any_x ? dnnl_format_tag_any : tag, tag, &m));
     if (onednn_conv_forward(&hint, c->cpu->engine, &how, m.x, m.w, NULL, m.y, c->cpu->attr) != dnnl_success)
         goto out;
     for (int d = FORWARD; d < DIRECTIONS; d++) {
@@ -181,7 +183,7 @@ out:
 
 /* --- the best product --- */
 
-/* c = a b^T of GEMM_SIZE square matrices, as for similarities. */
+/* c = a b^T of square matrices, as for similarities. */
 static status create_gemm(ceiling *c)
 {
     status st = OK;
@@ -227,7 +229,7 @@ static bool same_shape(const op *a, const op *b)
            a->conv.stride == b->conv.stride && a->conv.pad == b->conv.pad && a->conv.groups == b->conv.groups;
 }
 
-/* Counts o among the shapes seen so far, or as a new one. */
+/* Counts o as one more convolution of a known shape, or adds its shape. */
 static void add_shape(ceiling *c, const op *o)
 {
     for (int i = 1; i < c->n; i++)

@@ -402,7 +402,7 @@ out:
     return st;
 }
 
-status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, cpu_plan **out, op_needs *needs)
+status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *end, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
     cpu_plan *base = NULL;
@@ -410,16 +410,16 @@ status cpu_conv_plan_with(cpu *c, const op *o, const bnact_desc *after, cpu_plan
     dnnl_primitive_desc_t forward = NULL;
     dnnl_primitive_attr_t attr = NULL;
     const onednn_conv how = onednn_conv_of(o, dnnl_convolution_direct);
-    if (cpu_is_depthwise(o)) return cpu_depthwise_plan(c, o, after, out, needs);
+    if (cpu_is_depthwise(o)) return cpu_depthwise_plan(c, o, end, out, needs);
     TRY(cpu_plan_new(c, o, sizeof(conv_plan), conv_forward, conv_backward, &base));
     conv_plan *p = (conv_plan *)base;
     base->free_parts = conv_free;
     p->x_block = kernel_block(o);
-    p->adds = after->add;
-    p->act = after->act;
+    p->adds = end->add;
+    p->act = end->act;
 
     TRY(create_mds(o, &m));
-    TRY(create_attr(after, &attr));
+    TRY(create_attr(end, &attr));
     TRY(plan_forward(p, &how, &m, attr, &forward));
     if (o->training) {
         TRY(plan_backward_data(p, &how, &m, forward));

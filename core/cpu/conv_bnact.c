@@ -3,11 +3,11 @@
  *   y = act(sum w' x + b' + z)     w'[k] = s[k] w[k]     b'[k] = s[k] (bias[k] - mean[k]) + beta[k]
  *                                  s = gamma / sqrt(var + eps)
  *
- * The folded weights are made when args.version changes, and cached as the convolution's kernel wants them; the
- * addition and the activation are done while a result is still in a register. Adding takes z from where y goes.
+ * The weights are folded when args.version changes, and cached in the layout that the convolution's kernel reads. The kernel
+ * adds z and activates while a result is still in a register; oneDNN's kernels read z from where y is written.
  *
- * oneDNN's max(NaN, 0) is 0: behind this operation nobody would notice weights that are not finite. So folding
- * looks for them. */
+ * oneDNN computes max(NaN, 0) = 0, so weights that are not finite would go unnoticed behind this operation. Folding
+ * therefore checks them. */
 #include "cpu.h"
 
 #include "../device/fusion.h"
@@ -17,22 +17,24 @@
 typedef struct conv_bnact_plan {
     cpu_plan base;
     bnact_desc bnact;
-    cpu_plan *conv;    /* of w' and b' */
-    size_t w_at, b_at; /* w' as PyTorch orders it; b' in args.cached */
-    bool w_kept;       /* the kernel reads w' itself: it is in args.cached, else in args.scratch */
+    cpu_plan *conv; /* with w' and b' */
+    bool
+        w_kept; /* the kernel reads w' in PyTorch's order, so w' is cached; false: the kernel caches a packed copy */
+    size_t w_at; /* w' in PyTorch's order: in args.cached if w_kept, else in args.scratch */
+    size_t b_at; /* b', in args.cached */
     size_t conv_scratch_at, conv_cached_at;
-    const void *made_at; /* what was folded last: where, and of which version */
-    uint64_t version;
+    const void *made_at; /* where weights were folded last, */
+    uint64_t version;    /* and from which version */
 } conv_bnact_plan;
 
-/* The weights of a filter. */
+/* How many weights a filter has. */
 static int64_t filter_size(const op *o)
 {
     const conv_desc *c = &o->conv;
     return (int64_t)(o->x.c / c->groups) * c->kernel * c->kernel;
 }
 
-/* False if a value of this filter is not finite. */
+/* w' and b' of filter k; false if a value of them is not finite. */
 static bool fold_filter(const conv_bnact_plan *p, const op_args *a, int k, float *w, float *b)
 {
     const op *conv = &p->base.op;
@@ -41,7 +43,7 @@ static bool fold_filter(const conv_bnact_plan *p, const op_args *a, int k, float
     const float *from = a->param[0] + k * n;
     const double s = bn[0][k] / sqrt((double)bn[3][k] + p->bnact.eps);
     const double bias = conv->conv.bias ? a->param[1][k] : 0;
-    float sum = 0; /* of zeros, or NaN */
+    float sum = 0; /* stays 0, or becomes NaN */
     for (int64_t i = 0; i < n; i++) {
         w[k * n + i] = (float)(s * from[i]);
         sum += 0 * w[k * n + i];

@@ -1,4 +1,4 @@
-/* core/cpu/cpu.c -- the backend's table: opening, planning, memory. */
+/* core/cpu/cpu.c -- the cpu device: opening, planning, steps, memory, and its tables of functions. */
 #include "cpu.h"
 
 #include "../base/clock.h"
@@ -12,10 +12,18 @@
 #include <pmmintrin.h>
 #endif
 
-/* Plain pages cost TLB misses in the large arenas; the kernel gives huge ones when asked in time. */
+/* Large arenas get huge pages: with small ones, address translation (the TLB) costs time. The kernel gives them only if it
+ * is asked before the memory is written to. */
 enum { HUGE_PAGE = 2 << 20, CACHE_LINE = 64 };
 
 /* --- plans --- */
+
+size_t cpu_reserve(size_t *size, size_t bytes)
+{
+    const size_t offset = *size;
+    *size += (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    return offset;
+}
 
 status cpu_plan_new(cpu *c, const op *o, size_t bytes, cpu_pass *forward, cpu_pass *backward, cpu_plan **out)
 {
@@ -37,7 +45,7 @@ static status (*const planners[OP_KINDS])(cpu *, const op *, cpu_plan **, op_nee
     [OP_LOSS] = cpu_loss_plan,
 };
 
-/* Sets of instructions are bits; as numbers they are in no order. */
+/* dnnl_cpu_isa_t is a set of bits: a larger number is not always a larger set of instructions. */
 static bool has_avx512(void)
 {
     return LANES == 16 &&
@@ -58,6 +66,18 @@ static const char *cpu_unsupported(backend *b, const op *o)
     return NULL;
 }
 
+void cpu_plan_free(cpu_plan *p)
+{
+    if (!p) return;
+    if (p->free_parts) p->free_parts(p);
+    free(p);
+}
+
+static void free_plan(plan *p)
+{
+    cpu_plan_free((cpu_plan *)p);
+}
+
 static status plan_op(backend *b, const op *o, plan **out, op_needs *needs)
 {
     status st = OK;
@@ -71,6 +91,8 @@ static status plan_op(backend *b, const op *o, plan **out, op_needs *needs)
 out:
     return st;
 }
+
+/* --- two operations as one --- */
 
 static bool folds(const op *first, const op *then)
 {
@@ -108,19 +130,7 @@ out:
     return st;
 }
 
-static const backend_fusion fusion = { .unsupported = unsupported_pair, .plan = plan_pair };
-
-void cpu_plan_free(cpu_plan *p)
-{
-    if (!p) return;
-    if (p->free_parts) p->free_parts(p);
-    free(p);
-}
-
-static void free_plan(plan *p)
-{
-    cpu_plan_free((cpu_plan *)p);
-}
+/* --- running --- */
 
 work_kind cpu_work(cpu *c, work_kind kind)
 {
@@ -166,6 +176,8 @@ static status cpu_recompute(plan *p, const op_args *a)
     return run_pass(((cpu_plan *)p)->recompute, (cpu_plan *)p, a);
 }
 
+/* --- steps --- */
+
 static status cpu_step_begin(backend *b, step_handle *h, const step_scalars *now, bool *replayed)
 {
     (void)h;
@@ -180,6 +192,21 @@ static status cpu_step_end(backend *b)
     return OK;
 }
 
+static status cpu_sgd(backend *b, float *value, const float *grad, float *velocity, int64_t count)
+{
+    const step_scalars s = ((cpu *)b)->now;
+    const work_kind before = cpu_work((cpu *)b, WORK_OPTIMIZER);
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) {
+        float g = grad[i] + s.weight_decay * value[i];
+        float v = s.momentum * velocity[i] + g;
+        velocity[i] = v;
+        value[i] -= s.lr * (s.nesterov ? g + s.momentum * v : v);
+    }
+    cpu_work((cpu *)b, before);
+    return OK;
+}
+
 /* --- memory --- */
 
 static size_t round_up(size_t bytes, size_t to)
@@ -187,17 +214,17 @@ static size_t round_up(size_t bytes, size_t to)
     return (bytes + to - 1) / to * to;
 }
 
-/* From the kernel, at a huge page's boundary: zeroed, and resident from where it is first written on. */
+/* From the kernel: begins at a huge page, is zeroed, and takes memory only where it is written to. */
 static void *map_memory(size_t bytes)
 {
-    const size_t room = bytes + HUGE_PAGE;
-    char *base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t mapped = bytes + HUGE_PAGE;
+    char *base = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) return NULL;
     char *memory = (char *)round_up((uintptr_t)base, HUGE_PAGE);
     const size_t before = (size_t)(memory - base);
     if (before) munmap(base, before);
-    munmap(memory + bytes, room - bytes - before);
-    madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: refused is fine */
+    munmap(memory + bytes, mapped - bytes - before);
+    madvise(memory, bytes, MADV_HUGEPAGE); /* a hint: the kernel may refuse */
     return memory;
 }
 
@@ -232,7 +259,7 @@ status timing_buffer_grow(cpu *c, timing_buffer *b, size_t bytes)
     timing_buffer_free(c, b);
     TRY(cpu_alloc(&c->base, bytes, &b->memory));
     b->bytes = bytes;
-    uint16_t *half = b->memory; /* of an f32, or a bf16 */
+    uint16_t *half = b->memory; /* a bf16, or half of an f32 */
 #pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < bytes / 2; i++) half[i] = (uint16_t)(0x3c00 + (i * 2654435761u >> 20) % 512);
 out:
@@ -286,7 +313,8 @@ static void cpu_close(backend *b)
     free(c);
 }
 
-/* Denormals are some hundred times slower and mean nothing here. The flag belongs to a thread. */
+/* Arithmetic with denormals is about a hundred times slower, and numbers so small do not matter here. Each thread has its
+ * own flags. */
 static void flush_denormals(void)
 {
 #if defined(__SSE3__)
@@ -316,6 +344,7 @@ static void cpu_count_work(backend *b, double *seconds)
     ((cpu *)b)->work = seconds;
 }
 
+static const backend_fusion fusion = { .unsupported = unsupported_pair, .plan = plan_pair };
 static const backend_products products = { .product = cpu_product, .product_i8 = cpu_product_i8 };
 static const backend_tuning tuning = { .load = cpu_choices_load, .save = cpu_choices_save };
 static const backend_measure measure = {

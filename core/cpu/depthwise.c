@@ -263,13 +263,13 @@ static status depthwise_backward(cpu_plan *base, const op_args *a)
     return OK;
 }
 
-status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *after, cpu_plan **out, op_needs *needs)
+status cpu_depthwise_plan(cpu *c, const op *o, const bnact_desc *end, cpu_plan **out, op_needs *needs)
 {
     status st = OK;
     TRY(cpu_plan_new(c, o, sizeof(depthwise_plan), depthwise_forward, depthwise_backward, out));
     depthwise_plan *p = (depthwise_plan *)*out;
-    p->act = after->act;
-    p->adds = after->add;
+    p->act = end->act;
+    p->adds = end->add;
     p->blocks = layout_blocks(o->x.c);
     p->groups = image_groups(o->x.n);
     p->streamed_y = blocked_bytes(o->y, o->type) >= CPU_STREAMED_BYTES;

@@ -1,15 +1,15 @@
-/* core/cpu/layout.c -- how activations lie in memory.
+/* core/cpu/layout.c -- how activations lie in memory, and how they are converted.
  *
- * Blocked (oneDNN's nChw16c, nChw8c without AVX-512): value (n, c, h, w) of a [N, C, H, W] lies at
+ * Blocked (oneDNN's nChw16c, or nChw8c without AVX-512): element (n, c, h, w) of [N, C, H, W] lies at
  *     ((n * blocks + c / LANES) * H*W + h*W + w) * LANES + c % LANES,     blocks = ceil(C / LANES)
  * The same formula with 1 for LANES is plain NCHW.
  *
- * Which one: blocked is what oneDNN's fast training convolutions read and write for every channel count,
- * and pads widths such as 24 or 100 (pruned nets). Plain for
- *   - at most 3 channels (an image): the first convolution reads planes directly, padding to 16 would
- *     multiply the bytes;
- *   - [N, C, 1, 1] whose C does not fill its blocks: it is a matrix, for linear, loss and gemm. (Full
- *     blocks of one pixel are the same bytes as the plain matrix.) */
+ * Most values are blocked. oneDNN's fast convolutions read and write this layout for every number of channels; those that do
+ * not fill their blocks, such as 24 or 100 in a pruned net, are padded. Plain are
+ *   - values of at most 3 channels, such as images: the first convolution reads planes directly, and padding 3 channels to
+ *     16 would multiply the bytes;
+ *   - [N, C, 1, 1] if C does not fill its blocks: linear layers, the loss and products read it as a matrix. (If C does, the
+ *     blocked value is the same bytes as the matrix.) */
 #include "cpu.h"
 
 int layout_block(shape4 s)
@@ -34,13 +34,14 @@ size_t blocked_bytes(shape4 s, dtype type)
     return layout_bytes(s, (layout){ LANES, type });
 }
 
-/* Some channels of one image: n_lanes <= LANES planes from element `planes` on, one block from `block` on. */
+/* One block of channels of one image, in both layouts: n_lanes <= LANES planes that begin at element `planes`, and a block
+ * that begins at element `block`. */
 typedef struct part {
     int64_t planes, block, pixels;
     int n_lanes;
 } part;
 
-/* The lanes past C become zero. */
+/* Lanes behind the last channel become zero. */
 INLINED void block_from_planes(part p, const void *src, dtype from, void *dst, dtype to, bool add)
 {
     for (int64_t i = 0; i < p.pixels; i++)
@@ -129,11 +130,4 @@ void layout_finish(const cpu_plan *p, shape4 s, const void *computed, void *valu
     const work_kind before = cpu_work(p->cpu, from.block == to.block ? WORK_ELEMENTWISE : WORK_REORDER);
     layout_convert(s, computed, from, value, to, add);
     cpu_work(p->cpu, before);
-}
-
-size_t cpu_reserve(size_t *total, size_t bytes)
-{
-    size_t offset = *total;
-    *total += (bytes + 63) / 64 * 64;
-    return offset;
 }

@@ -1,4 +1,12 @@
-/* core/cpu/block.h -- the innermost loop of the own matrix products: a block of sums that stays in registers. */
+/* core/cpu/microkernel.h -- the innermost loop of our own matrix products: a block of sums that stays in registers.
+ *
+ *                         strip: up to 2 vectors of columns
+ *                            y0        y1                     for each w: the strip's row w is loaded once, and
+ *     row[0]  x  ------>   sum[0][0] sum[0][1]                element w of every row is multiplied with it
+ *     row[1]  x  ------>   sum[1][0] sum[1][1]
+ *       ...                   ...
+ *
+ * Every load of x serves two multiplications of whole vectors, every load of y serves MICRO_ROWS. */
 #ifndef CLEAVE_CPU_BLOCK_H
 #define CLEAVE_CPU_BLOCK_H
 
@@ -6,16 +14,17 @@
 
 enum {
     MICRO_ROWS =
-        LANES == 16 ? 8 : 6,  /* sums of MICRO_ROWS x 2 vectors, two of b and one of a fit the registers */
-    MICRO_COLUMNS = 2 * LANES /* columns */
+        LANES == 16 ? 8 : 6, /* MICRO_ROWS x 2 sums, two vectors of y and one of x fit into the registers */
+    MICRO_COLUMNS = 2 * LANES
 };
 
-typedef int32_t words __attribute__((vector_size(4 * LANES), may_alias, aligned(4))); /* anywhere in memory */
+/* Vectors that may begin at any word of memory. */
+typedef int32_t words __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
 typedef float floats __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
 
 typedef int16_t shorts __attribute__((vector_size(4 * LANES), may_alias));
 
-/* Of each word: the product of its lower halves plus that of its upper halves. */
+/* For each word: the product of the lower halves of x and y plus that of their upper halves. */
 INLINED ivec multiply_pairs(shorts x, shorts y)
 {
 #if defined(__AVX512BW__) && defined(__AVX512DQ__)
@@ -28,8 +37,9 @@ INLINED ivec multiply_pairs(shorts x, shorts y)
 #endif
 }
 
-/* sum + x * y, four values a word: those of x are -128..127, those of y 0..255. Sums are whole numbers in the lanes of a
- * vec. By asm, since GCC 12 copies and spills the sums around the intrinsic: a quarter slower. */
+/* sum + x * y for words of four values: those of x are -128..127, those of y 0..255. The lanes of `sum` hold whole numbers
+ * here (int32_t), although its type is vec. The instruction is written as asm because GCC 12 copies and spills the sums
+ * around its intrinsic, which makes it a quarter slower. */
 INLINED vec multiply_add_i8(vec sum, ivec x, ivec y)
 {
 #if defined(__AVX512VNNI__) && defined(__AVX512DQ__)
@@ -42,7 +52,7 @@ INLINED vec multiply_add_i8(vec sum, ivec x, ivec y)
 #endif
 }
 
-/* sum + x * y, word by word: a word is one value in f32, two neighbours in bf16, four in int8. */
+/* sum + x * y, word by word. A word is one value in f32, two neighbours in bf16, four in int8. */
 INLINED vec multiply_add(vec sum, ivec x, ivec y, dtype type)
 {
     if (type == F32) return sum + (vec)x * (vec)y;
@@ -62,7 +72,7 @@ INLINED vec add_sums(vec a, vec b, dtype type)
     return a + b;
 }
 
-/* What is multiplied: element w of row i is row[i][w * row_step], that of column j strip[w * strip_step + j]. */
+/* The factors. Word w of row i is row[i][w * row_step]; word w of column j is strip[w * strip_step + j]. */
 typedef struct micro_factors {
     const uint32_t *row[8];
     int64_t row_step;
@@ -71,8 +81,9 @@ typedef struct micro_factors {
     int depth; /* words */
 } micro_factors;
 
-/* c[i * ldc + j] = or += the sums over w, i < rows <= 8, j < vectors * LANES, vectors <= 2. Everything but the factors and c
- * is constant where it is called. In int8 c holds whole numbers, as int32_t. */
+/* c[i * ldc + j] = or, with `add`, += the sum over w < depth of row i times column j; i < rows <= 8, j < vectors * LANES,
+ * vectors <= 2. All arguments but the factors and c are constants in every call. For int8, c holds whole numbers as
+ * int32_t. */
 INLINED void micro_multiply(const micro_factors *f, int rows, int vectors, dtype type, bool add, float *c,
                             int64_t ldc)
 {

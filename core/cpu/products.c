@@ -1,17 +1,19 @@
-/* core/cpu/products.c -- tiles of the similarity matrix, [Yang23] eq. 6, by own loops.
+/* core/cpu/products.c -- tiles of the similarity matrix, [Yang23] eq. 6: c[i][j] = sum_k a[i][k] b[j][k], by own loops.
  *
- *   for each unit of the tile (some of its columns), unit by unit to whichever thread is free:
- *       for each DEPTH of the values of a row:
- *           copy the unit's columns, transposed: strips of STRIP columns, value after value
+ *   for each unit of the tile, whichever thread is free takes the next:      unit: up to MOST_COLUMNS columns of c
+ *       for each DEPTH words of the rows:
+ *           copy these words of the unit's columns, transposed: strip after strip of STRIP columns
  *           for each strip, for each ROWS rows:
- *               ROWS x STRIP sums in registers, then added to the tile
+ *               ROWS x STRIP sums in registers (microkernel.h), then added to c
  *
- * A library cuts the sum over k by the shape of the product, so that equal pairs in products of different
- * shape differ in the last bit. Here every element is cut alike: a product may have any shape, and what lies
- * below the diagonal is left out. The rows of a are read where they lie; each word serves a whole strip.
- * bf16 goes through the same loops in words of two values, int8 in words of four, with sums of whole numbers.
- * The processor multiplies values with a sign by values without (vpdpbusd), so columns are copied with 128 added,
- * and 128 times the sum of the row is taken off at the end. */
+ * Why not a library: it divides the sum over k depending on the shape of the product, so equal pairs in products of
+ * different shapes differ in the last bit. Here the sum of every element is divided in the same way. A product may have any
+ * shape, and elements below the diagonal can be left out. The rows of a are read where they lie: each of their words is
+ * used for a whole strip.
+ *
+ * Words. The same loops run for words of one f32 value, two bf16 values or four int8 values, whose sums are whole numbers.
+ * For int8 the processor's instruction (vpdpbusd) multiplies signed by unsigned values. So 128 is added to the values of a
+ * column when it is copied, and 128 times the sum of the row's values is subtracted at the end. */
 #include "../base/minmax.h"
 #include "cpu.h"
 #include "microkernel.h"
@@ -28,7 +30,7 @@ enum {
     BUFFER_WORDS = MOST_COLUMNS * DEPTH
 };
 
-/* A word is one value in f32, two neighbours in bf16, four in int8; k, lda and ldb count words. */
+/* k, lda and ldb count words. */
 typedef struct product {
     dtype type;
     int m, n;
@@ -36,12 +38,19 @@ typedef struct product {
     const uint32_t *a, *b;
     float *c;
     bool upper;
-    const i8_scale *scale_a, *scale_b; /* of int8; else NULL */
+    const i8_scale *scale_a, *scale_b; /* for int8; else NULL */
 } product;
 
-/* ---- columns, transposed ---- */
+/* ---- copying columns, transposed ----
+ *
+ * A square of LANES x LANES words is transposed in registers. Each step swaps the two blocks off the diagonal, in squares
+ * that are half as large as in the step before:
+ *
+ *     a b  ->  a c
+ *     c d      b d */
 
-/* Which lanes of two vectors, the second counted from LANES on, make the lower or upper result of a step. */
+/* For __builtin_shuffle: which lanes of rows i and i + distance make the new row i (or, `upper`, the new row i + distance).
+ * Lanes of the second row are numbered from LANES on. */
 INLINED ivec step_lanes(int distance, bool upper)
 {
     ivec lanes = { 0 };
@@ -52,7 +61,6 @@ INLINED ivec step_lanes(int distance, bool upper)
     return lanes;
 }
 
-/* Swaps the blocks off the diagonal, half as large in every step. */
 INLINED void transpose_step(ivec *r, int distance)
 {
     const ivec lower = step_lanes(distance, false), upper = step_lanes(distance, true);
@@ -65,7 +73,7 @@ INLINED void transpose_step(ivec *r, int distance)
     }
 }
 
-/* LANES words of each of LANES columns, exclusive-or `flip`: to[w * STRIP + column]. */
+/* Copies LANES words of each of LANES columns, exclusive-or `flip`, to to[w * STRIP + column]. */
 static void transpose(const uint32_t *const *column, int64_t from, int32_t flip, uint32_t *to)
 {
     ivec r[LANES];
@@ -77,14 +85,14 @@ static void transpose(const uint32_t *const *column, int64_t from, int32_t flip,
     for (int i = 0; i < LANES; i++) *(ivec *)(to + i * STRIP) = r[i] ^ flip;
 }
 
-/* Words [k0, k0 + depth) of the columns of a strip from j on; behind the last column it is repeated. */
+/* Words [k0, k0 + depth) of the strip of columns that begins at j. If there are too few columns, the last one is repeated. */
 static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t *to)
 {
     const uint32_t *column[STRIP];
     for (int i = 0; i < STRIP; i++) column[i] = p->b + min_int(j + i, p->n - 1) * p->ldb + k0;
     const int whole = depth / LANES * LANES;
     const int32_t flip =
-        p->type == I8 ? (int32_t)0x80808080 : 0; /* of a value with a sign: 128 more, without */
+        p->type == I8 ? (int32_t)0x80808080 : 0; /* adds 128 to each signed value: it becomes unsigned */
     for (int w = 0; w < whole; w += LANES) {
         for (int i = 0; i < STRIP; i++) __builtin_prefetch(column[i] + w + 2 * LANES);
         transpose(column, w, flip, to + w * STRIP);
@@ -129,7 +137,7 @@ static multiply_fn *const multiply_of[] = {
     [F32] = multiply_f32, [BF16] = multiply_bf16, [I8] = multiply_i8
 };
 
-/* Rows from i and columns from j on, some of which may lie outside: these go elsewhere. */
+/* ROWS rows from i on and STRIP columns from j on, of which some may lie outside c: the sums are made in a copy. */
 static void multiply_edge(const product *p, const uint32_t *const *row, const uint32_t *strip, int depth,
                           bool add, int i, int j)
 {
@@ -141,11 +149,11 @@ static void multiply_edge(const product *p, const uint32_t *const *row, const ui
     for (int r = 0; r < rows; r++) memcpy(p->c + (i + r) * p->ldc + j, sum + r * STRIP, bytes);
 }
 
-/* All rows that count, times one strip. */
+/* One strip times all rows that have an element in it. */
 static void multiply_strip(const product *p, int j, int64_t k0, int depth, const uint32_t *strip)
 {
-    const int last =
-        p->upper ? min_int(p->m, j + STRIP - 1) : p->m; /* rows below have no column to the right */
+    const int last = p->upper ? min_int(p->m, j + STRIP - 1)
+                              : p->m; /* rows further down have no element above the diagonal */
     for (int i = 0; i < last; i += ROWS) {
         const uint32_t *row[ROWS];
         for (int r = 0; r < ROWS; r++) row[r] = p->a + min_int(i + r, p->m - 1) * p->lda + k0;
@@ -156,7 +164,7 @@ static void multiply_strip(const product *p, int j, int64_t k0, int depth, const
     }
 }
 
-/* Of int8: elements [from, to) of row i of c, whole numbers so far, become similarities. */
+/* For int8: elements [from, to) of row i of c, which hold whole numbers, become similarities. */
 static void scale_row(const product *p, int i, int from, int to)
 {
     typedef uint32_t number __attribute__((may_alias));
@@ -180,7 +188,7 @@ static void run_unit(const product *p, int from, int to, uint32_t *buffer)
         scale_row(p, i, p->upper && i + 1 > from ? i + 1 : from, to);
 }
 
-/* Few wide units where there are few threads, but of different size narrow ones. */
+/* A unit for each thread; above a diagonal four, since units hold different numbers of elements there. */
 static int unit_columns(const product *p, int threads)
 {
     const int units = p->upper ? 4 * threads : threads;
@@ -188,7 +196,7 @@ static int unit_columns(const product *p, int threads)
     return min_int(whole, MOST_COLUMNS);
 }
 
-static status reserve(cpu *c, int threads)
+static status grow_buffers(cpu *c, int threads)
 {
     status st = OK;
     if (c->product_buffers >= threads) goto out;
@@ -206,8 +214,8 @@ static status run_product(cpu *c, const product *p)
     status st = OK;
     const int threads = c->base.threads;
     const int columns = unit_columns(p, threads), units = (p->n + columns - 1) / columns;
-    TRY(reserve(c, threads));
-    /* The largest unit above a diagonal is the last. Which thread takes it changes no bit. */
+    TRY(grow_buffers(c, threads));
+    /* Above a diagonal the last unit is the largest: it begins first. Which thread takes a unit changes no bit. */
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (int u = units - 1; u >= 0; u--)
         run_unit(p, u * columns, min_int(p->n, (u + 1) * columns),
@@ -222,7 +230,7 @@ status cpu_product(backend *b, dtype type, int m, int n, int64_t k, const void *
     status st = OK;
     const int per_word = type == BF16 ? 2 : 1;
     if (k % per_word || lda % per_word || ldb % per_word)
-        FAIL(ERR_RUNTIME, "bf16 similarities of rows of %lld values: an even number is wanted", (long long)k);
+        FAIL(ERR_RUNTIME, "bf16 similarities of rows of %lld values: the number must be even", (long long)k);
     const product p = { type, m,     n,    k / per_word, lda / per_word, ldb / per_word, ldc, a, b_rows,
                         c,    upper, NULL, NULL };
     TRY(run_product((cpu *)b, &p));
@@ -235,7 +243,7 @@ status cpu_product_i8(backend *b, int m, int n, int64_t k, i8_rows x, i8_rows y,
 {
     status st = OK;
     if (k % 4 || x.stride % 4 || y.stride % 4)
-        FAIL(ERR_RUNTIME, "int8 similarities of rows of %lld values: a multiple of 4 is wanted",
+        FAIL(ERR_RUNTIME, "int8 similarities of rows of %lld values: the number must be a multiple of 4",
              (long long)k);
     const product p = { I8,
                         m,
