@@ -1,11 +1,11 @@
-/* core/cpu/algorithm.c -- which algorithm computes a convolution: oneDNN's direct method or Winograd's (winograd.c), for
- * each shape and direction.
+/* core/cpu/algorithm.c -- which algorithm computes a convolution: oneDNN's direct method or Winograd's (winograd.c),
+ * for each shape and direction.
  *
- * Which of the two is faster depends on the shape and on the processor. Large convolutions that both can do are timed, once
- * per machine. Small ones follow a rule of their shape alone.
+ * Which of the two is faster depends on the shape and on the processor. Large convolutions that both can do are timed,
+ * once per machine. Small ones follow a rule of their shape alone.
  *
- * Determinism. The two algorithms round differently, so the choice is part of the result, and timing a shape a second time
- * might give another choice. Therefore choices are remembered:
+ * Determinism. The two algorithms round differently, so the choice is part of the result, and timing a shape a second
+ * time might give another choice. Therefore choices are remembered:
  *
  *   - for all later runs on this machine, in a cache,
  *         CACHE/conv-HASH.txt      CACHE = $CLEAVE_CACHE, else $XDG_CACHE_HOME/cleave, else ~/.cache/cleave
@@ -14,8 +14,8 @@
  *     Whoever times holds the folder's lock: if two processes meet an unknown shape at the same time, one of them times
  *     it and the other reads the result.
  *
- *   - for the run, in its directory (cpu_choices_save). A resumed run loads that file (cpu_choices_load) and prefers it to
- *     the cache: it ends with the same bits even if the cache was lost in between. */
+ *   - for the run, in its directory (cpu_choices_save). A resumed run loads that file (cpu_choices_load) and prefers it
+ *     to the cache: it ends with the same bits even if the cache was lost in between. */
 #include "cpu.h"
 #include "winograd.h"
 
@@ -37,10 +37,10 @@ static const char *const algorithm_names[CONV_ALGORITHMS] = {
 
 /* ---- the rule ---- */
 
-/* For a tile of 4x4 outputs Winograd's method multiplies 36 times where the direct method multiplies 144 times; for a tile
- * of 2x2, 16 times instead of 36. But tiles at the edge of the image compute outputs that are not needed, and
- * transforming the weights costs about as much as 16 tiles save. Milliseconds, batch 256, 2 cores of Zen 4, forward / data
- * / weights:
+/* For a tile of 4x4 outputs Winograd's method multiplies 36 times where the direct method multiplies 144 times; for a
+ * tile of 2x2, 16 times instead of 36. But tiles at the edge of the image compute outputs that are not needed, and
+ * transforming the weights costs about as much as 16 tiles save. Milliseconds, batch 256, 2 cores of Zen 4, forward /
+ * data / weights:
  *
  *      channels, image     f32 direct          bf16 direct         Winograd
  *       16 -> 16   32x32    7.0  5.4  6.1       2.8  2.8  3.5       2.8  3.0  3.6
@@ -132,8 +132,8 @@ out:
     return st;
 }
 
-/* Median seconds of each algorithm for one direction of a convolution that both can do. They run in turn, so that whatever
- * disturbs the machine disturbs both. */
+/* Median seconds of each algorithm for one direction of a convolution that both can do. They run in turn, so that
+ * whatever disturbs the machine disturbs both. */
 static status time_algorithms(cpu *c, const op *o, int direction, double seconds[CONV_ALGORITHMS])
 {
     status st = OK;
@@ -156,7 +156,7 @@ out:
     return st;
 }
 
-/* The rule's algorithm, unless the other one is clearly faster: so measuring again would most likely choose the same. */
+/* The rule's algorithm unless the other one is clearly faster: a second measurement would most likely agree. */
 static status choose_by_timing(cpu *c, const op *o, int direction, int *algorithm)
 {
     status st = OK;
@@ -361,8 +361,8 @@ static status lock_cache(choices *c, dir_lock *lock, bool *locked)
     return st == STOPPED ? st : OK;
 }
 
-/* Adds to what the cache's file holds, not to what is in use here: what a resumed run has loaded was perhaps not timed on
- * this machine. The caller holds the lock. */
+/* Adds to what the cache's file holds, not to what is in use here: what a resumed run has loaded was perhaps not timed
+ * on this machine. The caller holds the lock. */
 static status add_to_cache(const choices *all, const char *name, int algorithm)
 {
     status st = OK;

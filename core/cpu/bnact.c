@@ -1,5 +1,5 @@
-/* core/cpu/bnact.c -- batch normalisation, addition and activation (OP_BNACT), and with max pooling behind it in the same
- * passes (core/device/fusion.h).
+/* core/cpu/bnact.c -- batch normalisation, addition and activation (OP_BNACT), and with max pooling behind it in the
+ * same passes (core/device/fusion.h).
  *
  *   u = gamma (x - mean) / sqrt(var + eps) + beta + z          y = act(u)            [IS15] Alg. 1, [He16] eq. 1
  *
@@ -10,20 +10,20 @@
  *   backward             3. read x and dy: two sums of each channel   4. read x and dy, write dx and dz
  *   recompute                                                         2. alone: saves keeping y until backward
  *
- * One bit per value is saved for backward: is the activation's derivative 1 there? (It is 0 elsewhere.) With the pooling
- * fused, pass 2 writes and passes 3 and 4 read a pooled tensor in place of a whole one, and what lies between the two
- * operations is never stored.
+ * One bit per value is saved for backward: is the activation's derivative 1 there? (It is 0 elsewhere.) With the
+ * pooling fused, pass 2 writes and passes 3 and 4 read a pooled tensor in place of a whole one, and what lies between
+ * the two operations is never stored.
  *
  * Statistics. A channel has m = N*H*W values. A run of up to RUN pixels is summed in float, relative to the run's first
  * pixel k: e = sum (x - k), q = sum (x - k)^2. The runs are put together in double:
  *
  *   sum x = sum (n k + e)        sum x^2 = sum (n k^2 + 2 k e + q)            over runs of n pixels
  *
- * This way a mean that is large beside the deviation costs no accuracy. For the same reason the mean is kept as the sum of
- * two floats, mean + rest: the loops subtract `mean`, and `rest` goes into the constants that they add.
+ * This way a mean that is large beside the deviation costs no accuracy. For the same reason the mean is kept as the sum
+ * of two floats, mean + rest: the loops subtract `mean`, and `rest` goes into the constants that they add.
  *
- * Determinism. The images are divided into groups (cpu.h). One thread sums one group, and the groups are added in order. So
- * the result does not depend on the number of threads. */
+ * Determinism. The images are divided into groups (cpu.h). One thread sums one group, and the groups are added in
+ * order. So the result does not depend on the number of threads. */
 #include "cpu.h"
 
 #include <math.h>
@@ -122,8 +122,8 @@ static void total_sums(const bnact_call *c, int channel, double *first, double *
     }
 }
 
-/* Calls a loop over a plane: `plain`, or with pooling `pooled`. The type of the values and the usual window are constants
- * in it (vec.h). */
+/* Calls a loop over a plane: `plain`, or with pooling `pooled`. The type of the values and the usual window are
+ * constants in it (vec.h). */
 #define FOR_TYPE_AND_WINDOW(plain, pooled, c, ...)                                                           \
     do {                                                                                                     \
         const dtype type = (c)->p->base.op.type;                                                             \
@@ -138,9 +138,9 @@ static void total_sums(const bnact_call *c, int channel, double *first, double *
 
 /* ---- one plane with max pooling ----
  *
- * y = max over a window of act(u) = act(max over the window of u), since act is monotonic. The windows tile the plane: each
- * value of x is in exactly one. All that backward needs to know is which value of a window was the largest: a bit per
- * value, set for one value of a window, and for none where the activation's derivative is 0.
+ * y = max over a window of act(u) = act(max over the window of u), since act is monotonic. The windows tile the plane:
+ * each value of x is in exactly one. All that backward needs to know is which value of a window was the largest: a bit
+ * per value, set for one value of a window, and for none where the activation's derivative is 0.
  *
  *   x, window 2:  | a b | c d | ...          bits:  a b e f | c d g h | ...      (a lane_bits for each vector)
  *                 | e f | g h | ...

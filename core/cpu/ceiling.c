@@ -1,8 +1,8 @@
-/* core/cpu/ceiling.c -- how fast a net's convolutions are with oneDNN's fastest kernels: an upper bound for a training step.
+/* core/cpu/ceiling.c -- how fast a net's convolutions alone are with oneDNN's fastest kernels.
  *
  * For every shape and direction, each algorithm (direct, Winograd) is timed with each layout of the activations (the
- * library's choice, nhwc, nChw16c), and cpu_ceiling_run runs the fastest. Each kernel gets its data in the layout that it
- * prefers; nothing is reordered, normalised or added. */
+ * library's choice, nhwc, nChw16c), and cpu_ceiling_run runs the fastest. Each kernel gets its data in the layout that
+ * it prefers; nothing is reordered, normalised or added. */
 #include "cpu.h"
 
 #include "../base/clock.h"
@@ -30,8 +30,7 @@ struct ceiling {
     shape_best *shape;
     int n;
     candidate gemm;
-    timing_buffer
-        buffer[BUFFERS]; /* first source, second source, weights, result; large enough for every shape */
+    timing_buffer buffer[BUFFERS]; /* two sources, weights, result; large enough for every shape */
     timing_buffer scratchpad;
     dtype type;
 };
@@ -90,7 +89,7 @@ out:
     return st;
 }
 
-/* An upper bound for the bytes of any argument: channels may be padded, and Winograd's weights are 6x6 instead of 3x3. */
+/* An upper bound for the bytes of any argument: channels may be padded, and Winograd's weights are 6x6. */
 static size_t largest_argument(const op *o)
 {
     const layout l = { LANES, F32 };
@@ -150,8 +149,7 @@ static status consider_all(ceiling *c, shape_best *s, dnnl_alg_kind_t algorithm,
     conv_mds m = { 0 };
     dnnl_primitive_desc_t hint = NULL;
     const onednn_conv how = onednn_conv_of(o, algorithm);
-    const bool any_x =
-        o->x.c <= 3 && tag != dnnl_nhwc; /* an image: kernels prefer planes, so they may choose */
+    const bool any_x = o->x.c <= 3 && tag != dnnl_nhwc; /* kernels choose: for images they prefer planes */
     TRY(create_mds(o, any_x ? dnnl_format_tag_any : tag, tag, &m));
     if (onednn_conv_forward(&hint, c->cpu->engine, &how, m.x, m.w, NULL, m.y, c->cpu->attr) != dnnl_success)
         goto out;

@@ -1,11 +1,12 @@
 /* core/cpu/conv.c -- OP_CONV: each of the three directions (y, dx, dw) by oneDNN's direct method or by Winograd's
  * (winograd.c). algorithm.c decides which. Depthwise convolutions are in depthwise.c.
  *
- * Layouts. Kernels read and write blocked values (layout.c), and images of at most 3 channels as planes. A value that is
- * laid out otherwise, such as [N, C, 1, 1] in plain order, is converted in scratch. oneDNN's kernels choose the layouts of
- * weights and of weight gradients: weights are packed into that layout, and a gradient is reordered to PyTorch's order
- * after every backward. Both are tiny beside the activations. In evaluation the packed weights are cached until their
- * version changes. In training every step changes the weights, so a packed copy is used once and lies in scratch.
+ * Layouts. Kernels read and write blocked values (layout.c), and images of at most 3 channels as planes. A value that
+ * is laid out otherwise, such as [N, C, 1, 1] in plain order, is converted in scratch. oneDNN's kernels choose the
+ * layouts of weights and of weight gradients: weights are packed into that layout, and a gradient is reordered to
+ * PyTorch's order after every backward. Both are tiny beside the activations. In evaluation the packed weights are
+ * cached until their version changes. In training every step changes the weights, so a packed copy is used once and
+ * lies in scratch.
  *
  * args.scratch in training; each part is there only if it is needed:
  *
@@ -44,11 +45,11 @@ typedef struct conv_plan {
     primitive dw_reorder;
     direction_memory memory[CONV_DIRECTIONS];
     size_t weights_at; /* of all directions: in args.scratch in training, in args.cached in evaluation */
-    size_t x_at, y_at, db_at; /* in args.scratch; db: where nobody asked for it but the primitive writes it */
+    size_t x_at, y_at, db_at; /* in args.scratch; db_at: for a db that nobody asked for */
 } conv_plan;
 
-/* The memory descriptors of all three directions. "any": the primitive chooses the layout. w_any has the type of x, dw_any
- * is f32. */
+/* The memory descriptors of all three directions. "any": the primitive chooses the layout. w_any has the type of x,
+ * dw_any is f32. */
 typedef struct conv_mds {
     onednn_md x, x_blocked, y, w_any, dw_any, w_plain, bias;
 } conv_mds;

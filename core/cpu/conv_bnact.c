@@ -3,8 +3,8 @@
  *   y = act(sum w' x + b' + z)     w'[k] = s[k] w[k]     b'[k] = s[k] (bias[k] - mean[k]) + beta[k]
  *                                  s = gamma / sqrt(var + eps)
  *
- * The weights are folded when args.version changes, and cached in the layout that the convolution's kernel reads. The kernel
- * adds z and activates while a result is still in a register; oneDNN's kernels read z from where y is written.
+ * The weights are folded when args.version changes, and cached in the layout that the convolution's kernel reads. The
+ * kernel adds z and activates while a result is still in a register; oneDNN's kernels read z from where y is written.
  *
  * oneDNN computes max(NaN, 0) = 0, so weights that are not finite would go unnoticed behind this operation. Folding
  * therefore checks them. */

@@ -12,8 +12,8 @@
 #include <pmmintrin.h>
 #endif
 
-/* Large arenas get huge pages: with small ones, address translation (the TLB) costs time. The kernel gives them only if it
- * is asked before the memory is written to. */
+/* Large arenas get huge pages: with small ones, address translation (the TLB) costs time. The kernel gives them only if
+ * it is asked before the memory is written to. */
 enum { HUGE_PAGE = 2 << 20, CACHE_LINE = 64 };
 
 /* --- plans --- */
@@ -313,8 +313,8 @@ static void cpu_close(backend *b)
     free(c);
 }
 
-/* Arithmetic with denormals is about a hundred times slower, and numbers so small do not matter here. Each thread has its
- * own flags. */
+/* Arithmetic with denormals is about a hundred times slower, and numbers so small do not matter here. Each thread has
+ * its own flags. */
 static void flush_denormals(void)
 {
 #if defined(__SSE3__)

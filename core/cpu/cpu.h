@@ -1,7 +1,7 @@
 /* core/cpu/cpu.h -- inside the cpu device: oneDNN for direct convolutions and products, own loops for the rest.
  *
- * Activations are blocked (layout.c): [N][block of channels][H*W][LANES]. The last block is padded with zeros, and every
- * operation keeps this padding zero. Values of few channels and [N, C, 1, 1] are plain NCHW. */
+ * Activations are blocked (layout.c): [N][block of channels][H*W][LANES]. The last block is padded with zeros, and
+ * every operation keeps this padding zero. Values of few channels and [N, C, 1, 1] are plain NCHW. */
 #ifndef CLEAVE_CPU_H
 #define CLEAVE_CPU_H
 
@@ -60,8 +60,8 @@ work_kind cpu_work(cpu *, work_kind kind);
  * saves a fifth of the memory traffic. */
 enum { CPU_STREAMED_BYTES = 32 << 20 };
 
-/* Sums over images are made in groups: group g is the images [image_group_begin(n, g), image_group_begin(n, g + 1)). The
- * groups depend on n alone, so a sum has the same bits for any number of threads. */
+/* Sums over images are made in groups: group g is the images [image_group_begin(n, g), image_group_begin(n, g + 1)).
+ * The groups depend on n alone, so a sum has the same bits for any number of threads. */
 enum { MOST_GROUPS = 64 };
 static inline int image_groups(int n)
 {
@@ -91,7 +91,7 @@ status cpu_dropout_plan(cpu *, const op *, cpu_plan **, op_needs *);
 status cpu_shortcut_plan(cpu *, const op *, cpu_plan **, op_needs *);
 status cpu_loss_plan(cpu *, const op *, cpu_plan **, op_needs *);
 
-/* Two operations as one (core/device/fusion.h): OP_CONV and OP_BNACT in evaluation, OP_BNACT and OP_POOL in training. */
+/* Two operations as one (core/device/fusion.h): conv and bnact in evaluation, bnact and pool in training. */
 status cpu_conv_bnact_plan(cpu *, const op *conv, const op *bnact, cpu_plan **, op_needs *);
 const char *cpu_bnact_pool_unsupported(const op *bnact, const op *pool);
 status cpu_bnact_pool_plan(cpu *, const op *bnact, const op *pool, cpu_plan **, op_needs *);
@@ -154,8 +154,8 @@ void layout_convert(shape4, const void *src, layout from, void *dst, layout to, 
 /* For an operation that reads a value in blocks of `block`: the value itself, or a converted copy in scratch. */
 const void *layout_in(const cpu_plan *, shape4, const void *value, int block, void *scratch);
 
-/* For an operation that writes a value in blocks of `block`: where to write. That is the value itself, or scratch if the
- * value is laid out otherwise or is to be added to. Afterwards layout_finish converts or adds what is in scratch. */
+/* For an operation that writes a value in blocks of `block`: where to write. That is the value itself, or scratch if
+ * the value is laid out otherwise or is to be added to. Afterwards layout_finish converts or adds it. */
 void *layout_out(const cpu_plan *, shape4, void *value, int block, bool add, void *scratch);
 void layout_finish(const cpu_plan *, shape4, const void *computed, void *value, int block, bool add);
 

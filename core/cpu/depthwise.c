@@ -3,8 +3,8 @@
  *   y[p][q] = sum_{r,s} w[r][s] x[p*stride + r - 1][q*stride + s - 1]            for each channel
  *
  * This is nine multiplications a value, so the time goes into reading and writing. Each pass reads every row once from
- * memory. It goes through three neighbouring rows at once, from left to right, and keeps the last three vectors of each in
- * registers:
+ * memory. It goes through three neighbouring rows at once, from left to right, and keeps the last three vectors of each
+ * in registers:
  *
  *        row above   . . [left middle right] . .   ->
  *        row         . . [left middle right] . .   ->        a vector: the channels of a block at one pixel
@@ -17,8 +17,8 @@
  *
  * where both sums skip the terms whose index is a fraction or lies outside dy.
  *
- * dw is summed in three stages: over a plane in float, in registers; over a group of images in float; over the groups in
- * double. The groups do not depend on the number of threads, so neither does the result. */
+ * dw is summed in three stages: over a plane in float, in registers; over a group of images in float; over the groups
+ * in double. The groups do not depend on the number of threads, so neither does the result. */
 #include "cpu.h"
 
 enum { SIDE = 3, TAPS = SIDE * SIDE };
@@ -169,8 +169,8 @@ INLINED void backward_row_1(dtype t, const dy_rows *m, const vec *w, const void 
     }
 }
 
-/* Stride 2: an even row of x contributed to n = 1 row of dy, an odd one to n = 2. In a row, an even pixel contributed to one
- * dy, through column 1 of the filter; an odd one to two, through columns 2 and 0. */
+/* Stride 2: an even row of x contributed to n = 1 row of dy, an odd one to n = 2. In a row, an even pixel contributed
+ * to one dy, through column 1 of the filter; an odd one to two, through columns 2 and 0. */
 INLINED void backward_row_2(dtype t, int n, const dy_rows *m, const vec *w, const void *x, void *dx, bool add,
                             bool streamed, int width, int width_y, vec *dw)
 {

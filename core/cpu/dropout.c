@@ -1,5 +1,5 @@
-/* core/cpu/dropout.c -- OP_DROPOUT. The random number of a value depends on its index in NCHW order, wherever it lies in
- * memory, so every device drops the same values. One byte per value is saved for backward: was it kept? */
+/* core/cpu/dropout.c -- OP_DROPOUT. The random number of a value depends on its index in NCHW order, wherever it lies
+ * in memory, so every device drops the same values. One byte per value is saved for backward: was it kept? */
 #include "../base/rng.h"
 #include "cpu.h"
 

@@ -4,12 +4,12 @@
  *     ((n * blocks + c / LANES) * H*W + h*W + w) * LANES + c % LANES,     blocks = ceil(C / LANES)
  * The same formula with 1 for LANES is plain NCHW.
  *
- * Most values are blocked. oneDNN's fast convolutions read and write this layout for every number of channels; those that do
- * not fill their blocks, such as 24 or 100 in a pruned net, are padded. Plain are
- *   - values of at most 3 channels, such as images: the first convolution reads planes directly, and padding 3 channels to
- *     16 would multiply the bytes;
- *   - [N, C, 1, 1] if C does not fill its blocks: linear layers, the loss and products read it as a matrix. (If C does, the
- *     blocked value is the same bytes as the matrix.) */
+ * Most values are blocked. oneDNN's fast convolutions read and write this layout for every number of channels; those
+ * that do not fill their blocks, such as 24 or 100 in a pruned net, are padded. Plain are
+ *   - values of at most 3 channels, such as images: the first convolution reads planes directly, and padding 3 channels
+ *     to 16 would multiply the bytes;
+ *   - [N, C, 1, 1] if C does not fill its blocks: linear layers, the loss and products read it as a matrix. (If C does,
+ *     the blocked value is the same bytes as the matrix.) */
 #include "cpu.h"
 
 int layout_block(shape4 s)
@@ -34,8 +34,8 @@ size_t blocked_bytes(shape4 s, dtype type)
     return layout_bytes(s, (layout){ LANES, type });
 }
 
-/* One block of channels of one image, in both layouts: n_lanes <= LANES planes that begin at element `planes`, and a block
- * that begins at element `block`. */
+/* One block of channels of one image, in both layouts: n_lanes <= LANES planes that begin at element `planes`, and a
+ * block that begins at element `block`. */
 typedef struct part {
     int64_t planes, block, pixels;
     int n_lanes;

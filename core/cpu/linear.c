@@ -3,8 +3,9 @@
  *   y = act(x w^T + bias)        g = dy where the derivative of act is 1, else 0
  *   dw = g^T x    dbias = sum over rows of g    dx = g w
  *
- * The three products are those of a 1x1 convolution of images of one pixel, and are planned as that: its scratch memory is
- * ours to give, while oneDNN's sgemm allocates in every call. A blocked x is first converted to plain rows in scratch. */
+ * The three products are those of a 1x1 convolution of images of one pixel, and are planned as that: its scratch memory
+ * is ours to give, while oneDNN's sgemm allocates in every call. A blocked x is first converted to plain rows in
+ * scratch. */
 #include "cpu.h"
 
 typedef struct linear_plan {

@@ -49,8 +49,7 @@ static status loss_forward(cpu_plan *base, const op_args *a)
     const op *o = &base->op;
     const int classes = o->x.c;
     const float *x = logits(base, a);
-    double *rows =
-        a->scratch; /* added afterwards, in order: the sum does not depend on the number of threads */
+    double *rows = a->scratch; /* added in order afterwards: the same sum for any number of threads */
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < o->x.n; n++)
         rows[n] =

@@ -37,9 +37,9 @@ INLINED ivec multiply_pairs(shorts x, shorts y)
 #endif
 }
 
-/* sum + x * y for words of four values: those of x are -128..127, those of y 0..255. The lanes of `sum` hold whole numbers
- * here (int32_t), although its type is vec. The instruction is written as asm because GCC 12 copies and spills the sums
- * around its intrinsic, which makes it a quarter slower. */
+/* sum + x * y for words of four values: those of x are -128..127, those of y 0..255. The lanes of `sum` hold whole
+ * numbers here (int32_t), although its type is vec. The instruction is written as asm because GCC 12 copies and spills
+ * the sums around its intrinsic, which makes it a quarter slower. */
 INLINED vec multiply_add_i8(vec sum, ivec x, ivec y)
 {
 #if defined(__AVX512VNNI__) && defined(__AVX512DQ__)
@@ -81,9 +81,9 @@ typedef struct micro_factors {
     int depth; /* words */
 } micro_factors;
 
-/* c[i * ldc + j] = or, with `add`, += the sum over w < depth of row i times column j; i < rows <= 8, j < vectors * LANES,
- * vectors <= 2. All arguments but the factors and c are constants in every call. For int8, c holds whole numbers as
- * int32_t. */
+/* c[i * ldc + j] = or, with `add`, += the sum over w < depth of row i times column j; i < rows <= 8, j < vectors *
+ * LANES, vectors <= 2. All arguments but the factors and c are constants in every call. For int8, c holds whole numbers
+ * as int32_t. */
 INLINED void micro_multiply(const micro_factors *f, int rows, int vectors, dtype type, bool add, float *c,
                             int64_t ldc)
 {

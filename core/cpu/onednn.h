@@ -1,5 +1,5 @@
-/* core/cpu/onednn.h -- how this device calls oneDNN: primitives with their arguments, descriptors of our arrays, and the
- * differences between oneDNN 2.x and 3.x. */
+/* core/cpu/onednn.h -- how this device calls oneDNN: primitives with their arguments, descriptors of our arrays, and
+ * the differences between oneDNN 2.x and 3.x. */
 #ifndef CLEAVE_CPU_ONEDNN_H
 #define CLEAVE_CPU_ONEDNN_H
 

@@ -1,7 +1,7 @@
 /* core/cpu/pool.c -- max pooling and the global average: OP_POOL.
  *
- * Values are blocked: a vector holds LANES channels of one pixel. Max pooling saves where in its window each maximum was
- * (r * kernel + s), so backward reads neither x nor y. */
+ * Values are blocked: a vector holds LANES channels of one pixel. Max pooling saves where in its window each maximum
+ * was (r * kernel + s), so backward reads neither x nor y. */
 #include "cpu.h"
 
 #include <math.h>
@@ -89,8 +89,7 @@ static status max_backward(cpu_plan *base, const op_args *a)
     const pool_plan *p = (pool_plan *)base;
     const op *o = &base->op;
     const int64_t in = (int64_t)o->x.h * o->x.w, out = (int64_t)o->y.h * o->y.w;
-    const bool direct =
-        layout_block(o->x) == LANES; /* dx is written where it belongs, not converted afterwards */
+    const bool direct = layout_block(o->x) == LANES; /* dx is not converted afterwards */
     if (!a->dx) return OK;
     const void *dy = layout_in(base, o->y, a->dy, LANES, at_offset(a->scratch, p->y_at));
     void *dx = direct ? a->dx : at_offset(a->scratch, p->x_at);

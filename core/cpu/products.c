@@ -7,13 +7,13 @@
  *               ROWS x STRIP sums in registers (microkernel.h), then added to c
  *
  * Why not a library: it divides the sum over k depending on the shape of the product, so equal pairs in products of
- * different shapes differ in the last bit. Here the sum of every element is divided in the same way. A product may have any
- * shape, and elements below the diagonal can be left out. The rows of a are read where they lie: each of their words is
- * used for a whole strip.
+ * different shapes differ in the last bit. Here the sum of every element is divided in the same way. A product may have
+ * any shape, and elements below the diagonal can be left out. The rows of a are read where they lie: each of their
+ * words is used for a whole strip.
  *
- * Words. The same loops run for words of one f32 value, two bf16 values or four int8 values, whose sums are whole numbers.
- * For int8 the processor's instruction (vpdpbusd) multiplies signed by unsigned values. So 128 is added to the values of a
- * column when it is copied, and 128 times the sum of the row's values is subtracted at the end. */
+ * Words. The same loops run for words of one f32 value, two bf16 values or four int8 values, whose sums are whole
+ * numbers. For int8 the processor's instruction (vpdpbusd) multiplies signed by unsigned values. So 128 is added to the
+ * values of a column when it is copied, and 128 times the sum of the row's values is subtracted at the end. */
 #include "../base/minmax.h"
 #include "cpu.h"
 #include "microkernel.h"
@@ -43,14 +43,14 @@ typedef struct product {
 
 /* ---- copying columns, transposed ----
  *
- * A square of LANES x LANES words is transposed in registers. Each step swaps the two blocks off the diagonal, in squares
- * that are half as large as in the step before:
+ * A square of LANES x LANES words is transposed in registers. Each step swaps the two blocks off the diagonal, in
+ * squares that are half as large as in the step before:
  *
  *     a b  ->  a c
  *     c d      b d */
 
-/* For __builtin_shuffle: which lanes of rows i and i + distance make the new row i (or, `upper`, the new row i + distance).
- * Lanes of the second row are numbered from LANES on. */
+/* For __builtin_shuffle: which lanes of rows i and i + distance make the new row i (or, `upper`, the new row i +
+ * distance). Lanes of the second row are numbered from LANES on. */
 INLINED ivec step_lanes(int distance, bool upper)
 {
     ivec lanes = { 0 };
@@ -85,7 +85,8 @@ static void transpose(const uint32_t *const *column, int64_t from, int32_t flip,
     for (int i = 0; i < LANES; i++) *(ivec *)(to + i * STRIP) = r[i] ^ flip;
 }
 
-/* Words [k0, k0 + depth) of the strip of columns that begins at j. If there are too few columns, the last one is repeated. */
+/* Words [k0, k0 + depth) of the strip of columns that begins at j. If there are too few columns, the last one is
+ * repeated. */
 static void copy_strip(const product *p, int j, int64_t k0, int depth, uint32_t *to)
 {
     const uint32_t *column[STRIP];

@@ -1,5 +1,5 @@
-/* core/cpu/shortcut.c -- the shortcut without parameters of [He16], option A: OP_SHORTCUT. y takes every stride-th pixel of
- * x, and has channels of zeros before and behind those of x. */
+/* core/cpu/shortcut.c -- the shortcut without parameters of [He16], option A: OP_SHORTCUT. y takes every stride-th
+ * pixel of x, and has channels of zeros before and behind those of x. */
 #include "cpu.h"
 
 typedef struct shortcut_plan {
@@ -20,8 +20,8 @@ static int64_t block_at(shape4 s, int block, int n, int b)
     return ((int64_t)n * blocks_of(s, block) + b) * s.h * s.w * block;
 }
 
-/* The first element of channel c of image n; the next pixels of the channel follow `block` elements apart. -1: there is no
- * such channel. */
+/* The first element of channel c of image n; the next pixels of the channel follow `block` elements apart. -1: there is
+ * no such channel. */
 static int64_t channel_at(shape4 s, int block, int n, int c)
 {
     return c < 0 || c >= s.c ? -1 : block_at(s, block, n, c / block) + c % block;

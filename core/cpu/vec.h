@@ -4,9 +4,9 @@
  *                                                | c0 c1 ... c15    | c0 c1 ... c15    |
  *                                                  one vec            one vec
  *
- * These are GCC's vector extensions: + - * and comparisons work lane by lane, on any processor. The number of lanes is also
- * the number of channels in a block, so a loop over a blocked value is a loop over whole vectors, and no lane ever needs a
- * value of another lane. Arithmetic is f32; values in memory are f32 or bf16. */
+ * These are GCC's vector extensions: + - * and comparisons work lane by lane, on any processor. The number of lanes is
+ * also the number of channels in a block, so a loop over a blocked value is a loop over whole vectors, and no lane ever
+ * needs a value of another lane. Arithmetic is f32; values in memory are f32 or bf16. */
 #ifndef CLEAVE_CPU_VEC_H
 #define CLEAVE_CPU_VEC_H
 

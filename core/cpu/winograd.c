@@ -1,27 +1,28 @@
-/* core/cpu/winograd.c -- 3x3 convolutions by Winograd's method, [Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural
- * Networks"].
+/* core/cpu/winograd.c -- 3x3 convolutions by Winograd's method, [Lavin & Gray 2016, "Fast Algorithms for Convolutional
+ * Neural Networks"].
  *
  * For one tile of outputs y, one channel c of its inputs d and one filter g (winograd_tile.h):
  *
  *   y = A^T [ (G g G^T) . (B^T d B) ] A                    . multiplies element by element
  *
- * A convolution sums over c. The outer transform is linear, so the sum can be done before it. What is summed at one place
- * of the transformed patch, for all tiles and filters, is then a product of matrices: 36 products for tiles of 4x4 (6x6
- * places), 16 for tiles of 2x2, which suit small images.
+ * A convolution adds this up over all c. The outer transform A^T [] A is linear, so the sum can be taken before it. At one
+ * place of the transformed patch, the sums for all tiles and filters are then one product of matrices: there are 36 for
+ * tiles of 4x4, which have 6x6 places, and 16 for tiles of 2x2, which suit small images.
  *
  *   for each group of tiles, the groups divided among the threads:
  *       V[place][tile][c] = B^T d B                        [c]: channels of x
  *       M[place][tile][k] = V[place] x U[place]            U[place][c][k] = G g G^T, made once (winograd_pack)
  *       y = A^T M A, plus bias and z, activated            [k]: channels of y
  *
- * A group is so small that V and M stay in the cache between the three steps. The gradient of the weights takes the same
- * way backwards:
+ * A group is so small that V and M stay in the cache between the three steps. The gradient of the weights
+ * goes through the transforms backwards:
  *
  *   W[place][tile][k] = A dy A^T;   dU[place][c][k] = sum over all tiles of V[place]^T x W[place];   dg = G^T dU G
  *
  * The gradient of x is a convolution of dy with the filters turned by 180 degrees.
  *
- * A vector holds the channels of a block, so the transforms combine whole vectors and never move values between lanes. */
+ * A vector holds the channels of a block, so the transforms combine whole vectors and never move values between
+ * lanes. */
 #include "winograd.h"
 
 #include "../base/minmax.h"
@@ -65,7 +66,7 @@ static int64_t products_of(tiling g)
     return (int64_t)g.down * g.across * g.places;
 }
 
-/* By whichever tiles need fewer multiplications. */
+/* With the tiles that need fewer multiplications. */
 static tiling tiling_of(const winograd *s)
 {
     const tiling two = tiling_by(s, 2), four = tiling_by(s, 4);
@@ -88,8 +89,8 @@ static tile_place tile_at(const tiling *g, int t)
     return (tile_place){ image, rest / g->across * g->tile, rest % g->across * g->tile };
 }
 
-/* V, W or M of a group of tiles: for each place a matrix of tiles x channels. Its channels are cut into panels of `width`
- * blocks, and the rows of a panel follow each other:
+/* V, W or M of a group of tiles: for each place a matrix of tiles x channels. Its channels are cut into panels of
+ * `width` blocks, and the rows of a panel follow each other:
  *
  *   matrix of place 0                                            matrix of place 1
  *   | panel 0: tile 0, tile 1, ... | panel 1: tile 0, ... | ...  | ...
@@ -198,8 +199,8 @@ size_t winograd_packed_bytes(const winograd *s)
            MICRO_COLUMNS;
 }
 
-/* The 9 weights from channel c to the block of channels that begins at k0; zeros where there is no such channel. With bf16
- * values the weights are rounded to bf16, too. */
+/* The 9 weights from channel c to the block of channels that begins at k0; zeros where there is no such channel. With
+ * bf16 values the weights are rounded to bf16, too. */
 static void read_filters(const winograd *s, const float *w, bool rotated, int c, int k0,
                          vec g[FILTER_WEIGHTS])
 {
@@ -243,7 +244,8 @@ void winograd_pack(const winograd *s, const float *w, bool rotated, float *u)
 /* Larger results are stored past the caches: no cache keeps them until they are read. */
 enum { CACHED_BYTES = 8 << 20 };
 
-/* Tiles of a group: a multiple of MICRO_ROWS. V and M of a group are GROUP_BYTES unless that is fewer than LEAST tiles. */
+/* Tiles of a group: a multiple of MICRO_ROWS. V and M of a group are GROUP_BYTES unless that is fewer than LEAST
+ * tiles. */
 static int group_tiles(const winograd *s)
 {
     enum { GROUP_BYTES = 512 << 10, LEAST = 32 };
@@ -364,16 +366,15 @@ enum {
 
 /* How the work is divided among the threads.
  *
- * Separately, if the sums are small: each thread has sums of its own for all pairs, and adds some of the tiles to them. At
- * the end the threads' sums are added.
+ * Separately, if the sums are small: each thread has sums of its own for all pairs, and adds some of the tiles to them.
+ * At the end the threads' sums are added.
  *
- * Together, if the sums are large: there is one set of sums. All threads work at one group of tiles: each transforms some
- * of the group's tiles, then adds the group to the sums of some pairs. */
+ * Together, if the sums are large: there is one set of sums. All threads work at one group of tiles: each transforms
+ * some of the group's tiles, then adds the group to the sums of some pairs. */
 typedef struct gradient_plan {
     bool together;
-    int size; /* tiles of a group */
-    bool
-        one_group; /* together, and one group holds all tiles: a thread needs the sums of one pair at a time only */
+    bool one_group; /* together, and one group holds all tiles: a thread has the sums of one pair at a time */
+    int size;       /* tiles of a group */
     size_t groups, sums; /* floats of V and W; floats of sums. Separately: of one thread */
 } gradient_plan;
 
@@ -444,14 +445,14 @@ static void multiply_pair(const gradient *h, int tiles, int strip, int block, bo
         }
 }
 
-/* dw of a block of channels of x and one of dy: G^T dU G. dU is the sum of `parts` arrays that are `stride` floats apart. */
+/* dw of a block of channels of x and one of dy: G^T dU G. dU is the sum of `parts` arrays that are `stride` floats
+ * apart. */
 static void store_filters(const gradient *h, const float *sums, int parts, size_t stride, int block_c,
                           int block_k, float *dw)
 {
     const winograd *s = h->s;
     const int first = block_c * LANES, channels = min_int(LANES, s->c - first);
-    float of[LANES]
-            [LANES * FILTER_WEIGHTS]; /* for each channel of dy, a part of its row of dw [k][c][3][3] */
+    float of[LANES][LANES * FILTER_WEIGHTS]; /* for each channel of dy a part of its row of dw */
     for (int c = 0; c < channels; c++) {
         vec filter[FILTER_WEIGHTS];
         if (h->g->tile == 2)

@@ -1,6 +1,6 @@
-/* core/cpu/winograd.h -- 3x3 convolutions with stride 1 and padding 1 by Winograd's F(4x4, 3x3), which multiplies 36 times
- * where the direct method multiplies 144 times, or for small images by F(2x2, 3x3). Values are blocked (layout.c), with any
- * number of channels, f32 or bf16. Transformed values and sums are f32. */
+/* core/cpu/winograd.h -- 3x3 convolutions with stride 1 and padding 1 by Winograd's F(4x4, 3x3), which multiplies 36
+ * times where the direct method multiplies 144 times, or for small images by F(2x2, 3x3). Values are blocked
+ * (layout.c), with any number of channels, f32 or bf16. Transformed values and sums are f32. */
 #ifndef CLEAVE_CPU_WINOGRAD_H
 #define CLEAVE_CPU_WINOGRAD_H
 
@@ -32,9 +32,9 @@ typedef struct winograd_epilogue {
     activation act;
 } winograd_epilogue;
 
-/* Transforms weights w [k][c][3][3] to u, which has winograd_packed_bytes bytes. `rotated`: for the gradient of x, which is
- * a convolution of dy. Then c and k are the channels of dy and x, w is [c][k][3][3], and the filters are turned by 180
- * degrees. */
+/* Transforms weights w [k][c][3][3] to u, which has winograd_packed_bytes bytes. `rotated`: for the gradient of x,
+ * which is a convolution of dy. Then c and k are the channels of dy and x, w is [c][k][3][3], and the filters are
+ * turned by 180 degrees. */
 size_t winograd_packed_bytes(const winograd *);
 void winograd_pack(const winograd *, const float *w, bool rotated, float *u);
 

@@ -1,12 +1,12 @@
 /* core/cpu/winograd_tile.h -- Winograd's transforms of one tile, for a vector of channels.
  *
- * In one dimension F(m, 3) computes m outputs y of a correlation with 3 weights g. It reads m + 2 inputs d and multiplies
- * m + 2 times, where the direct method multiplies 3 m times:
+ * In one dimension F(m, 3) computes m outputs y of a correlation with 3 weights g. It reads m + 2 inputs d and
+ * multiplies m + 2 times, where the direct method multiplies 3 m times:
  *
  *   y = A^T [ (G g) . (B^T d) ]                            . multiplies element by element
  *
- * Why: the transpose of a correlation is a product of polynomials. A product of degree m + 1 is known from its values at
- * m + 2 points, and a value at a point takes one multiplication. So A and G evaluate polynomials of m and of 3
+ * Why: the transpose of a correlation is a product of polynomials. A product of degree m + 1 is known from its values
+ * at m + 2 points, and a value at a point takes one multiplication. So A and G evaluate polynomials of m and of 3
  * coefficients at these points, and B^T is the transpose of interpolation. In two dimensions each transform is applied
  * to the columns and then to the rows:
  *

@@ -1,10 +1,10 @@
-/* tests/backend/test_algorithm.c -- which convolution algorithm: timed once, kept in a file, the same for
- * whoever reads it. Direct and Winograd round differently, so the bits of the results tell which one has run.
- */
-#include "../../core/device/tuning.h"
-#include "../../nets/device.h"
+/* tests/backend/test_algorithm.c -- the choice of a convolution algorithm: timed once, kept in a file, the same for
+ * every process that reads it. The two algorithms round differently, so the bits of the results show which one has
+ * run. */
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
+#include "../../core/device/tuning.h"
+#include "../../nets/device.h"
 #include "../../tools/check/opcheck.h"
 #include "../../tools/check/problem.h"
 #include "../must.h"
@@ -13,7 +13,7 @@
 #include <dirent.h>
 #include <sys/wait.h>
 
-/* Large enough to be timed; the shape as the cache names it. */
+/* A convolution large enough to be timed, and its name in the cache. */
 static const char LARGE[] = "conv n16c64h32w32_o64k3s1p1", SHAPE[] = "n16c64h32w32_o64";
 
 static char folder[256], run_file[300];
@@ -29,7 +29,7 @@ static int fresh_cache(void **state)
     return setenv("CLEAVE_CACHE", folder, 1);
 }
 
-/* The one conv-*.txt of the cache; false if there is none. */
+/* The path of the only conv-*.txt in the cache; false if there is none. */
 static bool cache_file(char *out, size_t bytes)
 {
     bool found = false;
@@ -51,7 +51,7 @@ static char *read_cache(void)
     return text;
 }
 
-/* Runs LARGE on a backend of its own. `load`, `save`: of the run, or NULL. */
+/* Runs LARGE on a new device. load, save: the run's file of choices, or NULL. */
 static void run_large(const char *load, const char *save, opcheck_result *out)
 {
     op_problem o;
@@ -77,7 +77,7 @@ static bool same(const float *a, const float *b, int64_t n)
     return memcmp(a, b, (size_t)n * sizeof *a) == 0;
 }
 
-/* Writes a list for this machine, as the cache or a run has it. */
+/* Writes a file of choices for this machine, as in the cache or in a run. */
 static void write_choices(const char *path, const char *forward, const char *data, const char *weights)
 {
     char text[1000], *header = read_cache();
@@ -117,7 +117,7 @@ static void it_is_timed_once_and_kept(void **state)
     free(of_run);
 }
 
-/* y by one algorithm, dx by the other, as the file says; and the file of a run goes before the cache. */
+/* Each direction runs with the algorithm in the file, and the file of a run is preferred to the cache. */
 static void what_is_written_is_done(void **state)
 {
     opcheck_result direct = { 0 }, winograd = { 0 }, by_file = { 0 };
@@ -185,12 +185,12 @@ static void a_damaged_cache_is_replaced(void **state)
         run_large(NULL, NULL, &r);
         must(log_open(NULL, false));
         opcheck_free(&r);
-        char *now = read_cache(); /* timed anew: perhaps with another answer */
+        char *now = read_cache(); /* timed again, perhaps with another result */
         assert_int_equal(strncmp(now, header, strlen(header)), 0);
         assert_non_null(strstr(now, SHAPE));
         assert_int_equal(lines_of(path), 4);
         free(now);
-        assert_int_equal(lines_of(log), 2); /* what is wrong with the file, and that it is timed anew */
+        assert_int_equal(lines_of(log), 2); /* one names the damage, one says that it is timed again */
     }
     free(good);
 }
@@ -207,7 +207,7 @@ static void without_a_place_it_is_timed_for_this_process(void **state)
     opcheck_free(&r);
 }
 
-/* Both meet an empty cache; they must leave with one answer. */
+/* Both start with an empty cache, and must make the same choices. */
 static void two_processes_agree(void **state)
 {
     char file[2][300], *text[2];

@@ -1,5 +1,5 @@
-/* tests/backend/test_cpu.c -- what the cpu backend promises besides the operations: values survive, padding
- * stays zero, two runs agree to the last bit; and its optimiser and matrix product against layers/. */
+/* tests/backend/test_cpu.c -- what the cpu device promises besides correct operations: values survive a round trip,
+ * padding stays zero, two runs agree to the last bit. Its optimiser and its products of rows against layers/. */
 #include "../../core/base/rng.h"
 #include "../../core/device/products.h"
 #include "../../tools/check/opcheck.h"
@@ -37,7 +37,7 @@ static int release_memory(void **state)
     return 0;
 }
 
-/* Zeroed, whatever size; what nobody has written to takes no room. */
+/* Memory of any size is zeroed, and takes no physical memory before it is written to. */
 static void memory_is_zero_and_not_there_until_it_is_used(void **state)
 {
     enum { LARGE = 64 << 20, PAGES = LARGE / 4096 };
@@ -73,7 +73,7 @@ static void values_survive_a_round_trip(void **state)
         must(cpu->write_value(cpu, value, s, F32, in));
         must(cpu->read_value(cpu, value, s, F32, s.n, out));
         assert_memory_equal(in, out, count * sizeof *in);
-        memset(out, 0, count * sizeof *out); /* the first images only: what lies behind stays */
+        memset(out, 0, count * sizeof *out); /* the first images only: the rest of `out` stays as it was */
         must(cpu->read_value(cpu, value, s, F32, s.n - 1, out));
         assert_memory_equal(in, out, (size_t)shape_image(s) * (size_t)(s.n - 1) * sizeof *in);
         for (size_t j = (size_t)shape_image(s) * (size_t)(s.n - 1); j < count; j++) assert_true(out[j] == 0);
@@ -82,19 +82,19 @@ static void values_survive_a_round_trip(void **state)
     }
 }
 
-/* Bytes of a value that was computed = bytes of the same value written: its padding is zero. */
+/* A computed value has the same bytes as when it is read and written: so its padding is zero. */
 static void assert_canonical(const char *problem, const void *value, shape4 s, dtype type)
 {
     const size_t bytes = cpu->value_bytes(cpu, s, type);
     float *plain = malloc((size_t)shape_count(s) * sizeof *plain);
-    void *again = new_memory(bytes);
+    void *written = new_memory(bytes);
     must(cpu->read_value(cpu, value, s, type, s.n, plain));
-    must(cpu->write_value(cpu, again, s, type, plain));
-    if (memcmp(value, again, bytes)) fail_msg("%s: the padding is not zero", problem);
+    must(cpu->write_value(cpu, written, s, type, plain));
+    if (memcmp(value, written, bytes)) fail_msg("%s: the padding is not zero", problem);
     free(plain);
 }
 
-/* Runs forward and backward into memory full of NaN, and hands back y, dx and the first gradient. */
+/* Runs forward and backward with NaN in all memory that they write. Returns y, dx and the first gradient. */
 typedef struct outputs {
     void *y, *dx, *grad;
     size_t y_bytes, dx_bytes, grad_bytes;
@@ -146,7 +146,7 @@ static const char *const mixed_problems[] = {
     "linear n16c24h3w3_o10_relu",  NULL,
 };
 
-/* Each problem in f32 and in bf16, where cpu can, on random data. */
+/* Each problem on random data, in f32, and in bf16 if the processor supports it. */
 typedef void problem_check(const char *problem, const op_problem *, const opcheck_result *in);
 
 static void each_problem(const char *const *problems, problem_check *check)
@@ -178,7 +178,7 @@ static void padding_stays_zero(void **state)
     each_problem(mixed_problems, check_padding);
 }
 
-/* y, computed apart from z or over it. */
+/* Returns y, computed in memory of its own or over z. */
 static void *run_sum(const op_problem *o, const opcheck_result *in, bool over)
 {
     op_needs needs;
@@ -215,7 +215,7 @@ static void a_sum_may_lie_over_its_summand(void **state)
     each_problem(problems, check_sum);
 }
 
-/* dx and dz, dx apart from dy or over it; dx is answered, and in *dz what must not depend on it. */
+/* Returns dx, computed in memory of its own or over dy; and *dz, which must not depend on that. */
 static void *run_gradient(const op_problem *o, const opcheck_result *in, bool over, void **dz)
 {
     const size_t bytes = cpu->value_bytes(cpu, o->op.x, o->op.type);
@@ -301,8 +301,8 @@ static void *row_at(const void *rows, dtype type, int64_t value)
     return (char *)rows + value * (int64_t)dtype_bytes(type);
 }
 
-/* Similarity tiles of sizes around the blocks of the loops, whole and above the diagonal. Leading dimensions larger than
- * the rows; what lies between the rows of c is not touched. */
+/* Tiles of sizes around those of the loops' blocks, whole and above the diagonal. Leading dimensions are larger than
+ * the rows; what lies between the rows of c must stay as it was. */
 static void gram(void **state)
 {
     static const struct {
@@ -325,15 +325,16 @@ static void gram(void **state)
             must(ref->products->product(ref, type, m, n, k, a, lda, b, upper ? lda : ldb, upper, want, ldc));
             for (int r = 0; r < m; r++) {
                 assert_true(c[r * ldc + n] == before[r * ldc + n]);
-                for (int j = 0; upper && j <= r; j++) c[r * ldc + j] = want[r * ldc + j]; /* anything */
+                for (int j = 0; upper && j <= r; j++)
+                    c[r * ldc + j] = want[r * ldc + j]; /* may be anything */
             }
             assert_true(opcheck_error(c, want, m * ldc) < 4e-6); /* as in test_backend.c */
         }
     }
 }
 
-/* An element has the same bits in a product of any shape, on either side, by any number of threads: equal pairs are
- * ties. */
+/* An element has the same bits in a product of any shape, with its two rows on either side, for any number of threads:
+ * so equal pairs are ties. */
 static void gram_rounds_alike_in_every_shape(void **state)
 {
     enum { N = 300 };
@@ -366,7 +367,7 @@ static void gram_rounds_alike_in_every_shape(void **state)
     backend_close(three);
 }
 
-/* Rows of whole numbers -128 .. 127, and a scale that is not the same for all. */
+/* Rows of whole numbers -128 .. 127, with different scales. */
 static i8_rows random_i8(int64_t rows, int64_t stride, uint32_t a)
 {
     int8_t *value = new_memory((size_t)(rows * stride));
@@ -377,7 +378,7 @@ static i8_rows random_i8(int64_t rows, int64_t stride, uint32_t a)
     return (i8_rows){ value, stride, scale };
 }
 
-/* As similarity_round leaves them: of the k values that count. */
+/* Sums of the first k values, as similarity_round makes them. */
 static void sum_rows(i8_rows x, int64_t rows, int64_t k)
 {
     i8_scale *scale = (i8_scale *)x.scale;
@@ -387,7 +388,7 @@ static void sum_rows(i8_rows x, int64_t rows, int64_t k)
     }
 }
 
-/* Sums of whole numbers: the same bits as ref. */
+/* Sums of whole numbers are exact: the same bits as ref. */
 static void gram_of_int8(void **state)
 {
     static const struct {
@@ -414,7 +415,8 @@ static void gram_of_int8(void **state)
     }
 }
 
-/* The largest sum there may be: 46340^2 < 2^31, with 128 added to every factor far above it. */
+/* The largest sum that is allowed: 46340^2 < 2^31. With 128 added to every factor the sums are far larger on the
+ * way. */
 static void sums_of_int8_may_wrap_on_the_way(void **state)
 {
     enum { K = 1 << 18 };
@@ -465,7 +467,7 @@ static void sgd(void **state)
     }
 }
 
-/* The vectorised rounding is the scalar one, for NaN and infinity too. */
+/* The vectors are rounded as bf16_from rounds, NaN and infinity too. */
 static void bf16_values_are_rounded_to_nearest_even(void **state)
 {
     enum { COUNT = 2 * 17 * 3 * 5 };
