@@ -6,7 +6,7 @@ endif
 PLUGINS   := $(if $(NVCC),$(BIN)/libcleave_cuda.so)
 CUDA_OBJS := $(patsubst core/cuda/%,$(B)/cuda/%.o,$(basename $(wildcard core/cuda/*.c core/cuda/*.cu)))
 # It has its own copies of these; from the program it uses only core/base/status.h (core/device/plugin.h).
-PLUGIN_BASE := $(B)/cuda/base/file.o $(B)/cuda/base/text.o
+PLUGIN_BASE := $(addprefix $(B)/cuda/base/,file.o path.o text.o)
 empty     :=
 space     := $(empty) $(empty)
 comma     := ,
@@ -66,7 +66,7 @@ $(B)/cuda/base/%.o: core/base/%.c
 	@mkdir -p $(@D); echo "  CC   $< (for the plugin)"
 	$(Q)$(CC) $(PLAIN_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
 
-# The functions of status.h stay undefined until the program opens the plugin.
+# The functions of status.h are left undefined; the program that opens the plugin has them.
 $(BIN)/libcleave_cuda.so: $(CUDA_OBJS) $(PLUGIN_BASE)
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) -shared $^ -o $@ $(CUDA_LIBS) -lstdc++ -lm

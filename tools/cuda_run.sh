@@ -9,7 +9,7 @@ export CLEAVE_PLUGINS=$PWD/$BIN CLEAVE_CACHE=${CLEAVE_CACHE:-$PWD/$B/gpu/cache} 
 mkdir -p "$RESULTS"
 gpu=$B/gpu/gpu
 nvcc=$(sed -n 's/^NVCC := //p' "$B/cuda.mk" 2>/dev/null)
-[ -z "$nvcc" ] || PATH=$PATH:$(dirname "$nvcc") # compute-sanitizer lies beside it
+[ -z "$nvcc" ] || PATH=$PATH:$(dirname "$nvcc") # compute-sanitizer is in the same folder
 
 describe() {
     echo "# commit $(git describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%F)"
@@ -64,7 +64,7 @@ run_bench() {
     for net in $nets; do
         for precision in bf16 tf32; do within "$limit" "$gpu" bench "$net" $precision "$batch" "$RESULTS" || code=1; done
     done
-    left=$(wc -w <<<"$nets") # nets, among which the peer's share of nine minutes is divided
+    left=$(wc -w <<<"$nets") # nets; the peer divides the rest of nine minutes among them
     if [ -e "$peer" ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
         for net in $nets; do
             peer_limit=${PEER_SECONDS:-$((SECONDS < 510 ? (540 - SECONDS) / left : 30))}

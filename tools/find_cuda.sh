@@ -4,7 +4,7 @@
 #   nvcc     $CUDA_HOME, $PATH, /usr/local/cuda, the newest /usr/local/cuda-*
 #   cuDNN    $CUDNN_HOME, the toolkit's folder, /usr, the wheels of python3 (nvidia-cudnn)
 #   cuBLAS   the toolkit's folder, /usr, the wheels
-#   CUPTI    the same and the toolkit's extras/; may be missing
+#   CUPTI    the same folders, and the toolkit's extras/; optional
 # CUDA_FOUND is a line that says what was found, or what is missing.
 set -u
 

@@ -41,8 +41,8 @@ HOST_DEVICE bool act_passes(activation act, float y)
 
 /* --- batch normalisation --- */
 
-/* One channel. mean = mean_high + mean_low: rounded to one float, the mean would be off by up to 2^-24 |mean|. If the mean
- * is much larger than the standard deviation, that is too much. */
+/* One channel. mean = mean_high + mean_low: rounded to one float, the mean would be off by up to 2^-24 |mean|. If the
+ * mean is much larger than the standard deviation, that is too much. */
 typedef struct bn_channel {
     float mean_high, mean_low, inv; /* inv = 1 / sqrt(var + eps) */
 } bn_channel;
@@ -143,8 +143,8 @@ typedef struct nhw {
     int n, h, w;
 } nhw;
 
-/* Image, line and column of pixel i, counted over all images in NHWC order. There must be fewer than 2^32 pixels: 64-bit
- * divisions are slow. */
+/* Image, line and column of pixel i, counted over all images in NHWC order. There must be fewer than 2^32 pixels:
+ * 64-bit divisions are slow. */
 HOST_DEVICE nhw nhw_of(shape4 s, int64_t i)
 {
     const uint32_t line = (uint32_t)i / (uint32_t)s.w, n = line / (uint32_t)s.h;
@@ -152,7 +152,8 @@ HOST_DEVICE nhw nhw_of(shape4 s, int64_t i)
     return at;
 }
 
-/* Vector i of a value: its pixel, and which of the pixel's `row_vectors` vectors it is. There must be fewer than 2^32. */
+/* Vector i of a value: its pixel, and which of the pixel's `row_vectors` vectors it is. There must be fewer than
+ * 2^32. */
 typedef struct vector_place {
     int64_t pixel;
     int vector;
@@ -173,8 +174,8 @@ HOST_DEVICE int64_t nhwc_to_nchw(shape4 s, int64_t i)
 }
 
 /* Weights. PyTorch stores [K][C][R*R]: channel c of filter k, pair = k * C + c, begins at pair * R*R. cuDNN reads
- * [K][R*R][C]: the pair begins at the index returned here, and its R*R values are C apart. The weights of a linear layer
- * on [C, H, W] are reordered in the same way, with H*W for R*R. */
+ * [K][R*R][C]: the pair begins at the index returned here, and its R*R values are C apart. The weights of a linear
+ * layer on [C, H, W] are reordered in the same way, with H*W for R*R. */
 HOST_DEVICE int64_t krsc_begin(int channels, int window, int pair)
 {
     const int k = pair / channels;
@@ -209,7 +210,8 @@ HOST_DEVICE double row_scale(double norm)
     return 1 / fmax(norm, 1e-8);
 }
 
-/* From the row's sum of squares. NaN if a value is not finite: sums of squares of finite floats do not overflow double. */
+/* From the row's sum of squares. NaN if a value is not finite: sums of squares of finite floats do not overflow
+ * double. */
 HOST_DEVICE double row_norm(double squares)
 {
     return squares - squares == 0 ? sqrt(squares) : (double)NAN;

@@ -1,13 +1,12 @@
 /* core/cuda/batchnorm.h -- batch normalisation, channel by channel: what bnact.cu and bnact_pool.cu share.
  *
- * Forward in training, and backward, take two kernels each, since no value of a channel can be computed before all of its
- * rows were seen:
+ * Forward in training, and backward, take two kernels each, since no value of a channel can be computed before all of
+ * its rows were seen:
  *
  *   1. sums over the rows: each block leaves partial sums of its part (sums.h)
- *   2. once more through the rows. Before that, each block adds up the parts for its channels and computes from the sums
- *      what a channel's values need: bn_line in forward, bn_slope in backward (arithmetic.h). The blocks of part 0
- *      also store what outlives the kernel: statistics, dgamma, dbeta.
- */
+ *   2. once more through the rows. Before that, each block adds up the parts for its channels and computes from the
+ *      sums what a channel's values need: bn_line in forward, bn_slope in backward (arithmetic.h). The blocks of
+ *      part 0 also store what outlives the kernel: statistics, dgamma, dbeta. */
 #ifndef CLEAVE_CUDA_BATCHNORM_H
 #define CLEAVE_CUDA_BATCHNORM_H
 
@@ -37,8 +36,8 @@ __device__ static inline bn_channel running_channel(const bnact_args &a, int c)
 /* bnact.cu. Leaves the partial sums over x - shift and its square in `scratch`, for columns bn_columns(a). */
 int bn_sums(cuda_stream, const bnact_args *);
 
-/* What a channel's parameters are computed from, besides the sums. Read before the sums, so that the thread waits for memory
- * once instead of twice. */
+/* What a channel's parameters are computed from, besides the sums. Read before the sums, so that the thread waits for
+ * memory once instead of twice. */
 typedef struct bn_given {
     float gamma, beta, shift, running_mean, running_var, bias;
 } bn_given;
@@ -55,7 +54,8 @@ template <typename W> __device__ static inline bn_given read_given(const bnact_a
     return g;
 }
 
-/* The statistics of channel c from its sums; each = 1 / m. With `keep`, also stores them and updates the running ones. */
+/* The statistics of channel c from its sums; each = 1 / m. With `keep`, also stores them and updates the running
+ * ones. */
 __device__ static inline bn_channel bn_statistics(const bnact_args &a, int c, const bn_given &given,
                                                   double sum, double squares, double each, bool keep)
 {
@@ -68,8 +68,8 @@ __device__ static inline bn_channel bn_statistics(const bnact_args &a, int c, co
     return s;
 }
 
-/* Fills `tile` with the lines of the block's channels. k: the columns with which bn_sums worked. All threads of the block
- * must call it. */
+/* Fills `tile` with the lines of the block's channels. k: the columns with which bn_sums worked. All threads of the
+ * block must call it. */
 template <typename W>
 __device__ static inline void forward_params(columns k, const bnact_args &a, bn_line tile[TILE_CHANNELS])
 {
@@ -97,7 +97,8 @@ __device__ static inline bn_channel known_channel(const bnact_args &a, int c)
     return a.frozen ? running_channel(a, c) : ((bn_channel *)a.saved)[c];
 }
 
-/* Fills `tile` with the means by which forward normalised the block's channels. All threads of the block must call it. */
+/* Fills `tile` with the means by which forward normalised the block's channels. All threads of the block must call
+ * it. */
 __device__ static inline void known_means(columns k, const bnact_args &a, float tile[TILE_CHANNELS])
 {
     const int c = my_channel(k);
@@ -105,8 +106,8 @@ __device__ static inline void known_means(columns k, const bnact_args &a, float 
     __syncthreads();
 }
 
-/* Fills `tile` with the slopes of the block's channels, from the sums of g and of g * (x - mean_high), and stores dgamma and
- * dbeta. k: the columns with which the sums were taken. All threads of the block must call it. */
+/* Fills `tile` with the slopes of the block's channels, from the sums of g and of g * (x - mean_high), and stores
+ * dgamma and dbeta. k: the columns with which the sums were taken. All threads of the block must call it. */
 __device__ static inline void backward_params(columns k, const bnact_args &a, bn_slope tile[TILE_CHANNELS])
 {
     const int c = my_channel(k);

@@ -5,8 +5,8 @@
  *   backward   bn_grad_sums    reads x and dy
  *              bn_grad_apply   reads x and dy, writes dx and dz
  *
- * batchnorm.h says why there are two kernels; columns.h, how their threads share out the rows and channels. Forward keeps
- * a bit for each value: whether the activation passes its gradient. So backward reads neither y nor z. */
+ * batchnorm.h says why there are two kernels; columns.h, how their threads share out the rows and channels. Forward
+ * keeps a bit for each value: whether the activation passes its gradient. So backward reads neither y nor z. */
 #include "batchnorm.h"
 
 /* Forward keeps for backward: bn_channel [c], then passes_t for each vector of x. */
@@ -31,8 +31,8 @@ static inline passes_t *passes_in(const bnact_args *a)
 
 /* --- forward --- */
 
-/* Sums of x - shift and of its square. shift is the first row: if the mean is large, float cannot hold sums of squares about
- * 0 precisely enough for the variance. */
+/* Sums of x - shift and of its square. shift is the first row: if the mean is large, float cannot hold sums of
+ * squares about 0 precisely enough for the variance. */
 template <typename W> COLUMN_KERNEL bn_sum_rows(columns k, const void *x, two_sums *partial)
 {
     enum { V = W::WIDTH };
@@ -92,8 +92,8 @@ __device__ static inline void store_activated(const bnact_args &a, passes_t *kee
     if (keep) keep[at] = (passes_t)passes;
 }
 
-/* Each thread asks for its first rows before the block prepares the channels' parameters: memory is read meanwhile. In the
- * same way it asks for the next rows after it has stored the last. */
+/* Each thread asks for its first rows before the block prepares the channels' parameters: memory is read meanwhile.
+ * In the same way it asks for the next rows after it has stored the last. */
 template <typename W> COLUMN_KERNEL bn_apply(columns k, bnact_args a, passes_t *keep)
 {
     enum { V = W::WIDTH };

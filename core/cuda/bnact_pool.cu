@@ -1,8 +1,8 @@
-/* core/cuda/bnact_pool.cu -- BN, activation, and max pooling with windows of 2 x 2 side by side. The
- * value between BN and pooling, which is as large as x, is neither written nor read.
+/* core/cuda/bnact_pool.cu -- BN, activation, and max pooling with windows of 2 x 2 side by side. The value between BN
+ * and pooling, which is as large as x, is neither written nor read.
  *
  *   forward    bn_sum_rows (bnact.cu)   sums over the rows of x
- *              pool_apply               normalises the four x of a window, writes the greatest as y, and keeps where it was
+ *              pool_apply               normalises the four x of a window, writes the greatest as y, keeps its place
  *   backward   pool_grad_sums           Only the greatest place of a window has a gradient, and it has none if the
  *              pool_grad_apply          activation does not pass it. Writes the four dx of a window.
  *

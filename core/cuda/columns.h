@@ -26,8 +26,8 @@ typedef struct columns {
     int xs, ys, tiles, parts;
 } columns;
 
-/* A row of a tile, 32 channels, is 64 bytes of bf16. Wider tiles would need more parts where there are many channels. One
- * block runs on a multiprocessor at a time, so that it may use all registers. */
+/* A row of a tile, 32 channels, is 64 bytes of bf16. Wider tiles would need more parts where there are many channels.
+ * One block runs on a multiprocessor at a time, so that it may use all registers. */
 enum { COLUMN_THREADS = 512, TILE_CHANNELS = 32 };
 #define COLUMN_KERNEL __global__ void __launch_bounds__(COLUMN_THREADS, 1)
 
@@ -80,7 +80,8 @@ static inline unsigned columns_block(columns k)
 
 /* --- in a kernel: what this thread works on --- */
 
-/* Blocks that are next to each other in the grid have the same rows: they run at the same time and share cache lines. */
+/* Blocks that are next to each other in the grid have the same rows: they run at the same time and share cache
+ * lines. */
 __device__ static inline int my_tile(columns k)
 {
     return (int)(blockIdx.x % (unsigned)k.tiles);
@@ -97,16 +98,16 @@ __device__ static inline int my_vector(columns k)
     return v < k.vectors ? v : -1;
 }
 
-/* For work that is done once for each channel of the tile: the first threads of the block get one channel each, the others
- * -1. */
+/* For work that is done once for each channel of the tile: the first threads of the block get one channel each, the
+ * others -1. */
 __device__ static inline int my_channel(columns k)
 {
     const int t = (int)threadIdx.x, c = my_tile(k) * k.xs * k.width + t;
     return t < k.xs * k.width && c < k.c ? c : -1;
 }
 
-/* What the first threads prepared for the channels of the tile, each for one channel, in shared memory: those V values that
- * belong to this thread's vector. */
+/* What the first threads prepared for the channels of the tile, each for one channel, in shared memory: those V
+ * values that belong to this thread's vector. */
 template <typename P, int V>
 __device__ static inline void my_params(columns k, const P tile[TILE_CHANNELS], P mine[V])
 {
@@ -145,16 +146,16 @@ __device__ static inline row_range row_range_of(columns k, int vector)
 
 /* --- reading rows ---
  *
- * A thread reads several rows before it works on the first. If it read a row, worked on it, stored the result and only then
- * read the next, memory would be idle most of the time; the compiler cannot reorder that, because it cannot know that the
- * store does not change what is read next. The rows wait in registers, so their number is limited. */
+ * A thread reads several rows before it works on the first. If it read a row, worked on it, stored the result and
+ * only then read the next, memory would be idle most of the time; the compiler cannot reorder that, because it cannot
+ * know that the store does not change what is read next. The rows wait in registers, so their number is limited. */
 enum { SUM_ROWS = 8, ROWS = 4, GRAD_SUM_ROWS = 4, GRAD_ROWS = 3 };
 
 /* Steps through this thread's rows, `rows` of them at a time. */
 #define FOR_MY_ROWS(at, mine, rows) for (int at = (mine).first; at < (mine).end; at += (rows) * (mine).step)
 
-/* Those of the `rows` rows from `at` on that exist. Unrolled: then r is a constant in each copy of the body, and an array
- * that is indexed by it can stay in registers. */
+/* Those of the `rows` rows from `at` on that exist. Unrolled: then r is a constant in each copy of the body, and an
+ * array that is indexed by it can stay in registers. */
 #define FOR_LOADED_ROWS(r, at, mine, rows)                                                                   \
     UNROLL                                                                                                   \
     for (int r = 0; r < (rows); r++)                                                                         \

@@ -1,5 +1,6 @@
-/* core/cuda/conv.c -- [op.h] OP_CONV by engines (engine.h), one each for forward, backward-data (overwriting and adding) and
- * backward-weights. In bf16 the gradient of the weights is bf16 too: cuDNN has no engine that computes f32 from bf16. */
+/* core/cuda/conv.c -- [op.h] OP_CONV by engines (engine.h), one each for forward, backward-data (overwriting and
+ * adding) and backward-weights. In bf16 the gradient of the weights is bf16 too: cuDNN has no engine that computes
+ * f32 from bf16. */
 #include "engine.h"
 
 #include <stdlib.h>

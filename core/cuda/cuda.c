@@ -141,8 +141,8 @@ static void cuda_release(backend *b, void *memory, size_t bytes)
     cudaFree(memory);
 }
 
-/* Copies `host` piece by piece to pinned memory, from where the device fetches it later: so the caller may reuse `host` when
- * this returns. */
+/* Copies `host` piece by piece to pinned memory, from where the device fetches it later: so the caller may reuse
+ * `host` when this returns. */
 static status cuda_upload(backend *b, void *dst, const void *host, size_t bytes)
 {
     status st = OK;

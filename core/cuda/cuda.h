@@ -1,11 +1,12 @@
-/* core/cuda/cuda.h -- what the C files of the cuda backend share. cuDNN computes convolutions, cuBLAS products of matrices,
- * our own kernels (kernels.h) the rest.
+/* core/cuda/cuda.h -- what the C files of the cuda backend share. cuDNN computes convolutions, cuBLAS products of
+ * matrices, our own kernels (kernels.h) the rest.
  *
- * Values are NHWC of f32 or bf16. All work is put into one stream, in the order of the calls, and nothing waits for the
- * device but `download`, `read_value` and what says so.
+ * Values are NHWC of f32 or bf16. All work is put into one stream, in the order of the calls, and nothing waits for
+ * the device but `download`, `read_value` and what says so.
  *
- * Weights. The libraries read a copy of the weights in their own order and type (`packed`), and write gradients in that
- * order. weights.c keeps the copies up to date; step.c does so for all weights at once when a whole step is recorded. */
+ * Weights. The libraries read a copy of the weights in their own order and type (`packed`), and write gradients in
+ * that order. weights.c keeps the copies up to date; step.c does so for all weights at once when a whole step is
+ * recorded. */
 #ifndef CLEAVE_CUDA_H
 #define CLEAVE_CUDA_H
 
@@ -52,8 +53,8 @@ typedef struct cuda {
 
 /* --- plans --- */
 
-/* A plan as this backend sees it. `struct plan` of backend.h has no definition here: cuda.c, which fills the backend's table,
- * converts the pointers. The plans of operations begin with this struct. */
+/* A plan as this backend sees it. `struct plan` of backend.h has no definition here: cuda.c, which fills the
+ * backend's table, converts the pointers. The plans of operations begin with this struct. */
 typedef struct cuda_plan cuda_plan;
 typedef struct cuda_weights cuda_weights;
 typedef status cuda_pass(cuda_plan *, const op_args *);
@@ -105,8 +106,8 @@ void weights_plan(cuda_weights *, weight_copy copy, bool needs_copy, weight_copy
 void weights_place(cuda_weights *, void *packed);
 /* In forward: renews the copy if it is older than args.version. */
 status weights_use(cuda_plan *, cuda_weights *, const op_args *);
-/* In backward, after the gradient was computed into grad.packed: puts it in plain order into `grad`. In a recorded step it
- * stays where it is, because SGD reads it there. */
+/* In backward, after the gradient was computed into grad.packed: puts it in plain order into `grad`. In a recorded
+ * step it stays where it is, because SGD reads it there. */
 status weights_grad(cuda_plan *, cuda_weights *, float *grad);
 /* Where the library reads the weights, and where it writes their gradient. */
 static inline const void *weights_read(const cuda_weights *w, const op_args *a)

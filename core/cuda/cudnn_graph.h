@@ -40,8 +40,8 @@ typedef struct engine_notes {
 } engine_notes;
 status engine_notes_read(descriptor config, engine_notes *out);
 
-/* A plan is made from a configuration, or from cuDNN's own text for a plan. It is for the device of the handle or, if that
- * is NULL, for `device` (from a configuration: for the device that the configuration was found for). */
+/* A plan is made from a configuration, or from cuDNN's own text for a plan. It is for the device of the handle or, if
+ * that is NULL, for `device` (from a configuration: for the device that the configuration was found for). */
 status execution_plan_from_config(cudnnHandle_t, descriptor config, descriptor *out);
 status execution_plan_from_json(cudnnHandle_t, descriptor device, const char *json, descriptor *out);
 status execution_plan_to_json(descriptor plan, char **out); /* the caller frees */

@@ -1,21 +1,21 @@
 /* core/cuda/depthwise.cu -- 3x3 convolutions with a filter for each channel, pad 1, stride 1 or 2. For each channel:
  *
  *   y[p][q]  = sum_{r,s} w[r][s] x[p*stride + r - 1][q*stride + s - 1]
- *   dx[i][j] = sum_{r,s} w[r][s] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]      over the r, s for which both divisions have
- *              no remainder and the pixel exists. With stride 1: a forward convolution of dy with the flipped filter.
+ *   dx[i][j] = sum_{r,s} w[r][s] dy[(i + 1 - r)/stride][(j + 1 - s)/stride]      over the r, s for which both divisions
+ *              have no remainder and the pixel exists. With stride 1: a forward convolution of dy, filter flipped.
  *   dw[r][s] = sum_{p,q} dy[p][q] x[p*stride + r - 1][q*stride + s - 1]          also over all images
  *
- * There are only nine products for each value, so the time goes into reading and writing. A line of an image is cut into
- * strips of a few pixels:
+ * There are only nine products for each value, so the time goes into reading and writing. A line of an image is cut
+ * into strips of a few pixels:
  *
- *   x, three lines  . . . . . .        A thread computes one strip for one vector of channels. It reads the three lines of x
- *                   . . . . . .        above, in and below the strip one after the other, and adds what each gives to the
- *                   . . . . . .        sums of the strip, which are in registers.
+ *   x, three lines  . . . . . .        A thread computes one strip for one vector of channels. It reads the three
+ *                   . . . . . .        lines of x above, in and below the strip one after the other, and adds what each
+ *                   . . . . . .        gives to the sums of the strip, which are in registers.
  *   y, one strip      o o o o
  *
- * Threads are shared out as in columns.h, with strips for rows: a thread keeps its channels, so it reads their filters once,
- * and goes from strip to strip. Threads of the same block work on neighbouring strips at the same time, so most of what
- * they read is in the cache. */
+ * Threads are shared out as in columns.h, with strips for rows: a thread keeps its channels, so it reads their
+ * filters once, and goes from strip to strip. Threads of the same block work on neighbouring strips at the same time,
+ * so most of what they read is in the cache. */
 #include "sums.h"
 
 enum { SIDE = 3, TAPS = SIDE * SIDE, STRIP_VECTORS = 32 };
@@ -122,8 +122,9 @@ COLUMN_KERNEL filter_strips(columns k, const void *x, const void *w, void *y, sh
 
 /* --- backward to x with stride 2 ---
  *
- * Of the three filter lines r only those with (i + 1 - r) even contribute to line i of dx, and the same holds for columns. A
- * strip of dx begins at an even column, so which of its pixels take which s is known when the kernel is compiled. */
+ * Of the three filter lines r only those with (i + 1 - r) even contribute to line i of dx, and the same holds for
+ * columns. A strip of dx begins at an even column, so which of its pixels take which s is known when the kernel is
+ * compiled. */
 
 enum { SPREAD = 4 }; /* pixels of a strip of dx */
 
@@ -151,7 +152,7 @@ COLUMN_KERNEL spread_strips(columns k, const void *dy, const void *w, void *dx, 
     }
 }
 
-/* --- backward to w: each block leaves the sums of its part in partial [parts][TAPS][c], and a second kernel adds them --- */
+/* --- backward to w: each block leaves the sums of its part, [TAPS][c]; a second kernel adds the parts --- */
 
 template <typename W, int S>
 COLUMN_KERNEL filter_parts(columns k, const void *x, const void *dy, float *partial, shape4 X, shape4 Y)

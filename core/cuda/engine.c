@@ -186,7 +186,7 @@ static status cache_read(cuda *c, const char *name, bool *found, descriptor *mad
     TRY(file_read(path.s, &text, NULL));
     *found = choice_read(c, text, made) == OK;
     if (*found) goto out;
-    snprintf(note, sizeof note, "%s: %s; choosing anew", path.s, status_message());
+    snprintf(note, sizeof note, "%s: %s; choosing again", path.s, status_message());
     c->note(note);
     remove(path.s);
 out:
@@ -307,7 +307,7 @@ status choices_load(backend *b, const char *path)
     while (!why && (line = strtok_r(NULL, "\n", &rest)))
         if (!read_choice(c, line)) why = "damaged, or not taken by cuDNN";
     if (!why) goto out;
-    snprintf(note, sizeof note, "%s: %s; choosing anew: the run will not repeat to the last bit", path, why);
+    snprintf(note, sizeof note, "%s: %s; choosing again: the run will not repeat to the last bit", path, why);
     c->note(note);
 out:
     free(text);

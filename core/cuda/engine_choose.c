@@ -1,5 +1,5 @@
-/* core/cuda/engine_choose.c -- chooses the fastest engine for a convolution: our own kernels, where we have some, or one
- * of cuDNN's engines.
+/* core/cuda/engine_choose.c -- chooses the fastest engine for a convolution: our own kernels, where we have some, or
+ * one of cuDNN's engines.
  *
  * Engines that may differ from run to run are excluded, and so are those that round partial sums to the type of the
  * result. In f32 without tf32, engines that round their inputs are excluded too (tensor cores keep 10 bits of the
@@ -65,8 +65,8 @@ out:
     return st;
 }
 
-/* Several runs as one CUDA graph: with a single run, the time to submit it would be a part of what is measured. An engine
- * that cannot be recorded fails here, and is not used. */
+/* Several runs as one CUDA graph: with a single run, the time to submit it would be a part of what is measured. An
+ * engine that cannot be recorded fails here, and is not used. */
 static status record_plan(cuda *c, const conv_problem *p, const trial *t, descriptor made,
                           cudaGraphExec_t *out)
 {

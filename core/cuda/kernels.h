@@ -1,10 +1,11 @@
-/* core/cuda/kernels.h -- functions that launch our kernels; they are called from C. All launch on `stream` and return the
- * launch's cudaError_t, 0 if it succeeded. Values are NHWC of `type`; a row is the C channels of one pixel.
+/* core/cuda/kernels.h -- functions that launch our kernels; they are called from C. All launch on `stream` and return
+ * the launch's cudaError_t, 0 if it succeeded. Values are NHWC of `type`; a row is the C channels of one pixel.
  *
  * No kernel adds floats atomically: the order of a sum depends only on the shape and, where a function is given
- * `multiprocessors` and sums over many rows, on that number. So one device computes the same bits every time, and devices with
- * different numbers of multiprocessors may differ in the last bits: of statistics and gradients in batch normalisation, and of
- * the gradients of biases and of convolution weights. Whatever a function needs in bytes is asked with the same number. */
+ * `multiprocessors` and sums over many rows, on that number. So one device computes the same bits every time, and
+ * devices with different numbers of multiprocessors may differ in the last bits: of statistics and gradients in batch
+ * normalisation, and of the gradients of biases and of convolution weights. Whatever a function needs in bytes is
+ * asked with the same number. */
 #ifndef CLEAVE_CUDA_KERNELS_H
 #define CLEAVE_CUDA_KERNELS_H
 
@@ -101,7 +102,8 @@ int shortcut_backward(cuda_stream, dtype, const void *dy, void *dx, bool add, sh
 
 /* --- pool.cu --- */
 
-/* where [count of y]: r * kernel + s of each maximum, or NOWHERE if the window is all padding. May be NULL in forward. */
+/* where [count of y]: r * kernel + s of each maximum, or NOWHERE if the window is all padding. May be NULL in
+ * forward. */
 enum { NOWHERE = 255 };
 int max_forward(cuda_stream, dtype, const void *x, void *y, uint8_t *where, shape4 X, shape4 Y, pool_desc);
 int max_backward(cuda_stream, dtype, const void *dy, const uint8_t *where, void *dx, bool add, shape4 X,
@@ -136,9 +138,9 @@ int weight_unpack(cuda_stream, weight_copy, int multiprocessors); /* packed -> p
 /* weight_pack of many in one launch; `table` and the pointers in it are device memory. */
 int weights_pack(cuda_stream, const weight_copy *table, int n, int multiprocessors);
 
-/* SGD that reads packed gradients and renews the packed copies, in one launch for all parameters. They are cut into pieces:
- * the weights [filters][channels][window] of one layer, which have a packed gradient, a packed copy or both; or the
- * parameters between two of those, as [1][count][1]. */
+/* SGD that reads packed gradients and renews the packed copies, in one launch for all parameters. They are cut into
+ * pieces: the weights [filters][channels][window] of one layer, which have a packed gradient, a packed copy or both;
+ * or the parameters between two of those, as [1][count][1]. */
 typedef struct sgd_piece {
     float *value, *velocity;
     const float *grad;    /* plain; not read if there is a packed one */
@@ -155,8 +157,8 @@ int sgd_pieces(cuda_stream, const cuda_scalars *, const sgd_piece *, const sgd_c
 
 /* --- tiles.cu: core/device/backend.h says what they do --- */
 
-/* Divides rows x [n, dim] by their norms, and stores them as `to_type` in `to`, which may be x. norm [n]: the norms, NaN for a
- * row with a value that is not finite. */
+/* Divides rows x [n, dim] by their norms, and stores them as `to_type` in `to`, which may be x. norm [n]: the norms,
+ * NaN for a row with a value that is not finite. */
 int rows_normalise(cuda_stream, dtype to_type, const float *x, void *to, int n, int64_t dim, double *norm);
 
 typedef struct tile_bins {
@@ -174,8 +176,8 @@ int tile_pick(cuda_stream, device_tile, const int32_t *wanted, float least, int3
 /* Between NCHW f32 and a value; both in device memory. */
 int value_from_nchw(cuda_stream, dtype, const float *nchw, void *value, shape4);
 int value_to_nchw(cuda_stream, dtype, const void *value, float *nchw, shape4);
-/* Images [.][3][32][32] uint8 of a data set on the device -> value [n, 3, 32, 32]: image i as draws[i] says, computed by
- * core/device/image.h. */
+/* Images [.][3][32][32] uint8 of a data set on the device -> value [n, 3, 32, 32]: image i as draws[i] says, computed
+ * by core/device/image.h. */
 int value_from_images(cuda_stream, dtype, const uint8_t *images, const image_draw *draws, image_norm, int n,
                       void *to);
 

@@ -9,8 +9,9 @@
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
-/* LAUNCH is for kernels without barriers, LAUNCH_BLOCKS for those whose threads wait for each other: the emulated device
- * runs them differently. Both are the launch's cudaError_t. Not formatted: clang-format takes <<< >>> for shifts. */
+/* LAUNCH is for kernels without barriers, LAUNCH_BLOCKS for those whose threads wait for each other: the emulated
+ * device runs them differently. Both are the launch's cudaError_t. Not formatted: clang-format takes <<< >>> for
+ * shifts. */
 /* clang-format off */
 #define LAUNCH(kernel, grid, block, stream, ...) \
     ((kernel)<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__), (int)cudaGetLastError())

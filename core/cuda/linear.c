@@ -1,7 +1,7 @@
 /* core/cuda/linear.c -- products of matrices by cuBLAS, and [op.h] OP_LINEAR.
  *
- * cuBLAS stores matrices column by column, we store them row by row: our [r, c] is its [c, r] with leading dimension c. So
- * to get c = a b^T we ask for c^T = b a^T: the operands change places. */
+ * cuBLAS stores matrices column by column, we store them row by row: our [r, c] is its [c, r] with leading dimension
+ * c. So to get c = a b^T we ask for c^T = b a^T: the operands change places. */
 #include "cuda.h"
 
 #include <limits.h>

@@ -1,5 +1,5 @@
-/* core/cuda/loss.cu -- softmax cross-entropy: [op.h] OP_LOSS. A thread takes a row of logits. They are few, so all arithmetic
- * is in double, and a single block adds up the rows: their sum always has the same bits. */
+/* core/cuda/loss.cu -- softmax cross-entropy: [op.h] OP_LOSS. A thread takes a row of logits. They are few, so all
+ * arithmetic is in double, and a single block adds up the rows: their sum always has the same bits. */
 #include "sums.h"
 
 typedef struct device_stats { /* loss_stats of core/device/backend.h */

@@ -4,18 +4,17 @@
  *   dx             = the same sum of dy, with flipped filters, and with k and c exchanged
  *   dw[k][r][s][c] = sum_{p,q} dy[p][q][k] x[p + r - 1][q + s - 1][c]      also over all images
  *
- * The libraries' kernels are made for more channels. Here a block computes all channels of a tile of 16 x 16 pixels, then
- * goes on to another tile:
+ * The libraries' kernels are made for more channels. Here a block computes all channels of a tile of 16 x 16 pixels,
+ * then goes on to another tile:
  *
- *   1. All threads copy the tile of x to shared memory, with a border (halo) of one pixel: 18 x 18 pixels. What lies outside
- *      the image, and channels that do not exist, are zeros.
- *   2. Each warp computes some lines of the tile by products of matrices (tensor_core.h). For y, and for each of the 9
- *      elements (taps) of the window:
- *         [16 pixels of a line of y][channels of y] += [the same pixels, moved by the tap: channels of x] [weights of the tap]
- *      For dw, and for each tap:
- *         [channels of dy][channels of x] += [channels of dy: 16 pixels of a line] [the same pixels of x, moved by the tap]
- *   3. For y, the threads store their sums after each tile. For dw, they keep them over all tiles; at the end each block
- *      leaves partial sums, and a second kernel adds them (sums.h). */
+ *   1. All threads copy the tile of x to shared memory, with a border (halo) of one pixel: 18 x 18 pixels. What lies
+ *      outside the image, and channels that do not exist, are zeros.
+ *   2. Each warp computes some lines of the tile by products of matrices (tensor_core.h), one for each of the 9 taps
+ *      (elements of the window). P is 16 pixels of a line, P' the same pixels of x moved by the tap:
+ *         y    [P][channels of y]              += [P'][channels of x] * [channels of x][channels of y], its weights
+ *         dw   [channels of dy][channels of x] += [channels of dy][P] * [P'][channels of x]
+ *   3. For y, the threads store their sums after each tile. For dw, they keep them over all tiles; at the end each
+ *      block leaves partial sums, and a second kernel adds them (sums.h). */
 #include "sums.h"
 #include "tensor_core.h"
 
@@ -28,8 +27,8 @@ enum {
     LINES = TILE / WARPS /* of a tile, for each warp */
 };
 
-/* From one pixel to the next in shared memory. With 8 values more than channels, the 8 rows of a square (tensor_core.h), 16
- * bytes each, are in different banks. */
+/* From one pixel to the next in shared memory. With 8 values more than channels, the 8 rows of a square
+ * (tensor_core.h), 16 bytes each, are in different banks. */
 #define STRIDE(channels) ((channels) + 8)
 
 /* Channels that are copied at once. */
@@ -87,8 +86,8 @@ __device__ static inline const bf16 *image_of(const narrow_args &a, const bf16 *
     return value + (int64_t)t.n * a.h * a.w * c;
 }
 
-/* weight[tap][k][c]: channel c of filter k; if flipped, for backward, channel k of filter c at the opposite tap. Where there
- * are as many channels as there is room for, they are copied PIECE at a time. */
+/* weight[tap][k][c]: channel c of filter k; if flipped, for backward, channel k of filter c at the opposite tap.
+ * Where there are as many channels as there is room for, they are copied PIECE at a time. */
 template <int C, int K>
 __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[K][STRIDE(C)])
 {
@@ -118,10 +117,10 @@ __device__ static inline void load_weights(const narrow_args &a, bf16 (*weight)[
         }
 }
 
-/* Adds the products with the weights of one tap: sum[l][i] is the matrix d of line warp + l * WARPS of the tile, and of
- * channels 8 i, ..., 8 i + 7 of y. In each product, a is 16 pixels by 16 channels of x, b is 16 channels of x by 8 of y. Their
- * squares 0 to 3 in shared memory: of a, pixels 0-7 and 8-15 of channels 0-7, then of channels 8-15; of two b side by side,
- * y's channels 0-7 with x's channels 0-7 and 8-15, then y's channels 8-15. */
+/* Adds the products with the weights of one tap: sum[l][i] is the matrix d of line warp + l * WARPS of the tile, and
+ * of channels 8 i, ..., 8 i + 7 of y. In each product, a is 16 pixels by 16 channels of x, b is 16 channels of x by 8
+ * of y. Their squares 0 to 3 in shared memory: of a, pixels 0-7 and 8-15 of channels 0-7, then of channels 8-15; of
+ * two b side by side, y's channels 0-7 with x's channels 0-7 and 8-15, then y's channels 8-15. */
 template <int C, int K>
 __device__ static inline void add_tap(const bf16 (*tile)[STRIDE(C)], const bf16 (*weight)[STRIDE(C)], int tap,
                                       float sum[LINES][K / 8][4])
@@ -203,10 +202,10 @@ __global__ void __launch_bounds__(THREADS, RESIDENT(K)) narrow_kernel(narrow_arg
 
 enum { WEIGHTS_RESIDENT = 2 };
 
-/* Adds the products of one line for all taps: sum[tap][i] is the matrix d of channels k, ... k + 15 of dy, and of channels
- * c + 8 i, ... c + 8 i + 7 of x. In each product, a is 16 channels of dy by 16 pixels, b is 16 pixels by 8 channels of x.
- * Shared memory holds both pixel by pixel, while a register needs neighbouring pixels of one channel: so both are transposed
- * when they are loaded. */
+/* Adds the products of one line for all taps: sum[tap][i] is the matrix d of channels k, ... k + 15 of dy, and of
+ * channels c + 8 i, ... c + 8 i + 7 of x. In each product, a is 16 channels of dy by 16 pixels, b is 16 pixels by 8
+ * channels of x. Shared memory holds both pixel by pixel, while a register needs neighbouring pixels of one channel:
+ * so both are transposed when they are loaded. */
 template <int C, int K>
 __device__ static inline void add_line(const bf16 (*x)[STRIDE(C)], const bf16 (*dy)[STRIDE(K)], int line,
                                        int k, int c, float sum[TAPS][2][4])
@@ -239,8 +238,8 @@ __device__ static inline void put_sums(float (*total)[K][C], int k, int c, const
             }
 }
 
-/* Writes partial [blocks][TAPS][K][C]. a.y is dy. There is a warp for each 16 x 16 channels of dy and x; these warps are a
- * group. The groups share out the lines of a tile, and at the end add their sums one after the other. */
+/* Writes partial [blocks][TAPS][K][C]. a.y is dy. There is a warp for each 16 x 16 channels of dy and x; these warps
+ * are a group. The groups share out the lines of a tile, and at the end add their sums one after the other. */
 template <int C, int K>
 __global__ void __launch_bounds__(THREADS, WEIGHTS_RESIDENT)
     narrow_weights_kernel(narrow_args a, int tiles, float *partial)

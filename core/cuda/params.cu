@@ -1,4 +1,5 @@
-/* core/cuda/params.cu -- what belongs to parameters: the step's scalars, SGD, and copies of weights in cuDNN's order. */
+/* core/cuda/params.cu -- what belongs to parameters: the step's scalars, SGD, and copies of weights in cuDNN's
+ * order. */
 #include "launch.h"
 
 __global__ void set_scalars(cuda_scalars *to, cuda_scalars value)
@@ -41,11 +42,11 @@ int sgd(cuda_stream stream, const cuda_scalars *now, float *value, const float *
 
 /* --- weights, from the plain order [K][C][window] to the packed order [K][window][C] and back ---
  *
- * A pair is a filter and one of its channels. The `window` values of a pair are next to each other in the plain weights. In
- * the packed weights they are C apart, and neighbouring pairs are next to each other. A block moves a chunk of THREADS pairs
- * through shared memory, so that on both sides neighbouring threads access neighbouring values: a thread takes a pair on the
- * packed side, and every THREADS-th value on the plain side. STAGE values of each pair are moved at a time: all of a 3 x 3
- * window. */
+ * A pair is a filter and one of its channels. The `window` values of a pair are next to each other in the plain
+ * weights. In the packed weights they are C apart, and neighbouring pairs are next to each other. A block moves a
+ * chunk of THREADS pairs through shared memory, so that on both sides neighbouring threads access neighbouring
+ * values: a thread takes a pair on the packed side, and every THREADS-th value on the plain side. STAGE values of
+ * each pair are moved at a time: all of a 3 x 3 window. */
 enum { STAGE = 9, BLOCKS_EACH = 4 /* of a multiprocessor */ };
 
 __device__ static inline float packed_read(weight_copy w, int64_t i)
@@ -160,7 +161,7 @@ int weight_unpack(cuda_stream stream, weight_copy w, int multiprocessors)
     return LAUNCH_BLOCKS(move_one<false>, weight_blocks(w, multiprocessors), THREADS, stream, w);
 }
 
-/* --- SGD of a recorded step: gradients are packed, and the weights are packed again, in one launch. A block takes a chunk of
+/* --- SGD of a recorded step: reads packed gradients and packs the new weights, in one launch. A block takes a chunk of
  * a piece (kernels.h) --- */
 
 HOST_DEVICE int chunk_pairs(int window)
@@ -173,8 +174,8 @@ int sgd_chunk_pairs(int window)
     return chunk_pairs(window);
 }
 
-/* Packed gradients go through shared memory into the plain order, in which values and velocities are updated. The new values
- * go through shared memory into their packed copy. */
+/* Packed gradients go through shared memory into the plain order, in which values and velocities are updated. The new
+ * values go through shared memory into their packed copy. */
 __device__ static inline void sgd_section(const cuda_scalars &now, const sgd_piece &piece, section p)
 {
     __shared__ float stage[THREADS * STAGE];

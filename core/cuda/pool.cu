@@ -1,8 +1,8 @@
 /* core/cuda/pool.cu -- [op.h] OP_POOL. A thread takes a vector of channels.
  *
- * Max pooling, forward: a thread computes one output and keeps a byte for each of its channels: which element of the window
- * was the greatest. Backward: a thread computes one input from the outputs whose windows contain it. So no two threads add to
- * the same value. Where windows neither overlap nor leave gaps, a thread takes a window instead. */
+ * Max pooling, forward: a thread computes one output and keeps a byte for each of its channels: which element of the
+ * window was the greatest. Backward: a thread computes one input from the outputs whose windows contain it. So no two
+ * threads add to the same value. Where windows neither overlap nor leave gaps, a thread takes a window instead. */
 #include "sums.h"
 
 /* --- max --- */
@@ -89,8 +89,9 @@ __global__ void max_backward_kernel(const void *dy, const uint8_t *where, void *
     }
 }
 
-/* Windows side by side: a thread takes a window, reads its dy once and writes all of its dx. `windows` is the shape of Y,
- * and one line or column more where X is not a multiple of the window: these have no output, and their dx is zero. */
+/* Windows side by side: a thread takes a window, reads its dy once and writes all of its dx. `windows` is the shape
+ * of Y, and one line or column more where X is not a multiple of the window: these have no output, and their dx is
+ * zero. */
 template <typename W>
 __global__ void max_backward_apart_kernel(const void *dy, const uint8_t *where, void *dx, bool add, shape4 X,
                                           shape4 Y, shape4 windows, int kernel)

@@ -1,4 +1,5 @@
-/* core/cuda/step.c -- whole steps. The operations of a training step, or of an evaluation pass, are the same each time:
+/* core/cuda/step.c -- whole steps. The operations of a training step, or of an evaluation pass, are the same each
+ * time:
  *
  *   run 1     Each operation is put into the stream when it is called. The libraries load what they need, and we learn
  *             which plans belong to the step.
@@ -6,9 +7,9 @@
  *   run 3 ... The graph is launched: one call, whatever the number of layers.
  *
  * What changes from step to step (learning rate, seed, number of the step) is read from c->now, in device memory. If
- * parameters may have changed since the last run, all packed copies of weights (weights.c) are renewed by one launch before a
- * recorded step. A recorded training step ends with one launch that reads the packed gradients, updates the parameters and
- * renews the copies. */
+ * parameters may have changed since the last run, all packed copies of weights (weights.c) are renewed by one launch
+ * before a recorded step. A recorded training step ends with one launch that reads the packed gradients, updates the
+ * parameters and renews the copies. */
 #include "cuda.h"
 
 #include <stdlib.h>
@@ -89,8 +90,8 @@ static sgd_piece plain_piece(const sgd_call *all, int64_t begin, int64_t end)
                         .window = 1 };
 }
 
-/* Puts plain pieces between the n sorted weights, so that all parameters are covered. out has room for 2 n + 1. Returns how
- * many pieces there are. */
+/* Puts plain pieces between the n sorted weights, so that all parameters are covered. out has room for 2 n + 1.
+ * Returns how many pieces there are. */
 static int fill_gaps(const sgd_call *all, const sgd_piece *weights, int n, sgd_piece *out)
 {
     int pieces = 0;

@@ -1,11 +1,11 @@
-/* core/cuda/sums.h -- sums over many threads. No sum uses atomic additions of floats: each is taken in an order that does
- * not depend on which thread or block is first, so that it has the same bits every time.
+/* core/cuda/sums.h -- sums over many threads. No sum uses atomic additions of floats: each is taken in an order that
+ * does not depend on which thread or block is first, so that it has the same bits every time.
  *
  *   within a block          block_sum; rows_sum, over the rows of a block of columns.h
- *   over all blocks         Each block leaves a partial sum of its part in memory. A later kernel adds up the parts: one of
- *                           its own (parts_sum), or the kernel that needs the sums (columns_sum). In the second case
- *                           every block does it again for its channels, which takes less time than to start a kernel:
- *                           there are no more parts than multiprocessors.
+ *   over all blocks         Each block leaves a partial sum of its part in memory. A later kernel adds up the parts:
+ *                           one of its own (parts_sum), or the kernel that needs the sums (columns_sum). In the second
+ *                           case every block does it again for its channels, which takes less time than to start a
+ *                           kernel: there are no more parts than multiprocessors.
  *
  * How many parts there are, and so how a sum over all blocks is rounded, depends on the number of multiprocessors. */
 #ifndef CLEAVE_CUDA_SUMS_H
@@ -45,8 +45,8 @@ __device__ static inline void add_my_rows(const void *x, my_rows mine, float sum
     }
 }
 
-/* Adds up each of N values over the threads of the block that have the same channels, as a tree: only threads with y = 0
- * get the sums. All threads of the block must call it. */
+/* Adds up each of N values over the threads of the block that have the same channels, as a tree: only threads with y
+ * = 0 get the sums. All threads of the block must call it. */
 template <int N> __device__ static inline void rows_sum(columns k, float v[N])
 {
     __shared__ float sum[N][COLUMN_THREADS];
@@ -70,8 +70,8 @@ static inline size_t partial_bytes(columns k)
     return (size_t)k.parts * (size_t)k.c * sizeof(two_sums);
 }
 
-/* Leaves the block's partial sums. sum[i] and sum[V + i] are this thread's two sums of channel i of its vector. All threads
- * of the block must call it. */
+/* Leaves the block's partial sums. sum[i] and sum[V + i] are this thread's two sums of channel i of its vector. All
+ * threads of the block must call it. */
 template <int V>
 __device__ static inline void put_partial_sums(columns k, int vector, float sum[2 * V], two_sums *partial)
 {
@@ -84,12 +84,12 @@ __device__ static inline void put_partial_sums(columns k, int vector, float sum[
     }
 }
 
-/* How many parts a thread of columns_sum reads before it adds the first. At least COLUMN_THREADS / TILE_CHANNELS - 1 = 15
- * threads share the parts of a channel, so 9 are enough for the 132 multiprocessors of an H100 in one go. */
+/* How many parts a thread of columns_sum reads before it adds the first. At least COLUMN_THREADS / TILE_CHANNELS - 1
+ * = 15 threads share the parts of a channel, so 9 are enough for the 132 multiprocessors of an H100 in one go. */
 enum { PARTS_AT_ONCE = 9 };
 
-/* *a, *b: the sums over all parts of this thread's channel (my_channel; any value where that is -1). TILE_CHANNELS threads
- * side by side read one part, a channel each. All threads of the block must call it. */
+/* *a, *b: the sums over all parts of this thread's channel (my_channel; any value where that is -1). TILE_CHANNELS
+ * threads side by side read one part, a channel each. All threads of the block must call it. */
 __device__ static inline void columns_sum(columns k, const two_sums *partial, double *a, double *b)
 {
     __shared__ double sum[2][COLUMN_THREADS];
@@ -139,8 +139,8 @@ __device__ static inline int parts_value(void)
     return (int)blockIdx.x * PARTS_VALUES + (int)threadIdx.x % PARTS_VALUES;
 }
 
-/* The sum of parts_value() over partial [parts][values]; only the first PARTS_VALUES threads of the block get it. All must
- * call it. */
+/* The sum of parts_value() over partial [parts][values]; only the first PARTS_VALUES threads of the block get it. All
+ * must call it. */
 __device__ static inline double parts_sum(const float *partial, int parts, int values)
 {
     __shared__ double sum[THREADS];

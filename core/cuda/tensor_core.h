@@ -1,8 +1,9 @@
-/* core/cuda/tensor_core.h -- a warp's product by tensor cores, d [16][8] += a [16][16] b [16][8]. The factors are bf16, the
- * sums f32. mma is PTX's mma.sync.m16n8k16; load_squares is PTX's ldmatrix, which fetches the factors from shared memory.
+/* core/cuda/tensor_core.h -- a warp's product by tensor cores, d [16][8] += a [16][16] b [16][8]. The factors are
+ * bf16, the sums f32. mma is PTX's mma.sync.m16n8k16; load_squares is PTX's ldmatrix, which fetches the factors from
+ * shared memory.
  *
- * The 32 threads (lanes) of a warp hold the matrices together, in registers; a register of a or b holds two bf16 values.
- * Lane 4 g + t holds
+ * The 32 threads (lanes) of a warp hold the matrices together, in registers; a register of a or b holds two bf16
+ * values. Lane 4 g + t holds
  *
  *   of a   a[0]        row g,     columns 2t, 2t + 1        of b   b[0]   column g, rows 2t, 2t + 1
  *          a[1]        row g + 8, columns 2t, 2t + 1               b[1]   column g, rows 2t + 8, 2t + 9
@@ -27,9 +28,9 @@ __device__ static inline void mma(float d[4], const uint32_t a[4], const uint32_
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* Loads four squares of 8 x 8 values from shared memory. Lane 8 m + i passes the address of row i of square m, aligned to
- * 16 bytes. In v[m], lane 4 g + t gets row g, columns 2t and 2t + 1 of square m; if TRANSPOSED, column g, rows 2t and
- * 2t + 1. */
+/* Loads four squares of 8 x 8 values from shared memory. Lane 8 m + i passes the address of row i of square m,
+ * aligned to 16 bytes. In v[m], lane 4 g + t gets row g, columns 2t and 2t + 1 of square m; if TRANSPOSED, column g,
+ * rows 2t and 2t + 1. */
 template <bool TRANSPOSED> __device__ static inline void load_squares(const bf16 *row, uint32_t v[4])
 {
     const unsigned at = (unsigned)__cvta_generic_to_shared(row);

@@ -1,6 +1,6 @@
-/* core/cuda/tiles.cu -- for the analysis: rows to unit length; and in a tile of similarities, while it is on the device, how
- * many are above each of some bounds, and which are above one bound. Counts are whole numbers, and pairs are written in the
- * order of the tile, so no result depends on which block is first. */
+/* core/cuda/tiles.cu -- for the analysis: rows to unit length; and in a tile of similarities, while it is on the
+ * device, how many are above each of some bounds, and which are above one bound. Counts are whole numbers, and pairs
+ * are written in the order of the tile, so no result depends on which block is first. */
 #include "sums.h"
 
 /* --- rows: a block takes one --- */
@@ -72,8 +72,8 @@ __global__ void pick_count_kernel(device_tile tile, const int32_t *wanted, float
     if (threadIdx.x == 0) row_count[r] = total;
 }
 
-/* The pairs of the row go behind those of all rows before it. Of THREADS columns at a time, each thread looks at one; a prefix
- * sum over the threads says how many pairs of the row lie before its own. */
+/* The pairs of the row go behind those of all rows before it. Of THREADS columns at a time, each thread looks at one;
+ * a prefix sum over the threads says how many pairs of the row lie before its own. */
 __global__ void pick_kernel(device_tile tile, const int32_t *wanted, float least, const int32_t *row_count,
                             device_pair *list, const int64_t *n)
 {

@@ -1,13 +1,13 @@
-/* core/cuda/values.cu -- how values come to be in the backend's layout, NHWC: from NCHW f32 and back, and from images of a
- * data set that lies on the device. */
+/* core/cuda/values.cu -- how values come to be in the backend's layout, NHWC: from NCHW f32 and back, and from images
+ * of a data set that lies on the device. */
 #include "launch.h"
 
 /* --- NCHW and NHWC ---
  *
- * One image is a matrix: [pixels][channels] in NHWC, [channels][pixels] in NCHW. To change the layout is to transpose it.
- * A block transposes a square of SIDE x SIDE values through shared memory, so that it both reads and writes SIDE values that
- * are next to each other. Lines of the square are one value longer than needed: then the values of a column are in
- * different banks of shared memory. */
+ * One image is a matrix: [pixels][channels] in NHWC, [channels][pixels] in NCHW. To change the layout is to transpose
+ * it. A block transposes a square of SIDE x SIDE values through shared memory, so that it both reads and writes SIDE
+ * values that are next to each other. Lines of the square are one value longer than needed: then the values of a
+ * column are in different banks of shared memory. */
 
 enum { SIDE = 32, SIDE_ROWS = THREADS / SIDE };
 

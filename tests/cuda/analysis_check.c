@@ -40,8 +40,8 @@ out:
     return st;
 }
 
-/* The similarities of the edges, best first, agree to `limit`. With same_edges, edges and counts are equal; without, a few
- * pairs may have crossed a bound. */
+/* The similarities of the edges, best first, agree to `limit`. With same_edges, edges and counts are equal; without,
+ * a few pairs may have crossed a bound. */
 static void compare(const layer_analysis *a, const layer_analysis *b, double limit, bool same_edges)
 {
     int64_t moved = 0;

@@ -1,5 +1,5 @@
-/* tests/cuda/convs.h -- the convolutions that device_check.c runs on a device, and for which test_planning.c asks cuDNN
- * for an engine without one. */
+/* tests/cuda/convs.h -- the convolutions that device_check.c runs on a device. test_planning.c asks cuDNN, without a
+ * device, for engines for them. */
 #ifndef CLEAVE_TESTS_CONVS_H
 #define CLEAVE_TESTS_CONVS_H
 
@@ -12,7 +12,7 @@ static const char *const checked_convs[] = {
     "conv n2c24h6w6_o24k5s1p2g24", "conv n2c32h6w6_o64k3s1p1g2", NULL,
 };
 
-/* Those for which there are kernels of our own: for both types, and for bf16. */
+/* Those for which we have kernels: for both types here, for bf16 below. */
 static const char *const checked_depthwise[] = {
     "conv n2c32h8w8_o32k3s1p1g32",    "conv n2c24h7w7_o24k3s2p1g24b",
     "conv n5c32h16w13_o32k3s2p1g32",  "conv n5c128h15w13_o128k3s1p1g128",

@@ -82,8 +82,8 @@ static void run_both(const device_check *d, const char *problem, const opcheck_o
     opcheck_free(&b);
 }
 
-/* Overwriting, adding, and with nothing wanted but one thing; both precisions. bf16 data are exact in both,
- * so what differs is the rounding of results: a rounded value must not cross a kink. */
+/* Overwrites, adds, and leaves out dx or the gradients; in both precisions. bf16 data are exact in both, so only
+ * results are rounded differently. No value is so close to a kink that rounding takes it to the other side. */
 static void check_types(const device_check *d, const char *const *problems, double f32_limit, bool bf16_only)
 {
     static const opcheck_options variants[] = {
@@ -181,7 +181,8 @@ static void check_linear(const device_check *d)
     check_problems(d, linear_problems, d->f32_limit);
 }
 
-/* Factors are rounded to 10 bits behind the point, so products are off by 2^-10 at most; no result near a kink. */
+/* Factors are rounded to 10 bits after the binary point, so a product is off by at most 2^-10. No result is near a
+ * kink. */
 static void check_tf32(const device_check *d)
 {
     const opcheck_options opt = { .seed = 1, .backward = true, .margin = 0.05f };
@@ -192,7 +193,7 @@ static void check_tf32(const device_check *d)
     d->cuda->tf32 = false;
 }
 
-/* Logits of a few hundred rows: more than a block has threads. bf16 logits hold the same values in both. */
+/* Some have more rows than a block has threads. */
 static void check_loss(const device_check *d)
 {
     static const char *const problems[] = { "loss n5c10_s0",      "loss n64c10_s0.1",
@@ -202,7 +203,7 @@ static void check_loss(const device_check *d)
     check_problems(d, problems, d->f32_limit);
 }
 
-/* A mean 1000 times the deviation. */
+/* The mean is 1000 times the standard deviation. */
 static void check_large_mean(const device_check *d)
 {
     op_problem o;
@@ -233,7 +234,7 @@ static void check_round_trip(const device_check *d)
 {
     static const shape4 shapes[] = {
         { 2, 3, 5, 4 }, { 3, 16, 4, 4 }, { 2, 17, 3, 5 }, { 4, 24, 1, 1 }, { 1, 1, 1, 1 }, { 40, 64, 32, 32 }
-    }; /* the last: several pieces of pinned memory */
+    }; /* the last one takes several pieces of pinned memory */
     backend *b = d->cuda;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int type = F32; type <= BF16; type++) {
@@ -255,7 +256,7 @@ static void check_round_trip(const device_check *d)
         }
 }
 
-/* Random rows of m, n of k values. */
+/* m and n random rows of k values. */
 static void gram_against_ref(const device_check *d, dtype type, int m, int n, int64_t k)
 {
     backend *b = d->cuda;
@@ -274,8 +275,9 @@ static void gram_against_ref(const device_check *d, dtype type, int m, int n, in
         fine(
             d->ref->products->product(d->ref, type, m, n, k, host[0], lda, host[1], ldb, false, host[2], ldc),
             "gram"))
+        /* also what lies between the rows, which must not change */
         close_to("similarities", type == F32 ? "f32" : "bf16", got, host[2], counts[2],
-                 type == F32 ? d->f32_limit : d->bf16_sums_limit); /* also between the rows */
+                 type == F32 ? d->f32_limit : d->bf16_sums_limit);
     for (int j = 0; j < 3; j++) b->release(b, dev[j], (size_t)counts[j] * 4), free(host[j]);
     free(got);
 }
@@ -286,19 +288,19 @@ static void check_gram(const device_check *d)
         int m, n;
         int64_t k;
     } sizes[] = { { 1, 1, 2 }, { 5, 7, 6 }, { 33, 65, 1000 }, { 100, 64, 4098 }, { 512, 512, 4099 } };
-    const size_t n = sizeof sizes / sizeof *sizes - d->emulated; /* the last would take it long */
+    const size_t n = sizeof sizes / sizeof *sizes - d->emulated; /* there, the last would take too long */
     for (size_t i = 0; i < n; i++) {
         gram_against_ref(d, F32, sizes[i].m, sizes[i].n, sizes[i].k);
         gram_against_ref(d, BF16, sizes[i].m, sizes[i].n, sizes[i].k);
     }
 }
 
-/* Three steps under one key: run, recorded, replayed. Then a fourth that starts from uploaded values. */
+/* Steps with one handle: run, recorded, replayed twice. */
 static void check_sgd(const device_check *d)
 {
     backend *const both[] = { d->cuda, d->ref };
     for (int nesterov = 0; nesterov < 2; nesterov++) {
-        const int64_t n = 1003 + nesterov; /* one at a time, and four */
+        const int64_t n = 1003 + nesterov; /* values taken one at a time, and four */
         float *got[2][2];
         for (int i = 0; i < 2; i++) {
             backend *b = both[i];

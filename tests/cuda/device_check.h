@@ -1,6 +1,6 @@
-/* tests/cuda/device_check.h -- checks a cuda backend against the definition (layers/): operations, whole nets, recorded steps,
- * repeatability. The emulated device (test_emulated.c) and a GPU (gpu.c) are checked in the same way. Only the backend's own
- * libraries are needed, so that a machine that has nothing but a GPU can build it. */
+/* tests/cuda/device_check.h -- checks a cuda backend against the definition (layers/): operations, whole nets,
+ * recorded steps, repeatability. The emulated device (test_emulated.c) and a GPU (gpu.c) are checked in the same way.
+ * Only the backend's own libraries are needed, so that a machine that has nothing but a GPU can build it. */
 #ifndef CLEAVE_TESTS_DEVICE_CHECK_H
 #define CLEAVE_TESTS_DEVICE_CHECK_H
 

@@ -1,5 +1,5 @@
-/* tests/cuda/emulate.cpp -- see emulate.h; and the CUDA run-time functions that the backend calls, for a
- * device whose memory is the host's. Memory is NaN when it is allocated, and has guards on both sides. */
+/* tests/cuda/emulate.cpp -- the functions of emulate.h, and the CUDA run-time functions that the backend calls. The
+ * device's memory is host memory; it is filled with NaN when it is allocated, and has guards on both sides. */
 #include <deque>
 #include <vector>
 
@@ -22,8 +22,8 @@ static void die(const char *what)
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-/* A thread has a stack of its own, made once; _setjmp and _longjmp change between them without a system call.
- */
+/* Each thread has a stack of its own, which is made once. _setjmp and _longjmp switch between them without a system
+ * call. */
 enum { STACK = 256 << 10 };
 struct fibre {
     ucontext_t context;
@@ -42,7 +42,7 @@ void __syncthreads(void)
 
 static void enter(void)
 {
-    for (;;) { /* thread `running` of one block after the other */
+    for (;;) { /* as thread `running` of one block, then of the next */
         (*body)();
         fibres[running]->done = true;
         __syncthreads();
@@ -72,7 +72,7 @@ static fibre *make_fibre(void)
     return f;
 }
 
-/* All threads from barrier to barrier; all must reach the same ones. */
+/* Runs all threads from barrier to barrier. They must all reach the same barriers. */
 static void run_block_with_barriers(size_t threads)
 {
     while (fibres.size() < threads) fibres.push_back(make_fibre());
@@ -247,7 +247,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t)
     return cudaSuccess;
 }
 
-/* Works no further than needed. */
+/* Does no more work than needed. */
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     const emulated_event *e = (const emulated_event *)event;

@@ -1,8 +1,9 @@
-/* tests/cuda/emulate.h -- CUDA kernels on the host: core/cuda's .cu files compile against this instead of
- * nvcc's headers. Work is queued, as on a stream, and done when somebody waits (emulate.cpp), so that a
- * buffer that is reused too early shows. The threads of a block run one after the other, each up to the next
- * barrier; whether the first or the last goes first changes from barrier to barrier, so that a missing one
- * shows. */
+/* tests/cuda/emulate.h -- CUDA kernels on the host: the .cu files of core/cuda compile against this instead of nvcc's
+ * headers.
+ *
+ * Work is queued, as in a stream, and done when the host waits for it (emulate.cpp): so a buffer that is reused too
+ * early is found. The threads of a block run one after the other, each up to the next barrier. From barrier to
+ * barrier their order is reversed: so a missing barrier is found. */
 #ifndef CLEAVE_TESTS_EMULATE_H
 #define CLEAVE_TESTS_EMULATE_H
 
@@ -23,12 +24,12 @@ void __syncthreads(void);
 #define __device__
 #define __launch_bounds__(...)
 #define UNROLL
-#define __shared__ static /* blocks run one after the other */
+#define __shared__ static /* one block runs at a time */
 
-/* Of the emulated device, as the backend asks when it is opened. 132 are those of an H100. */
+/* What a backend is told when it is opened. 132, the number of an H100, unless a test changes it. */
 extern "C" int emulated_multiprocessors;
 
-/* Queues the work, or records it where a recording is going on. */
+/* Queues the work, or records it while a recording is going on. */
 void emulate_do(const std::function<void()> &work);
 void emulate_kernel(dim3 grid, dim3 block, bool barriers, const std::function<void()> &thread);
 

@@ -1,5 +1,5 @@
-/* tests/cuda/engine_check.c -- on a GPU: engines that were chosen by timing are not timed again, neither where the cache
- * is nor where only the run's file is, and give the same bits. */
+/* tests/cuda/engine_check.c -- on a GPU: engines that were chosen by timing are not timed again if the cache is
+ * there, nor if only the run's file is there; and they give the same bits. */
 #include "../../core/base/file.h"
 #include "../../core/device/plugin.h"
 #include "../../core/device/tuning.h"
@@ -18,7 +18,7 @@ typedef struct training {
     state *end;
 } training;
 
-/* On a device that has just been opened. `file`: of the run; it is read and written. */
+/* Opens a device and trains on it. `file`, the run's choices, is read before and written after. */
 static status train(const device_check *d, const char *file, training *t)
 {
     status st = OK;
@@ -40,7 +40,7 @@ static void close_training(training *t)
     backend_close(t->device);
 }
 
-/* Does the shell agree? */
+/* Runs a shell command with the folder in it; true if it succeeds. */
 static bool holds(const char *command, const char *folder)
 {
     char line[512];
@@ -71,7 +71,8 @@ void check_engines(const device_check *d)
 {
     char folder[] = "/tmp/cleave-test-XXXXXX";
     training t[TRAININGS] = { 0 };
-    if (d->n_nets < 1) return; /* not under compute-sanitizer: it trains, and times hundreds of plans */
+    /* Under compute-sanitizer this would take too long: it trains, and times hundreds of plans. */
+    if (d->n_nets < 1) return;
     const char *const kept[] = { getenv("CLEAVE_TUNE"), getenv("CLEAVE_CACHE") };
     if (!mkdtemp(folder)) {
         wrong("no folder in /tmp");

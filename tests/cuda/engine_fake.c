@@ -1,5 +1,5 @@
-/* tests/cuda/engine_fake.c -- core/cuda/engine.h without cuDNN, for the emulated device: our own kernels where they fit,
- * else plain loops. */
+/* tests/cuda/engine_fake.c -- core/cuda/engine.h without cuDNN, for the emulated device: our own kernels where they
+ * fit, else plain loops. */
 #include "../../core/cuda/engine.h"
 #include "libraries.h"
 

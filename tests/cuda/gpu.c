@@ -1,5 +1,5 @@
-/* tests/cuda/gpu.c -- the cuda backend on a GPU: built from the parts of Cleave that need no library, so that
- * a machine with nothing but a driver, CUDA and cuDNN can run it (make test-cuda, make bench-cuda).
+/* tests/cuda/gpu.c -- the cuda backend on a GPU (make test-cuda, make bench-cuda). It is built from the parts of
+ * Cleave that need no library, so that a machine that has only a driver, CUDA and cuDNN can run it.
  *
  *   gpu test [layers|kernels]                  against layers/; layers: no nets; kernels: only our own, for
  *                                              compute-sanitizer
@@ -25,7 +25,8 @@ static int failed(void)
 
 /* --- test --- */
 
-/* ref takes more than half of the time for these: they go last, so that a slow host leaves out as little as it can. */
+/* For these, ref takes more than half of the time. They go last, so that a host that is too slow leaves out only
+ * them. */
 static bool is_slow_on_ref(const char *arch)
 {
     return strcmp(arch, "resnet101") == 0 || strcmp(arch, "resnet152") == 0;
@@ -49,15 +50,17 @@ static int test(const char *what)
 {
     const bool layers_only = strcmp(what, "") != 0;
     checked_net nets[64] = { 0 };
-    /* As in test_emulated.c; cuDNN may sum in other orders, and by Winograd's transforms, as oneDNN does. */
-    device_check d = { .nets = nets,
-                       .batch = 4,
-                       .kernels_only = strcmp(what, "kernels") == 0,
-                       .f32_limit = 1e-5,
-                       .bf16_limit = 8e-3,
-                       /* tensor cores cut off what a partial sum does not hold, every 8 or 16 products: about
-                        * 1e-5 of the largest of 4098 */
-                       .bf16_sums_limit = 5e-5 };
+    /* As in test_emulated.c; but cuDNN sums in other orders, and may use Winograd's method. */
+    device_check d = {
+        .nets = nets,
+        .batch = 4,
+        .kernels_only = strcmp(what, "kernels") == 0,
+        .f32_limit = 1e-5,
+        .bf16_limit = 8e-3,
+        /* Tensor cores truncate a partial sum every 8 or 16 products: an error of about 1e-5 of
+                        * the largest of 4098 products. */
+        .bf16_sums_limit = 5e-5
+    };
     if (!layers_only) d.n_nets = choose_nets(nets);
     if (plugin_open("cuda", 0, 0, &d.cuda) != OK || ref_open(0, &d.ref) != OK) return failed();
     printf("# %s\n", d.cuda->description);
@@ -102,7 +105,7 @@ static status run_once(net *n, int which, int64_t step)
     return which == TRAIN ? net_step(n, TRAIN, &s) : net_forward(n, EVAL);
 }
 
-/* The best of a few rounds of at least half a second; the device is waited for at the end of each only. */
+/* The best of a few rounds of at least half a second. We wait for the device only at the end of a round. */
 static status rate(net *n, int which, int batch, double *images_per_s)
 {
     status st = OK;
@@ -134,7 +137,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median of steps that are each waited for, as PyTorch's are measured; after `rate`. */
+/* The median over steps with a wait after each, as PyTorch is measured. After `rate`. */
 static status rate_waiting(net *n, int which, int batch, double *images_per_s)
 {
     status st = OK;
@@ -178,7 +181,8 @@ out:
     return st;
 }
 
-/* Seconds inside kernels of one step or pass: of a net that is compiled now, so that its recorded steps are traced. */
+/* Seconds inside kernels, for one step or pass. The net was compiled after kernel_time_start, so that its graphs are
+ * traced. */
 static status kernel_seconds(net *n, int which, int batch, const char *list, double *out)
 {
     status st = OK;
@@ -197,7 +201,7 @@ out:
     return st;
 }
 
-/* share[which] of the time on the clock, at the measured rates. folder: may be NULL. */
+/* share[which]: time inside kernels as a share of the time on the clock, at the measured rates. folder may be NULL. */
 static status kernel_shares(backend *b, const char *arch, const char *precision, int batch,
                             const char *folder, const double *rates, double *share)
 {
@@ -217,8 +221,8 @@ out:
     return st;
 }
 
-/* Of a net as it was made. What engines win for batches of this size is compared with nothing in `gpu test`: this should
- * not be NaN, and much the same in all precisions. */
+/* `gpu test` does not see the engines that win for batches of this size. So look at this loss: it must not be NaN,
+ * and it should be nearly the same in all precisions. */
 static status print_loss(net *n, const char *precision, int batch)
 {
     status st = OK;

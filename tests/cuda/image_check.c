@@ -1,5 +1,5 @@
-/* tests/cuda/image_check.c -- images that stay on the device: each is shown as the loader's would be
- * (data/augment.c), to the last bit, and a training on them is the same training. */
+/* tests/cuda/image_check.c -- images that stay on the device: their pixels have the bits that the loader computes
+ * (data/augment.c), and so has a training on them. */
 #include "../../core/device/image_sets.h"
 #include "checks.h"
 
@@ -44,7 +44,7 @@ out:
     return st;
 }
 
-/* What a value of this type holds of it. */
+/* Rounds x as a value of this type stores it. */
 static status stored(backend *b, dtype type, float *x)
 {
     status st = OK;
@@ -58,7 +58,7 @@ out:
     return st;
 }
 
-/* Shifted, flipped, rotated; rows that are padding are zero. */
+/* Shifted, flipped and rotated images; rows that only fill up the batch are zero. */
 void check_images(const device_check *d)
 {
     static const augment_choice choices[ROWS] = { { 0, 0, false, 0 },     { 4, -3, true, 0 },
@@ -88,7 +88,7 @@ void check_images(const device_check *d)
 
 /* --- training --- */
 
-/* Batch `number`, put in as pixels or as draws. */
+/* Puts in batch `number`: as pixels, or as draws from a kept set. */
 static status put_images(net *n, const uint8_t *images, int batch, uint32_t number, int set)
 {
     status st = OK;
@@ -111,7 +111,8 @@ out:
     return st;
 }
 
-/* Some steps of kept images are run, recorded and replayed; with `mixed`, others lie between them. */
+/* Steps with kept images are run, recorded and replayed. With `mixed`, every second step gets its images from the
+ * host. */
 static status train(net *n, const uint8_t *images, int batch, int set, bool mixed)
 {
     status st = OK;
@@ -126,7 +127,7 @@ out:
     return st;
 }
 
-/* The images become the second set, behind one that nothing may look at. */
+/* The images become the second set. The first must not be used. */
 static status keep(net *n, const uint8_t *images, int *set)
 {
     status st = OK;

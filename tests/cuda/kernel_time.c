@@ -1,4 +1,4 @@
-/* tests/cuda/kernel_time.c -- CUPTI hands out records of kernels in buffers, from a thread of its own. */
+/* tests/cuda/kernel_time.c -- CUPTI fills buffers with records of kernels and returns them in a thread of its own. */
 #include "kernel_time.h"
 
 #ifdef CLEAVE_CUPTI
@@ -10,7 +10,7 @@
 
 enum { BUFFER_BYTES = 4 << 20 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the variables below */
 static kernel_times times;
 static size_t lost;
 
@@ -41,7 +41,7 @@ static void CUPTIAPI take_buffer(CUcontext context, uint32_t stream, uint8_t *bu
     pthread_mutex_lock(&lock);
     while (cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
         if (record->kind != CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) continue;
-        /* Newer versions of the record only have more members behind. */
+        /* Newer versions of the record only add members at the end. */
         const CUpti_ActivityKernel4 *kernel = (const CUpti_ActivityKernel4 *)record;
         if (kernel->end > kernel->start)
             add(kernel->name ? kernel->name : "?", 1e-9 * (double)(kernel->end - kernel->start));

@@ -1,13 +1,13 @@
-/* tests/cuda/kernel_time.h -- how long a GPU works inside kernels, by CUPTI of the CUDA toolkit. Recording takes time
- * itself: the clock on the wall is read in another run. */
+/* tests/cuda/kernel_time.h -- how long a GPU works inside kernels, by CUPTI of the CUDA toolkit. CUPTI itself takes
+ * time, so the time on the clock is measured in another run. */
 #ifndef CLEAVE_TESTS_KERNEL_TIME_H
 #define CLEAVE_TESTS_KERNEL_TIME_H
 
 #include "../../core/base/status.h"
 #include <stdint.h>
 
-/* From here on kernels are recorded; before what they are part of is recorded as a CUDA graph. ERR_RUNTIME: the
- * program was built without CUPTI, or it does not work here, and why. */
+/* Kernels are recorded from here on. Call it before the steps are recorded as CUDA graphs. ERR_RUNTIME, with the
+ * reason: the program was built without CUPTI, or CUPTI does not work here. */
 status kernel_time_start(void);
 typedef struct kernel_time {
     const char *name; /* CUPTI's */
@@ -19,12 +19,11 @@ enum { KERNEL_NAMES = 512 };
 typedef struct kernel_times {
     double seconds; /* of all */
     int n;
-    kernel_time kernel
-        [KERNEL_NAMES]; /* each name once, the longest first; those that find no room are in the sum only */
+    kernel_time kernel[KERNEL_NAMES]; /* each name once, the longest first; more are only in the sum */
 } kernel_times;
 
-/* Of all kernels that ended since the start or the last call; the device must be idle. ERR_RUNTIME: there was none, or
- * records were lost. */
+/* All kernels that ended since the start or the last call. The device must be idle. ERR_RUNTIME: there was no kernel,
+ * or records were lost. */
 status kernel_times_read(kernel_times *);
 
 #endif

@@ -1,6 +1,5 @@
-/* tests/cuda/libraries.cpp -- cuDNN and cuBLAS as far as the backend calls them, as plain loops over the
- * emulated device's memory (emulate.h): convolutions behind core/cuda/engine.h, products behind cublasGemmEx.
- */
+/* tests/cuda/libraries.cpp -- the convolutions and products for which the backend calls cuDNN and cuBLAS, as plain
+ * loops over the memory of the emulated device (emulate.h). */
 #include <vector>
 
 #include <stdlib.h>
@@ -27,8 +26,8 @@ static void put(void *to, int type, int64_t i, double v)
 
 /* --- convolutions: channels innermost everywhere --- */
 
-/* Every product of the convolution: visit(x, w, y, n) with the places of n neighbouring channels of x and w.
- */
+/* Visits every product of the convolution: visit(x, w, y, n) for the positions of n neighbouring channels of x and w,
+ * and of one y. */
 template <typename F> static void for_each_tap(const fake_conv &c, F visit)
 {
     const int cg = c.x.c / c.conv.groups, kg = c.conv.out / c.conv.groups, R = c.conv.kernel;
@@ -59,7 +58,7 @@ static void run_conv(const fake_conv &c, const void *x, const void *w, const voi
     const int64_t counts[3] = { shape_count(c.y), shape_count(c.x), weights };
     void *const outputs[3] = { (void *)y, (void *)x, (void *)w };
     std::vector<double> X, W, Y;
-    double *out; /* the one that is computed starts at zero */
+    double *out; /* the result, computed from zero */
     if (c.direction != CONV_FORWARD) Y = values(y, c.type, counts[0]);
     if (c.direction != CONV_DATA) X = values(x, c.type, counts[1]);
     if (c.direction != CONV_WEIGHTS) W = values(w, c.type, counts[2]);
@@ -90,12 +89,12 @@ extern "C" void fake_conv_run(const fake_conv *c, const void *x, const void *w, 
 {
     const fake_conv copy = *c;
     emulate_do([=] {
-        memset(workspace, 0xff, FAKE_WORKSPACE); /* it must be there */
+        memset(workspace, 0xff, FAKE_WORKSPACE); /* fails if the memory is not there */
         run_conv(copy, x, w, y);
     });
 }
 
-/* --- products: columns first --- */
+/* --- products of matrices, stored column by column --- */
 
 extern "C" {
 

@@ -1,5 +1,4 @@
-/* tests/cuda/libraries.h -- between engine_fake.c, which sees cuDNN's headers, and libraries.cpp, which does
- * not. */
+/* tests/cuda/libraries.h -- convolutions in plain loops (libraries.cpp), called by engine_fake.c. */
 #ifndef CLEAVE_TESTS_LIBRARIES_H
 #define CLEAVE_TESTS_LIBRARIES_H
 

@@ -9,10 +9,11 @@
 
 enum { STEPS = 4 };
 
-/* Biases begin at zero, where much that is forgotten does not show, and where half of all values lie near a kink of ReLU:
- * in a deep net, rounding takes some to its other side, and gradients with them (cpu against ref: up to 4 % after four
- * steps). So every other channel is active, three deviations from both kinks of ReLU6; the others are not, by so much
- * that none of their values is: of a few small ones, the next BN would make large ones, rounding included. */
+/* Initial biases are zero. That hides errors, and it puts half of all values near a kink of ReLU: in a deep net,
+ * rounding takes some of them to its other side, and their gradients change (cpu against ref: up to 4 % after four
+ * steps). So here every second channel is active, three standard deviations away from both kinks of ReLU6. The others
+ * are so negative that none of their values is active: if a few small ones were, the next BN would make them, and
+ * their rounding, large. */
 static status set_biases(net *n)
 {
     status st = OK;
@@ -75,7 +76,7 @@ out:
     return st;
 }
 
-/* What is kept of a parameter between two nets. */
+/* One parameter, copied to the host. */
 struct state {
     float *value, *velocity;
 };
@@ -118,7 +119,7 @@ void free_state(const net *n, state *s)
     free(s);
 }
 
-/* |a - b| / |b|, of what training changed. */
+/* |a - b| / |b - start|: relative to what training changed. */
 static double state_distance(const net *n, const state *a, const state *b, const state *start)
 {
     int count;
@@ -144,7 +145,7 @@ bool same_bits(const net *n, const state *a, const state *b)
     return true;
 }
 
-/* Training (run, recorded, replayed), then evaluation the same three ways; against ref. */
+/* Trains (run, recorded, replayed), then evaluates in the same three ways, and compares with ref. */
 static status net_against_ref(const device_check *d, const checked_net *which)
 {
     status st = OK;
@@ -182,8 +183,7 @@ out:
     return st;
 }
 
-/* Two runs give the same bits, and so does one that is stopped after two steps and goes on in a new net. bf16
- * must also train: the loss of the batch falls. */
+/* Two runs give the same bits, and so does one that stops after two steps and goes on in a new net. */
 static status net_repeats(const device_check *d, const checked_net *which, dtype type)
 {
     status st = OK;

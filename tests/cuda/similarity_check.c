@@ -1,6 +1,6 @@
-/* tests/cuda/similarity_check.c -- analysis on the device against the same on the host (graph/): rows to unit length;
- * histogram and edges of tiles that stay on the device, of the very same similarities: not one count and not one
- * edge may differ, and ties are broken alike. */
+/* tests/cuda/similarity_check.c -- parts of the analysis on the device against the host's (graph/): rows to unit
+ * length; and histogram and edges of tiles that stay on the device. From the same similarities every count and every
+ * edge must be the same, ties included. */
 #include "../../core/device/products.h"
 #include "checks.h"
 
@@ -12,9 +12,9 @@
 
 /* --- rows --- */
 
-enum { ROWS_BEHIND = 2 }; /* images of the batch that are not asked for */
+enum { ROWS_BEHIND = 2 }; /* images at the end of the batch that are not normalised */
 
-/* Image 0 is zero, image 1 large, the last one asked for has the value `last`. */
+/* Image 0 is zero, image 1 is large. If `last` is not 0, it is the last value of the last image that is normalised. */
 static float *images_of(shape4 s, float last)
 {
     const int64_t dim = shape_image(s);
@@ -27,7 +27,7 @@ static float *images_of(shape4 s, float last)
     return x;
 }
 
-/* Rows that are rounded to bf16: half a unit in the last place, of values up to 1. */
+/* The allowed error. Rounding to bf16 costs half a unit in the last place, of values up to 1. */
 static double rows_limit(dtype to)
 {
     return to == F32 ? 1e-7 : 1.0 / 256;
@@ -93,8 +93,7 @@ typedef struct sweep_case {
 
 enum { DIM = 3 };
 
-/* Rows 0 .. rows-1, among them many that are equal: pairs of equal similarity, in several tiles. Every fifth image is
- * not in the graph. */
+/* Many rows are equal, so that pairs in several tiles have equal similarities. */
 static float *rows_with_ties(int rows)
 {
     float *x = random_floats((int64_t)rows * DIM, 32);
@@ -104,6 +103,7 @@ static float *rows_with_ties(int rows)
     return x;
 }
 
+/* Every fifth image is not in the graph. */
 static int members(int rows, int32_t *vertex)
 {
     int n = 0;
@@ -111,7 +111,7 @@ static int members(int rows, int32_t *vertex)
     return n;
 }
 
-/* All pairs: as one triangle, or block by block with what lies behind it. */
+/* All pairs: for each block of rows, its triangle, then its rectangles with all rows after it. */
 static status sweep(similarity_sweep *g, const float *x, const sweep_case *c)
 {
     status st = OK;
@@ -129,7 +129,7 @@ out:
     return st;
 }
 
-/* Few rows: twice over, as for two layers; `out` is of the second. */
+/* If there are few rows, it runs twice, as for two layers, and *out is from the second. */
 static status find(backend *b, const float *x, const sweep_case *c, const int32_t *vertex, int vertices,
                    bool there, found *out)
 {
@@ -206,8 +206,8 @@ void check_resident(const device_check *d)
 
 /* --- ties --- */
 
-/* `n` rows, of which row n - 1 - i repeats row i: similarities of equal pairs have equal bits, in whatever corner of the tile
- * they lie (gram_one_shape in core/device/backend.h). */
+/* Of n rows, row n - 1 - i repeats row i. Equal pairs must have similarities with equal bits, wherever in the tile
+ * they are (one_shape in core/device/products.h). */
 static void ties_of(const device_check *d, dtype type, int n, int64_t k)
 {
     backend *b = d->cuda;
@@ -238,7 +238,7 @@ static void ties_of(const device_check *d, dtype type, int n, int64_t k)
 
 void check_ties(const device_check *d)
 {
-    static const int64_t lengths[] = { 512, 4096, 65536 };    /* short, and where libraries split sums */
+    static const int64_t lengths[] = { 512, 4096, 65536 };    /* libraries split long sums */
     const size_t n = d->emulated ? 1 : d->n_nets < 1 ? 2 : 3; /* without nets: under compute-sanitizer */
     for (size_t i = 0; i < n; i++)
         for (int type = F32; type <= BF16; type++)

@@ -1,6 +1,6 @@
 /* tests/cuda/test_emulated.c -- the cuda backend without a GPU: its kernels and its host code, on an emulated device
- * (emulate.h), with plain loops in place of cuDNN and cuBLAS. This finds wrong indices, missing barriers, buffers that are
- * too small or reused too early, and copies of weights that are out of date.
+ * (emulate.h), with plain loops in place of cuDNN and cuBLAS. This finds wrong indices, missing barriers, buffers
+ * that are too small or reused too early, and copies of weights that are out of date.
  *
  *   test_emulated [TEXT]   only the checks of device_check.c whose name contains TEXT */
 #include "../../core/device/plugin.h"

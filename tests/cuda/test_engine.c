@@ -1,6 +1,6 @@
-/* tests/cuda/test_engine.c -- core/cuda/engine.c: an engine that was chosen once is not timed again, neither by a process
- * that finds the cache nor by a run that is resumed without it. cuDNN is a fake whose plans are texts; test_planning.c
- * shows that its own plans can be written and read. */
+/* tests/cuda/test_engine.c -- core/cuda/engine.c: an engine that was chosen once is not timed again, neither by a
+ * process that finds the cache nor by a run that is resumed without it. cuDNN is a fake whose plans are texts;
+ * test_planning.c shows that its own plans can be written and read. */
 #include "../must.h"
 
 #include <stdio.h>
@@ -198,7 +198,7 @@ static void who_was_first_counts(void **state)
     assert_int_equal(n_open, 0);
 }
 
-static void a_refused_cache_is_made_anew(void **state)
+static void a_rejected_cache_is_replaced(void **state)
 {
     char path[4400];
     (void)state;
@@ -212,7 +212,7 @@ static void a_refused_cache_is_made_anew(void **state)
     choices_forget(&c);
     assert_int_equal(n_timed, 2);
     assert_int_equal(n_notes, 1);
-    assert_non_null(strstr(last_note, "not a plan; choosing anew"));
+    assert_non_null(strstr(last_note, "not a plan; choosing again"));
     plan_of(&c, 4);
     choices_forget(&c);
     assert_int_equal(n_timed, 2);
@@ -282,7 +282,7 @@ int main(void)
         cmocka_unit_test_setup(is_timed_once, fresh),
         cmocka_unit_test_setup(untimed_is_not_kept, fresh),
         cmocka_unit_test_setup(who_was_first_counts, fresh),
-        cmocka_unit_test_setup(a_refused_cache_is_made_anew, fresh),
+        cmocka_unit_test_setup(a_rejected_cache_is_replaced, fresh),
         cmocka_unit_test_setup(a_run_keeps_its_choices, fresh),
         cmocka_unit_test_setup(our_own_kernels_are_a_choice, fresh),
         cmocka_unit_test_setup(what_is_not_of_this_device_is_said, fresh),

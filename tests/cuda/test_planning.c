@@ -1,8 +1,9 @@
-/* tests/cuda/test_planning.c -- without a GPU: cuDNN has an engine that gives the same bits every time for
- * every convolution of every net, in all directions, in f32, tf32 and bf16, on every architecture that the
- * backend is built for. The devices are descriptions (tests/cuda/devices/), which cuDNN plans for as if they
- * were there. Batch 256. And for the convolutions of device_check.c; and plans survive being written and read, as
- * core/cuda/engine.c keeps them. */
+/* tests/cuda/test_planning.c -- needs no GPU: cuDNN plans for the devices that tests/cuda/devices/ describes as if
+ * they were there, one for each architecture that the backend is built for.
+ *
+ * For every convolution of every net (batch 256), and for those of device_check.c, in all directions, in f32, tf32
+ * and bf16, cuDNN has an engine that gives the same bits every time. And its plans can be written as text and read
+ * again, as core/cuda/engine.c does. */
 #include "../../core/base/status.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@
 
 enum { BATCH = 256, MAX_PROBLEMS = 4096 };
 
-/* Each problem once, whatever the number of nets and layers that have it. */
+/* Each problem once, however many nets and layers have it. */
 static conv_problem problem[MAX_PROBLEMS];
 static int n_problems;
 
@@ -62,7 +63,7 @@ out:
     return st;
 }
 
-/* Depthwise and odd widths: what MobileNets and pruned nets have. */
+/* Depthwise convolutions and unusual widths, as MobileNets and pruned nets have them; and those of device_check.c. */
 static status add_others(void)
 {
     static const char *const others[] = { "conv n1c32h32w32_o32k3s1p1g32",
@@ -115,7 +116,7 @@ static int without_engine(const char *json, const char *device)
     return lacking;
 }
 
-/* The first plan of a problem, written, read, and written again. */
+/* Writes the first plan of a problem, reads it, and writes it again: *same if both texts are equal. */
 static status round_trip(const conv_problem *p, descriptor device, bool *same)
 {
     status st = OK;
@@ -140,7 +141,7 @@ out:
     return st;
 }
 
-/* How many of every tenth problem do not. */
+/* Tries every tenth problem; how many failed, or -1. */
 static int not_restored(const char *json)
 {
     int failed = 0;
@@ -166,7 +167,7 @@ static char *description(const char *device)
     return json;
 }
 
-/* `wrong` of what should be none; -1: it could not be counted. */
+/* `wrong`: how many failed; -1 if that is not known. */
 static int report(int number, int wrong, const char *what, const char *device)
 {
     printf("%sok %d %s on %s\n", wrong ? "not " : "", number, what, device);
