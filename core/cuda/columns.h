@@ -14,7 +14,7 @@
  * So a thread has the same channels in all its rows, and their parameters stay in its registers. The threads of a warp
  * read neighbouring channels of neighbouring rows, which are next to each other in memory.
  *
- * There are at most as many blocks as the device has multiprocessors. sums.h adds up the rows. */
+ * There are no more blocks than multiprocessors, unless there are more tiles than that. sums.h adds up the rows. */
 #ifndef CLEAVE_CUDA_COLUMNS_H
 #define CLEAVE_CUDA_COLUMNS_H
 

@@ -5,7 +5,7 @@
  * the device but `download`, `read_value` and what says so.
  *
  * Weights. The libraries read a copy of the weights in their own order and type (`packed`), and write gradients in
- * that order. weights.c keeps the copies up to date; step.c does so for all weights at once when a whole step is
+ * that order. weights.c keeps the copies up to date; recording.c does so for all weights at once when a whole step is
  * recorded. */
 #ifndef CLEAVE_CUDA_H
 #define CLEAVE_CUDA_H
@@ -20,7 +20,7 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 
-typedef struct cuda_recording cuda_recording; /* step.c */
+typedef struct cuda_recording cuda_recording; /* recording.c */
 typedef struct engine_choice engine_choice;   /* engine.c */
 
 /* Pinned host memory, from which the device copies while the caller goes on. */
@@ -119,7 +119,7 @@ static inline void *weights_write(const cuda_weights *w, const op_args *a)
     return w->grad.packed ? w->grad.packed : a->grad[0];
 }
 
-/* --- step.c --- */
+/* --- recording.c --- */
 
 status cuda_step_begin(backend *, step_handle *, const step_scalars *, bool *replayed);
 status cuda_eval_begin(backend *, step_handle *, bool *replayed);

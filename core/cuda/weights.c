@@ -40,7 +40,7 @@ status weights_use(cuda_plan *p, cuda_weights *w, const op_args *a)
     status st = OK;
     cuda *c = p->cuda;
     if (!w->copy.packed) return OK;
-    if (cuda_is_recording(c)) return OK; /* step.c renews all copies at once */
+    if (cuda_is_recording(c)) return OK; /* recording.c renews all copies at once */
     if (w->version == a->version && w->copy.plain == a->param[0]) return OK;
     w->copy.plain = (float *)a->param[0]; /* is only read */
     remember_params(c, &w->copy);

@@ -1,5 +1,5 @@
-/* core/cuda/step.c -- whole steps. The operations of a training step, or of an evaluation pass, are the same each
- * time:
+/* core/cuda/recording.c -- whole steps, recorded and replayed. The operations of a training step, or of an evaluation
+ * pass, are the same each time:
  *
  *   run 1     Each operation is put into the stream when it is called. The libraries load what they need, and we learn
  *             which plans belong to the step.
