@@ -114,7 +114,7 @@ status rundir_create(const config *cfg, const backend *b, int argc, char **argv,
     TRY(rundir_file(out, TUNING, &path));
     if (b->tuning) TRY(b->tuning->save(b, path.s));
     TRY(rundir_file(out, "log.txt", &path));
-    TRY(log_open(path.s, true));
+    if (log_open(path.s, true) != OK) log_warn("%s; this run has no log.txt", status_message());
 out:
     free(yaml);
     return st;

@@ -20,7 +20,7 @@ status rundir_file(const rundir *, const char *name, file_path *out); /* PATH/NA
 /* Before net_compile: the device plans with the algorithms that it chose when this run began, if it began already. */
 status rundir_load_tuning(const rundir *, backend *);
 /* Makes the directory; writes config.yaml, env.json (versions, device, commit, command line) and algorithms.txt. From then
- * on, messages also go to its log.txt. */
+ * on, messages also go to its log.txt; if that cannot be opened, a warning says so. */
 status rundir_create(const config *, const backend *, int argc, char **argv, rundir *out);
 
 /* One line of metrics. Accuracies are in [0, 1]; a value that is not finite is null in JSON and empty in CSV. */

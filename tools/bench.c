@@ -216,7 +216,7 @@ static status print_result(const bench *b, const cli *args)
         print_row(b);
     else
         print_text(b);
-    return fflush(stdout) ? status_set(ERR_RUNTIME, __FILE__, __LINE__, "stdout: write failed") : OK;
+    return cli_end_output();
 }
 
 static status work(const cli *args)

@@ -109,8 +109,9 @@ status cli_parse(const cli_tool *tool, int argc, char **argv, cli *out, bool *do
     }
     if (own.print) {
         own.print(tool, program_of(tool, argv));
-        if (fflush(stdout) != 0) FAIL(ERR_RUNTIME, "cannot write to stdout");
-        *done = true;
+        st = cli_end_output();
+        if (st != OK && errno == EPIPE) st = OK; /* --help | head: the reader has seen enough */
+        *done = st == OK;
         goto out;
     }
     if (tool->needs_subject && !out->subject)
@@ -136,12 +137,14 @@ int cli_exit(const cli_tool *tool, status st)
 }
 
 /* If descriptors 0 to 2 are closed, the next files opened would take their numbers: /dev/null takes them first. And a
- * file over the size limit (ulimit -f, the quota of some clusters) becomes a failed write instead of a killed run. */
+ * file over the size limit (ulimit -f, the quota of some clusters) or a pipe whose reader is gone (2>&1 | head) becomes a
+ * failed write instead of a killed run. */
 static void settle_process(void)
 {
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) _exit(ERR_RUNTIME);
     signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const cli *))
@@ -172,13 +175,22 @@ out:
     return st;
 }
 
+status cli_end_output(void)
+{
+    status st = OK;
+    if (fflush(stdout) != 0 || ferror(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed: %s", strerror(errno));
+out:
+    return st;
+}
+
 status cli_print_json(const cli *args, const struct cJSON *result)
 {
     status st = OK;
     char *text = NULL;
     if (!args->json) goto out;
     TRY_ALLOC(text, cJSON_Print(result));
-    if (printf("%s\n", text) < 0 || fflush(stdout)) FAIL(ERR_RUNTIME, "stdout: write failed");
+    printf("%s\n", text);
+    TRY(cli_end_output());
 out:
     cJSON_free(text);
     return st;

@@ -54,6 +54,9 @@ status cli_count(const char *option, const char *text, int least, int most, int 
 struct cJSON;
 status cli_print_json(const cli *, const struct cJSON *result);
 
+/* After the last printf of a result: ERR_RUNTIME if not all of it could be written to stdout (errno says why). */
+status cli_end_output(void);
+
 /* Prints "TOOL: MESSAGE" on stderr (and in the log file) if st is a failure; returns the exit code. */
 int cli_exit(const cli_tool *, status st);
 

@@ -13,12 +13,19 @@ static void on_signal(int number)
     if (!received || number == SIGINT) received = number;
 }
 
+bool stop_on_hangup(void)
+{
+    struct sigaction now;
+    return sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+}
+
 void stop_install(void)
 {
     static const int wanted[] = { SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sigaction(wanted[i], &action, NULL);
+    if (stop_on_hangup()) sigaction(SIGHUP, &action, NULL);
 }
 
 bool stop_requested(void)
@@ -33,6 +40,7 @@ const char *stop_signal(void)
     case SIGINT: return "SIGINT";
     case SIGUSR1: return "SIGUSR1";
     case SIGUSR2: return "SIGUSR2";
+    case SIGHUP: return "SIGHUP";
     default: return "";
     }
 }

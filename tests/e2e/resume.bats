@@ -116,6 +116,59 @@ EOF
     [ $middle -ge 1 ]
 }
 
+# A terminal that closes sends SIGHUP. (The signals of the test above do not include it, because nohup may run the tests.)
+@test "SIGHUP saves the state as SIGTERM does; under nohup it is ignored" {
+    local code=0 out=$BATS_TEST_TMPDIR/hup command pid
+    settings "$out"
+    (trap - HUP; exec env --default-signal=HUP "${command[@]}" train.epochs=40) 2>"$out.err" 3>&- &
+    pid=$!
+    until grep -qs '"running"' "$out"/r-*/status.json; do kill -0 $pid && sleep .02; done
+    kill -HUP $pid
+    wait $pid || code=$?
+    cat "$out.err"
+    [ $code -eq 75 ] && grep -q '^train: stopped by SIGHUP' "$out.err"
+    grep -q '"stopped"' "$out"/r-*/status.json
+
+    out=$BATS_TEST_TMPDIR/nohup
+    settings "$out"
+    nohup "${command[@]}" 3>&- >/dev/null 2>&1 &
+    pid=$!
+    until grep -qs '"running"' "$out"/r-*/status.json; do kill -0 $pid && sleep .02; done
+    kill -HUP $pid
+    wait $pid
+    grep -q '"done"' "$out"/r-*/status.json
+}
+
+@test "a training goes on when the reader of its messages is gone, and without a log.txt" {
+    local out=$BATS_TEST_TMPDIR/pipe command dir code
+    code=$BATS_TEST_TMPDIR/code
+    settings "$out"
+    command=("${command[@]/--quiet/--debug}") # so that it writes after the first line
+    { exit=0; "${command[@]}" 2>&1 >/dev/null || exit=$?; echo $exit >"$code"; } | head -n 1
+    [ "$(cat "$code")" -eq 0 ]
+    dir=("$out"/r-*)
+    grep -q '"done"' "${dir[0]}/status.json"
+    [ "$(grep -c 'epoch ./3 ' "${dir[0]}/log.txt")" -eq 3 ]
+
+    rm -r "${dir[0]}"
+    mkdir -p "${dir[0]}/log.txt"
+    run --separate-stderr train "$out" train.save_every=1
+    [ "$status" -eq 0 ]
+    grep -q '"done"' "${dir[0]}/status.json"
+}
+
+@test "a result that nobody reads: exit code 1 and one line; help that nobody reads: nothing" {
+    local out=$BATS_TEST_TMPDIR/pipe code=$BATS_TEST_TMPDIR/code command
+    settings "$out"
+    { sleep .2; exit=0; "${command[@]}" --json 2>"$out.err" || exit=$?; echo $exit >"$code"; } | true
+    cat "$out.err"
+    [ "$(cat "$code")" -eq 1 ] && [ "$(wc -l <"$out.err")" -eq 1 ]
+    grep -q '^train: stdout: write failed: Broken pipe$' "$out.err"
+    grep -q '"done"' "$out"/r-*/status.json
+    { sleep .2; exit=0; "$BIN/train" --help 2>"$out.err" || exit=$?; echo $exit >"$code"; } | true
+    [ "$(cat "$code")" -eq 0 ] && [ ! -s "$out.err" ]
+}
+
 @test "a run is continued only with --resume" {
     local code=0
     interrupt TERM "$BATS_TEST_TMPDIR/half" || code=$?

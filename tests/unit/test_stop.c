@@ -37,7 +37,20 @@ static void noticed(void **state)
     assert_int_equal(child(SIGTERM, 0, "SIGTERM"), 0);
     assert_int_equal(child(SIGINT, 0, "SIGINT"), 0);
     assert_int_equal(child(SIGUSR1, 0, "SIGUSR1"), 0);
+    assert_int_equal(child(SIGHUP, 0, "SIGHUP"), 0);
     assert_int_equal(child(SIGUSR2, SIGTERM, "SIGUSR2"), 0); /* the first one counts */
+}
+
+/* As nohup starts a program. */
+static void ignored_hangup(void **state)
+{
+    (void)state;
+    signal(SIGHUP, SIG_IGN);
+    assert_false(stop_on_hangup());
+    assert_int_equal(child(SIGHUP, 0, ""), 1); /* it does not stop; 1: stop_requested() is false */
+    assert_int_equal(child(SIGHUP, SIGTERM, "SIGTERM"), 0);
+    signal(SIGHUP, SIG_DFL);
+    assert_true(stop_on_hangup());
 }
 
 static void second_interrupt(void **state)
@@ -49,6 +62,7 @@ static void second_interrupt(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(noticed), cmocka_unit_test(second_interrupt) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(noticed), cmocka_unit_test(ignored_hangup),
+                                        cmocka_unit_test(second_interrupt) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "../../core/base/lock.h"
 #include "../../core/base/log.h"
 #include "../../core/base/progress.h"
+#include "../../core/base/stop.h"
 #include "../../core/device/plugin.h"
 #include "list.h"
 #include "state.h"
@@ -432,9 +433,11 @@ static void show(const pool *l)
 
 static void signals_of_pool(sigset_t *set)
 {
-    static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+    static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
     sigemptyset(set);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sigaddset(set, wanted[i]);
+    /* A blocked signal arrives even if it is ignored (nohup), so an ignored one must not be blocked. */
+    if (stop_on_hangup()) sigaddset(set, SIGHUP);
 }
 
 static status loop(pool *l, const sigset_t *set)

@@ -20,7 +20,7 @@ typedef struct pool_result {
 /* Runs every task that is not done and for which wanted[task] holds (NULL: all tasks). If a task fails,
  * only those that need its result do not run. If another process has a task, waits for it.
  *
- * SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 stop the pool: the running tasks get SIGTERM, save their
+ * SIGINT, SIGTERM, SIGHUP (unless it is ignored: nohup), SIGUSR1 and SIGUSR2 stop the pool: the running tasks get SIGTERM, save their
  * state and end, then pool_run returns. A second SIGINT kills them. If this process is killed, its tasks
  * get SIGTERM.
  *

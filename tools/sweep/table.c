@@ -4,6 +4,7 @@
 
 #include "../../core/base/file.h"
 #include "../../core/base/json.h"
+#include "../cli.h"
 #include "list.h"
 #include "state.h"
 
@@ -536,7 +537,7 @@ static status table_print(const table *t, const char *format)
         TRY(print_json(t));
     else
         FAIL(ERR_USAGE, "--format %s: expected text, md, csv or json", format);
-    if (fflush(stdout) != 0) FAIL(ERR_RUNTIME, "stdout: write failed");
+    TRY(cli_end_output());
 out:
     return st;
 }
