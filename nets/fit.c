@@ -51,6 +51,12 @@ status fit_compile(const config *cfg, const dataset *train, net *n, backend *b)
     return net_compile(n, b, config_type(cfg), cases, !train ? 1 : remainder ? 3 : 2);
 }
 
+bool fit_can_resume(const rundir *run)
+{
+    file_path last;
+    return rundir_file(run, LAST, &last) == OK && file_exists(last.s);
+}
+
 status fit_start_values(const config *cfg, net *n)
 {
     return *cfg->net.weights ? checkpoint_read(n, cfg->net.weights) : net_init(n, cfg->seed);
@@ -149,7 +155,7 @@ static status resume(trainer *t)
     checkpoint_info *info = &t->resumed;
     file_path path;
     TRY(rundir_file(t->job->run, LAST, &path));
-    if (!t->job->resume || !file_exists(path.s)) goto out;
+    if (!t->job->resume || !fit_can_resume(t->job->run)) goto out;
     TRY(st_open(path.s, &f));
     TRY(checkpoint_info_read(&f, path.s, info));
     if (!info->has_state)
@@ -169,10 +175,7 @@ out:
 /* For the message of a divergence: is there a good checkpoint? */
 static const char *what_is_kept(const trainer *t)
 {
-    file_path last;
-    if (rundir_file(t->job->run, LAST, &last) == OK && file_exists(last.s))
-        return "the last good checkpoint is kept";
-    return "there is no checkpoint yet";
+    return fit_can_resume(t->job->run) ? "the last good checkpoint is kept" : "there is no checkpoint yet";
 }
 
 /* ---- TensorBoard: losses, accuracies, and a histogram of each trainable parameter under its name ---- */
@@ -319,8 +322,9 @@ static status train_epoch(trainer *t)
         TRY(loader_next(t->loader, &b));
         if (!b) break;
         TRY(train_batch(t, b));
-        if (t->at.step % STEPS_BETWEEN_CHECKS == 0 || stop_requested()) TRY(check_loss(t));
-        if (stop_requested()) TRY(stop_here(t));
+        const bool stop = stop_requested(); /* asked once: what is saved must be of this step */
+        if (t->at.step % STEPS_BETWEEN_CHECKS == 0 || stop) TRY(check_loss(t));
+        if (stop) TRY(stop_here(t));
         show(&bar, t);
     }
     TRY(check_loss(t));

@@ -15,9 +15,13 @@ status fit_compile(const config *, const dataset *train, net *, backend *);
  * (docs/nets.md) from the seed. */
 status fit_start_values(const config *, net *);
 
+/* Is there a RUN/last.safetensors? It holds every value, so a training that resumes needs no start values, and runs on
+ * after the file that those came from is gone. */
+bool fit_can_resume(const rundir *);
+
 typedef struct fit_job {
     const config *cfg;
-    net *net; /* compiled by fit_compile, values loaded or initialised */
+    net *net; /* compiled by fit_compile; values loaded or initialised, unless `resume` and fit_can_resume */
     const dataset *train, *test;
     const rundir *run;
     const st_pair *meta;

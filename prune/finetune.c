@@ -124,7 +124,7 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     TRY(rundir_path(job->cfg, run));
     TRY(rundir_load_tuning(run, e.device));
     TRY(fit_compile(job->cfg, job->train, e.net, e.device));
-    TRY(start_values(job, e.net));
+    if (!fit_can_resume(run)) TRY(start_values(job, e.net));
     TRY(rundir_create(job->cfg, e.device, job->argc, job->argv, run));
     log_info("fine-tuning in %s, units cut: %u", run->path, job->choice->n_cut);
     log_info("%s", e.why);

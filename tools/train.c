@@ -95,7 +95,7 @@ static status prepare(session *s)
     TRY(epoch_analysis_open(&s->every, e->net));
     TRY(rundir_load_tuning(&s->run, e->device));
     TRY(fit_compile(c, &e->train, e->net, e->device));
-    TRY(fit_start_values(c, e->net));
+    if (!resume_given || !fit_can_resume(&s->run)) TRY(fit_start_values(c, e->net));
     TRY(rundir_create(c, e->device, s->args->argc, s->args->argv, &s->run));
     net_memory m = net_memory_used(e->net);
     log_info("%s: %lld parameters, %.1f M MACs an image; %d training and %d test images; %.0f MiB",

@@ -169,6 +169,23 @@ EOF
     [ "$(cat "$code")" -eq 0 ] && [ ! -s "$out.err" ]
 }
 
+@test "a run that began from another's weights is resumed after those are gone, and still names its parent" {
+    local out=$BATS_TEST_TMPDIR/child parent=$BATS_TEST_TMPDIR/parent.safetensors command dir code=0
+    cp "$BATS_FILE_TMPDIR"/whole/r-*/best.safetensors "$parent"
+    settings "$out"
+    "${command[@]}" "net.weights=$parent" train.epochs=4 3>&- &
+    local pid=$!
+    until ls "$out"/r-*/last.safetensors >/dev/null 2>&1; do kill -0 $pid && sleep .02; done
+    kill -TERM $pid
+    wait $pid || code=$?
+    [ $code -eq 75 ]
+    rm "$parent"
+    train "$out" "net.weights=$parent" train.epochs=4 --resume
+    dir=("$out"/r-*)
+    grep -q '"done"' "${dir[0]}/status.json"
+    grep -q "weights: .*parent.safetensors" "${dir[0]}/config.yaml"
+}
+
 @test "a run is continued only with --resume" {
     local code=0
     interrupt TERM "$BATS_TEST_TMPDIR/half" || code=$?
