@@ -8,7 +8,9 @@
 #include "../core/base/log.h"
 #include "../core/device/tuning.h"
 
+#include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,85 @@ out:
 status rundir_file(const rundir *run, const char *name, file_path *out)
 {
     return path_set(out, "%s/%s", run->path, name);
+}
+
+/* ---- the nearest run ---- */
+
+enum { MAX_NAMED = 4, VALUE_BYTES = 60 }; /* keys that the text names, and bytes of a value shown */
+
+/* How many of the keys that tell runs apart differ; `text` (run_near.differs) names some of them. */
+static status compare(const config *cfg, const config *other, char *text, size_t bytes, int *n)
+{
+    status st = OK;
+    config_key_info key;
+    char *here = NULL, *there = NULL;
+    size_t used = 0;
+    *n = 0;
+    text[0] = '\0';
+    for (int i = 0; config_key_describe(i, &key); i++) {
+        if (!config_decides_weights(key.name) && strcmp(key.name, "name") && strcmp(key.name, "seed"))
+            continue;
+        TRY(config_get(cfg, key.name, &here));
+        TRY(config_get(other, key.name, &there));
+        if (strcmp(here, there) != 0 && ++*n <= MAX_NAMED && used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s (%.*s, not %.*s)", *n > 1 ? ", " : "",
+                                     key.name, VALUE_BYTES, there, VALUE_BYTES, here);
+        free(here);
+        free(there);
+        here = there = NULL;
+    }
+    if (*n > MAX_NAMED && used < bytes) snprintf(text + used, bytes - used, " and %d more", *n - MAX_NAMED);
+out:
+    free(here);
+    free(there);
+    return st;
+}
+
+/* NAME-CONFIGHASH-sSEED, with any hash. */
+static bool is_name_of(const config *cfg, const char *folder)
+{
+    char seed[32];
+    size_t n = strlen(cfg->name);
+    snprintf(seed, sizeof seed, "-s%" PRIu64, cfg->seed);
+    return strncmp(folder, cfg->name, n) == 0 && strlen(folder) == n + 9 + strlen(seed) && folder[n] == '-' &&
+           text_ends_with(folder, seed);
+}
+
+/* Looks at one folder of OUT; *least: the fewest differences so far. */
+static status look_at_folder(const config *cfg, const char *folder, run_near *out, int *least)
+{
+    status st = OK;
+    file_path path;
+    config *other = NULL;
+    char text[sizeof out->differs];
+    int n;
+    TRY(path_set(&path, "%s/%s/config.yaml", cfg->out, folder));
+    if (!file_exists(path.s) || config_load(path.s, NULL, 0, &other) != OK) goto out;
+    TRY(compare(cfg, other, text, sizeof text, &n));
+    if (n >= *least) goto out;
+    TRY(text_format(out->run.path, sizeof out->run.path, "%s/%s", cfg->out, folder));
+    memcpy(out->differs, text, sizeof text);
+    *least = n;
+out:
+    config_free(other);
+    return st;
+}
+
+status rundir_nearest(const config *cfg, run_near *out)
+{
+    status st = OK;
+    struct dirent **entry = NULL;
+    int n = scandir(cfg->out, &entry, NULL, alphasort), least = INT_MAX;
+    *out = (run_near){ 0 };
+    for (int same_name = 1; same_name >= 0 && least == INT_MAX; same_name--)
+        for (int i = 0; i < n; i++) {
+            if (same_name && !is_name_of(cfg, entry[i]->d_name)) continue;
+            TRY(look_at_folder(cfg, entry[i]->d_name, out, &least));
+        }
+out:
+    for (int i = 0; i < n; i++) free(entry[i]);
+    free(entry);
+    return st;
 }
 
 /* ---- making it ---- */

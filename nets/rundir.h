@@ -17,6 +17,16 @@ typedef struct rundir {
 status rundir_path(const config *, rundir *out);
 status rundir_file(const rundir *, const char *name, file_path *out); /* PATH/NAME */
 
+/* Another run of the same folder, and what sets it apart. */
+typedef struct run_near {
+    rundir run; /* path "": there is none */
+    char differs
+        [512]; /* "train.epochs (2, not 4), train.lr (0.1, not 0.05)": its value, not the one of the config */
+} run_near;
+/* The run in OUT with the fewest keys that differ from this config, among those of the same name and seed if there is one.
+ * Counts the keys that decide the weights, name and seed. Files that cannot be read are no runs. */
+status rundir_nearest(const config *, run_near *out);
+
 /* Before net_compile: the device plans with the algorithms that it chose when this run began, if it began already. */
 status rundir_load_tuning(const rundir *, backend *);
 /* Makes the directory; writes config.yaml, env.json (versions, device, commit, command line) and algorithms.txt. From then

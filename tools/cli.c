@@ -44,7 +44,12 @@ static bool parse_common(const char *arg, cli *c, common *own)
     return true;
 }
 
-/* "--logits F.npy", "--logits=F.npy" or "--resume"; *i becomes the index of the last argument used. */
+bool cli_option_optional(const cli_option *o)
+{
+    return o->argument && o->argument[0] == '=';
+}
+
+/* "--logits F.npy", "--logits=F.npy", "--resume" or "--resume=auto"; *i becomes the index of the last argument used. */
 static status parse_option(const cli_tool *tool, char **argv, int argc, int *i)
 {
     status st = OK;
@@ -53,7 +58,11 @@ static status parse_option(const cli_tool *tool, char **argv, int argc, int *i)
         const cli_option *o = &tool->options[k];
         size_t n = strlen(o->name);
         if (strncmp(arg, o->name, n) != 0 || (arg[n] != '\0' && arg[n] != '=')) continue;
-        if (o->argument && arg[n] == '=') {
+        if (cli_option_optional(o)) {
+            *o->value = arg[n] ? arg + n + 1 : NULL;
+            if (arg[n] && strcmp(arg + n, o->argument) != 0)
+                FAIL(ERR_USAGE, "%s: expected %s or %s%s", arg, o->name, o->name, o->argument);
+        } else if (o->argument && arg[n] == '=') {
             *o->value = arg + n + 1;
         } else if (o->argument) {
             if (*i + 1 >= argc) FAIL(ERR_USAGE, "%s needs %s; --help explains it", o->name, o->argument);

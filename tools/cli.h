@@ -9,11 +9,14 @@
 
 typedef struct cli_option { /* an option of one tool */
     const char *name;       /* "--resume" */
-    const char *argument;   /* "F.npy"; NULL for a switch */
+    const char
+        *argument; /* "F.npy"; NULL for a switch; "=auto": the option stands alone, or as --resume=auto */
     const char *help;
     bool *flag;         /* set to true if the option is given; may be NULL */
-    const char **value; /* receives the argument */
+    const char **value; /* receives the argument; NULL if the option stands alone */
 } cli_option;
+/* The argument may be left out: it is "=VALUE". */
+bool cli_option_optional(const cli_option *);
 
 typedef struct cli_tool {
     const char *name;     /* "train" */

@@ -71,7 +71,11 @@ static void each_example(const cli_tool *tool, const char *program, void (*put)(
 static void print_option(const cli_option *o)
 {
     char left[64];
-    snprintf(left, sizeof left, "%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    snprintf(left, sizeof left,
+             !o->argument             ? "%s"
+             : cli_option_optional(o) ? "%s[%s]"
+                                      : "%s %s",
+             o->name, o->argument);
     printf("  %-16s %s\n", left, o->help);
 }
 
@@ -161,9 +165,10 @@ static void put_option(const cli_option *o)
     put(o->name);
     printf("\\fR");
     if (o->argument) {
-        printf(" \\fI");
-        put(o->argument);
-        printf("\\fR");
+        const bool optional = cli_option_optional(o);
+        printf(optional ? "[=\\fI" : " \\fI");
+        put(o->argument + optional);
+        printf(optional ? "\\fR]" : "\\fR");
     }
     putchar('\n');
     put_line(o->help);
@@ -238,7 +243,10 @@ static void put_identifier(const char *program)
 static void put_all_options(const cli_tool *tool)
 {
     const cli_option *o;
-    for (int i = 0; (o = option_at(tool, i)); i++) printf("%s ", o->name);
+    for (int i = 0; (o = option_at(tool, i)); i++) {
+        printf("%s ", o->name);
+        if (cli_option_optional(o)) printf("%s%s ", o->name, o->argument);
+    }
 }
 
 /* "key) BEFORE words AFTER ;;" for each key that has a set of values. */
@@ -259,6 +267,7 @@ static void put_choices(const char *before, const char *after)
 
 static void print_bash(const cli_tool *tool, const char *program)
 {
+    const cli_option *o;
     config_key_info key;
     printf("# completion of %s for bash, printed by %s --completion-bash\n_", program, program);
     put_identifier(program);
@@ -271,6 +280,8 @@ static void print_bash(const cli_tool *tool, const char *program)
            "    fi\n"
            "    case $key in\n");
     put_choices("values=\"", "\"");
+    for (int i = 0; (o = option_at(tool, i)); i++)
+        if (cli_option_optional(o)) printf("    %s) values=\"%s\" ;;\n", o->name, o->argument + 1);
     printf("    esac\n    if [[ $values ]]; then mapfile -t COMPREPLY < <(compgen -W \"$values\" -- "
            "\"$cur\"); return; fi\n"
            "    if [[ ! $key && $cur == -* ]]; then\n        mapfile -t COMPREPLY < <(compgen -W \"");
@@ -302,10 +313,12 @@ static void put_zsh(const char *text)
 
 static void put_zsh_option(const cli_option *o)
 {
-    printf("  '%s[", o->name);
+    printf("  '%s%s[", o->name, cli_option_optional(o) ? "=-" : "");
     put_zsh(o->help);
     putchar(']');
-    if (o->argument) {
+    if (cli_option_optional(o)) {
+        printf("::value:(%s)", o->argument + 1);
+    } else if (o->argument) {
         putchar(':');
         put_zsh(o->argument);
         printf(":_files");

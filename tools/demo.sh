@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 bin=${BIN:-bin}
 
 echo "== 1. train a small ResNet on generated images (configs/demo.yaml)"
-result=$("$bin/train" configs/demo.yaml --resume --json)
+result=$("$bin/train" configs/demo.yaml --resume=auto --json)
 run=$(sed -n 's/^[[:space:]]*"run":[[:space:]]*"\(.*\)",$/\1/p' <<<"$result")
 
 echo "== 2. analyze: how far have the classes come apart after each block?"

@@ -48,7 +48,7 @@ field() { sed -n 's/^[[:space:]]*"'"$1"'":[[:space:]]*"\(.*\)",\{0,1\}$/\1/p' | 
 # row CONFIG SEED
 row() {
     local run out metric count
-    out=$("$bin/train" "$1" seed="$2" ${settings[@]+"${settings[@]}"} --resume --json)
+    out=$("$bin/train" "$1" seed="$2" ${settings[@]+"${settings[@]}"} --resume=auto --json)
     run=$(field run <<<"$out")
     echo "$run"
     [ "$run/analysis/analysis.json" -nt "$run/best.safetensors" ] || "$bin/analyze" "$run" ${later[@]+"${later[@]}"}

@@ -1,4 +1,4 @@
-/* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume]: from images to a run directory. */
+/* tools/train.c -- train CONFIG.yaml [key=value ...] [--resume[=auto]]: from images to a run directory. */
 #include "../core/base/file.h"
 #include "../core/base/json.h"
 #include "../core/base/lock.h"
@@ -13,21 +13,27 @@
 #include <math.h>
 
 static bool resume_given, wait_given;
+static const char *resume_how; /* "auto", or NULL */
 static const cli_option options[] = {
-    { "--resume", NULL, "go on from the run's last checkpoint, to the same bits as an uninterrupted run",
-      &resume_given, NULL },
+    { "--resume", "=auto",
+      "go on from the run's last checkpoint, to the same bits as an uninterrupted run; with =auto, begin the "
+      "run "
+      "if there is none",
+      &resume_given, &resume_how },
     { "--wait", NULL, "if another process works in the run directory, wait until it has finished",
       &wait_given, NULL },
 };
 static const cli_tool tool = {
     .name = "train",
-    .synopsis = "CONFIG.yaml [key=value ...] [--resume] [--wait]",
-    .about = "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best "
-             "and last\n"
-             "checkpoint, metrics and configuration. The same configuration is the same directory.",
+    .synopsis = "CONFIG.yaml [key=value ...] [--resume[=auto]] [--wait]",
+    .about =
+        "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best "
+        "and last\n"
+        "checkpoint, metrics and configuration. The same configuration is the same directory: a changed\n"
+        "setting is another run, which --resume does not find.",
     .examples = "  train configs/demo.yaml\n"
                 "  train configs/resnet20.yaml train.epochs=30 seed=1\n"
-                "  train configs/resnet20.yaml --resume\n",
+                "  train configs/resnet20.yaml train.epochs=30 seed=1 --resume\n",
     .options = options,
     .n_options = 2,
     .needs_subject = true,
@@ -50,6 +56,29 @@ static void close_session(session *s)
     lock_release(&s->lock);
 }
 
+/* --resume where there is nothing to resume. A run that was killed before its first checkpoint begins again; but if there
+ * is no run at all, most likely a setting is not the one that it was started with. */
+static status nothing_to_resume(const session *s)
+{
+    status st = OK;
+    file_path config_file;
+    run_near near;
+    TRY(rundir_file(&s->run, "config.yaml", &config_file));
+    if (file_exists(config_file.s)) {
+        log_info("%s: no checkpoint yet: starts from the beginning", s->run.path);
+        goto out;
+    }
+    TRY(rundir_nearest(s->cfg, &near));
+    if (near.run.path[0])
+        FAIL(ERR_USAGE,
+             "--resume: there is no run %s; the nearest, %s, differs in %s. --resume=auto starts a new run",
+             s->run.path, near.run.path, near.differs);
+    FAIL(ERR_USAGE, "--resume: there is no run %s, nor any other in %s. --resume=auto starts a new run",
+         s->run.path, s->cfg->out);
+out:
+    return st;
+}
+
 /* Does the run directory hold a training already? It may be finished (*done), or to be resumed; an error says how. */
 static status look_at_run(const session *s, bool *done, fit_result *so_far)
 {
@@ -58,7 +87,10 @@ static status look_at_run(const session *s, bool *done, fit_result *so_far)
     checkpoint_info info = { 0 };
     file_path last, best;
     TRY(rundir_file(&s->run, "last.safetensors", &last));
-    if (!file_exists(last.s)) goto out;
+    if (!file_exists(last.s)) {
+        if (resume_given && !resume_how) TRY(nothing_to_resume(s));
+        goto out;
+    }
     TRY(st_open(last.s, &f));
     TRY(checkpoint_info_read(&f, last.s, &info));
     if (!info.has_state)

@@ -91,7 +91,7 @@ status config_yaml(const config *cfg, char **out)
     return write_config(cfg, true, NULL, out);
 }
 
-static bool decides_weights(const char *name)
+bool config_decides_weights(const char *name)
 {
     return strncmp(name, "net.", 4) == 0 || strncmp(name, "data.", 5) == 0 ||
            strncmp(name, "train.", 6) == 0 || strcmp(name, "precision") == 0;
@@ -101,7 +101,7 @@ status config_hash(const config *cfg, char out[9])
 {
     status st = OK;
     char *text = NULL;
-    TRY(write_config(cfg, false, decides_weights, &text));
+    TRY(write_config(cfg, false, config_decides_weights, &text));
     const uint64_t h = file_hash(text, strlen(text));
     snprintf(out, 9, "%08" PRIx32, (uint32_t)(h ^ h >> 32));
 out:

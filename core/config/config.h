@@ -128,6 +128,9 @@ status config_get(const config *, const char *name, char **out);
  * precision. Not part of it: name, seed, device, threads, out, analysis, prune, attack. */
 status config_hash(const config *, char out[9]);
 
+/* Is this key, by its full name, part of config_hash? */
+bool config_decides_weights(const char *name);
+
 /* What is known about one key. Points to constants. */
 enum { CONFIG_MAX_CHOICES = 8 };
 typedef struct config_key_info {

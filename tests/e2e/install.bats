@@ -102,7 +102,8 @@ complete_words() {
 }
 
 @test "bash completes options, keys and values; elsewhere files" {
-    [ "$(complete_words cleave-train --re)" = --resume ]
+    [ "$(complete_words cleave-train --re)" = $'--resume\n--resume=auto' ]
+    [ "$(complete_words cleave-train --resume =)" = auto ]
     [ "$(complete_words cleave-train train.mom)" = train.momentum= ]
     [ "$(complete_words cleave-train train.schedule =)" = $'step\ncosine\nconstant' ]
     [ "$(complete_words cleave-train train.schedule = co)" = $'cosine\nconstant' ]

@@ -87,12 +87,12 @@ EOF
         out=$BATS_TEST_TMPDIR/kill$round
         for _ in 1 2; do
             code=0
-            interrupt KILL "$out" --resume || code=$?
+            interrupt KILL "$out" --resume=auto || code=$?
             echo "round $round: exit code $code"
             [ $code -eq 137 ] || [ $code -eq 0 ]
             [ $code -ne 137 ] || hits=$((hits + 1))
         done
-        train "$out" --resume
+        train "$out" --resume=auto
         same_as_whole "$out"
     done
     [ $hits -ge 3 ]
@@ -103,7 +103,7 @@ EOF
     local signal out code middle=0
     for signal in TERM USR1 USR2 INT; do
         out=$BATS_TEST_TMPDIR/$signal code=0
-        interrupt $signal "$out" --resume 2>"$out.err" || code=$?
+        interrupt $signal "$out" --resume=auto 2>"$out.err" || code=$?
         cat "$out.err"
         [ $code -eq 75 ]
         [ "$(wc -l <"$out.err")" -eq 1 ]
@@ -193,6 +193,38 @@ EOF
     run --separate-stderr train "$BATS_TEST_TMPDIR/half"
     echo "$stderr"
     [ "$status" -eq 2 ] && [[ $stderr == "train: "*"--resume"* ]]
+}
+
+# refused PATTERN ARGUMENT ...: train ARGUMENT ... is exit code 2 with one line that matches, and leaves nothing behind.
+refused() {
+    run --separate-stderr train "$BATS_TEST_TMPDIR/runs" "${@:2}"
+    echo "$status $stderr"
+    [ "$status" -eq 2 ] && [ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == $1 ]]
+}
+
+@test "--resume of a run that does not exist names the nearest run and what differs; --resume=auto starts it" {
+    local out=$BATS_TEST_TMPDIR/runs small=(train.epochs=1 data.train_limit=32) run
+    refused "train: --resume: there is no run $out/r-*-s0, nor any other in $out. --resume=auto starts a new run" \
+        "${small[@]}" --resume
+    [ ! -e "$out" ]
+    train "$out" "${small[@]}" --resume=auto
+    train "$out" "${small[@]}" train.lr=0.3 train.momentum=0 --resume=auto
+    train "$out" "${small[@]}" name=other train.epochs=2 --resume=auto
+    run=$(grep -l 'lr: 0.05' "$out"/r-*/config.yaml)
+    run=${run%/config.yaml}
+    refused "*the nearest, $run, differs in train.epochs (1, not 2). --resume=auto*" "${small[@]}" train.epochs=2 --resume
+    refused "*the nearest, $run, differs in net.classes (10, not 9), train.lr (0.05, not 0.2). *" \
+        "${small[@]}" train.lr=0.2 net.classes=9 --resume
+    refused "*the nearest, $run, differs in seed (0, not 7). *" "${small[@]}" seed=7 --resume
+    refused "*the nearest, $run, differs in net.classes (10, not 9), data.flip (true, not false), train.epochs (1, not 2), \
+train.batch (32, not 16) and 1 more. *" "${small[@]}" net.classes=9 data.flip=false train.epochs=2 train.batch=16 \
+        train.gamma=0.3 --resume
+    [ "$(ls "$out" | wc -l)" -eq 3 ]
+    refused "train: --resume=yes: expected --resume or --resume=auto" --resume=yes
+    # killed before its first checkpoint: the same command begins again
+    rm "$run/last.safetensors"
+    train "$out" "${small[@]}" --resume
+    [ -e "$run/last.safetensors" ]
 }
 
 @test "dropout continues with the same masks: VGG resumed" {

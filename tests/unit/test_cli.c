@@ -13,18 +13,19 @@
 
 #include <cmocka.h>
 
-static bool resume;
-static const char *logits;
+static bool resume, go;
+static const char *logits, *how;
 static const cli_option options[] = {
     { "--resume", NULL, "go on", &resume, NULL },
     { "--logits", "F.npy", "write logits", NULL, &logits },
+    { "--go", "=auto", "go", &go, &how },
 };
 static const cli_tool tool = { .name = "try",
                                .synopsis = "CONFIG [key=value ...]",
                                .about = "Tries.",
                                .examples = "  try a.yaml\n",
                                .options = options,
-                               .n_options = 2,
+                               .n_options = 3,
                                .needs_subject = true };
 static const cli_tool bare_tool = { .name = "bench", .synopsis = "[key=value ...]", .about = "Measures." };
 
@@ -35,8 +36,8 @@ static status parse(const cli_tool *t, const char *line, cli *out, bool *done)
     static char *argv[32];
     int argc = 0;
     char *save;
-    resume = false;
-    logits = NULL;
+    resume = go = false;
+    logits = how = NULL;
     snprintf(words, sizeof words, "%s %s", t->name, line);
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) argv[argc++] = w;
     argv[argc] = NULL;
@@ -69,6 +70,12 @@ static void arguments(void **state)
     assert_int_equal(parse(&tool, "a --debug", &c, &done), OK);
     assert_int_equal(log_get_level(), LOG_DEBUG);
     cli_free(&c);
+    assert_int_equal(parse(&tool, "a --go=auto", &c, &done), OK);
+    assert_true(go && how && strcmp(how, "auto") == 0);
+    cli_free(&c);
+    assert_int_equal(parse(&tool, "--go a", &c, &done), OK); /* "a" is no value of --go */
+    assert_true(go && !how && strcmp(c.subject, "a") == 0);
+    cli_free(&c);
     assert_int_equal(parse(&bare_tool, "seed=1", &c, &done), OK);
     assert_null(c.subject);
     assert_int_equal(log_get_level(), LOG_INFO);
@@ -90,6 +97,8 @@ static void mistakes(void **state)
         { &tool, "a --resumes", "unknown option --resumes; --help lists the options" },
         { &tool, "a -x", "unknown option -x; --help lists the options" },
         { &tool, "a --resume=1", "--resume takes no value" },
+        { &tool, "a --go=1", "--go=1: expected --go or --go=auto" },
+        { &tool, "a --go=", "--go=: expected --go or --go=auto" },
         { &tool, "a --logits", "--logits needs F.npy; --help explains it" },
         { &bare_tool, "a", "unexpected argument a; usage: bench [key=value ...]" },
     };
@@ -136,6 +145,7 @@ static void help(void **state)
     static const char *const parts[] = { "usage: try CONFIG [key=value ...]\n\nTries.\n",
                                          "\n  --resume ",
                                          "\n  --logits F.npy ",
+                                         "\n  --go[=auto] ",
                                          "\n  --json ",
                                          "\n  train.epochs=150 ",
                                          "one of step, cosine, constant",

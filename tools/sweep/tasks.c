@@ -144,7 +144,7 @@ static status plan_train(sweep_plan *p, const config *cfg, int *index)
     t->epochs = cfg->train.epochs;
     TRY(config_yaml(cfg, &t->yaml));
     TRY(add_path(t, "%s/tasks/%s%s", p->dir, t->id, "/config.yaml"));
-    TRY(list_add_text(&t->command, &t->n_command, "--resume"));
+    TRY(list_add_text(&t->command, &t->n_command, "--resume=auto"));
     TRY(list_add_text(&t->command, &t->n_command, "--wait"));
 out:
     return st;
