@@ -5,8 +5,10 @@
 #include "../core/base/file.h"
 #include "../core/base/host.h"
 #include "../core/base/json.h"
+#include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/device/tuning.h"
+#include "checkpoint.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -221,6 +223,70 @@ status rundir_status(const rundir *run, const char *state, int epoch, int epochs
     TRY(json_put_number(j, "pid", (double)getpid()));
     TRY(rundir_file(run, "status.json", &path));
     TRY(json_write(path.s, j));
+out:
+    cJSON_Delete(j);
+    return st;
+}
+
+/* ---- how far a run is ---- */
+
+status rundir_progress(const char *run, int epochs, run_progress *out)
+{
+    status st = OK;
+    st_file f = { 0 };
+    checkpoint_info info = { 0 };
+    file_path last, best;
+    *out = (run_progress){ 0 };
+    TRY(path_set(&last, "%s/last.safetensors", run));
+    TRY(path_set(&best, "%s/best.safetensors", run));
+    if (!file_exists(last.s)) goto out;
+    TRY(st_open(last.s, &f));
+    TRY(checkpoint_info_read(&f, last.s, &info));
+    if (!info.has_state)
+        FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train from the start",
+             last.s);
+    *out = (run_progress){ .begun = true,
+                           .finished = info.state.epoch >= epochs,
+                           .epoch = info.state.epoch,
+                           .best_epoch = info.state.best_epoch,
+                           .best_accuracy = info.state.best_accuracy,
+                           .last_accuracy = info.accuracy };
+    out->done = out->finished && file_exists(best.s);
+out:
+    checkpoint_info_free(&info);
+    st_close(&f);
+    return st;
+}
+
+static status correct_status(const char *run, cJSON *j)
+{
+    status st = OK;
+    run_progress p;
+    const bool running = strcmp(json_text(j, "state"), "running") == 0;
+    if (rundir_progress(run, (int)json_number(j, "epochs", INT_MAX), &p) == OK && p.done) {
+        TRY(json_replace(j, "state", cJSON_CreateString("done")));
+        TRY(json_replace(j, "epoch", cJSON_CreateNumber(p.epoch)));
+        TRY(json_replace(j, "best_accuracy", cJSON_CreateNumber(p.best_accuracy)));
+        TRY(json_replace(j, "best_epoch", cJSON_CreateNumber(p.best_epoch)));
+    } else if (running && !lock_is_held(run, NULL)) {
+        TRY(json_replace(j, "state", cJSON_CreateString("stopped")));
+    }
+out:
+    return st;
+}
+
+status rundir_status_read(const char *run, cJSON **out)
+{
+    status st = OK;
+    file_path path;
+    cJSON *j = NULL;
+    *out = NULL;
+    TRY(path_set(&path, "%s/status.json", run));
+    if (!file_exists(path.s)) goto out;
+    TRY(json_read(path.s, &j));
+    TRY(correct_status(run, j));
+    *out = j;
+    j = NULL;
 out:
     cJSON_Delete(j);
     return st;

@@ -50,4 +50,22 @@ status rundir_truncate(const rundir *, int epoch);
 status rundir_status(const rundir *, const char *state, int epoch, int epochs, double best_accuracy,
                      int best_epoch, const char *message);
 
+/* ---- how far a run is: everyone who wants to know asks here ---- */
+
+/* What the last checkpoint says. status.json is written after it, so a kill in between leaves status.json behind. */
+typedef struct run_progress {
+    bool begun;                          /* RUN/last.safetensors exists; if not, the rest is 0 */
+    bool finished;                       /* all epochs are done */
+    bool done;                           /* finished, and RUN/best.safetensors exists */
+    int epoch, best_epoch;               /* finished epochs; -1: none was best yet */
+    double best_accuracy, last_accuracy; /* test top-1; -1: none yet */
+} run_progress;
+/* `run`: the directory; `epochs`: how many its config asks for. ERR_DATA: last.safetensors is damaged, or has no state. */
+status rundir_progress(const char *run, int epochs, run_progress *out);
+
+/* status.json, corrected: "done" with the numbers of the last checkpoint if that has all epochs; "stopped" instead of
+ * "running" if no process holds the run's lock. NULL: there is none. ERR_DATA: it is damaged. The caller deletes it. */
+struct cJSON;
+status rundir_status_read(const char *run, struct cJSON **out);
+
 #endif

@@ -5,12 +5,12 @@
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
 #include "../graph/analysis.h"
-#include "../nets/checkpoint.h"
 #include "../nets/experiment.h"
 #include "../nets/fit.h"
 #include "cli.h"
 
 #include <math.h>
+#include <string.h>
 
 static bool resume_given, wait_given;
 static const char *resume_how; /* "auto", or NULL */
@@ -83,36 +83,44 @@ out:
 static status look_at_run(const session *s, bool *done, fit_result *so_far)
 {
     status st = OK;
-    st_file f = { 0 };
-    checkpoint_info info = { 0 };
-    file_path last, best;
-    TRY(rundir_file(&s->run, "last.safetensors", &last));
-    if (!file_exists(last.s)) {
+    run_progress p;
+    TRY(rundir_progress(s->run.path, s->cfg->train.epochs, &p));
+    if (!p.begun) {
         if (resume_given && !resume_how) TRY(nothing_to_resume(s));
         goto out;
     }
-    TRY(st_open(last.s, &f));
-    TRY(checkpoint_info_read(&f, last.s, &info));
-    if (!info.has_state)
-        FAIL(ERR_DATA, "%s: no training state in its metadata; remove the directory to train from the start",
-             last.s);
-    *so_far = (fit_result){ .best_accuracy = info.state.best_accuracy,
-                            .last_accuracy = info.accuracy,
-                            .best_epoch = info.state.best_epoch,
-                            .epochs = info.state.epoch };
-    *done = info.state.epoch >= s->cfg->train.epochs;
-    TRY(rundir_file(&s->run, "best.safetensors", &best));
-    if (*done && info.state.epoch > 0 && !file_exists(best.s))
+    *so_far = (fit_result){ .best_accuracy = p.best_accuracy,
+                            .last_accuracy = p.last_accuracy,
+                            .best_epoch = p.best_epoch,
+                            .epochs = p.epoch };
+    *done = p.finished;
+    if (p.finished && !p.done && p.epoch > 0)
         FAIL(ERR_DATA,
-             "%s is gone, and this training is finished; remove the directory to train from the start",
-             best.s);
-    if (!*done && !resume_given)
+             "%s/best.safetensors is gone, and this training is finished; remove the directory to train from "
+             "the "
+             "start",
+             s->run.path);
+    if (!p.finished && !resume_given)
         FAIL(ERR_USAGE,
              "%s holds a training stopped at epoch %d of %d: add --resume, or remove the directory",
-             s->run.path, info.state.epoch, s->cfg->train.epochs);
+             s->run.path, p.epoch, s->cfg->train.epochs);
 out:
-    checkpoint_info_free(&info);
-    st_close(&f);
+    return st;
+}
+
+/* The training was killed after its last checkpoint, before it could say so in status.json. */
+static status correct_status(const session *s, const fit_result *end)
+{
+    status st = OK;
+    file_path path;
+    cJSON *j = NULL;
+    TRY(rundir_file(&s->run, "status.json", &path));
+    j = json_read_if_any(path.s);
+    if (strcmp(json_text(j, "state"), "done") == 0) goto out;
+    TRY(rundir_status(&s->run, "done", end->epochs, s->cfg->train.epochs, end->best_accuracy, end->best_epoch,
+                      NULL));
+out:
+    cJSON_Delete(j);
     return st;
 }
 
@@ -175,6 +183,7 @@ static status work(const cli *args)
     TRY(look_at_run(s, &finished, &result));
     if (finished) {
         log_info("this training is finished");
+        TRY(correct_status(s, &result));
         TRY(print_result(s, &result));
         goto out;
     }

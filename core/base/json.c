@@ -107,6 +107,12 @@ out:
     return st;
 }
 
+status json_replace(cJSON *object, const char *key, cJSON *item)
+{
+    if (item && cJSON_ReplaceItemInObjectCaseSensitive(object, key, item)) return OK;
+    return json_put(object, key, item);
+}
+
 status json_put_text(cJSON *object, const char *key, const char *text)
 {
     return json_put(object, key, text ? cJSON_CreateString(text) : cJSON_CreateNull());

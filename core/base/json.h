@@ -30,6 +30,8 @@ double json_number(const cJSON *object, const char *key, double if_absent); /* a
 
 status json_put(cJSON *object, const char *key, cJSON *item);
 status json_append(cJSON *array, cJSON *item);
+status json_replace(cJSON *object, const char *key,
+                    cJSON *item); /* json_put where the key may exist already */
 status json_put_text(cJSON *object, const char *key, const char *text); /* NULL: null */
 status json_put_number(cJSON *object, const char *key, double value);
 status json_put_bool(cJSON *object, const char *key, bool value);

@@ -69,6 +69,7 @@ in_browser() {
 @test "names that are markup stay names" {
     evil="$BATS_TEST_TMPDIR/<img src=x onerror=alert(1)>"
     cp -r "$PRUNED" "$evil"
+    rm "$evil/last.safetensors" # it would decide the state
     sed -i 's|"state":.*|"state": "</script><script>window.evil=1</script>",|' "$evil/status.json"
     "$BIN/report" "$evil" "$RUN" --out "$BATS_TEST_TMPDIR/evil.html" --quiet
     [ "$(grep -c '<img' "$BATS_TEST_TMPDIR/evil.html")" -eq "$(grep -c '<img' "$REPORT")" ]
@@ -76,6 +77,20 @@ in_browser() {
     "$BIN/report" "$evil" --still --out "$BATS_TEST_TMPDIR/still.html" --quiet
     run ! grep -F '<img src=x' "$BATS_TEST_TMPDIR/still.html"
     grep -qF '&lt;img src=x' "$BATS_TEST_TMPDIR/still.html"
+}
+
+@test "a run that was killed between its last checkpoint and status.json is done; one that was killed is not running" {
+    local run=$BATS_TEST_TMPDIR/a-killed why
+    why=$(need_page) || skip "$why"
+    state() {
+        "$BIN/report" "$run" --quiet --out "$BATS_TEST_TMPDIR/r.html"
+        grep -o '"status":{"state":"[a-z]*"' "$BATS_TEST_TMPDIR/r.html"
+    }
+    cp -r "$RUN" "$run"
+    sed -i 's|"state":.*|"state": "running",|' "$run/status.json"
+    [ "$(state)" = '"status":{"state":"done"' ]
+    rm "$run/last.safetensors"
+    [ "$(state)" = '"status":{"state":"stopped"' ]
 }
 
 @test "names that are markup stay names in the browser" { in_browser "a hostile name is text"; }

@@ -100,6 +100,30 @@ for c in j["cases"]:
     [[ $output == *"this training is finished"* ]]
 }
 
+@test "a kill between the last checkpoint and status.json: train, sweep, status and table agree that the run is done" {
+    local run=("$DIR"/resnet20-[0-9a-f]*-s0)
+    cp "${run[0]}/status.json" "$BATS_TEST_TMPDIR/"
+    sed -i 's/"state":.*/"state": "running",/; s/"epoch":.*/"epoch": 0,/; s/"best_accuracy":.*/"best_accuracy": 0,/' \
+        "${run[0]}/status.json"
+    before=$("$BIN/sweep" table "$DIR" --columns seed,accuracy,last_accuracy,n --format csv)
+    "$BIN/sweep" "$SWEEP" 2>"$BATS_TEST_TMPDIR/log"
+    [ "$(cat "$BATS_TEST_TMPDIR/log")" = "all 8 tasks of 4 cases are done: sweep table $DIR" ]
+    check 'assert j["counts"]["done"] == 8, j["counts"]
+t = [c["stages"]["train"] for c in j["cases"] if c["settings"]["seed"] == "0"][0]
+assert t["epoch"] == 1 and t["accuracy"] == json.load(open(a[0]))["best_accuracy"] > 0, t' \
+        "$("$BIN/sweep" status "$DIR" --json --quiet)" "$BATS_TEST_TMPDIR/status.json"
+    "$BIN/train" "$DIR"/tasks/"$(basename "${run[0]}")"/config.yaml --resume --quiet # puts the file right
+    for key in state epoch best_accuracy best_epoch; do
+        diff <(grep "\"$key\"" "${run[0]}/status.json") <(grep "\"$key\"" "$BATS_TEST_TMPDIR/status.json")
+    done
+    after=$("$BIN/sweep" table "$DIR" --columns seed,accuracy,last_accuracy,n --format csv)
+    [ "$before" = "$after" ]
+
+    mv "${run[0]}/last.safetensors" "$BATS_TEST_TMPDIR/" # without it, status.json alone does not make a run done
+    check 'assert j["counts"]["done"] < 8, j' "$("$BIN/sweep" status "$DIR" --json --quiet)"
+    mv "$BATS_TEST_TMPDIR/last.safetensors" "${run[0]}/"
+}
+
 @test "only what is missing is done" {
     rm -r "$DIR"/resnet20-*-s1/analysis # then the prunings of seed 1 are out of date too
     "$BIN/sweep" "$SWEEP" 2>"$BATS_TEST_TMPDIR/log"

@@ -1,10 +1,12 @@
 /* nets/rundir.c: a stable place, files that parse, metrics that survive crash, resume and full
  * disk. */
 #include "../../core/base/file.h"
+#include "../../core/base/json.h"
+#include "../../core/base/lock.h"
 #include "../../core/device/tuning.h"
+#include "../../core/format/safetensors.h"
 #include "../../nets/rundir.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -224,6 +226,64 @@ static void status_file(void **state)
     assert_int_equal(rundir_status(&run, "done", 3, 150, 0.75, 2, NULL), OK);
 }
 
+/* What rundir_status_read says while status.json holds `written` at epoch 1 of 3. */
+static void assert_state(const char *written, const char *want, int epoch, double best)
+{
+    cJSON *json = NULL;
+    assert_int_equal(rundir_status(&run, written, 1, 3, 0.25, 0, NULL), OK);
+    assert_int_equal(rundir_status_read(run.path, &json), OK);
+    assert_string_equal(json_text(json, "state"), want);
+    assert_true(json_number(json, "epoch", -1) == epoch && json_number(json, "best_accuracy", -1) == best);
+    cJSON_Delete(json);
+}
+
+static void put_last(int epoch)
+{
+    file_path path;
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"epoch\": %d, \"step\": 0, \"train_loss\": 0, \"train_correct\": 0, \"train_rows\": 0, "
+             "\"best_accuracy\": 0.5, \"best_epoch\": 1}",
+             epoch);
+    st_pair meta[] = { { "state", text }, { "accuracy", "0.375" } };
+    assert_int_equal(rundir_file(&run, "last.safetensors", &path), OK);
+    assert_int_equal(st_write(path.s, NULL, 0, meta, 2), OK);
+}
+
+/* The last checkpoint decides, not status.json, which a killed process may have left behind. */
+static void the_last_checkpoint_decides_whether_a_run_is_done(void **state)
+{
+    (void)state;
+    run_progress p;
+    dir_lock lock = { 0 };
+    cJSON *json;
+    assert_int_equal(rundir_progress(run.path, 3, &p), OK);
+    assert_false(p.begun || p.finished || p.done);
+    assert_state("running", "stopped", 1, 0.25); /* no process holds the lock */
+    assert_state("failed", "failed", 1, 0.25);
+    put_last(2);
+    assert_int_equal(rundir_progress(run.path, 3, &p), OK);
+    assert_true(p.begun && !p.finished && !p.done);
+    assert_state("running", "stopped", 1, 0.25);
+    assert_int_equal(lock_take(run.path, false, &lock), OK);
+    assert_state("running", "running", 1, 0.25);
+    lock_release(&lock);
+
+    put_last(3);
+    assert_int_equal(rundir_progress(run.path, 3, &p), OK);
+    assert_true(p.finished && !p.done); /* there is no best.safetensors */
+    put("best.safetensors", "");
+    assert_int_equal(rundir_progress(run.path, 3, &p), OK);
+    assert_true(p.done && p.epoch == 3 && p.best_epoch == 1);
+    assert_true(p.best_accuracy == 0.5 && p.last_accuracy == 0.375);
+    assert_state("running", "done", 3, 0.5);
+    assert_state("failed", "done", 3, 0.5);
+    put("status.json", "{");
+    assert_int_equal(rundir_status_read(run.path, &json), ERR_DATA);
+    put("last.safetensors", "damaged");
+    assert_int_equal(rundir_progress(run.path, 3, &p), ERR_DATA);
+}
+
 static void unwritable(void **state)
 {
     (void)state;
@@ -275,15 +335,11 @@ static void what_a_device_chose_stays_with_the_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(place),
-        cmocka_unit_test(create),
-        cmocka_unit_test(metrics),
-        cmocka_unit_test(not_finite),
-        cmocka_unit_test(half_lines),
-        cmocka_unit_test(full_disk),
-        cmocka_unit_test(status_file),
-        cmocka_unit_test(unwritable),
-        cmocka_unit_test(what_a_device_chose_stays_with_the_run),
+        cmocka_unit_test(place),       cmocka_unit_test(create),
+        cmocka_unit_test(metrics),     cmocka_unit_test(not_finite),
+        cmocka_unit_test(half_lines),  cmocka_unit_test(full_disk),
+        cmocka_unit_test(status_file), cmocka_unit_test(the_last_checkpoint_decides_whether_a_run_is_done),
+        cmocka_unit_test(unwritable),  cmocka_unit_test(what_a_device_chose_stays_with_the_run),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

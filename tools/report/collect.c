@@ -6,6 +6,7 @@
 #include "../../core/base/clock.h"
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
+#include "../../nets/rundir.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -115,9 +116,11 @@ out:
 static status put_history(cJSON *o, const report_run *r)
 {
     status st = OK;
+    cJSON *state;
     TRY(put_config(o, r));
     TRY(put_metrics(o, r));
-    TRY(put_file(o, "status", r, "status.json"));
+    TRY(rundir_status_read(r->path, &state));
+    TRY(json_put(o, "status", state ? state : cJSON_CreateNull()));
     TRY(put_file(o, "environment", r, "env.json"));
     TRY(put_file(o, "prune", r, "prune.json"));
 out:

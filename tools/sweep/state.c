@@ -5,6 +5,7 @@
 #include "../../core/base/host.h"
 #include "../../core/base/lock.h"
 #include "../../core/base/log.h"
+#include "../../nets/rundir.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -37,14 +38,10 @@ static bool recorded_done(const sweep_plan *p, int task)
 /* The run says so itself, whoever trained it: the name of a run directory depends on its configuration. */
 static bool train_done(const sweep_plan *p, int task)
 {
-    file_path status_path, best;
-    if (task_run_path(p, task, "status.json", &status_path) != OK ||
-        task_run_path(p, task, "best.safetensors", &best) != OK)
-        return false;
-    cJSON *j = json_read_if_any(status_path.s);
-    bool done = strcmp(json_text(j, "state"), "done") == 0 && file_exists(best.s);
-    cJSON_Delete(j);
-    return done;
+    file_path run;
+    run_progress progress;
+    return task_run_path(p, task, "", &run) == OK &&
+           rundir_progress(run.s, p->task[task].epochs, &progress) == OK && progress.done;
 }
 
 /* analysis.json does not hold all of its settings, so it counts only if this task has recorded that it
@@ -114,8 +111,8 @@ static void look_at_run(const char *run, task_info *out)
 {
     file_path path;
     if (path_set(&path, "%s/status.json", run) != OK) return;
-    cJSON *j = json_read_if_any(path.s);
-    if (!j) return;
+    cJSON *j;
+    if (rundir_status_read(run, &j) != OK || !j) return;
     out->epoch = (int)json_number(j, "epoch", 0);
     out->epochs = (int)json_number(j, "epochs", out->epochs);
     if (out->epoch > 0) out->accuracy = json_number(j, "best_accuracy", NAN);
