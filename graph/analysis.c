@@ -445,12 +445,12 @@ static status measure(const config *cfg, analysis_state *r, int batch_size)
     status st = OK;
     int groups = 0;
     /* The first batch tells features which device it is, and allocates the memory of a pass: memory_left. */
-    progress_start(&r->bar, "analysis", 1);
+    progress_start(&r->bar, "analysis", NULL, 1);
     TRY(features_read(r->features, &r->source, r->image, min_int(r->n, batch_size)));
     TRY(group_layers(cfg, r, batch_size, &groups));
     TRY(open_sweep(r));
     progress_end(&r->bar);
-    progress_start(&r->bar, "analysis", total_cost(r));
+    progress_start(&r->bar, "analysis", NULL, total_cost(r));
     for (int g = 0; g < groups; g++) TRY(measure_group(r, g));
     if (r->cka.n == 0) goto out;
     TRY_ALLOC(r->out->cka, malloc((size_t)r->cka.layers * (size_t)r->cka.layers * sizeof(double)));

@@ -106,7 +106,7 @@ status attack_run(const attack_job *j, const dataset *in, dataset *out)
     progress bar;
     work w = { .job = j };
     *out = (dataset){ 0 };
-    progress_start(&bar, "attack", (int64_t)in->n * passes);
+    progress_start(&bar, "attack", "images", (int64_t)in->n * passes);
     TRY(copy_labels(in, out));
     TRY_ALLOC(w.input, malloc(values * sizeof *w.input));
     TRY_ALLOC(w.gradient, malloc(values * sizeof *w.gradient));

@@ -79,7 +79,7 @@ status fit_evaluate(net *n, int eval_case, const config_data *data, const datase
     progress bar;
     int done = 0;
     loader_options options = { .batch = net_batch(n, eval_case), .draws_only = kept != NET_NOT_KEPT };
-    progress_start(&bar, "evaluate", set->n);
+    progress_start(&bar, "evaluate", "images", set->n);
     TRY(net_stats_set(n, &(loss_stats){ 0 }));
     TRY(loader_open(set, data, &options, &l));
     TRY(loader_start(l, 0, 0, NULL, 0));
@@ -301,10 +301,11 @@ out:
 
 static void show(progress *bar, const trainer *t)
 {
-    char note[96];
-    double rows = t->at.train.rows ? (double)t->at.train.rows : 1;
-    snprintf(note, sizeof note, "loss %.3f  acc %.1f %%", t->at.train.loss / rows,
-             100 * (double)t->at.train.correct / rows);
+    char note[96] = ""; /* until the statistics are read for the first time */
+    const double rows = (double)t->at.train.rows;
+    if (rows > 0)
+        snprintf(note, sizeof note, "loss %.3f  acc %.1f %%", t->at.train.loss / rows,
+                 100 * (double)t->at.train.correct / rows);
     progress_update(bar, t->at.step, note);
 }
 
@@ -314,7 +315,8 @@ static status train_epoch(trainer *t)
     progress bar;
     char label[48];
     snprintf(label, sizeof label, "epoch %d/%d", t->at.epoch + 1, t->cfg->train.epochs);
-    progress_start(&bar, label, t->steps);
+    progress_start(&bar, label, "steps", t->steps);
+    bar.before = t->at.step;
     TRY(net_stats_set(t->job->net, &t->at.train));
     TRY(loader_start(t->loader, t->at.epoch, t->at.step, NULL, 0));
     for (;;) {

@@ -1,5 +1,5 @@
-/* core/base/progress.c -- draws "train  12/150 [######------]  43 %  5120/s  1:07  loss 0.412" within the width of the
- * terminal. */
+/* core/base/progress.c -- draws "epoch 12/150 [######------]  43 %  7.31 steps/s  1:07  loss 0.412" within the width of
+ * the terminal. */
 #include "progress.h"
 
 #include "log.h"
@@ -41,14 +41,14 @@ static void draw(progress *p, const char *note, double now)
     double share = p->total > 0 ? (double)p->done / (double)p->total : 0;
     share = share < 0 ? 0 : share > 1 ? 1 : share;
     double elapsed = now - p->started;
-    double rate = elapsed > 0 ? (double)p->done / elapsed : 0;
+    double rate = elapsed > 0 ? (double)(p->done - p->before) / elapsed : 0;
 
-    char eta[32] = "-:--";
+    char eta[32] = "-:--", speed[64] = "";
     if (rate > 0 && p->total >= p->done)
         format_duration(eta, sizeof eta, (double)(p->total - p->done) / rate);
+    if (p->unit[0]) snprintf(speed, sizeof speed, "  %.*f %s/s", rate < 10 ? 2 : 0, rate, p->unit);
     char tail[320];
-    snprintf(tail, sizeof tail, " %3.0f %%  %.*f/s  %s  %s", 100 * share, rate < 10 ? 2 : 0, rate, eta,
-             note ? note : "");
+    snprintf(tail, sizeof tail, " %3.0f %%%s  %s  %s", 100 * share, speed, eta, note ? note : "");
 
     /* The last column stays empty: some terminals start a new line when it is written. */
     int width = terminal_width() - 1;
@@ -67,10 +67,11 @@ static void draw(progress *p, const char *note, double now)
     p->drawn = now;
 }
 
-void progress_start(progress *p, const char *label, int64_t total)
+void progress_start(progress *p, const char *label, const char *unit, int64_t total)
 {
     *p = (progress){ .total = total, .started = time_now(), .on = progress_is_shown() };
     snprintf(p->label, sizeof p->label, "%s", label);
+    snprintf(p->unit, sizeof p->unit, "%s", unit ? unit : "");
     if (p->on) draw(p, "", p->started);
 }
 

@@ -9,13 +9,17 @@
 #include <stdint.h>
 
 typedef struct progress {
-    char label[64];
+    char label[64], unit[16];
     int64_t total, done;
+    int64_t
+        before; /* how much of `done` is older than progress_start: a resumed epoch. The caller may set it */
     double started, drawn; /* time_now at the start and when the bar was last drawn */
     bool on;               /* the bar is shown: stderr is a terminal, and the level is LOG_INFO or above */
 } progress;
 
-void progress_start(progress *, const char *label, int64_t total);
+/* `unit`: what `total` counts, "images"; the bar says how many of them are done in a second. NULL: the count means nothing
+ * to people, and the bar shows no rate. */
+void progress_start(progress *, const char *label, const char *unit, int64_t total);
 /* `note` follows the bar: "loss 0.412 acc 85.1 %". The bar is redrawn at most ten times per second. */
 void progress_update(progress *, int64_t done, const char *note);
 void progress_end(progress *); /* erases the bar */

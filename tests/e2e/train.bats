@@ -144,3 +144,23 @@ for key in ("commit", "compiler", "backend", "device", "threads", "host", "cpu",
     assert env[key], key
 assert env["command"][1:] == [os.environ["CONFIG"], "train.epochs=3", "--json"], env["command"]'
 }
+
+@test "the bar on a terminal: steps per second; loss and accuracy from when they are known" {
+    python3 - "$BIN/train" "$CONFIG" train.epochs=1 data.train_limit=600 "out=$BATS_TEST_TMPDIR" <<'EOF2'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execve(sys.argv[1], sys.argv[1:], {**os.environ, 'TERM': 'xterm'})
+text = b''
+try:
+    while piece := os.read(fd, 4096):
+        text += piece
+except OSError:  # the other side is closed
+    pass
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, text
+bars = [line for line in text.decode().split('\r\x1b[K') if line.startswith('epoch 1/1 [')]
+assert bars and all(' steps/s  ' in b for b in bars), bars
+assert not any('loss 0.000' in b for b in bars), bars
+assert any('loss' not in b for b in bars) and any('  loss ' in b and '  acc ' in b for b in bars), bars
+EOF2
+}

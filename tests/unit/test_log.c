@@ -127,7 +127,7 @@ static void no_bar_without_terminal(void **state)
     (void)state;
     capture();
     progress p;
-    progress_start(&p, "epoch 1", 10);
+    progress_start(&p, "epoch 1", "steps", 10);
     assert_false(p.on);
     for (int i = 0; i <= 10; i++) progress_update(&p, i, "loss 1");
     assert_int_equal(p.done, 10);
@@ -172,7 +172,7 @@ static void bar_stays_below_messages(void **state)
     if (master < 0) skip();
     char text[4096];
     progress p;
-    progress_start(&p, "epoch 1", 200);
+    progress_start(&p, "epoch 1", "steps", 200);
     bool on = p.on;
     drawn_text(master, text, sizeof text);
     bool bar = strncmp(text, "epoch 1 [---", 12) == 0;
@@ -181,6 +181,7 @@ static void bar_stays_below_messages(void **state)
     drawn_text(master, text, sizeof text);
     bool half = strncmp(text, "\r\033[Kepoch 1 [###############---------------]  50 %", 48) == 0;
     bool note = strstr(text, "loss 0.5") != NULL;
+    bool rate = strstr(text, " steps/s  0:") != NULL;
     log_info("hello");
     drawn_text(master, text, sizeof text);
     bool aside = strncmp(text, "\r\033[Khello\r\nepoch 1 [####", 23) == 0;
@@ -189,7 +190,37 @@ static void bar_stays_below_messages(void **state)
     bool erased = strcmp(text, "\r\033[K") == 0;
     restore();
     close(master);
-    assert_true(on && bar && half && note && aside && erased);
+    assert_true(on && bar && half && note && rate && aside && erased);
+}
+
+/* After 10 seconds 80 of 100 steps are done, 60 of them by an earlier process. */
+static void rate_of_a_resumed_epoch(void **state)
+{
+    (void)state;
+    int master = terminal(100);
+    if (master < 0) skip();
+    char text[4096], bare[4096];
+    progress p;
+    progress_start(&p, "epoch 1", "steps", 100);
+    drawn_text(master, text, sizeof text);
+    p.before = 60;
+    p.started -= 10;
+    p.drawn -= 1;
+    progress_update(&p, 80, "");
+    drawn_text(master, text, sizeof text);
+    progress_end(&p);
+    drawn_text(master, bare, sizeof bare);
+    progress_start(&p, "analysis", NULL, 1000000);
+    drawn_text(master, bare, sizeof bare);
+    p.started -= 10;
+    p.drawn -= 1;
+    progress_update(&p, 500000, "similarities");
+    drawn_text(master, bare, sizeof bare);
+    progress_end(&p);
+    restore();
+    close(master);
+    assert_non_null(strstr(text, " 80 %  2.00 steps/s  0:10 "));
+    assert_non_null(strstr(bare, " 50 %  0:10  similarities"));
 }
 
 static void fits_the_width(void **state)
@@ -200,7 +231,7 @@ static void fits_the_width(void **state)
         if (master < 0) skip();
         char text[4096];
         progress p;
-        progress_start(&p, "epoch 123", 1000);
+        progress_start(&p, "epoch 123", "images", 1000);
         if (columns > 1) drawn_text(master, text, sizeof text);
         p.drawn -= 1;
         progress_update(&p, 999, "loss 0.123 acc 99.9 % and a note that does not fit most terminals");
@@ -226,9 +257,13 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels),         cmocka_unit_test(file),
-        cmocka_unit_test(whole_lines),    cmocka_unit_test(bar_stays_below_messages),
-        cmocka_unit_test(fits_the_width), cmocka_unit_test(no_bar_without_terminal),
+        cmocka_unit_test(levels),
+        cmocka_unit_test(file),
+        cmocka_unit_test(whole_lines),
+        cmocka_unit_test(bar_stays_below_messages),
+        cmocka_unit_test(fits_the_width),
+        cmocka_unit_test(no_bar_without_terminal),
+        cmocka_unit_test(rate_of_a_resumed_epoch),
     };
     return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

@@ -303,7 +303,7 @@ status bench_measure(bench *b)
 {
     status st = OK;
     progress bar;
-    progress_start(&bar, "bench", b->rounds);
+    progress_start(&bar, "bench", "rounds", b->rounds);
     for (int r = 0; r < b->rounds; r++) {
         TRY(measure_net(b, r));
         TRY(measure_ceiling(b, r));
