@@ -85,7 +85,7 @@ static status put_settings(cJSON *o, const analysis *a)
     TRY(json_put_number(o, "lu_batch", a->lu_batch));
     TRY(json_put_text(o, "hooks", config_choice("analysis.hooks", a->hooks)));
     TRY(json_put_bool(o, "balanced", a->balanced));
-    TRY(json_put_number(o, "seed", (double)a->seed));
+    TRY(json_put_uint64(o, "seed", a->seed));
     TRY(json_put_text(o, "precision", config_choice("analysis.precision", a->precision)));
     TRY(json_put_text(o, "images", images));
 out:

@@ -46,7 +46,7 @@ static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, cons
            is_text(a, "hooks", config_choice("analysis.hooks", want->hooks)) &&
            is_number(a, "samples", want->samples) && is_number(a, "edges", want->edges) &&
            is_number(a, "k", want->k) && is_number(a, "lu_batch", want->lu_batch) &&
-           is_number(a, "lu_batches", want->lu_batches) && is_number(a, "seed", (int64_t)want->seed) &&
+           is_number(a, "lu_batches", want->lu_batches) && json_is_uint64(a, "seed", want->seed) &&
            is_bool(a, "balanced", want->balanced) && is_precision(a, want->precision) &&
            is_text(a, "images", images) && metric_is_in(metric_of(cfg->prune.metric), a, n);
 }

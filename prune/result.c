@@ -47,7 +47,7 @@ static status put_pick(cJSON *j, const choice *c)
     const metric *m = metric_of(c->kind);
     TRY(json_put_number(j, "count", c->count));
     if (m->criterion) TRY(json_put_text(j, "pick", config_choice("prune.pick", (int)c->pick)));
-    if (m->drawn) TRY(json_put_number(j, "prune_seed", (double)c->seed));
+    if (m->drawn) TRY(json_put_uint64(j, "prune_seed", c->seed));
 out:
     return st;
 }

@@ -2,6 +2,7 @@
 #include "json.h"
 #include "file.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,34 @@ status json_put_text(cJSON *object, const char *key, const char *text)
 status json_put_number(cJSON *object, const char *key, double value)
 {
     return json_put(object, key, number_or_null(value));
+}
+
+/* ---- 64-bit numbers ---- */
+
+enum { KEY_BYTES = 64, DIGITS_BYTES = 24 };
+static const uint64_t FIRST_INEXACT =
+    1000000000000000; /* cJSON writes 15 digits, and a double holds no more than 53 bits */
+
+status json_put_uint64(cJSON *object, const char *key, uint64_t value)
+{
+    status st = OK;
+    char digits[DIGITS_BYTES], text_key[KEY_BYTES];
+    if (value < FIRST_INEXACT) return json_put_number(object, key, (double)value);
+    snprintf(digits, sizeof digits, "%" PRIu64, value);
+    TRY(text_format(text_key, sizeof text_key, "%s_text", key));
+    TRY(json_put(object, key, cJSON_CreateRaw(digits)));
+    TRY(json_put_text(object, text_key, digits));
+out:
+    return st;
+}
+
+bool json_is_uint64(const cJSON *object, const char *key, uint64_t value)
+{
+    char digits[DIGITS_BYTES], text_key[KEY_BYTES];
+    if (value < FIRST_INEXACT) return json_number(object, key, NAN) == (double)value;
+    snprintf(digits, sizeof digits, "%" PRIu64, value);
+    snprintf(text_key, sizeof text_key, "%s_text", key);
+    return strcmp(json_text(object, text_key), digits) == 0;
 }
 
 status json_put_bool(cJSON *object, const char *key, bool value)

@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* ---- files ---- */
 
@@ -24,6 +25,8 @@ status json_write(const char *path, const cJSON *json);
 
 const char *json_text(const cJSON *object, const char *key);                /* "" if absent or not a text */
 double json_number(const cJSON *object, const char *key, double if_absent); /* also if not a number */
+/* Does the member hold exactly this number, as json_put_uint64 writes it? */
+bool json_is_uint64(const cJSON *object, const char *key, uint64_t value);
 
 /* ---- making: json_put and json_append take over the item; if they fail (ERR_RUNTIME: out of memory), they delete
  * it ---- */
@@ -35,6 +38,9 @@ status json_replace(cJSON *object, const char *key,
 status json_put_text(cJSON *object, const char *key, const char *text); /* NULL: null */
 status json_put_number(cJSON *object, const char *key, double value);
 status json_put_bool(cJSON *object, const char *key, bool value);
+/* A number with all its digits in the file. Readers that keep numbers as doubles, such as cJSON, round one of more than
+ * 15 digits: then KEY_text is added, which holds the same digits as a text, for json_is_uint64. */
+status json_put_uint64(cJSON *object, const char *key, uint64_t value);
 status json_put_numbers(cJSON *object, const char *key, const double *value, size_t n); /* a list */
 cJSON *json_numbers(const double *value, size_t n); /* the list alone; NULL: out of memory */
 /* Adds a new, empty object or list, which `object` owns. */

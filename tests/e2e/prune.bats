@@ -73,6 +73,21 @@ assert j["removed"] == cut and j["metric"] == a[1], (m, cut, j["removed"])' "$js
     done
 }
 
+@test "seeds that are the same as doubles are not the same: 2^53 and 2^53 + 1" {
+    local seed log=$BATS_TEST_TMPDIR/log
+    cp -r "$RUN" "$BATS_TEST_TMPDIR/run"
+    for seed in 9007199254740992 9007199254740993; do
+        "$BIN/prune" "$BATS_TEST_TMPDIR/run" --dry-run seed=$seed 2>"$log"
+        absent "using" "$log"
+        check 'assert j["seed"] == int(a[0]) and j["seed_text"] == a[0], j["seed"]' \
+            "$(cat "$BATS_TEST_TMPDIR/run/analysis/analysis.json")" $seed
+        "$BIN/prune" "$BATS_TEST_TMPDIR/run" --dry-run seed=$seed 2>"$log"
+        grep -q "using" "$log"
+    done
+    json=$("$BIN/prune" "$RUN" --dry-run --json --quiet prune.metric=random prune.count=1 prune.seed=9007199254740993)
+    check 'assert j["prune_seed"] == 9007199254740993' "$json"
+}
+
 @test "an analysis of other images is not used, and its pictures are removed" {
     cp -r "$RUN" "$BATS_TEST_TMPDIR/run"
     "$BIN/analyze" "$BATS_TEST_TMPDIR/run" --quiet

@@ -114,6 +114,35 @@ static void making(void **state)
     cJSON_Delete(j);
 }
 
+/* Each number is itself and none of its neighbours, also after writing and reading. */
+static void whole_numbers_of_64_bits(void **state)
+{
+    (void)state;
+    const uint64_t limit = (uint64_t)1 << 53, value[] = { 1,     999999999999999, 1000000000000001, limit - 1,
+                                                          limit, limit + 1,       UINT64_MAX };
+    const char *path = scratch_path("numbers.json");
+    for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
+        cJSON *j = cJSON_CreateObject(), *back;
+        must(json_put_uint64(j, "seed", value[i]));
+        must(json_write(path, j));
+        must(json_read(path, &back));
+        assert_true(json_is_uint64(j, "seed", value[i]) && json_is_uint64(back, "seed", value[i]));
+        assert_false(json_is_uint64(back, "seed", value[i] - 1) ||
+                     json_is_uint64(back, "seed", value[i] + 1));
+        assert_true(json_number(back, "seed", -1) == (double)value[i]);
+        assert_true((cJSON_GetObjectItem(back, "seed_text") != NULL) == (value[i] > 999999999999999));
+        cJSON_Delete(back);
+        cJSON_Delete(j);
+    }
+    cJSON *j = cJSON_CreateObject();
+    must(json_put_uint64(j, "seed", limit + 1));
+    assert_printed(j, "{\"seed\":9007199254740993,\"seed_text\":\"9007199254740993\"}");
+    must(json_replace(j, "seed", cJSON_CreateNumber(1)));
+    must(json_replace(j, "new", cJSON_CreateNumber(2)));
+    assert_printed(j, "{\"seed\":1,\"seed_text\":\"9007199254740993\",\"new\":2}");
+    cJSON_Delete(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +150,7 @@ int main(void)
         cmocka_unit_test(the_last_complete_line),
         cmocka_unit_test(members),
         cmocka_unit_test(making),
+        cmocka_unit_test(whole_numbers_of_64_bits),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
