@@ -153,7 +153,17 @@ assert [float(r["accuracy"]) for r in rows] == [float("%.9g" % r["accuracy"]["me
 assert rows[1]["prune.metric"] == "lu" and "accuracy_sd" in rows[0] and rows[0]["n"] == "2"
 ' "$json" "$DIR" <("$BIN/sweep" table "$DIR" --format csv)
     run "$BIN/sweep" table "$DIR" --format md --columns seed,accuracy
-    [ "${lines[0]:0:2}" = "| " ] && [ "${lines[1]}" = "|---|---:|" ] && [ "${#lines[@]}" -eq 4 ]
+    [ "${lines[0]:0:2}" = "| " ] && [ "${lines[1]}" = "|---|---:|" ] && [ "${#lines[@]}" -eq 6 ]
+    check 'import glob
+runs = {f[-1]: f for f in glob.glob(a[0] + "/resnet20-[0-9a-f]*-s?")}
+best = {s: json.load(open(f + "/status.json"))["best_accuracy"] for s, f in runs.items()}
+m = {s: json.load(open(f + "/analysis/analysis.json"))["layers"][-1]["yang"]["M"] for s, f in runs.items()}
+assert [(r["prune.metric"], r["seed"]) for r in j["rows"]] == [(m, s) for s in "01" for m in ("yang", "lu")], j
+for r in j["rows"]:
+    assert r["accuracy"]["mean"] == best[r["seed"]] and r["accuracy"]["n"] == r["n"] == 1, (r, best)
+    assert r["M"]["mean"] == m[r["seed"]], (r, m)
+assert m["0"] != m["1"]' \
+        "$("$BIN/sweep" table "$DIR" --columns seed,prune.metric,accuracy,M,n --format json)" "$DIR"
     run "$BIN/sweep" table "$DIR"
     [[ ${lines[0]} == "prune.metric "*accuracy*M*Q*n ]] && [[ ${lines[1]} == yang* ]] && [ "${#lines[@]}" -eq 3 ]
     run "$BIN/sweep" table "$DIR" --columns net.arc
@@ -189,7 +199,7 @@ YAML
     echo "$output"
     [ "$status" -eq 1 ]
     [ "$(grep -c '^failed .*: train: the loss is not a number' <<<"$output")" -eq 1 ]
-    [[ $output == *"4 tasks: 2 done, 1 failed, 1 waiting"* ]]
+    [[ $output == *"4 tasks: 2 done, 1 failed, 1 blocked"* ]]
     run "$BIN/sweep" "$dir.yaml"
     [ "$status" -eq 1 ] && [ "$(grep -c ^start <<<"$output")" -eq 1 ]
 

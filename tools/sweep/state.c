@@ -15,9 +15,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-const char *const task_state_name[TASK_STATES] = {
-    "waiting", "queued", "running", "stopped", "failed", "done"
-};
+const char *const task_state_name[TASK_STATES] = { "waiting", "blocked", "queued", "running",
+                                                   "stopped", "failed",  "done" };
 
 static cJSON *read_record(const sweep_plan *p, int task)
 {
@@ -225,6 +224,10 @@ static status look_at_all(const sweep_plan *p, const bool *queued, task_info **o
         task_look(p, (int)i, &(*out)[i]);
         task_state *s = &(*out)[i].state;
         if (queued && queued[i] && (*s == TASK_WAITING || *s == TASK_STOPPED)) *s = TASK_QUEUED;
+        const int parent = p->task[i].parent; /* comes before its children */
+        if (*s == TASK_WAITING && parent >= 0 &&
+            ((*out)[parent].state == TASK_FAILED || (*out)[parent].state == TASK_BLOCKED))
+            *s = TASK_BLOCKED;
     }
 out:
     return st;
@@ -247,7 +250,9 @@ static const task_info *current(const planned_case *c, const task_info *info)
         if (c->task[s] < 0) continue;
         const task_info *i = &info[c->task[s]];
         if (i->state == TASK_RUNNING) return i;
-        if (s != STAGE_ANALYZE && i->state != TASK_WAITING && i->state != TASK_QUEUED) last = i;
+        if (s != STAGE_ANALYZE && i->state != TASK_WAITING && i->state != TASK_BLOCKED &&
+            i->state != TASK_QUEUED)
+            last = i;
     }
     return last;
 }

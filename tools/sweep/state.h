@@ -9,6 +9,7 @@
 
 typedef enum task_state {
     TASK_WAITING, /* not begun; perhaps a stage before it is not done */
+    TASK_BLOCKED, /* waiting for a task that failed; only sweep_status_print and sweep_status_json say so */
     TASK_QUEUED,  /* an element of a Slurm array will do it; only slurm_queue knows */
     TASK_RUNNING,
     TASK_STOPPED, /* begun; continues from its last checkpoint */

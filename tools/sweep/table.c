@@ -1,5 +1,5 @@
-/* tools/sweep/table.c -- see table.h. A row is a group of cases that differ only in the seed, a column a
- * config key or a result. A preset is a list of columns. */
+/* tools/sweep/table.c -- see table.h. A row is a group of cases that differ only in the seed, or a single case if the seed is
+ * a column; a column is a config key or a result. A preset is a list of columns. */
 #include "table.h"
 
 #include "../../core/base/file.h"
@@ -165,9 +165,17 @@ static const char columns_help[] = "any config key; accuracy, last_accuracy; M, 
 
 /* ---- rows ---- */
 
-/* Do cases that differ in this key share a row? */
+static bool is_column(const table *t, const char *key)
+{
+    for (int c = 0; c < t->n_columns; c++)
+        if (t->column[c].kind == COLUMN_KEY && strcmp(t->column[c].name, key) == 0) return true;
+    return false;
+}
+
+/* Do cases that differ in this key share a row? Not if it is a column: a row has one value of it. */
 static bool joined(const table *t, const char *key)
 {
+    if (is_column(t, key)) return false;
     return strcmp(key, "seed") == 0 || (t->also_joined && strcmp(key, t->also_joined) == 0);
 }
 

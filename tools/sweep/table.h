@@ -12,7 +12,7 @@ typedef struct table_options {
     const char *preset; /* table1; NULL: none */
 } table_options;
 
-/* Prints a row for each combination of the settings other than the seed. ERR_USAGE for an unknown column,
+/* Prints a row for each combination of the settings other than the seed, or with it if the seed is among the columns. ERR_USAGE for an unknown column,
  * format or preset. */
 status sweep_table_print(const sweep_plan *, const table_options *);
 
