@@ -61,32 +61,70 @@ out:
     return st;
 }
 
-/* Reads in growing pieces instead of asking stat() for the size, so pipes and growing files can be read, too. */
-status file_read(const char *path, char **out, size_t *bytes)
+/* Opening must not wait for a writer of a pipe. Later reads may: a writer that is there needs time. */
+static status open_to_read(const char *path, size_t max_bytes, file_kind kind, int *out)
 {
     status st = OK;
-    char *text = NULL;
-    size_t size = 0, room = 0;
-    FILE *f = fopen(path, "rbe");
-    if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
-    do {
-        if (room - size < 2) {
+    struct stat s;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    *out = fd;
+    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(s.st_mode)) FAIL(ERR_DATA, "%s: %s", path, strerror(EISDIR));
+    if (!S_ISREG(s.st_mode) && kind == FILE_REGULAR)
+        FAIL(ERR_DATA, "%s: a %s, not a regular file", path, S_ISFIFO(s.st_mode) ? "pipe" : "device");
+    if (S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size > max_bytes)
+        FAIL(ERR_DATA, "%s: %lld bytes are too many; the most is %zu", path, (long long)s.st_size, max_bytes);
+    if (!S_ISREG(s.st_mode) && fcntl(fd, F_SETFL, 0) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+out:
+    return st;
+}
+
+/* Reads in growing pieces instead of asking fstat() for the size, so pipes and growing files can be read, too. */
+static status read_all(const char *path, int fd, size_t max_bytes, char **text, size_t *size)
+{
+    status st = OK;
+    for (size_t room = 0;;) {
+        if (room - *size < 2) {
             room = room ? 2 * room : 4096;
             char *larger;
-            TRY_ALLOC(larger, realloc(text, room));
-            text = larger;
+            TRY_ALLOC(larger, realloc(*text, room));
+            *text = larger;
         }
-        size += fread(text + size, 1, room - size - 1, f);
-        if (ferror(f)) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
-    } while (!feof(f));
-    text[size] = '\0';
+        const ssize_t n = read(fd, *text + *size, room - *size - 1);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+        if (n == 0) break;
+        *size += (size_t)n;
+        if (*size > max_bytes) FAIL(ERR_DATA, "%s: more than %zu bytes; that is too much", path, max_bytes);
+    }
+    (*text)[*size] = '\0';
+out:
+    return st;
+}
+
+status file_read_within(const char *path, size_t max_bytes, file_kind kind, char **out, size_t *bytes)
+{
+    status st = OK;
+    struct stat s;
+    char *text = NULL;
+    size_t size = 0;
+    int fd;
+    TRY(open_to_read(path, max_bytes, kind, &fd));
+    TRY(read_all(path, fd, max_bytes, &text, &size));
+    if (size == 0 && fstat(fd, &s) == 0 && S_ISFIFO(s.st_mode))
+        FAIL(ERR_DATA, "%s: a pipe that nobody has written to", path);
     *out = text;
     if (bytes) *bytes = size;
     text = NULL;
 out:
     free(text);
-    if (f) fclose(f);
+    if (fd >= 0) close(fd);
     return st;
+}
+
+status file_read(const char *path, char **out, size_t *bytes)
+{
+    return file_read_within(path, FILE_MAX_BYTES, FILE_REGULAR, out, bytes);
 }
 
 /* If the path is a symbolic link, its target: that is what is replaced. */

@@ -17,9 +17,15 @@ bool file_is_newer(const char *path, const char *than);
 /* Makes a folder and its parents, like mkdir -p. ERR_RUNTIME names the folder that cannot be made. */
 status file_make_dirs(const char *path);
 
-/* The whole file and a NUL byte after it, which *bytes does not count; `bytes` may be NULL. ERR_DATA: it cannot be
- * read. The caller frees. */
+/* The whole file and a NUL byte after it, which *bytes does not count; `bytes` may be NULL. Only a regular file of at
+ * most FILE_MAX_BYTES: a pipe may never end, a device neither. ERR_DATA, at once: it cannot be read, or is something
+ * else. The caller frees. */
+enum { FILE_MAX_BYTES = 1 << 30 };
 status file_read(const char *path, char **out, size_t *bytes);
+/* The same with another limit. FILE_OR_STREAM: also a pipe that somebody writes to, as of `train <(make_config)`, or a
+ * device such as /dev/null, up to the limit. */
+typedef enum file_kind { FILE_REGULAR, FILE_OR_STREAM } file_kind;
+status file_read_within(const char *path, size_t max_bytes, file_kind, char **out, size_t *bytes);
 
 /* Writes PATH.tmp-PID, flushes it to the disk and renames it to PATH; if PATH is a symbolic link, its target is
  * replaced. After a failure the temporary file is gone and PATH is unchanged, except that PATH is the new file if

@@ -254,6 +254,61 @@ static void appends(void **state)
     assert_int_equal(file_append(scratch_path("none/x"), "", 0, "", 0), ERR_RUNTIME);
 }
 
+/* At once, also where a plain read would wait or never end. */
+static void reads_only_what_ends(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t bytes = 0;
+    const char *pipe = scratch_path("fifo"), *large = scratch_path("large");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(file_read(pipe, &text, &bytes), ERR_DATA);
+    assert_non_null(strstr(status_message(), "a pipe, not a regular file"));
+    assert_int_equal(file_read("/dev/zero", &text, &bytes), ERR_DATA);
+    assert_non_null(strstr(status_message(), "a device, not a regular file"));
+    assert_int_equal(file_read_within(pipe, 100, FILE_OR_STREAM, &text, &bytes), ERR_DATA);
+    assert_non_null(strstr(status_message(), "nobody"));
+    assert_int_equal(file_read_within("/dev/zero", 100, FILE_OR_STREAM, &text, &bytes), ERR_DATA);
+    assert_non_null(strstr(status_message(), "more than 100 bytes"));
+    assert_int_equal(file_read_within("/dev/null", 100, FILE_OR_STREAM, &text, &bytes), OK);
+    assert_int_equal(bytes, 0);
+    free(text);
+
+    assert_int_equal(file_replace(large, "0123456789", 10), OK);
+    assert_int_equal(file_read_within(large, 9, FILE_OR_STREAM, &text, &bytes), ERR_DATA);
+    assert_non_null(strstr(status_message(), "10 bytes are too many"));
+    assert_int_equal(file_read_within(large, 10, FILE_REGULAR, &text, &bytes), OK);
+    assert_string_equal(text, "0123456789");
+    free(text);
+    assert_int_equal(truncate(large, (off_t)FILE_MAX_BYTES + 1), 0);
+    assert_int_equal(file_read(large, &text, &bytes), ERR_DATA);
+    assert_int_equal(unlink(large), 0);
+    assert_int_equal(unlink(pipe), 0);
+}
+
+/* A pipe with a writer that takes its time is read to its end. */
+static void waits_for_a_writer(void **state)
+{
+    (void)state;
+    int end[2];
+    char path[32], *text = NULL;
+    size_t bytes;
+    assert_int_equal(pipe(end), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        close(end[0]);
+        usleep(20000);
+        _exit(write(end[1], "seed: ", 6) == 6 && usleep(20000) == 0 && write(end[1], "7\n", 2) == 2 ? 0 : 1);
+    }
+    close(end[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", end[0]);
+    assert_int_equal(file_read_within(path, 100, FILE_OR_STREAM, &text, &bytes), OK);
+    assert_string_equal(text, "seed: 7\n");
+    free(text);
+    close(end[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +325,8 @@ int main(void)
         cmocka_unit_test(removes_by_pattern),
         cmocka_unit_test(appends),
         cmocka_unit_test(leftovers_of_the_killed),
+        cmocka_unit_test(reads_only_what_ends),
+        cmocka_unit_test(waits_for_a_writer),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
