@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_FILES = 5 };
+enum { MAX_FILES = 5, MAX_NAMES_BYTES = 1 << 20 };
 
 typedef struct layout {
     const char *folder, *names, *help;
@@ -47,6 +47,36 @@ static status find_folder(const layout *l, const char *path, file_path *folder)
     if (!file_is_dir(path)) FAIL(ERR_DATA, "%s: no such folder; %s", path, l->help);
     TRY(path_set(folder, "%s/%s", path, l->folder));
     if (!file_is_dir(folder->s)) TRY(path_set(folder, "%s", path));
+out:
+    return st;
+}
+
+static bool has_files(const layout *l, const char *path)
+{
+    file_path folder, train, test;
+    return find_folder(l, path, &folder) == OK && path_set(&train, "%s/%s", folder.s, l->train[0]) == OK &&
+           path_set(&test, "%s/%s", folder.s, l->test[0]) == OK &&
+           (file_exists(train.s) || file_exists(test.s));
+}
+
+int cifar_classes(const char *path)
+{
+    return has_files(&cifar10, path) ? cifar10.classes : has_files(&cifar100, path) ? cifar100.classes : 0;
+}
+
+/* Data of another format are named, instead of files that nobody had in mind. */
+static status check_format(const layout *l, const char *path)
+{
+    status st = OK;
+    file_path train;
+    if (!file_is_dir(path) || has_files(l, path)) goto out; /* also: find_folder says more */
+    if (cifar_classes(path))
+        FAIL(ERR_DATA, "%s: files of CIFAR-%d: data.format=cifar%d reads them", path, cifar_classes(path),
+             cifar_classes(path));
+    TRY(path_set(&train, "%s/train", path));
+    if (file_is_dir(train.s))
+        FAIL(ERR_DATA, "%s: not CIFAR-%d; it has a folder train/: data.format=folder reads folders of images",
+             path, l->classes);
 out:
     return st;
 }
@@ -95,34 +125,35 @@ out:
 static status read_names(const layout *l, const char *folder, dataset *d)
 {
     status st = OK;
-    FILE *f = NULL;
     file_path path;
-    char number[16], *line = NULL;
-    size_t room = 0;
+    char number[16], *text = NULL;
     TRY(path_set(&path, "%s/%s", folder, l->names));
-    f = fopen(path.s, "r");
+    if (file_exists(path.s)) TRY(file_read_within(path.s, MAX_NAMES_BYTES, FILE_REGULAR, &text, NULL));
+    const char *line = text ? text : "";
     for (int c = 0; c < l->classes; c++) {
-        const bool got = f && getline(&line, &room, f) > 0;
-        if (got) line[strcspn(line, "\r\n")] = '\0';
+        const size_t length = strcspn(line, "\r\n");
         snprintf(number, sizeof number, "%d", c);
-        TRY_ALLOC(d->class_name[c], strdup(got && line[0] ? line : number));
+        TRY_ALLOC(d->class_name[c], length ? strndup(line, length) : strdup(number));
+        line += strcspn(line, "\n");
+        line += *line == '\n';
     }
 out:
-    free(line);
-    if (f) fclose(f);
+    free(text);
     return st;
 }
 
-static status open_layout(const layout *l, const char *path, int limit, bool training, dataset *out)
+static status open_layout(const layout *l, const config_data *cfg, int classes, bool training, dataset *out)
 {
     status st = OK;
     file_path folder, file[MAX_FILES];
     int64_t records[MAX_FILES], n = 0;
     const char *const *names = training ? l->train : l->test;
+    const int limit = training ? cfg->train_limit : cfg->test_limit;
     int files = 0;
     *out = (dataset){ 0 };
 
-    TRY(find_folder(l, path, &folder));
+    TRY(check_format(l, cfg->path));
+    TRY(find_folder(l, cfg->path, &folder));
     for (; names[files]; files++) {
         TRY(path_set(&file[files], "%s/%s", folder.s, names[files]));
         TRY(count_records(l, file[files].s, &records[files]));
@@ -131,6 +162,7 @@ static status open_layout(const layout *l, const char *path, int limit, bool tra
     if (limit > 0 && limit < n) n = limit;
     if (n > INT32_MAX) FAIL(ERR_DATA, "%s: %lld images are too many", folder.s, (long long)n);
 
+    TRY(dataset_check_classes(cfg, l->classes, classes));
     TRY(dataset_alloc(out, (int)n, l->classes));
     TRY(read_names(l, folder.s, out));
     for (int i = 0, first = 0; i < files && first < n; i++) {
@@ -143,14 +175,14 @@ out:
     return st;
 }
 
-status cifar10_open(const char *path, int limit, bool training, dataset *out)
+status cifar10_open(const config_data *cfg, int classes, bool training, dataset *out)
 {
-    return open_layout(&cifar10, path, limit, training, out);
+    return open_layout(&cifar10, cfg, classes, training, out);
 }
 
-status cifar100_open(const char *path, int limit, bool training, dataset *out)
+status cifar100_open(const config_data *cfg, int classes, bool training, dataset *out)
 {
-    return open_layout(&cifar100, path, limit, training, out);
+    return open_layout(&cifar100, cfg, classes, training, out);
 }
 
 /* ---- writing ---- */

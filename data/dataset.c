@@ -8,7 +8,7 @@
 /* A new format is a function and a line here. */
 static const struct {
     const char *name;
-    status (*open)(const char *path, int limit, bool training, dataset *out);
+    status (*open)(const config_data *, int classes, bool training, dataset *out);
 } formats[] = {
     [DATA_CIFAR10] = { "cifar10", cifar10_open },
     [DATA_CIFAR100] = { "cifar100", cifar100_open },
@@ -36,15 +36,13 @@ void dataset_free(dataset *d)
     *d = (dataset){ 0 };
 }
 
-static status open_set(const config_data *cfg, int classes, bool training, dataset *out)
+status dataset_check_classes(const config_data *cfg, int found, int expected)
 {
     status st = OK;
-    TRY(formats[cfg->format].open(cfg->path, training ? cfg->train_limit : cfg->test_limit, training, out));
-    if (out->classes != classes)
+    if (expected && found != expected)
         FAIL(ERR_DATA, "%s: the data set (%s) has %d classes, but the net has %d outputs (net.classes=%d)",
-             cfg->path, formats[cfg->format].name, out->classes, classes, out->classes);
+             cfg->path, formats[cfg->format].name, found, expected, found);
 out:
-    if (st != OK) dataset_free(out);
     return st;
 }
 
@@ -53,8 +51,8 @@ status dataset_open(const config_data *cfg, int classes, dataset *train, dataset
     status st = OK;
     if (train) *train = (dataset){ 0 };
     if (test) *test = (dataset){ 0 };
-    if (train) TRY(open_set(cfg, classes, true, train));
-    if (test) TRY(open_set(cfg, classes, false, test));
+    if (train) TRY(formats[cfg->format].open(cfg, classes, true, train));
+    if (test) TRY(formats[cfg->format].open(cfg, classes, false, test));
 out:
     if (st != OK && train) dataset_free(train);
     if (st != OK && test) dataset_free(test);

@@ -19,18 +19,23 @@ typedef struct dataset {
 status dataset_open(const config_data *, int classes, dataset *train, dataset *test);
 void dataset_free(dataset *); /* a zeroed dataset is harmless */
 
-/* One per format. `limit` 0 = all images, else the first `limit`; *out is zeroed on failure.
+/* One per format: the training or the test set of cfg->path, as many images as train_limit or test_limit says.
+ * `classes` is what the net expects, 0 = any; a mismatch is found before an image is read. *out is zeroed on failure.
  * cifar:     the official binary files in PATH or PATH/cifar-10-batches-bin (PATH/cifar-100-binary), of any
  *            whole number of records. The label of CIFAR-100 is the fine one.
- * folder:    PATH/train/CLASS/FILE and PATH/test/CLASS/FILE (or PATH/val); jpg, jpeg, png, bmp of any size.
+ * folder:    PATH/train/CLASS/FILE and PATH/test/CLASS/FILE (or PATH/val); jpg, jpeg, png, bmp of at most
+ *            cfg->max_pixels. A class of the training set without images is an error; pictures that are not
+ *            read (other formats, folders in class folders) are counted in warnings.
  *            Interleaved: first image 0 of every class, then image 1 of every class, and so on, with classes
- *            and files in the order of strcmp, so that the first `limit` images are of all classes.
+ *            and files in the order of strcmp, so that the first images are of all classes.
  * synthetic: drawn shapes; `path` is not used. */
-status cifar10_open(const char *path, int limit, bool training, dataset *out);
-status cifar100_open(const char *path, int limit, bool training, dataset *out);
-status folder_open(const char *path, int limit, bool training, dataset *out);
-status synthetic_open(const char *path, int limit, bool training, dataset *out);
+status cifar10_open(const config_data *, int classes, bool training, dataset *out);
+status cifar100_open(const config_data *, int classes, bool training, dataset *out);
+status folder_open(const config_data *, int classes, bool training, dataset *out);
+status synthetic_open(const config_data *, int classes, bool training, dataset *out);
 
+/* 10 or 100 if PATH has the files of CIFAR-10 or CIFAR-100, else 0. */
+int cifar_classes(const char *path);
 /* Writes a test set in the official format into FOLDER (made if missing): with 10 classes CIFAR-10's test_batch.bin and
  * batches.meta.txt, with 100 CIFAR-100's test.bin (coarse labels 0) and fine_label_names.txt. ERR_USAGE: another number
  * of classes. */
@@ -42,6 +47,8 @@ status cifar_may_write(int classes, const char *folder, const char *beside);
 /* Of the pixels, the labels and the normalisation: of all that a net is shown. */
 uint64_t dataset_hash(const dataset *, const config_data *);
 
+/* For the formats. ERR_DATA: the data have `found` classes, but the net has `expected` outputs (0: any number will do). */
+status dataset_check_classes(const config_data *, int found, int expected);
 /* For the formats: memory for n images, class_name all NULL. */
 status dataset_alloc(dataset *, int n, int classes);
 

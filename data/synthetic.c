@@ -181,16 +181,16 @@ static void draw_image(uint32_t number, int class, uint8_t *image)
     develop(canvas, &s, image);
 }
 
-status synthetic_open(const char *path, int limit, bool training, dataset *out)
+status synthetic_open(const config_data *cfg, int classes, bool training, dataset *out)
 {
     status st = OK;
-    const int most = training ? TRAIN_MAX : TEST_MAX;
+    const int most = training ? TRAIN_MAX : TEST_MAX, limit = training ? cfg->train_limit : cfg->test_limit;
     const int n = limit > 0 ? limit : training ? TRAIN_DEFAULT : TEST_DEFAULT;
-    (void)path;
     *out = (dataset){ 0 };
     if (n > most)
         FAIL(ERR_DATA, "data.%s=%d: the synthetic set has at most %d images",
              training ? "train_limit" : "test_limit", n, most);
+    TRY(dataset_check_classes(cfg, CLASSES, classes));
     TRY(dataset_alloc(out, n, CLASSES));
     for (int c = 0; c < CLASSES; c++) TRY_ALLOC(out->class_name[c], strdup(shapes[c].name));
 

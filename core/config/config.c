@@ -55,7 +55,7 @@ status config_load(const char *path, char *const *overrides, int n_overrides, co
     status st = OK;
     char *text = NULL;
     size_t bytes = 0;
-    if (path && file_read(path, &text, &bytes) != OK) {
+    if (path && file_read_within(path, CONFIG_FILE_BYTES, FILE_OR_STREAM, &text, &bytes) != OK) {
         st = ERR_USAGE; /* the message is right, but a config that cannot be read is not ERR_DATA */
         goto out;
     }
@@ -91,8 +91,10 @@ status config_yaml(const config *cfg, char **out)
     return write_config(cfg, true, NULL, out);
 }
 
+/* data.max_pixels only decides whether there is a training. */
 bool config_decides_weights(const char *name)
 {
+    if (strcmp(name, "data.max_pixels") == 0) return false;
     return strncmp(name, "net.", 4) == 0 || strncmp(name, "data.", 5) == 0 ||
            strncmp(name, "train.", 6) == 0 || strcmp(name, "precision") == 0;
 }

@@ -39,6 +39,7 @@ typedef struct config_data {
     bool flip;
     float rotate;                /* largest angle in either direction, degrees */
     int train_limit, test_limit; /* use only the first n images; 0 = all */
+    int64_t max_pixels;          /* of a picture file; >= 1 */
 } config_data;
 
 typedef struct config_train {
@@ -103,7 +104,10 @@ typedef struct config {
     config_attack attack;
 } config;
 
-/* Reads `path` (NULL: only defaults), applies the overrides ("train.epochs=3"; a later one wins) and checks every
+/* The most that is read of a configuration's file or pipe. */
+enum { CONFIG_FILE_BYTES = 1 << 20 };
+
+/* Reads `path` (NULL: only defaults; a file or a pipe), applies the overrides ("train.epochs=3"; a later one wins) and checks every
  * value. ERR_USAGE: the message names file and line, or the override, and what would be right; for an unknown key,
  * the nearest known one. The caller frees. */
 status config_load(const char *path, char *const *overrides, int n_overrides, config **out);

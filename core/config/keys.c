@@ -141,6 +141,7 @@ const config_key config_keys[] = {
     NUMBER(data.rotate, "0", BETWEEN(0, 180), "random rotation, degrees each way"),
     INT(data.train_limit, "0", AT_LEAST(0), "number of training images used, from the first; 0 = all"),
     INT(data.test_limit, "0", AT_LEAST(0), "number of test images used, from the first; 0 = all"),
+    INT(data.max_pixels, "67108864", BETWEEN(1, 268435456), "a picture file that claims more is refused"),
 
     INT(train.epochs, "150", AT_LEAST(0), "passes over the training set"),
     INT(train.batch, "256", AT_LEAST(1), "images per step"),

@@ -8,7 +8,11 @@
  *         -lcyaml -lyaml -o fuzz_config
  *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
  *         tests/fuzz/fuzz_safetensors.c core/format/safetensors.c core/base/{file,json,status,text}.c -lcjson -lm \
- *         -o fuzz_safetensors */
+ *         -o fuzz_safetensors
+ *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fwrapv -ftrivial-auto-var-init=pattern \
+ *         -fsanitize=fuzzer,address,undefined -fno-sanitize=shift \
+ *         tests/fuzz/fuzz_picture.c data/{picture,jpeg,png,bmp,decode}.c core/base/{file,path,status,text}.c -lm \
+ *         -o fuzz_picture */
 #ifndef CLEAVE_FUZZ_H
 #define CLEAVE_FUZZ_H
 
@@ -21,6 +25,7 @@
 /* True if the input was accepted. */
 bool fuzz_safetensors(const uint8_t *data, size_t bytes);
 bool fuzz_config(const uint8_t *data, size_t bytes);
+bool fuzz_picture(const uint8_t *data, size_t bytes);
 
 /* An assertion for every build; a failure ends the process, as a fuzzer expects. */
 #define FUZZ_CHECK(condition)                                                                                \

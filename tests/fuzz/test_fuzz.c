@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include "../../core/base/rng.h"
+#include "../pictures.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -212,9 +213,30 @@ static void safetensors_target(void **state)
     fuzz(&c, 1);
 }
 
+static void picture_target(void **state)
+{
+    (void)state;
+    static const char *const words[] = { "\xff\xd8\xff", "\xff\xc4",     "\xff\xc0", "\xff\xc2",
+                                         "\xff\xda",     "\xff\xd9",     "\xff\xdb", "\xff\xd0",
+                                         "\xff\xff",     "\xff\xdd\1\4", "IDAT",     "PLTE",
+                                         "tRNS",         "IEND",         "\x7f\xff", "BM(" };
+    static picture_file file[N_PICTURES];
+    const char *seeds[N_PICTURES];
+    size_t bytes[N_PICTURES], n = 0;
+    for (int i = 0; i < N_PICTURES; i++) {
+        make_picture(&file[i], i);
+        if (file[i].n > MAX_BYTES) continue;
+        seeds[n] = (const char *)file[i].at;
+        bytes[n++] = file[i].n;
+    }
+    assert_true(n > N_PICTURES - 4);
+    const fuzz_case c = { fuzz_picture, seeds, bytes, n, words, sizeof words / sizeof *words, NULL };
+    fuzz(&c, 2);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(config_target),
-                                        cmocka_unit_test(safetensors_target) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(config_target), cmocka_unit_test(safetensors_target),
+                                        cmocka_unit_test(picture_target) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,11 @@
 #include "../../data/dataset.h"
 #include "../scratch.h"
 
+/* A configuration of these data. */
+#define FROM(folder, limit)                                                                                  \
+    (&(config_data){                                                                                         \
+        .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit), .max_pixels = 1 << 26 })
+
 enum { RECORD = 3073, RECORD_100 = 3074 };
 
 /* Pixel i of channel c of image k; no two channels, and no two neighbours, agree. */
@@ -66,14 +71,14 @@ static void reads_all_files_in_order(void **state)
     (void)state;
     dataset d;
     write_cifar10("plain");
-    assert_int_equal(cifar10_open(scratch_path("plain"), 0, true, &d), OK);
+    assert_int_equal(cifar10_open(FROM(scratch_path("plain"), 0), 0, true, &d), OK);
     assert_int_equal(d.n, 15);
     assert_int_equal(d.classes, 10);
     assert_images(&d, 0);
     for (int c = 0; c < 10; c++) assert_string_equal(d.class_name[c], ((char[]){ (char)('0' + c), 0 }));
     dataset_free(&d);
 
-    assert_int_equal(cifar10_open(scratch_path("plain"), 0, false, &d), OK);
+    assert_int_equal(cifar10_open(FROM(scratch_path("plain"), 0), 0, false, &d), OK);
     assert_int_equal(d.n, 7);
     assert_images(&d, 100);
     dataset_free(&d);
@@ -84,7 +89,7 @@ static void finds_the_official_folder_inside(void **state)
     (void)state;
     dataset d;
     write_cifar10("above/cifar-10-batches-bin");
-    assert_int_equal(cifar10_open(scratch_path("above"), 0, true, &d), OK);
+    assert_int_equal(cifar10_open(FROM(scratch_path("above"), 0), 0, true, &d), OK);
     assert_int_equal(d.n, 15);
     dataset_free(&d);
 }
@@ -95,7 +100,7 @@ static void limit_takes_the_first(void **state)
     dataset d;
     write_cifar10("limit");
     for (int limit = 1; limit <= 17; limit += 4) { /* inside a file, at its end, beyond all */
-        assert_int_equal(cifar10_open(scratch_path("limit"), limit, true, &d), OK);
+        assert_int_equal(cifar10_open(FROM(scratch_path("limit"), limit), 0, true, &d), OK);
         assert_int_equal(d.n, limit < 15 ? limit : 15);
         assert_images(&d, 0);
         dataset_free(&d);
@@ -109,7 +114,7 @@ static void reads_class_names(void **state)
     write_cifar10("names");
     static const char text[] = "airplane\r\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\n\n";
     scratch_write("names/batches.meta.txt", text, sizeof text - 1);
-    assert_int_equal(cifar10_open(scratch_path("names"), 0, true, &d), OK);
+    assert_int_equal(cifar10_open(FROM(scratch_path("names"), 0), 0, true, &d), OK);
     assert_string_equal(d.class_name[0], "airplane");
     assert_string_equal(d.class_name[8], "ship");
     assert_string_equal(d.class_name[9], "9"); /* its line is empty */
@@ -123,7 +128,7 @@ static void cifar100_takes_the_fine_label(void **state)
     write_records("hundred/cifar-100-binary/train.bin", 0, 3, 2, 99);
     write_records("hundred/cifar-100-binary/test.bin", 0, 2, 2, 42);
     scratch_write("hundred/cifar-100-binary/fine_label_names.txt", "apple\nfish\n", 11);
-    assert_int_equal(cifar100_open(scratch_path("hundred"), 0, true, &d), OK);
+    assert_int_equal(cifar100_open(FROM(scratch_path("hundred"), 0), 0, true, &d), OK);
     assert_int_equal(d.n, 3);
     assert_int_equal(d.classes, 100);
     assert_int_equal(d.label[2], 99);
@@ -131,7 +136,7 @@ static void cifar100_takes_the_fine_label(void **state)
     assert_string_equal(d.class_name[1], "fish");
     assert_string_equal(d.class_name[99], "99");
     dataset_free(&d);
-    assert_int_equal(cifar100_open(scratch_path("hundred"), 0, false, &d), OK);
+    assert_int_equal(cifar100_open(FROM(scratch_path("hundred"), 0), 0, false, &d), OK);
     assert_int_equal(d.label[1], 42);
     dataset_free(&d);
 }
@@ -140,20 +145,23 @@ static void says_what_is_wrong(void **state)
 {
     (void)state;
     dataset d;
-    assert_refused(cifar10_open(scratch_path("nowhere"), 0, true, &d), &d, WORDS("nowhere", "make cifar10"));
-    assert_refused(cifar100_open(scratch_path("nowhere"), 0, true, &d), &d, WORDS("nowhere", "cifar100"));
+    assert_refused(cifar10_open(FROM(scratch_path("nowhere"), 0), 0, true, &d), &d,
+                   WORDS("nowhere", "make cifar10"));
+    assert_refused(cifar100_open(FROM(scratch_path("nowhere"), 0), 0, true, &d), &d,
+                   WORDS("nowhere", "cifar100"));
 
     write_cifar10("bad");
     assert_int_equal(unlink(scratch_path("bad/data_batch_3.bin")), 0);
-    assert_refused(cifar10_open(scratch_path("bad"), 1, true, &d), &d,
+    assert_refused(cifar10_open(FROM(scratch_path("bad"), 1), 0, true, &d), &d,
                    WORDS("data_batch_3.bin", "No such file", "make cifar10"));
 
     scratch_write("bad/data_batch_3.bin", "", 0);
-    assert_refused(cifar10_open(scratch_path("bad"), 0, true, &d), &d, WORDS("data_batch_3.bin", "empty"));
+    assert_refused(cifar10_open(FROM(scratch_path("bad"), 0), 0, true, &d), &d,
+                   WORDS("data_batch_3.bin", "empty"));
 
     uint8_t bytes[2 * RECORD - 1] = { 0 };
     scratch_write("bad/data_batch_3.bin", bytes, sizeof bytes);
-    assert_refused(cifar10_open(scratch_path("bad"), 0, true, &d), &d,
+    assert_refused(cifar10_open(FROM(scratch_path("bad"), 0), 0, true, &d), &d,
                    WORDS("data_batch_3.bin", "truncated", "6145", "3073"));
 
     write_cifar10("label");
@@ -162,9 +170,10 @@ static void says_what_is_wrong(void **state)
     assert_int_equal(fseek(f, 2 * RECORD, SEEK_SET), 0);
     assert_int_equal(fputc(10, f), 10);
     assert_int_equal(fclose(f), 0);
-    assert_refused(cifar10_open(scratch_path("label"), 0, true, &d), &d,
+    assert_refused(cifar10_open(FROM(scratch_path("label"), 0), 0, true, &d), &d,
                    WORDS("data_batch_4.bin", "record 2", "label 10", "0 to 9"));
-    assert_int_equal(cifar10_open(scratch_path("label"), 6, true, &d), OK); /* not read: not judged */
+    assert_int_equal(cifar10_open(FROM(scratch_path("label"), 6), 0, true, &d),
+                     OK); /* not read: not judged */
     dataset_free(&d);
 }
 
@@ -175,7 +184,7 @@ static void reads_real_images(void **state)
     const char *path = shared_path("data/cifar10-lossless-subset");
     if (!path) skip();
     dataset d;
-    assert_int_equal(cifar10_open(path, 0, true, &d), OK);
+    assert_int_equal(cifar10_open(FROM(path, 0), 0, true, &d), OK);
     assert_int_equal(d.n, 5000);
     assert_string_equal(d.class_name[0], "airplane");
     assert_string_equal(d.class_name[9], "truck");
@@ -187,7 +196,7 @@ static void reads_real_images(void **state)
         }
     assert_true(neighbour * 3 < far);
     dataset_free(&d);
-    assert_int_equal(cifar10_open(path, 0, false, &d), OK);
+    assert_int_equal(cifar10_open(FROM(path, 0), 0, false, &d), OK);
     assert_int_equal(d.n, 1000);
     dataset_free(&d);
 }
@@ -210,7 +219,7 @@ static void writes_what_it_reads(void **state)
         const char *folder = scratch_path(k == 0 ? "new/ten" : "new/hundred");
         assert_int_equal(cifar_write(&d, folder), k < 2 ? OK : ERR_USAGE);
         if (k < 2) {
-            assert_int_equal((k == 0 ? cifar10_open : cifar100_open)(folder, 0, false, &again), OK);
+            assert_int_equal((k == 0 ? cifar10_open : cifar100_open)(FROM(folder, 0), 0, false, &again), OK);
             assert_int_equal(again.n, 5);
             assert_memory_equal(again.image, d.image, 5 * IMAGE_VALUES);
             assert_memory_equal(again.label, d.label, 5 * sizeof *d.label);

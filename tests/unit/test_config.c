@@ -208,6 +208,7 @@ static void ranges(void **state)
         { "data.rotate", "0 15 180", "-1 180.5" },
         { "data.train_limit", "0 1", "-1" },
         { "data.test_limit", "0 1", "-1" },
+        { "data.max_pixels", "1 67108864 268435456", "0 -1 268435457" },
         { "train.epochs", "0 1 +3", "-1 1e3 3x" },
         { "train.batch", "1 256", "0" },
         { "train.lr", "1e-6 .5 3", "0 -1 nan inf 0x1p3 1e-60 1e60 1,5" },

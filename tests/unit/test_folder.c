@@ -1,4 +1,6 @@
 /* data/folder.c: small images written here, in an order no directory would have by chance. */
+#include "../../core/base/file.h"
+#include "../../core/base/log.h"
 #include "../../data/dataset.h"
 #include "../scratch.h"
 
@@ -10,6 +12,11 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
+
+/* A configuration of these data. */
+#define FROM(folder, limit)                                                                                  \
+    (&(config_data){                                                                                         \
+        .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit), .max_pixels = 1 << 26 })
 
 static uint8_t pixel(int k, int c, int y, int x)
 {
@@ -122,7 +129,7 @@ static void interleaves_sorted_classes_and_files(void **state)
     scratch_write("set/train/ape/notes.txt", "not an image", 12);
     scratch_write("set/train/ape/.hidden.png", "not an image", 12);
     scratch_write("set/train/README", "not a class", 11);
-    assert_int_equal(folder_open(scratch_path("set"), 0, true, &d), OK);
+    assert_int_equal(folder_open(FROM(scratch_path("set"), 0), 0, true, &d), OK);
     assert_int_equal(d.n, 6);
     assert_int_equal(d.classes, 3);
     assert_string_equal(d.class_name[0], "Bee");
@@ -135,7 +142,7 @@ static void interleaves_sorted_classes_and_files(void **state)
     }
     dataset_free(&d);
 
-    assert_int_equal(folder_open(scratch_path("set"), 4, true, &d), OK);
+    assert_int_equal(folder_open(FROM(scratch_path("set"), 4), 0, true, &d), OK);
     assert_int_equal(d.n, 4);
     for (int i = 0; i < 4; i++) assert_pixels(&d, i, which[i], 0);
     dataset_free(&d);
@@ -149,7 +156,7 @@ static void test_uses_the_classes_of_train(void **state)
     write_image("parts/train/a/1.png", 0, 32, 3);
     write_image("parts/train/b/1.png", 1, 32, 3);
     write_image("parts/val/b/7.png", 2, 32, 3);
-    assert_int_equal(folder_open(scratch_path("parts"), 0, false, &d), OK);
+    assert_int_equal(folder_open(FROM(scratch_path("parts"), 0), 0, false, &d), OK);
     assert_int_equal(d.n, 1);
     assert_int_equal(d.classes, 2);
     assert_int_equal(d.label[0], 1);
@@ -157,7 +164,7 @@ static void test_uses_the_classes_of_train(void **state)
     dataset_free(&d);
 
     write_image("parts/test/a/7.png", 3, 32, 3); /* test goes before val */
-    assert_int_equal(folder_open(scratch_path("parts"), 0, false, &d), OK);
+    assert_int_equal(folder_open(FROM(scratch_path("parts"), 0), 0, false, &d), OK);
     assert_int_equal(d.label[0], 0);
     assert_pixels(&d, 0, 3, 0);
     dataset_free(&d);
@@ -183,7 +190,7 @@ static void every_kind_becomes_32_rgb(void **state)
     write_image("kinds/train/a/4.png", 1, 32, 1);     /* gray */
     write_jpeg("kinds/train/a/5.JPG");
     write_jpeg("kinds/train/a/6.jpeg");
-    assert_int_equal(folder_open(scratch_path("kinds"), 0, true, &d), OK);
+    assert_int_equal(folder_open(FROM(scratch_path("kinds"), 0), 0, true, &d), OK);
     assert_int_equal(d.n, 6);
     assert_about(&d, 0, 1);
     assert_about(&d, 1, 0);
@@ -202,15 +209,15 @@ static void says_what_is_wrong(void **state)
 {
     (void)state;
     dataset d;
-    assert_refused(folder_open(scratch_path("none"), 0, true, &d), &d, "none", "train/CLASS");
+    assert_refused(folder_open(FROM(scratch_path("none"), 0), 0, true, &d), &d, "none", "train/CLASS");
     write_image("bad/train/a/1.png", 0, 32, 3);
-    assert_refused(folder_open(scratch_path("bad"), 0, false, &d), &d, "bad", "test/");
+    assert_refused(folder_open(FROM(scratch_path("bad"), 0), 0, false, &d), &d, "bad", "test/");
 
     write_image("bad/test/b/1.png", 0, 32, 3);
-    assert_refused(folder_open(scratch_path("bad"), 0, false, &d), &d, "test/b", "no class");
+    assert_refused(folder_open(FROM(scratch_path("bad"), 0), 0, false, &d), &d, "test/b", "no class");
     assert_int_equal(unlink(scratch_path("bad/test/b/1.png")), 0);
     assert_int_equal(rmdir(scratch_path("bad/test/b")), 0);
-    assert_refused(folder_open(scratch_path("bad"), 0, false, &d), &d, "test", "no images");
+    assert_refused(folder_open(FROM(scratch_path("bad"), 0), 0, false, &d), &d, "test", "no images");
 
     for (int i = 2; i < 200; i++) { /* enough for several threads; the first bad one is named */
         char name[64];
@@ -220,16 +227,137 @@ static void says_what_is_wrong(void **state)
         else
             write_image(name, 0, 8, 3);
     }
-    assert_refused(folder_open(scratch_path("bad"), 0, true, &d), &d, "a/1120.png", "cannot read");
-    assert_int_equal(folder_open(scratch_path("bad"), 100, true, &d), OK); /* not read: not judged */
+    assert_refused(folder_open(FROM(scratch_path("bad"), 0), 0, true, &d), &d, "a/1120.png", "cannot read");
+    assert_int_equal(folder_open(FROM(scratch_path("bad"), 100), 0, true, &d), OK); /* not read: not judged */
     dataset_free(&d);
 
     assert_int_equal(mkdir(scratch_path("empty"), 0755), 0);
-    assert_refused(folder_open(scratch_path("empty"), 0, true, &d), &d, "empty/train", "no such folder");
+    assert_refused(folder_open(FROM(scratch_path("empty"), 0), 0, true, &d), &d, "empty/train",
+                   "no such folder");
     assert_int_equal(mkdir(scratch_path("empty/train"), 0755), 0);
-    assert_refused(folder_open(scratch_path("empty"), 0, true, &d), &d, "empty/train", "no class folders");
+    assert_refused(folder_open(FROM(scratch_path("empty"), 0), 0, true, &d), &d, "empty/train",
+                   "no class folders");
     assert_int_equal(mkdir(scratch_path("empty/train/a"), 0755), 0);
-    assert_refused(folder_open(scratch_path("empty"), 0, true, &d), &d, "empty/train", "no images");
+    assert_refused(folder_open(FROM(scratch_path("empty"), 0), 0, true, &d), &d, "empty/train", "no images");
+}
+
+/* What a training or test set is opened with says, as in log.txt of a run. */
+static char *said(const char *folder, bool training, int classes, status want)
+{
+    dataset d;
+    char *text = NULL;
+    const char *log = scratch_path("log.txt");
+    assert_int_equal(log_open(log, false), OK);
+    const status st = folder_open(FROM(scratch_path(folder), 0), classes, training, &d);
+    assert_int_equal(log_open(NULL, false), OK);
+    if (st != want) fail_msg("status %d: %s", st, status_message());
+    assert_int_equal(file_read(log, &text, NULL), OK);
+    dataset_free(&d);
+    return text;
+}
+
+static void assert_said(const char *folder, bool training, const char *line)
+{
+    char *text = said(folder, training, 0, OK);
+    if (!strstr(text, line)) fail_msg("no '%s' in '%s'", line, text);
+    free(text);
+}
+
+/* Half of a class in another format, a folder too many, files beside the folders: said, not passed over. */
+static void pictures_that_are_not_read_are_counted(void **state)
+{
+    (void)state;
+    write_image("some/train/cat/1.png", 0, 32, 3);
+    write_image("some/train/cat/2.png", 0, 32, 3);
+    write_image("some/train/dog/1.png", 0, 32, 3);
+    write_image("some/test/dog/1.png", 0, 32, 3);
+    scratch_write("some/train/cat/notes.txt", "other files do not count", 24);
+    scratch_write("some/train/cat/.3.webp", "hidden", 6);
+    char *text = said("some", true, 2, OK);
+    assert_string_equal(text, "");
+    free(text);
+
+    scratch_write("some/train/cat/3.webp", "x", 1);
+    scratch_write("some/train/cat/4.WEBP", "x", 1);
+    scratch_write("some/train/cat/5.tif", "x", 1);
+    assert_said("some", true, "train/cat: 3 of 5 files are no picture this reads: .webp 2, .tif 1\n");
+    write_image("some/train/dog/2021/1.png", 0, 32, 3);
+    write_image("some/train/dog/2021/05/2.png", 0, 32, 3);
+    scratch_write("some/train/dog/2022/3.gif", "x", 1);
+    assert_said("some", true, "train/dog: 3 pictures in folders of this folder (2021) are not read\n");
+    write_image("some/train/lost.png", 0, 32, 3);
+    assert_said("some", true, "train: not read, because no class folder holds them: 1 of the files there\n");
+    assert_said("some", false, "test: no images of 1 of 2 classes: cat\n");
+}
+
+static void a_class_without_images_is_an_error(void **state)
+{
+    (void)state;
+    dataset d;
+    write_image("void/train/cat/1.png", 0, 32, 3);
+    write_image("void/test/cat/1.png", 0, 32, 3);
+    scratch_write("void/train/dog/readme", "x", 1);
+    assert_refused(folder_open(FROM(scratch_path("void"), 0), 0, true, &d), &d, "train/dog",
+                   "no images in this class");
+    scratch_write("void/train/dog/1.tiff", "x", 1);
+    assert_refused(folder_open(FROM(scratch_path("void"), 0), 0, true, &d), &d, "train/dog",
+                   "1 of 1 files are no picture this reads: .tiff 1");
+    write_image("void/train/dog/deep/1.png", 0, 32, 3);
+    assert_refused(folder_open(FROM(scratch_path("void"), 0), 0, true, &d), &d, "train/dog",
+                   "(deep) is not read");
+    assert_int_equal(folder_open(FROM(scratch_path("void"), 0), 0, false, &d),
+                     OK); /* the test set is whole */
+    dataset_free(&d);
+}
+
+/* Before an image is decoded: these are none. */
+static void the_number_of_classes_comes_first(void **state)
+{
+    (void)state;
+    dataset d;
+    scratch_write("count/train/a/1.png", "none", 4);
+    assert_refused(folder_open(FROM(scratch_path("count"), 0), 10, true, &d), &d, "count/train",
+                   "one class folder only (a)");
+    scratch_write("count/train/b/1.png", "none", 4);
+    assert_refused(folder_open(FROM(scratch_path("count"), 0), 10, true, &d), &d, "has 2 classes",
+                   "(net.classes=2)");
+    assert_refused(folder_open(FROM(scratch_path("count"), 0), 2, true, &d), &d, "a/1.png", "cannot read");
+}
+
+/* The wrong data.format for what is there: the right one is named. */
+static void names_the_format_that_would_do(void **state)
+{
+    (void)state;
+    dataset d;
+    scratch_write("swap/train/a/1.png", "x", 1);
+    assert_refused(cifar10_open(FROM(scratch_path("swap"), 0), 10, true, &d), &d, "swap",
+                   "data.format=folder");
+    assert_refused(cifar100_open(FROM(scratch_path("swap"), 0), 10, true, &d), &d, "swap",
+                   "data.format=folder");
+    scratch_write("files10/test_batch.bin", "x", 1);
+    assert_refused(folder_open(FROM(scratch_path("files10"), 0), 10, true, &d), &d, "files10",
+                   "data.format=cifar10 ");
+    assert_refused(cifar100_open(FROM(scratch_path("files10"), 0), 100, true, &d), &d, "files10",
+                   "data.format=cifar10 ");
+    scratch_write("files100/cifar-100-binary/train.bin", "x", 1);
+    assert_refused(folder_open(FROM(scratch_path("files100"), 0), 100, true, &d), &d, "files100",
+                   "data.format=cifar100 ");
+    assert_refused(cifar10_open(FROM(scratch_path("files100"), 0), 10, true, &d), &d, "files100",
+                   "data.format=cifar100 ");
+}
+
+static void a_limit_on_pixels(void **state)
+{
+    (void)state;
+    dataset d;
+    config_data cfg = *FROM(scratch_path("limited"), 0);
+    write_image("limited/train/a/1.png", 0, 32, 3);
+    write_image("limited/train/b/1.bmp", 0, 32, 3);
+    cfg.max_pixels = 32 * 32;
+    assert_int_equal(folder_open(&cfg, 2, true, &d), OK);
+    dataset_free(&d);
+    cfg.max_pixels--;
+    assert_refused(folder_open(&cfg, 2, true, &d), &d, "a/1.png", "data.max_pixels=1023");
 }
 
 int main(void)
@@ -239,6 +367,11 @@ int main(void)
         cmocka_unit_test(test_uses_the_classes_of_train),
         cmocka_unit_test(every_kind_becomes_32_rgb),
         cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(pictures_that_are_not_read_are_counted),
+        cmocka_unit_test(a_class_without_images_is_an_error),
+        cmocka_unit_test(the_number_of_classes_comes_first),
+        cmocka_unit_test(names_the_format_that_would_do),
+        cmocka_unit_test(a_limit_on_pixels),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

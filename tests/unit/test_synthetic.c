@@ -7,12 +7,17 @@
 #include <math.h>
 #include <omp.h>
 
+/* A configuration of these data. */
+#define FROM(folder, limit)                                                                                  \
+    (&(config_data){                                                                                         \
+        .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit), .max_pixels = 1 << 26 })
+
 enum { CLASSES = 10 };
 
 static dataset open_set(int limit, bool training)
 {
     dataset d;
-    assert_int_equal(synthetic_open("", limit, training, &d), OK);
+    assert_int_equal(synthetic_open(FROM("", limit), 0, training, &d), OK);
     return d;
 }
 
@@ -57,9 +62,9 @@ static void says_how_many_there_are(void **state)
 {
     (void)state;
     dataset d;
-    assert_int_equal(synthetic_open("", 50001, true, &d), ERR_DATA);
+    assert_int_equal(synthetic_open(FROM("", 50001), 0, true, &d), ERR_DATA);
     assert_non_null(strstr(status_message(), "50000"));
-    assert_int_equal(synthetic_open("", 10001, false, &d), ERR_DATA);
+    assert_int_equal(synthetic_open(FROM("", 10001), 0, false, &d), ERR_DATA);
     assert_null(d.image);
 }
 

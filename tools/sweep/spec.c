@@ -489,7 +489,7 @@ status sweep_spec_read(const char *path, sweep_spec *out)
     char *text = NULL;
     size_t bytes;
     *out = (sweep_spec){ 0 };
-    if (file_read(path, &text, &bytes) != OK) {
+    if (file_read_within(path, CONFIG_FILE_BYTES, FILE_OR_STREAM, &text, &bytes) != OK) {
         st = ERR_USAGE; /* with the message of file_read */
         goto out;
     }
