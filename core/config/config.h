@@ -129,7 +129,7 @@ status config_yaml(const config *, char **out);
 status config_get(const config *, const char *name, char **out);
 
 /* 8 hexadecimal digits and a NUL: a hash of what determines the trained weights, which is net, data, train and
- * precision. Not part of it: name, seed, device, threads, out, analysis, prune, attack. */
+ * precision. Not part of it: name, seed, device, threads, out, analysis, prune, attack, data.max_pixels. */
 status config_hash(const config *, char out[9]);
 
 /* Is this key, by its full name, part of config_hash? */

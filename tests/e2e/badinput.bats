@@ -136,6 +136,60 @@ cifar() {
     fails 3 'class' train net.classes=7
 }
 
+# pictures DIR FILE: an image folder of two classes with this file as the only picture of each.
+pictures() {
+    mkdir -p "$1"/{train,test}/{cat,dog}
+    for part in "$1"/{train,test}/{cat,dog}; do cp "$2" "$part/1.${2##*.}"; done
+}
+
+@test "pictures that claim what they are not: height 0, truncated, gigabytes, Huffman tables" {
+    local t=$BATS_TEST_TMPDIR d
+    # A BMP of 58 bytes: WIDTH and HEIGHT (four bytes each, escaped), 24 bits, one pixel.
+    bmp() { printf 'BM:\0\0\0\0\0\0\0\66\0\0\0\50\0\0\0%b%b\1\0\30\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\2\3\0' "$1" "$2"; }
+    bmp '\1\0\0\0' '\0\0\0\0' >"$t/zero.bmp"
+    bmp '\1\0\0\0' '\2\0\0\0' >"$t/half.bmp"
+    bmp '\0\100\0\0' '\0\100\0\0' >"$t/large.bmp"
+    # A JPEG whose first table has more codes than there are.
+    { printf '\377\330\377\304\2\245\20'; printf '\50%.0s' {1..16}; head -c 658 /dev/zero; printf '\377\331'; } >"$t/codes.jpg"
+    ulimit -v 8000000
+    for f in 'zero.bmp 1 x 0' 'half.bmp truncated' 'large.bmp max_pixels' 'codes.jpg Huffman'; do
+        d=$t/${f%%.*}
+        pictures "$d" "$t/${f%% *}"
+        fails 3 "$d/train/cat/1\..*${f#* }" train data.format=folder "data.path=$d" net.classes=2
+    done
+    bmp '\1\0\0\0' '\1\0\0\0' >"$t/good.bmp"
+    pictures "$t/good" "$t/good.bmp"
+    settings "$t/out"
+    "${command[@]}" data.format=folder "data.path=$t/good" net.classes=2
+}
+
+@test "an image folder: an empty class, one class, a wrong number of classes, not said to be a folder" {
+    local d=$BATS_TEST_TMPDIR/f
+    mkdir -p "$d"/{train,test}/{cat,dog}
+    echo text >"$d/train/cat/1.png"
+    echo text >"$d/train/dog/1.webp"
+    fails 3 "$d/train/dog: no images.*\.webp 1" train data.format=folder "data.path=$d" net.classes=2
+    fails 3 'net\.classes=2' train data.format=folder "data.path=$d" net.classes=10
+    fails 3 'data\.format=folder' train data.format=cifar10 "data.path=$d"
+    rm -r "$d/train/dog"
+    fails 3 'one class folder only \(cat\)' train data.format=folder "data.path=$d" net.classes=2
+}
+
+@test "pipes and devices in place of files: an error at once" {
+    local t=$BATS_TEST_TMPDIR
+    mkfifo "$t/p.png" "$t/p.yaml" "$t/p.safetensors"
+    mkdir -p "$t"/f/{train,test}/{a,b}
+    for part in "$t"/f/{train,test}/{a,b}; do ln -s "$t/p.png" "$part/1.png"; done
+    fails 3 '1\.png: a pipe' train data.format=folder "data.path=$t/f" net.classes=2
+    run --separate-stderr timeout 20 "$BIN/train" "$t/p.yaml"
+    one_line 2 'p\.yaml: a pipe'
+    run --separate-stderr timeout 20 "$BIN/train" /dev/zero
+    one_line 2 '/dev/zero'
+    fails 3 'p\.safetensors' evaluate "$t/p.safetensors"
+    run --separate-stderr timeout 20 "$BIN/train" <(echo 'train: {lr: -1}')
+    one_line 2 'train\.lr'
+}
+
 # ---- checkpoints ----
 
 # forge FILE CODE: writes a checkpoint. CODE is Python that sets `header` (bytes) and `body`; it finds those of a good one in

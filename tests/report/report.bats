@@ -128,3 +128,13 @@ in_browser() {
     [ "${#lines[@]}" -eq 1 ]
     [ ! -e "$BATS_TEST_TMPDIR/r.html" ]
 }
+
+@test "a pipe called metrics.jsonl is an error at once" {
+    cp -r "$RUN" "$BATS_TEST_TMPDIR/bad"
+    rm "$BATS_TEST_TMPDIR/bad/metrics.jsonl"
+    mkfifo "$BATS_TEST_TMPDIR/bad/metrics.jsonl"
+    run timeout 60 "$BIN/report" "$BATS_TEST_TMPDIR/bad" --out "$BATS_TEST_TMPDIR/r.html" --quiet
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [[ $output == *"metrics.jsonl: a pipe, not a regular file" ]]
+}

@@ -320,7 +320,8 @@ static void hash(void **state)
     (void)state;
     static char *same[] = { "name=other",    "seed=5",         "device=cpu",
                             "threads=2",     "out=elsewhere",  "analysis.k=5",
-                            "prune.eps=0.5", "train.lr=0.010", "train.epochs=150" };
+                            "prune.eps=0.5", "train.lr=0.010", "train.epochs=150",
+                            "data.max_pixels=100" };
     static char *other[] = { "net.arch=vgg16_bn",     "net.remove=[a]",     "net.classes=100",
                              "data.flip=false",       "data.train_limit=5", "train.lr=0.02",
                              "train.milestones=[49]", "precision=bf16" };
