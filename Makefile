@@ -167,7 +167,7 @@ $(B)/commit: FORCE
 	@mkdir -p $(@D); c=$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown); \
 	    [ "$$c" = "$$(cat $@ 2>/dev/null)" ] || echo "$$c" >$@
 # stb_image counts on wrapping integers; what a broken picture leaves out is zero, not what was on the stack.
-$(B)/data/decode.o: ALL_CFLAGS += -fwrapv $(shell $(CC) -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && echo -ftrivial-auto-var-init=zero)
+$(B)/data/decode.o: ALL_CFLAGS += -fwrapv -fno-sanitize=shift $(shell $(CC) -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && echo -ftrivial-auto-var-init=zero)
 $(B)/nets/rundir.o: $(B)/commit
 $(B)/nets/rundir.o: ALL_CFLAGS += -DCLEAVE_COMMIT='"$(shell cat $(B)/commit)"'
 
