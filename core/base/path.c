@@ -3,6 +3,8 @@
 #include "text.h"
 
 #include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +29,21 @@ bool path_to_parent(file_path *path)
     if (!slash || strcmp(path->s, "/") == 0) return false;
     slash[slash == path->s] = '\0'; /* the root keeps its slash */
     return true;
+}
+
+status path_expand_home(const char *path, file_path *out)
+{
+    status st = OK;
+    const char *home = getenv("HOME");
+    if (path[0] != '~' || (path[1] && path[1] != '/')) return path_set(out, "%s", path);
+    if (!home || !*home) {
+        const struct passwd *user = getpwuid(getuid());
+        home = user ? user->pw_dir : NULL;
+    }
+    if (!home || !*home) FAIL(ERR_RUNTIME, "%s: HOME is not set, so ~ has no meaning", path);
+    TRY(path_set(out, "%s%s", home, path + 1));
+out:
+    return st;
 }
 
 status path_of_program(file_path *out)

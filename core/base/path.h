@@ -22,6 +22,11 @@ const char *path_name(const char *path);
 /* Cuts off the last part: "a/b" -> "a", "/a" -> "/". False if only one part is left: "a", "/". */
 bool path_to_parent(file_path *);
 
+/* `path` as a shell would read it: "~" and "~/x" are in the home folder ($HOME, else the user's entry in the password
+ * file); everything else stays as it is ("~other", "./~"). ERR_RUNTIME: no home folder is known, or the path would be
+ * too long. */
+status path_expand_home(const char *path, file_path *out);
+
 /* The running program. ERR_RUNTIME: the system does not tell. */
 status path_of_program(file_path *);
 

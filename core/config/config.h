@@ -144,6 +144,8 @@ typedef struct config_key_info {
 } config_key_info;
 /* The key at `index`, from 0, in the order of --help; false beyond the last. */
 bool config_key_describe(int index, config_key_info *out);
+/* "null", "Null", "NULL" and "~": unquoted, YAML reads them as no value, and a config as the key's default. */
+bool config_is_null(const char *text);
 bool config_has_key(const char *name, bool *is_list); /* is_list may be NULL */
 /* The spelling of an enum's value as a key takes it: ("analysis.norm", NORM_NEWMAN) -> "newman". "" if the key is
  * unknown, has no choices, or not this one. A constant. */

@@ -108,6 +108,9 @@ static bool is_bytes(const char *s)
 #define TEXT(m, preset, accepts, expects, help) \
     { CYAML_FIELD_STRING_PTR(#m, CYAML_FLAG_POINTER, config, m, 0, CYAML_UNLIMITED), preset, ANY, accepts, \
       expects, help }
+#define PATH(m, preset, accepts, expects, help) \
+    { CYAML_FIELD_STRING_PTR(#m, CYAML_FLAG_POINTER, config, m, 0, CYAML_UNLIMITED), preset, ANY, accepts, \
+      expects, help, .is_path = true }
 #define LIST(m, entry, preset, range, help) \
     { CYAML_FIELD_SEQUENCE(#m, CYAML_FLAG_POINTER, config, m, &entry, 0, CYAML_UNLIMITED), preset, range, \
       NULL, NULL, help }
@@ -124,16 +127,16 @@ const config_key config_keys[] = {
     TEXT(device, "auto", is_device, "auto, cpu, ref, cuda or cuda:N", "auto, cpu, ref, cuda or cuda:N"),
     CHOICE(precision, precisions, "f32", "of activations and copies of weights; tf32 (cuda only): of products"),
     INT(threads, "0", BETWEEN(0, 4096), "processor threads; 0 = one per core"),
-    TEXT(out, "runs", is_not_empty, "a folder", "folder of the run directories"),
+    PATH(out, "runs", is_not_empty, "a folder", "folder of the run directories"),
 
     TEXT(net.arch, "resnet56", is_not_empty, "a net, such as resnet56 or vgg16_bn",
          "the net; an unknown name lists the known ones"),
     INT(net.classes, "10", BETWEEN(2, 1000000), "number of classes of the data"),
-    TEXT(net.weights, "\"\"", NULL, NULL, "a .safetensors file to start from; empty = initialise"),
+    PATH(net.weights, "\"\"", NULL, NULL, "a .safetensors file to start from; empty = initialise"),
     LIST(net.remove, a_string, "[]", ANY, "units to leave out, e.g. [layer3.2, layer4.1]"),
 
     CHOICE(data.format, formats, "cifar10", "layout of the files at data.path"),
-    TEXT(data.path, "datasets/cifar-10-batches-bin", NULL, NULL, "folder of the data"),
+    PATH(data.path, "datasets/cifar-10-batches-bin", NULL, NULL, "folder of the data"),
     THREE(data.mean, "[0.4914, 0.4822, 0.4465]", BETWEEN(0, 1), "of each channel, for pixels in [0, 1]"),
     THREE(data.std, "[0.2023, 0.1994, 0.2010]", ABOVE(0), "of each channel"),
     INT(data.crop_pad, "4", BETWEEN(0, 16), "black pixels on each side before the random crop; 0 = no crop"),
@@ -261,6 +264,14 @@ const char *config_choice(const char *key, int value)
 {
     const int k = config_key_find(key);
     return k < 0 ? "" : config_key_choice(&config_keys[k], value);
+}
+
+bool config_is_null(const char *text)
+{
+    static const char *const spelling[] = { "null", "Null", "NULL", "~" };
+    for (size_t i = 0; i < COUNT_OF(spelling); i++)
+        if (strcmp(text, spelling[i]) == 0) return true;
+    return false;
 }
 
 bool config_has_key(const char *name, bool *is_list)

@@ -24,6 +24,7 @@ typedef struct config_key {
     bool (*accepts)(const char *text); /* a further condition, or NULL ... */
     const char *expects;               /* ... and the words for it in a message */
     const char *help;
+    bool is_path; /* a leading "~/" is the home folder */
 } config_key;
 
 /* The keys in the order of --help; the keys of a section are neighbours. */
@@ -65,8 +66,8 @@ void config_values_free(config_value *values); /* NULL is harmless */
 
 /* ---- reading (read.c) ---- */
 
-/* `text` in the key's standard spelling ("007" -> "7"); NULL if it does not fit the key or memory is out. The
- * caller frees. */
+/* `text` in the key's standard spelling ("007" -> "7", "~/x" -> "/home/me/x" for a path); NULL if it does not fit the
+ * key or memory is out. The caller frees. */
 char *config_check(const config_key *, const char *text);
 
 /* Sets the values that YAML text gives. ERR_USAGE: the message begins with "LABEL:LINE". */

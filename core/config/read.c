@@ -1,6 +1,8 @@
 /* core/config/read.c -- YAML text -> checked values, with messages that name the line. */
 #include "keys.h"
 
+#include "../base/path.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -89,6 +91,13 @@ static char *check_choice(const cyaml_schema_value_t *type, const char *text)
     return NULL;
 }
 
+static char *check_text(const config_key *key, const char *text)
+{
+    file_path path;
+    if (!key->is_path || *text != '~') return strdup(text);
+    return path_expand_home(text, &path) == OK ? strdup(path.s) : NULL;
+}
+
 char *config_check(const config_key *key, const char *text)
 {
     const cyaml_schema_value_t *type = config_key_scalar(key);
@@ -99,7 +108,7 @@ char *config_check(const config_key *key, const char *text)
     case CYAML_FLOAT: out = check_number(key, type->data_size, text); break;
     case CYAML_BOOL: out = check_bool(text); break;
     case CYAML_ENUM: out = check_choice(type, text); break;
-    case CYAML_STRING: out = strdup(text); break;
+    case CYAML_STRING: out = check_text(key, text); break;
     default: break; /* no key has another type */
     }
     if (out && key->accepts && !key->accepts(out)) {
@@ -142,6 +151,13 @@ static bool is_blank(const yaml_node_t *node)
 {
     return !node || (node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0 &&
                      node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE);
+}
+
+/* "~", null: no value either, but said outright. */
+static bool is_null(const yaml_node_t *node)
+{
+    return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           config_is_null(scalar_text(node));
 }
 
 static status wrong_value(const reader *r, const yaml_node_t *node, const config_key *key)
@@ -235,13 +251,16 @@ static status read_named(reader *r, const char *name, yaml_node_t *at, yaml_node
         place(r, at, name, where, sizeof where);
         if (r->line[key]) FAIL(ERR_USAGE, "%s: given twice, first in line %zu", where, r->line[key]);
         r->line[key] = at->start_mark.line + 1;
-        TRY(read_value(r, node, &config_keys[key], &r->values[key]));
+        if (is_null(node))
+            TRY(config_read_preset(key, r->values));
+        else
+            TRY(read_value(r, node, &config_keys[key], &r->values[key]));
     } else if (config_is_section(name)) {
         place(r, at, name, where, sizeof where);
         snprintf(prefix, sizeof prefix, "%s.", name);
         if (node->type == YAML_MAPPING_NODE)
             TRY(read_mapping(r, prefix, node));
-        else if (!is_blank(node))
+        else if (!is_blank(node) && !is_null(node))
             FAIL(ERR_USAGE, "%s: expected a mapping {key: value, ...}", where);
     } else {
         place(r, at, "", where, sizeof where);
@@ -288,7 +307,7 @@ static status read_text(reader *r, const char *text, const char *key)
         TRY(read_named(r, key, root, root));
     else if (root->type == YAML_MAPPING_NODE)
         TRY(read_mapping(r, "", root));
-    else if (!is_blank(root))
+    else if (!is_blank(root) && !is_null(root))
         FAIL(ERR_USAGE, "%s:%zu: expected keys, as in \"train: {epochs: 3}\"", r->label,
              root->start_mark.line + 1);
 

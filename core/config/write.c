@@ -95,11 +95,14 @@ out:
     return st;
 }
 
+/* A text that would be read as no value gets quotes. */
 static status emit_scalar(yaml_emitter_t *e, const char *text)
 {
     yaml_event_t event;
+    const yaml_scalar_style_t style =
+        config_is_null(text) ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_ANY_SCALAR_STYLE;
     int ok = yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1,
-                                          1, YAML_ANY_SCALAR_STYLE);
+                                          1, style);
     return emit(e, ok, &event);
 }
 

@@ -143,6 +143,18 @@ static void base_set_command_line_case(void **state)
     assert_fails(sweep_expand(&spec, out, 1, &cases, &n), ERR_USAGE, "out");
 }
 
+static void nulls_and_the_home_folder(void **state)
+{
+    (void)state;
+    setenv("HOME", "/home/me", 1);
+    assert_ok(expand("out: ~/sweeps\nname: null\nbase: ~\ngrid: {net.weights: [null, ~/w, 'null', '~']}\n"));
+    assert_int_equal(n, 4);
+    assert_string_equal(spec.name, "s");
+    assert_string_equal(cases[0].cfg->out, "/home/me/sweeps");
+    static const char *const want[] = { "", "/home/me/w", "null", "/home/me" };
+    for (unsigned i = 0; i < n; i++) assert_string_equal(cases[i].cfg->net.weights, want[i]);
+}
+
 static void mistakes_name_file_and_line(void **state)
 {
     (void)state;
@@ -372,6 +384,7 @@ int main(void)
         cmocka_unit_test(extra_cases_and_excludes),
         cmocka_unit_test(keys_that_are_lists),
         cmocka_unit_test(base_set_command_line_case),
+        cmocka_unit_test(nulls_and_the_home_folder),
         cmocka_unit_test(mistakes_name_file_and_line),
         cmocka_unit_test(cases_share_stages),
         cmocka_unit_test(a_stage_brings_those_it_needs),

@@ -315,6 +315,67 @@ static void yaml_round_trip(void **state)
     config_free(b);
 }
 
+/* Unquoted null is the key's default, whatever was set before; quoted, it is text and stays text. */
+static void nulls(void **state)
+{
+    (void)state;
+    static char *const null[] = { "out=null",  "net.weights=~",         "train.epochs=Null",
+                                  "name=NULL", "train.milestones=null", "data.mean=~" };
+    static char *const text[] = { "out=\"null\"", "net.weights='~x'", "net.arch='NULL'", "net.remove=['~']" };
+    const char *yaml = "out: here\nname: x\nnet: {weights: w}\ntrain: {epochs: 3, milestones: [1]}\n"
+                       "data: {mean: [0, 0, 0]}\nanalysis: null\n";
+    config *c = load(yaml, null, COUNT_OF(null)), *back = NULL;
+    assert_string_equal(c->out, "runs");
+    assert_string_equal(c->net.weights, "");
+    assert_string_equal(c->name, "resnet56-cifar10");
+    assert_true(c->train.epochs == 150 && c->train.milestones_count == 2 && c->data.mean[0] == .4914f);
+    config_free(c);
+    c = load("out: null\nnet:\n  weights: ~\n  remove: NULL\n", NULL, 0);
+    assert_string_equal(c->out, "runs");
+    assert_string_equal(c->net.weights, "");
+    assert_int_equal(c->net.remove_count, 0);
+    config_free(c);
+    c = load("", text, COUNT_OF(text));
+    char *written = NULL;
+    assert_int_equal(config_yaml(c, &written), OK);
+    assert_int_equal(config_parse("b.yaml", written, NULL, 0, &back), OK);
+    for (const config *each = c; each; each = each == c ? back : NULL) {
+        assert_string_equal(each->out, "null");
+        assert_string_equal(each->net.weights, "~x");
+        assert_string_equal(each->net.arch, "NULL");
+        assert_string_equal(each->net.remove[0], "~");
+    }
+    free(written);
+    config_free(c);
+    config_free(back);
+}
+
+/* A leading ~/ is the home folder in every key that is a path, and in no other. */
+static void home(void **state)
+{
+    (void)state;
+    static char *const overrides[] = { "data.path=~/d", "name=x" };
+    char *before = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
+    setenv("HOME", "/home/me", 1);
+    config *c = load("out: ~/runs\nnet: {weights: '~/w', arch: ~/net}\n", overrides, COUNT_OF(overrides));
+    assert_string_equal(c->out, "/home/me/runs");
+    assert_string_equal(c->net.weights, "/home/me/w");
+    assert_string_equal(c->data.path, "/home/me/d");
+    assert_string_equal(c->net.arch, "~/net");
+    config_free(c);
+    c = load("out: ./~\nnet: {weights: '~'}\ndata: {path: a~/b}", NULL, 0);
+    assert_string_equal(c->out, "./~");
+    assert_string_equal(c->net.weights, "/home/me");
+    assert_string_equal(c->data.path, "a~/b");
+    config_free(c);
+    unsetenv("HOME"); /* the password file knows a home, too */
+    c = load("out: ~/runs\n", NULL, 0);
+    assert_true(c->out[0] == '/');
+    config_free(c);
+    if (before) setenv("HOME", before, 1);
+    free(before);
+}
+
 static void hash(void **state)
 {
     (void)state;
@@ -441,7 +502,8 @@ int main(void)
         cmocka_unit_test(ranges),        cmocka_unit_test(yaml_round_trip),
         cmocka_unit_test(hash),          cmocka_unit_test(files),
         cmocka_unit_test(bytes),         cmocka_unit_test(choices),
-        cmocka_unit_test(shipped),
+        cmocka_unit_test(shipped),       cmocka_unit_test(nulls),
+        cmocka_unit_test(home),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

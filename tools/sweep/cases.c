@@ -32,7 +32,7 @@ status sweep_add_override(char ***list, unsigned *n, const char *key, const char
     config_has_key(key, &is_list);
     TRY_ALLOC(f, open_memstream(&setting, &bytes));
     fprintf(f, "%s=", key);
-    if (is_list || (*text && text[strspn(text, plain)] == '\0' && *text != '-'))
+    if (is_list || (*text && text[strspn(text, plain)] == '\0' && *text != '-' && !config_is_null(text)))
         fputs(text, f);
     else
         text_put_quoted(f, text);

@@ -99,6 +99,13 @@ bool sweep_is_finetune(const char **key)
     return is;
 }
 
+/* Unquoted null: for core/config the key's default, for a key of the sweep the same. */
+static bool is_null(const yaml_node_t *value)
+{
+    return node_text(value) && value->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           config_is_null(node_text(value));
+}
+
 /* A value as YAML text, which core/config reads. */
 static status value_text(reader *r, yaml_node_t *value, char **out)
 {
@@ -113,7 +120,10 @@ static status value_text(reader *r, yaml_node_t *value, char **out)
         text_put_quoted(f, item ? item : "[]"); /* a list in a list: core/config refuses it */
     }
     if (value->type == YAML_SEQUENCE_NODE) fputc(']', f);
-    if (value->type == YAML_SCALAR_NODE) text_put_quoted(f, node_text(value));
+    if (is_null(value))
+        fputs("null", f);
+    else if (value->type == YAML_SCALAR_NODE)
+        text_put_quoted(f, node_text(value));
     if (fclose(f) != 0) FAIL(ERR_RUNTIME, "out of memory");
 out:
     return st;
@@ -229,8 +239,22 @@ static status read_text(reader *r, const char *key, yaml_node_t *value, char **o
 {
     status st = OK;
     if (!node_text(value) || !*node_text(value)) FAIL_AT(value, "%s: expected text", key);
+    if (is_null(value)) goto out;
     free(*out);
     TRY_ALLOC(*out, strdup(node_text(value)));
+out:
+    return st;
+}
+
+static status read_path(reader *r, const char *key, yaml_node_t *value, char **out)
+{
+    status st = OK;
+    file_path path;
+    TRY(read_text(r, key, value, out));
+    if (!*out) goto out;
+    TRY(path_expand_home(*out, &path));
+    free(*out);
+    TRY_ALLOC(*out, strdup(path.s));
 out:
     return st;
 }
@@ -255,6 +279,7 @@ static status read_name(reader *r, yaml_node_t *value)
     status st = OK;
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+=,@-";
     TRY(read_text(r, "name", value, &r->spec->name));
+    if (!r->spec->name) goto out;
     if (r->spec->name[strspn(r->spec->name, allowed)] || *r->spec->name == '.' || *r->spec->name == '-')
         FAIL_AT(value, "name: expected letters, digits and . _ + = , @ - (it names a folder)");
 out:
@@ -401,9 +426,9 @@ static status read_top_key(reader *r, const char *key, yaml_node_t *at, yaml_nod
     if (strcmp(key, "name") == 0)
         TRY(read_name(r, value));
     else if (strcmp(key, "base") == 0)
-        TRY(read_text(r, key, value, &s->base));
+        TRY(read_path(r, key, value, &s->base));
     else if (strcmp(key, "out") == 0)
-        TRY(read_text(r, key, value, &s->out));
+        TRY(read_path(r, key, value, &s->out));
     else if (strcmp(key, "stages") == 0)
         TRY(read_stages(r, value));
     else if (strcmp(key, "set") == 0)
