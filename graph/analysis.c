@@ -17,6 +17,7 @@
 #include "../core/base/minmax.h"
 #include "../core/base/progress.h"
 #include "../core/base/stop.h"
+#include "../core/base/threads.h"
 #include "cka.h"
 #include "feature_files.h"
 #include "features.h"
@@ -500,7 +501,7 @@ status analysis_run(analyser *a, int eval_case, int batch_size, const dataset *t
                          .source = { .eval_case = eval_case, .bar = &r.bar } };
     *out = (analysis){ 0 };
     if (test->n < 1) FAIL(ERR_DATA, "there are no test images to analyse");
-    if (cfg->threads > 0) omp_set_num_threads(cfg->threads);
+    omp_set_num_threads(threads_choose(cfg->threads));
     TRY(describe(a, test, checkpoint, out));
     TRY(choose(a, test, &r));
     TRY(loader_open(test, &cfg->data, &order, &r.source.loader));

@@ -8,6 +8,7 @@
 
 #include "layer.h"
 
+#include "../core/base/threads.h"
 #include "../core/device/fusion.h"
 
 #include <omp.h>
@@ -392,7 +393,7 @@ status ref_open(int threads, backend **out)
     r->base = (backend){
         .name = "ref",
         .host_memory = true,
-        .threads = threads > 0 ? threads : omp_get_num_procs(),
+        .threads = threads_choose(threads),
         .fusion = &fusion,
         .products = &ref_products,
         .close = ref_close,

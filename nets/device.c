@@ -1,6 +1,7 @@
 /* nets/device.c -- see device.h. */
 #include "device.h"
 
+#include "../core/base/threads.h"
 #include "../core/device/plugin.h"
 
 #include <limits.h>
@@ -57,6 +58,7 @@ status backend_open(const char *device, int threads, backend **out, char *why, s
     status st = OK;
     int number;
 
+    if (threads >= 0) threads = threads_choose(threads); /* a plugin cannot: it is not linked with core/base */
     if (strcmp(device, "auto") == 0) return open_auto(threads, out, why, why_bytes);
     if (is_cuda(device, &number)) {
         if (plugin_open("cuda", number, threads, out) != OK) {

@@ -7,7 +7,7 @@
 
 /* Opens "ref", "cpu", "cuda" or "cuda:N" (core/device/plugin.h), "auto" (the fastest device that works; *why says
  * which and why). ERR_RUNTIME: the device cannot be used here, and why; ERR_USAGE: there is no such name.
- * threads 0 = all cores. `why` may be NULL; else it receives one line of at most `why_bytes`. */
+ * threads 0 = threads_available(). `why` may be NULL; else it receives one line of at most `why_bytes`. */
 status backend_open(const char *device, int threads, backend **out, char *why, size_t why_bytes);
 
 /* backend_open with the device and threads of `cfg`. ERR_USAGE: a precision that this device does not have. */

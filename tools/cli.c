@@ -164,7 +164,9 @@ int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const c
     settle_process();
     threads_sleep_when_waiting(argv);
     TRY(cli_parse(tool, argc, argv, &args, &done));
-    if (!done) TRY(work(&args));
+    if (done) goto out;
+    TRY(threads_start());
+    TRY(work(&args));
 out:
     cli_free(&args);
     return cli_exit(tool, st);

@@ -28,7 +28,7 @@ bench-cuda: gpu                        ## on a GPU: images/s, compared with PyTo
 	@B=$(B) BIN=$(BIN) tools/cuda_run.sh bench
 
 # The parts of Cleave that need no library.
-GPU_PARTS := $(addprefix core/base/,status.c rng.c log.c progress.c clock.c text.c path.c file.c) $(addprefix core/device/,arena.c plugin.c) $(wildcard layers/*.c tools/check/opcheck*.c) \
+GPU_PARTS := $(addprefix core/base/,status.c rng.c log.c progress.c clock.c text.c path.c file.c threads.c) $(addprefix core/device/,arena.c plugin.c) $(wildcard layers/*.c tools/check/opcheck*.c) \
              tools/check/problem.c $(addprefix tests/cuda/,device_check.c net_check.c similarity_check.c image_check.c engine_check.c) data/augment.c \
              $(addprefix graph/,similarity.c histogram.c edges.c resident.c) \
              $(shell grep -LE 'cJSON|json\.h|core/format/|safetensors|checkpoint\.h|loader\.h|rundir|config_load' nets/*.c)

@@ -126,7 +126,7 @@ const config_key config_keys[] = {
     UINT(seed, "0", AT_LEAST(0), "of initialisation, order of images, augmentation and sampling"),
     TEXT(device, "auto", is_device, "auto, cpu, ref, cuda or cuda:N", "auto, cpu, ref, cuda or cuda:N"),
     CHOICE(precision, precisions, "f32", "of activations and copies of weights; tf32 (cuda only): of products"),
-    INT(threads, "0", BETWEEN(0, 4096), "processor threads; 0 = one per core"),
+    INT(threads, "0", BETWEEN(0, 4096), "processor threads; 0 = one per core that this process may use"),
     PATH(out, "runs", is_not_empty, "a folder", "folder of the run directories"),
 
     TEXT(net.arch, "resnet56", is_not_empty, "a net, such as resnet56 or vgg16_bn",

@@ -2,6 +2,7 @@
 #include "cpu.h"
 
 #include "../base/clock.h"
+#include "../base/threads.h"
 #include "../device/fusion.h"
 
 #include <omp.h>
@@ -388,7 +389,8 @@ status cpu_open(int threads, backend **out)
     if (threads < 0) FAIL(ERR_USAGE, "threads: %d is negative; 0 means all cores", threads);
     TRY_ALLOC(c, calloc(1, sizeof *c));
     c->base = table;
-    c->base.threads = threads ? threads : omp_get_num_procs();
+    c->base.threads = threads_choose(threads);
+    omp_set_dynamic(0); /* oneDNN waits for as many threads as it asks for */
     omp_set_num_threads(c->base.threads);
     flush_denormals();
     TRY_DNNL(dnnl_engine_create(&c->engine, dnnl_cpu, 0));

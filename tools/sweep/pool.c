@@ -8,6 +8,7 @@
 #include "../../core/base/log.h"
 #include "../../core/base/progress.h"
 #include "../../core/base/stop.h"
+#include "../../core/base/threads.h"
 #include "../../core/device/plugin.h"
 #include "list.h"
 #include "state.h"
@@ -15,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,10 +243,8 @@ typedef struct pool {
 
 int pool_count_cores(void)
 {
-    cpu_set_t set;
     const char *allocated = getenv("SLURM_CPUS_ON_NODE"); /* Slurm may not bind the job to its cores */
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1,
-        m = allocated ? atoi(allocated) : 0;
+    const int n = threads_available(), m = allocated ? atoi(allocated) : 0;
     return m > 0 && m < n ? m : n;
 }
 

@@ -29,7 +29,7 @@ status pool_run(const sweep_plan *, const bool *wanted, const pool_options *, po
 
 /* How many GPUs the CUDA plugin can open; 0 if there is no plugin or no driver. */
 int pool_count_gpus(void);
-/* How many cores this process may use: its affinity, or fewer if Slurm allocated fewer. */
+/* How many cores this process may use: threads_available(), or fewer if Slurm allocated fewer. */
 int pool_count_cores(void);
 
 /* The executable of another tool, beside this one. */
