@@ -21,7 +21,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors in a file are little-endian, and are used without conversion");
 
-enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8 };
+/* A header costs about 40 times its size in memory, and a net's is below 1 MB; the format allows 100 MB. */
+enum { HEADER_MAX = 8 << 20, FORMAT_MAX = 100000000, LENGTH_BYTES = 8, FIRST_BYTES = 4096 };
 static const char METADATA[] = "__metadata__";
 
 static const struct {
@@ -244,16 +245,61 @@ out:
     return st;
 }
 
+/* What people have in place of a safetensors file, by its first bytes. None of these is a valid length of a header. */
+static const struct {
+    size_t at;
+    const char *bytes, *what;
+} others[] = {
+#define CONVERT "tools/convert.py (installed: cleave-convert) makes a .safetensors file of it"
+    { 0, "PK\3\4", "a zip archive, as torch.save writes it: " CONVERT },
+    { 0, "\x80\2", "a pickle, as torch.save wrote it before PyTorch 1.6: " CONVERT },
+    { 0, "\x80\3", "a pickle: " CONVERT " if torch.load can read it" },
+    { 0, "\x80\4", "a pickle: " CONVERT " if torch.load can read it" },
+    { 0, "\x80\5", "a pickle: " CONVERT " if torch.load can read it" },
+    { 257, "ustar", "a tar archive: unpack it; if torch.save wrote it, " CONVERT },
+    { 0, "version https://git-lfs", "a Git LFS pointer, not the file itself: git lfs pull fetches it" },
+    { 0, "\x1f\x8b", "compressed by gzip: gunzip it first" },
+    { 0, "\x89HDF\r\n", "an HDF5 file (Keras?), which cannot be converted" },
+    { 0, "\x93NUMPY", "an array of NumPy, not a net" },
+    { 0, "GGUF", "a GGUF file, which cannot be converted" },
+    { 0, "\x08\x07", "an ONNX file, as export writes it: weights are read from .safetensors only" },
+    { 0, "\x08\x08", "an ONNX file: weights are read from .safetensors only" },
+};
+
+/* NULL: nothing known. */
+static const char *what_it_is(const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const size_t length = strlen(others[i].bytes);
+        if (n >= others[i].at + length && memcmp(bytes + others[i].at, others[i].bytes, length) == 0)
+            return others[i].what;
+    }
+    size_t start = 0, most = n < FIRST_BYTES ? n : FIRST_BYTES;
+    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) start = 3; /* a mark of UTF-8 */
+    while (start < most && strchr(" \t\r\n", bytes[start]) && bytes[start]) start++;
+    if (start == most) return NULL;
+    if (bytes[start] == '<')
+        return "a web page or XML (HTML), perhaps an error page: download the file again";
+    if (bytes[start] != '{' && bytes[start] != '[') return NULL;
+    if (memmem(bytes, most, "weight_map", 10) || memmem(bytes, most, "total_size", 10))
+        return "an index (JSON) of a net in several files: save it as one file, with safetensors or "
+               "tools/convert.py";
+    return "JSON, not tensors";
+}
+
 static status check_length(const char *label, const char *bytes, size_t n, uint64_t *header)
 {
     status st = OK;
-    if (n >= 4 && memcmp(bytes, "PK\3\4", 4) == 0)
-        FAIL(ERR_DATA, "%s: a PyTorch or zip archive: convert it with safetensors.torch.save_file", label);
+    *header = 0;
+    if (n >= LENGTH_BYTES) memcpy(header, bytes, LENGTH_BYTES);
+    const char *other = *header < 2 || *header > HEADER_MAX ? what_it_is(bytes, n) : NULL;
+    if (other) FAIL(ERR_DATA, "%s: not a safetensors file but %s", label, other);
     if (n < LENGTH_BYTES) FAIL(ERR_DATA, "%s: not a safetensors file: only %zu bytes", label, n);
-    memcpy(header, bytes, LENGTH_BYTES);
+    if (*header > HEADER_MAX && *header <= FORMAT_MAX && *header <= n - LENGTH_BYTES)
+        FAIL(ERR_DATA, "%s: a header of %llu bytes: Cleave reads headers up to %d (a net's is below 1 MB)",
+             label, (unsigned long long)*header, HEADER_MAX);
     if (*header < 2 || *header > HEADER_MAX)
-        FAIL(ERR_DATA, "%s: not a safetensors file: a header of %llu bytes", label,
-             (unsigned long long)*header);
+        FAIL(ERR_DATA, "%s: not a safetensors file: its first 8 bytes are not the length of a header", label);
     if (*header > n - LENGTH_BYTES)
         FAIL(ERR_DATA, "%s: cut off: a header of %llu bytes in a file of %zu", label,
              (unsigned long long)*header, n);
@@ -292,25 +338,58 @@ out:
     return st;
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes `from` to `to` of the file, to the same place in `memory`. */
+static status read_range(const char *path, int fd, char *memory, size_t from, size_t to)
+{
+    status st = OK;
+    while (from < to) {
+        const ssize_t n = pread(fd, memory + from, to - from, (off_t)from);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+        if (n == 0) FAIL(ERR_DATA, "%s: cut off while it was read: %zu of %zu bytes", path, from, to);
+        from += (size_t)n;
+    }
+out:
+    return st;
+}
+
+/* The file is read, not mapped: where a mapped file is truncated by another process, the next access ends this one. The
+ * header comes first, so nothing is read on behalf of a length that is not that of the tensors. */
 status st_open(const char *path, st_file *out)
 {
     status st = OK;
     struct stat s;
-    void *map = MAP_FAILED;
+    char *map = MAP_FAILED;
     size_t bytes = 0;
+    uint64_t length = 0;
     *out = (st_file){ 0 };
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a pipe must not block */
     if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
     if (!S_ISREG(s.st_mode)) FAIL(ERR_DATA, "%s: not a file", path);
     if (s.st_size == 0) FAIL(ERR_DATA, "%s: not a safetensors file: empty", path);
     bytes = (size_t)s.st_size;
-    map = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
-    TRY(st_parse(path, map, bytes, out));
+    map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) FAIL(ERR_RUNTIME, "%s: %zu bytes: %s", path, bytes, strerror(errno));
+    size_t head = smaller(bytes, FIRST_BYTES);
+    TRY(read_range(path, fd, map, 0, head));
+    memcpy(&length, map, smaller(head, sizeof length));
+    if (length <= HEADER_MAX && LENGTH_BYTES + length > head) {
+        const size_t all = smaller(bytes, LENGTH_BYTES + length);
+        TRY(read_range(path, fd, map, head, all));
+        head = all;
+    }
+    TRY(st_parse(path, map, bytes, out)); /* which looks at the header only */
+    TRY(read_range(path, fd, map, head, bytes));
     out->map = map;
     out->map_bytes = bytes;
     map = MAP_FAILED;
 out:
+    if (st != OK) st_close(out);
     if (map != MAP_FAILED) munmap(map, bytes);
     if (fd >= 0) close(fd);
     return st;
@@ -344,7 +423,7 @@ const char *st_meta(const st_file *f, const char *key)
 }
 
 /* ---- writing: the header is padded with spaces to a multiple of 8, and tensors come in descending order of the
- * size of their type, so that in a mapped file each is aligned ---- */
+ * size of their type, so that in a file read as a whole each is aligned ---- */
 
 /* Finds mistakes of the caller, not of a user. */
 static status check_tensor(const st_tensor *t, const st_tensor *before)
@@ -414,6 +493,7 @@ status st_write(const char *path, const st_tensor *tensors, int n_tensors, const
     TRY(make_header(tensors, n_tensors, meta, n_meta, &header));
     size_t length = strlen(header);
     uint64_t padded = (length + 7) / 8 * 8;
+    if (padded > HEADER_MAX) FAIL(ERR_RUNTIME, "%s: a header of %zu bytes, more than is read", path, length);
     TRY(file_begin(&w, path));
     TRY(file_put(&w, &padded, sizeof padded));
     TRY(file_put(&w, header, length));

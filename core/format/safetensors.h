@@ -6,8 +6,8 @@
  *            "NAME": {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}, ...}
  *
  * The reader survives a hostile header. It checks every length before it uses it, and accepts a file only if the
- * tensors cover the bytes exactly, without holes or overlap, no name occurs twice, and the header has at most
- * 100,000,000 bytes. */
+ * tensors cover the bytes exactly, without holes or overlap, no name occurs twice, and the header has at most 8 MB.
+ * A message about another kind of file (a .pth, a Git LFS pointer, a web page) says what it is and what helps. */
 #ifndef CLEAVE_SAFETENSORS_H
 #define CLEAVE_SAFETENSORS_H
 
@@ -48,7 +48,7 @@ typedef struct st_file {
     int n_tensors;
     st_pair *meta;
     int n_meta;
-    void *map; /* the mapped file, owned; NULL after st_parse */
+    void *map; /* what was read, owned, from mmap; NULL after st_parse */
     size_t map_bytes;
 } st_file;
 

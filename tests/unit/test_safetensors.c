@@ -262,9 +262,80 @@ static void lengths(void **state)
     assert_string_equal(status_message(), "f: cut off: a header of 2 bytes in a file of 9");
     assert_int_equal(st_parse("f", "\2\0\0\0\0\0\0\0{}", 10, &f), OK);
     st_close(&f);
-    assert_int_equal(st_parse("a.pth", "PK\3\4.................", 20, &f), ERR_DATA);
-    assert_string_equal(status_message(),
-                        "a.pth: a PyTorch or zip archive: convert it with safetensors.torch.save_file");
+
+    /* The format's limit is 100 MB; more than 8 MB is refused before it is parsed. */
+    const uint64_t large = (8 << 20) + 1;
+    char *file = calloc(1, large + 8);
+    assert_non_null(file);
+    memcpy(file, &large, 8);
+    memcpy(file + 8, "{}", 2);
+    memset(file + 10, ' ', large - 2);
+    assert_int_equal(st_parse("f", file, large + 8, &f), ERR_DATA);
+    assert_string_equal(status_message(), "f: a header of 8388609 bytes: Cleave reads headers up to 8388608 "
+                                          "(a net's is below 1 MB)");
+    free(file);
+}
+
+/* What people have in place of a safetensors file is named, with the tool that helps. */
+static void other_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *part;
+    } other[] = {
+        { "PK\3\4\x14..............", "a zip archive, as torch.save writes it: tools/convert.py" },
+        { "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.", "before PyTorch 1.6: tools/convert.py" },
+        { "\x80\4\x95.........", "a pickle: tools/convert.py" },
+        { "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull" },
+        { "{\"metadata\": {\"total_size\": 1}, \"weight_map\": {}}",
+          "an index (JSON) of a net in several files" },
+        { "[1, 2, 3, 4]", "JSON, not tensors" },
+        { "\xef\xbb\xbf\n <!DOCTYPE html><html>", "a web page" },
+        { "<html>", "a web page" }, /* shorter than the length of a header */
+        { "\x1f\x8b\x08.........", "gunzip" },
+        { "\x89HDF\r\n\x1a\n", "an HDF5 file" },
+        { "\x93NUMPY\1.....", "an array of NumPy" },
+        { "\x08\7\x12\6cleave..", "an ONNX file" },
+        { "something else", "its first 8 bytes are not the length of a header" },
+    };
+    st_file f;
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        assert_int_equal(st_parse("f", other[i].bytes, strlen(other[i].bytes), &f), ERR_DATA);
+        if (!strstr(status_message(), other[i].part)) fail_msg("%s: %s", other[i].part, status_message());
+        assert_non_null(strstr(status_message(), "f: not a safetensors file"));
+    }
+    char zip[30] = "PK\3\4"; /* what Python's zipfile writes: as a length, 67 MB */
+    assert_int_equal(st_parse("f", zip, sizeof zip, &f), ERR_DATA);
+    assert_non_null(strstr(status_message(), "a zip archive"));
+    char tar[512] = "pickle";
+    memcpy(tar + 257, "ustar", 5);
+    assert_int_equal(st_parse("f", tar, sizeof tar, &f), ERR_DATA);
+    assert_non_null(strstr(status_message(), "a tar archive"));
+}
+
+/* Another process cuts the file off after it was opened: what was read stays. */
+static void cut_off_while_open(void **state)
+{
+    (void)state;
+    assert_int_equal(st_write(path, sample, 4, meta, 2), OK);
+    st_file f;
+    assert_int_equal(st_open(path, &f), OK);
+    assert_int_equal(truncate(path, 0), 0);
+    for (int i = 0; i < 4; i++) {
+        const st_tensor *t = st_find(&f, sample[i].name);
+        assert_non_null(t);
+        if (t->count)
+            assert_memory_equal(t->data, sample[i].data, (size_t)t->count * st_dtype_bytes(t->type));
+    }
+    st_close(&f);
+
+    /* A header that does not belong to a huge file: refused, and the file is not read. */
+    assert_int_equal(st_write(path, sample, 4, meta, 2), OK);
+    if (truncate(path, (off_t)1 << 40) == 0) {
+        assert_int_equal(st_open(path, &f), ERR_DATA);
+        assert_non_null(strstr(status_message(), "bytes at the end belong to no tensor"));
+    }
+    assert_int_equal(truncate(path, 0), 0);
 }
 
 static void missing_files(void **state)
@@ -361,10 +432,12 @@ static void pytorch_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),    cmocka_unit_test(writer_checks),   cmocka_unit_test(conversions),
-        cmocka_unit_test(valid_headers), cmocka_unit_test(hostile_headers), cmocka_unit_test(lengths),
-        cmocka_unit_test(missing_files), cmocka_unit_test(truncated),       cmocka_unit_test(full_disk),
-        cmocka_unit_test(pytorch_file),
+        cmocka_unit_test(round_trip),      cmocka_unit_test(writer_checks),
+        cmocka_unit_test(conversions),     cmocka_unit_test(valid_headers),
+        cmocka_unit_test(hostile_headers), cmocka_unit_test(lengths),
+        cmocka_unit_test(other_files),     cmocka_unit_test(cut_off_while_open),
+        cmocka_unit_test(missing_files),   cmocka_unit_test(truncated),
+        cmocka_unit_test(full_disk),       cmocka_unit_test(pytorch_file),
     };
     return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }
