@@ -1,4 +1,5 @@
 /* core/config/read.c -- YAML text -> checked values, with messages that name the line. */
+#include "depth.h"
 #include "keys.h"
 
 #include "../base/path.h"
@@ -120,8 +121,7 @@ char *config_check(const config_key *key, const char *text)
 
 /* ---- YAML ---- */
 
-/* A config is a page of text. libyaml's time grows with the square of the nesting depth, so the length is
- * limited: a hostile file cannot take minutes. */
+/* A config is a page of text. */
 enum { CONFIG_MAX_BYTES = 64 << 10, NAME_BYTES = 128 };
 
 typedef struct reader {
@@ -295,6 +295,7 @@ static status read_text(reader *r, const char *text, const char *key)
     TRY_ALLOC(r->line, calloc((size_t)config_n_keys, sizeof *r->line));
     if (bytes > CONFIG_MAX_BYTES)
         FAIL(ERR_USAGE, "%.60s: %zu bytes: a config has at most %d", r->label, bytes, CONFIG_MAX_BYTES);
+    TRY(yaml_check_depth(r->label, text));
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
     if (!yaml_parser_load(&parser, &r->document)) TRY(syntax_error(r, &parser));
     loaded = true;

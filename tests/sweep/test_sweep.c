@@ -155,6 +155,14 @@ static void nulls_and_the_home_folder(void **state)
     for (unsigned i = 0; i < n; i++) assert_string_equal(cases[i].cfg->net.weights, want[i]);
 }
 
+static void deep_nesting_is_refused_at_once(void **state)
+{
+    (void)state;
+    static char yaml[262001];
+    memset(yaml, '{', sizeof yaml - 1);
+    assert_fails(expand(yaml), ERR_USAGE, "s.yaml:1: lists and mappings nest deeper than 32 levels");
+}
+
 static void mistakes_name_file_and_line(void **state)
 {
     (void)state;
@@ -384,6 +392,7 @@ int main(void)
         cmocka_unit_test(extra_cases_and_excludes),
         cmocka_unit_test(keys_that_are_lists),
         cmocka_unit_test(base_set_command_line_case),
+        cmocka_unit_test(deep_nesting_is_refused_at_once),
         cmocka_unit_test(nulls_and_the_home_folder),
         cmocka_unit_test(mistakes_name_file_and_line),
         cmocka_unit_test(cases_share_stages),

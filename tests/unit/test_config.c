@@ -440,6 +440,25 @@ static void files(void **state)
     assert_null(c);
 }
 
+/* libyaml would take minutes for these. */
+static void deep_nesting(void **state)
+{
+    (void)state;
+    static const char *const part[] = { "[", "{", "{a: ", "- ", "[[], ", "? ", "!!seq [", "&a [" };
+    config *c = NULL;
+    for (int i = 0; i < COUNT_OF(part); i++) {
+        const size_t n = strlen(part[i]), times = 65000 / n;
+        char *yaml = malloc(times * n + 1);
+        assert_non_null(yaml);
+        for (size_t k = 0; k < times; k++) memcpy(yaml + k * n, part[i], n);
+        yaml[times * n] = '\0';
+        assert_int_equal(config_parse("a.yaml", yaml, NULL, 0, &c), ERR_USAGE);
+        assert_string_equal(status_message(), "a.yaml:1: lists and mappings nest deeper than 32 levels");
+        assert_null(c);
+        free(yaml);
+    }
+}
+
 static void bytes(void **state)
 {
     (void)state;
@@ -503,7 +522,7 @@ int main(void)
         cmocka_unit_test(hash),          cmocka_unit_test(files),
         cmocka_unit_test(bytes),         cmocka_unit_test(choices),
         cmocka_unit_test(shipped),       cmocka_unit_test(nulls),
-        cmocka_unit_test(home),
+        cmocka_unit_test(home),          cmocka_unit_test(deep_nesting),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

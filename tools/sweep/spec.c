@@ -4,6 +4,7 @@
 
 #include "../../core/base/file.h"
 #include "../../core/config/config.h"
+#include "../../core/config/depth.h"
 #include "list.h"
 
 #include <errno.h>
@@ -474,6 +475,7 @@ static status read_document(reader *r, const char *yaml)
     if (!yaml_parser_initialize(&parser)) return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory");
     if (bytes > SPEC_MAX_BYTES)
         FAIL(ERR_USAGE, "%s: %zu bytes: a sweep file has at most %d", r->spec->path, bytes, SPEC_MAX_BYTES);
+    TRY(yaml_check_depth(r->spec->path, yaml));
     yaml_parser_set_input_string(&parser, (const unsigned char *)yaml, bytes);
     if (!yaml_parser_load(&parser, &r->document))
         FAIL(ERR_USAGE, "%s:%zu: not YAML: %s", r->spec->path, parser.problem_mark.line + 1,
