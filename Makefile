@@ -48,8 +48,10 @@ include tools/cuda.mk
 .SECONDARY:
 
 # Each goal starts a make of its own; two at a time would build the same files.
-ifneq ($(word 2,$(filter-out $(B)/% $(BIN)/%,$(MAKECMDGOALS))),)
+ifneq ($(filter-out $(B)/% $(BIN)/%,$(MAKECMDGOALS)),)
+ifneq ($(word 2,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
+endif
 endif
 
 all: build

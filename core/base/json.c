@@ -79,6 +79,13 @@ double json_number(const cJSON *object, const char *key, double if_absent)
     return cJSON_IsNumber(number) ? number->valuedouble : if_absent;
 }
 
+int64_t json_whole(const cJSON *object, const char *key, int64_t least, int64_t most, int64_t if_absent)
+{
+    const double v = json_number(object, key, NAN);
+    if (!(v >= (double)least && v <= (double)most)) return if_absent; /* NaN neither */
+    return v == (double)(int64_t)v ? (int64_t)v : if_absent;
+}
+
 /* ---- making ---- */
 
 static cJSON *number_or_null(double value)

@@ -27,6 +27,9 @@ const char *json_text(const cJSON *object, const char *key);                /* "
 double json_number(const cJSON *object, const char *key, double if_absent); /* also if not a number */
 /* Does the member hold exactly this number, as json_put_uint64 writes it? */
 bool json_is_uint64(const cJSON *object, const char *key, uint64_t value);
+/* A whole number from `least` to `most`; if_absent if it is anything else. For what will be an int or a long: converting
+ * a double that does not fit is undefined. |least|, |most| <= 2^53. */
+int64_t json_whole(const cJSON *object, const char *key, int64_t least, int64_t most, int64_t if_absent);
 
 /* ---- making: json_put and json_append take over the item; if they fail (ERR_RUNTIME: out of memory), they delete
  * it ---- */

@@ -29,7 +29,7 @@ static int terminal_width(void)
 /* 7 -> "0:07", 3675 -> "1:01:15" */
 static void format_duration(char *out, size_t bytes, double seconds)
 {
-    long s = seconds < 0 ? 0 : seconds > 1e7 ? 10000000 : (long)(seconds + 0.5);
+    long s = !(seconds > 0) ? 0 : seconds > 1e7 ? 10000000 : (long)(seconds + 0.5);
     if (s < 3600)
         snprintf(out, bytes, "%ld:%02ld", s / 60, s % 60);
     else

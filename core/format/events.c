@@ -145,6 +145,12 @@ status events_histogram(events *e, const char *tag, int64_t step, const float *v
     return add_value(e, &v, tag, step);
 }
 
+/* PNG has no sides of 2^31 or more. */
+static int32_t big_endian(const uint8_t *p)
+{
+    return (int32_t)((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]);
+}
+
 /* A PNG file (https://www.w3.org/TR/png/) begins with 8 bytes of signature, 4 of length, "IHDR", then width and
  * height in 4 bytes each, most significant byte first. */
 status events_image(events *e, const char *tag, int64_t step, const void *png, size_t bytes)
@@ -154,8 +160,8 @@ status events_image(events *e, const char *tag, int64_t step, const void *png, s
     Tensorflow__Summary__Image image = TENSORFLOW__SUMMARY__IMAGE__INIT;
     Tensorflow__Summary__Value v = TENSORFLOW__SUMMARY__VALUE__INIT;
     if (bytes < 24 || memcmp(p, "\x89PNG\r\n\x1a\n", 8) != 0) FAIL(ERR_DATA, "%s: not a PNG picture", tag);
-    image.width = p[16] << 24 | p[17] << 16 | p[18] << 8 | p[19];
-    image.height = p[20] << 24 | p[21] << 16 | p[22] << 8 | p[23];
+    image.width = big_endian(p + 16);
+    image.height = big_endian(p + 20);
     image.colorspace = 3;
     image.encoded_image_string = (ProtobufCBinaryData){ bytes, (uint8_t *)p };
     v.value_case = TENSORFLOW__SUMMARY__VALUE__VALUE_IMAGE;

@@ -1,11 +1,15 @@
 /* tools/sweep/: what a sweep file says, the cases that follow, the tasks that they share. */
 #include "../../core/base/file.h"
+#include "../../core/base/json.h"
 #include "../../core/base/log.h"
 #include "../../tools/sweep/spec.h"
+#include "../../tools/sweep/state.h"
 #include "../../tools/sweep/tasks.h"
 #include "../scratch.h"
 
 #include <glob.h>
+#include <math.h>
+#include <time.h>
 
 static sweep_spec spec;
 static sweep_case *cases;
@@ -163,6 +167,24 @@ static void deep_nesting_is_refused_at_once(void **state)
     assert_fails(expand(yaml), ERR_USAGE, "s.yaml:1: lists and mappings nest deeper than 32 levels");
 }
 
+/* What was quadratic in the number of cases took two minutes for these. */
+static void thousands_of_cases(void **state)
+{
+    (void)state;
+    char yaml[8000] = "set: {net.arch: resnet20}\ngrid: {train.epochs: [5], seed: [";
+    size_t at = strlen(yaml);
+    for (int i = 0; i < 500; i++) at += (size_t)snprintf(yaml + at, sizeof yaml - at, "%d, ", i);
+    snprintf(yaml + at, sizeof yaml - at, "], train.batch: [64, 65, 66, 67]}\n");
+    const clock_t start = clock();
+    assert_ok(make(yaml));
+    assert_int_equal(n, 2000);
+    assert_int_equal(plan.n_tasks, 3 * 2000);
+    assert_int_equal(plan.n_keys, 2); /* train.epochs does not differ */
+    for (unsigned i = 0; i < plan.n_tasks; i++) assert_int_equal(sweep_plan_find(&plan, plan.task[i].id), i);
+    assert_int_equal(sweep_plan_find(&plan, "none"), -1);
+    assert_true(clock() - start < 30 * CLOCKS_PER_SEC);
+}
+
 static void mistakes_name_file_and_line(void **state)
 {
     (void)state;
@@ -301,6 +323,26 @@ static void names_do_not_change(void **state)
     config_free(c);
 }
 
+/* The first task of the file with another member (of a list its first entry) is refused; then the file is as before. */
+static void tampered(const char *path, const char *key, cJSON *value)
+{
+    sweep_plan back;
+    cJSON *j = NULL, *original;
+    assert_ok(json_read(path, &j));
+    original = cJSON_Duplicate(j, true);
+    cJSON *task = cJSON_GetArrayItem(cJSON_GetObjectItem(j, "tasks"), 0),
+          *list = cJSON_GetObjectItem(task, key);
+    if (cJSON_IsArray(list))
+        cJSON_ReplaceItemInArray(list, 0, value);
+    else
+        cJSON_ReplaceItemInObject(task, key, value);
+    assert_ok(json_write(path, j));
+    assert_fails(sweep_plan_read(plan.dir, &back), ERR_DATA, "task 1 is not one that sweep writes");
+    assert_ok(json_write(path, original));
+    cJSON_Delete(j);
+    cJSON_Delete(original);
+}
+
 static void a_plan_comes_back_from_its_file(void **state)
 {
     (void)state;
@@ -343,10 +385,49 @@ static void a_plan_comes_back_from_its_file(void **state)
         assert_ok(file_replace(path, text, cut));
         assert_int_equal(sweep_plan_read(plan.dir, &back), ERR_DATA);
     }
+    assert_ok(file_replace(path, text, bytes));
+    tampered(path, "command", cJSON_CreateString("../../../bin/sh"));
+    tampered(path, "command", cJSON_CreateString("analyze")); /* a tool, but not the stage's */
+    tampered(path, "id", cJSON_CreateString(".."));
+    tampered(path, "run", cJSON_CreateString("../elsewhere"));
+    tampered(path, "run", cJSON_CreateString(".."));
+    tampered(path, "epochs", cJSON_CreateNumber(1e300));
+    tampered(path, "epochs", cJSON_CreateNull());
+    tampered(path, "threads", cJSON_CreateNumber(-1));
+    tampered(path, "threads", cJSON_CreateNumber(1.5));
+    assert_ok(sweep_plan_read(plan.dir, &back));
+    sweep_plan_free(&back);
     free(text);
     assert_ok(file_replace(path, "{\"last\": \"prune\", \"cases\": [{}]}", 32));
     assert_fails(sweep_plan_read(plan.dir, &back), ERR_DATA, "case 1 is not one that sweep writes");
     assert_fails(sweep_plan_read(scratch, &back), ERR_DATA, "not the folder of a sweep");
+}
+
+/* status.json of a run may hold anything; what does not fit an int counts as not there. */
+static void numbers_of_a_run_that_do_not_fit(void **state)
+{
+    (void)state;
+    char yaml[700];
+    file_path path;
+    task_info info;
+    snprintf(yaml, sizeof yaml, "out: %s\nset: {train.epochs: 7}\n", scratch_path("odd"));
+    assert_ok(make(yaml));
+    static const char *const odd[] = { "1e300", "-1e300", "null", "1e999", "0.5", "-1" };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"epoch\": %s, \"epochs\": %s, \"pid\": %s}", odd[i], odd[i], odd[i]);
+        assert_ok(task_run_path(&plan, 0, "", &path));
+        assert_ok(file_make_dirs(path.s));
+        assert_ok(task_run_path(&plan, 0, "status.json", &path));
+        assert_ok(file_replace(path.s, text, strlen(text)));
+        task_look(&plan, 0, &info);
+        assert_int_equal(info.epoch, 0);
+        assert_int_equal(info.epochs, 7);
+    }
+    assert_string_equal(sweep_duration(NAN).s, "-");
+    assert_string_equal(sweep_duration(1e300).s, "-");
+    assert_string_equal(sweep_duration(-1).s, "-");
+    assert_string_equal(sweep_duration(3661).s, "1:01:01");
 }
 
 static void every_sweep_of_configs(void **state)
@@ -393,6 +474,8 @@ int main(void)
         cmocka_unit_test(keys_that_are_lists),
         cmocka_unit_test(base_set_command_line_case),
         cmocka_unit_test(deep_nesting_is_refused_at_once),
+        cmocka_unit_test(thousands_of_cases),
+        cmocka_unit_test(numbers_of_a_run_that_do_not_fit),
         cmocka_unit_test(nulls_and_the_home_folder),
         cmocka_unit_test(mistakes_name_file_and_line),
         cmocka_unit_test(cases_share_stages),

@@ -104,6 +104,7 @@ static void odd_values(void **state)
     must(events_scalar(&e, "nan", 0, NAN));
     assert_int_equal(events_image(&e, "not", 0, "GIF89a", 6), ERR_DATA);
     assert_non_null(strstr(status_message(), "not a PNG"));
+    must(events_image(&e, "wide", 0, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff\xff\xff\x80\0\0\0", 24));
     events_free(&e);
     events_free(&e);
 }

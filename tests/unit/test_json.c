@@ -73,6 +73,12 @@ static void members(void **state)
     assert_true(json_number(j, "nothing", -1) == -1 && json_number(j, "text", -1) == -1);
     assert_true(json_number(j, "no", -1) == -1 && json_number(NULL, "n", -1) == -1);
     cJSON_Delete(j);
+    j = cJSON_Parse("{\"three\": 3, \"half\": 0.5, \"huge\": 1e300, \"inf\": 1e999, \"minus\": -4}");
+    assert_true(json_whole(j, "three", 0, 3, -1) == 3 && json_whole(j, "three", 4, 9, -1) == -1);
+    assert_true(json_whole(j, "half", 0, 9, -1) == -1 && json_whole(j, "huge", 0, INT64_MAX >> 10, -1) == -1);
+    assert_true(json_whole(j, "inf", 0, 9, -1) == -1 && json_whole(j, "none", 0, 9, -1) == -1);
+    assert_true(json_whole(j, "minus", -9, 9, 0) == -4);
+    cJSON_Delete(j);
 }
 
 static void making(void **state)

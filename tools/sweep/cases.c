@@ -2,10 +2,13 @@
  * configuration for each case. */
 #include "cases.h"
 
+#include "../../core/base/file.h"
 #include "../../core/base/log.h"
 #include "../../nets/net.h"
 #include "list.h"
+#include "text_map.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +21,7 @@ typedef struct expander {
     sweep_case *cases;
     unsigned n;
     bool *excluded_any; /* [n_excludes] */
+    text_map seen;      /* a hash of each case's settings -> its index */
 } expander;
 
 /* Quotes the text unless YAML certainly reads it as it stands. A list is already written as "[a, b]". */
@@ -159,6 +163,42 @@ out:
     return st;
 }
 
+/* Equal for equal cases, whose settings of the fine-tuning may be in any order. */
+static status hash_case(const sweep_case *c, uint64_t *out)
+{
+    status st = OK;
+    char *yaml = NULL;
+    TRY(config_yaml(c->cfg, &yaml));
+    *out = file_hash(yaml, strlen(yaml));
+    for (unsigned i = 0; i < c->n_finetune; i++)
+        *out += 31 * file_hash(c->finetune[i].key, strlen(c->finetune[i].key)) ^
+                file_hash(c->finetune[i].text, strlen(c->finetune[i].text));
+out:
+    free(yaml);
+    return st;
+}
+
+/* *known: the same case is there already; else *place is the name under which e->seen is to know it. */
+typedef struct place_name {
+    char s[40];
+} place_name;
+static status look_for(expander *e, const sweep_case *c, bool *known, place_name *place)
+{
+    status st = OK;
+    uint64_t hash = 0;
+    *known = false;
+    TRY(hash_case(c, &hash));
+    for (unsigned k = 0;; k++) { /* two cases may have one hash */
+        snprintf(place->s, sizeof place->s, "%016" PRIx64 "-%u", hash, k);
+        const int i = text_map_get(&e->seen, place->s);
+        if (i < 0) goto out;
+        TRY(is_same_case(&e->cases[i], c, known));
+        if (*known) goto out;
+    }
+out:
+    return st;
+}
+
 status sweep_case_get(const sweep_case *c, const char *key, char **out)
 {
     status st = OK;
@@ -210,6 +250,8 @@ static status admit(expander *e, sweep_case *c)
 {
     status st = OK;
     char what[512];
+    bool known;
+    place_name place;
     describe(c, what, sizeof what);
     st = resolve(e, c);
     if (st == OK) st = check_net(c->cfg);
@@ -224,13 +266,11 @@ static status admit(expander *e, sweep_case *c)
         e->excluded_any[i] = true;
         goto out;
     }
-    for (unsigned i = 0; i < e->n; i++) {
-        bool same;
-        TRY(is_same_case(&e->cases[i], c, &same));
-        if (same) goto out;
-    }
+    TRY(look_for(e, c, &known, &place));
+    if (known) goto out;
     if (e->n >= MAX_CASES) FAIL(ERR_USAGE, "%s: more than %d cases", e->spec->path, MAX_CASES);
     TRY(list_grow(&e->cases, e->n, sizeof *e->cases));
+    TRY(text_map_put(&e->seen, place.s, (int)e->n));
     e->cases[e->n++] = *c;
     *c = (sweep_case){ 0 };
 out:
@@ -301,6 +341,7 @@ status sweep_expand(const sweep_spec *spec, char *const *overrides, int n_overri
 out:
     if (e.cases) sweep_cases_free(e.cases, e.n);
     free(e.excluded_any);
+    text_map_free(&e.seen);
     config_free(base);
     return st;
 }

@@ -37,9 +37,8 @@ static bool is_run(const char *path)
 /* The index of the training whose run has this name; -1: none. */
 static int training_of(const sweep_plan *p, const char *run)
 {
-    for (unsigned i = 0; i < p->n_tasks; i++)
-        if (p->task[i].stage == STAGE_TRAIN && strcmp(p->task[i].run, run) == 0) return (int)i;
-    return -1;
+    const int i = sweep_plan_find(p, run); /* the name of a training is that of its run */
+    return i >= 0 && p->task[i].stage == STAGE_TRAIN ? i : -1;
 }
 
 static bool failed(const sweep_plan *p, int task)

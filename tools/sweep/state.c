@@ -8,6 +8,7 @@
 #include "../../nets/rundir.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,8 +113,8 @@ static void look_at_run(const char *run, task_info *out)
     if (path_set(&path, "%s/status.json", run) != OK) return;
     cJSON *j;
     if (rundir_status_read(run, &j) != OK || !j) return;
-    out->epoch = (int)json_number(j, "epoch", 0);
-    out->epochs = (int)json_number(j, "epochs", out->epochs);
+    out->epoch = (int)json_whole(j, "epoch", 0, INT_MAX, 0);
+    out->epochs = (int)json_whole(j, "epochs", 0, INT_MAX, out->epochs);
     if (out->epoch > 0) out->accuracy = json_number(j, "best_accuracy", NAN);
     if (!out->host[0]) snprintf(out->host, sizeof out->host, "%s", json_text(j, "host"));
     out->seconds_left = (out->epochs - out->epoch) * last_epoch_seconds(run);
@@ -172,7 +173,7 @@ void task_look(const sweep_plan *p, int task, task_info *out)
     const char *state = json_text(record, "state");
     if (record) {
         snprintf(out->host, sizeof out->host, "%s", json_text(record, "host"));
-        out->pid = (long)json_number(record, "pid", 0);
+        out->pid = (long)json_whole(record, "pid", 0, INT_MAX, 0);
     }
     if (task_path(p, task, "", &dir) == OK && lock_is_held(dir.s, &who))
         out->state = TASK_RUNNING;
@@ -236,8 +237,9 @@ out:
 duration_text sweep_duration(double seconds)
 {
     duration_text t = { "-" };
-    long s = isfinite(seconds) ? (long)(seconds + 0.5) : 0;
-    if (isfinite(seconds)) snprintf(t.s, sizeof t.s, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    if (!(seconds >= 0 && seconds < 1e12)) return t; /* nor NaN */
+    const long s = (long)(seconds + 0.5);
+    snprintf(t.s, sizeof t.s, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
     return t;
 }
 

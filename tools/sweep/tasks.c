@@ -4,18 +4,18 @@
 
 #include "../../core/base/file.h"
 #include "../../core/base/json.h"
+#include "../../core/base/threads.h"
 #include "../../nets/rundir.h"
 #include "list.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 int sweep_plan_find(const sweep_plan *p, const char *task_id)
 {
-    for (unsigned i = 0; i < p->n_tasks; i++)
-        if (strcmp(p->task[i].id, task_id) == 0) return (int)i;
-    return -1;
+    return text_map_get(&p->by_id, task_id);
 }
 
 /* ---- paths ---- */
@@ -55,27 +55,59 @@ static void add_to_hash(uint64_t *hash, const char *setting)
     *hash = *hash * 31 + file_hash(setting, strlen(setting));
 }
 
+/* What all cases are compared with. */
+typedef struct standards {
+    char **preset; /* [n_presets] the default of each config key, in standard spelling */
+    unsigned n_presets;
+    uint64_t analysis; /* the hash of the analysis settings of base and `set` */
+} standards;
+
 /* Appends KEY=VALUE for each wanted key. Only those that are not at their defaults go into *hash, so that
  * a key that a later version adds does not change the names of tasks. */
-static status add_keys(const config *cfg, bool (*wanted)(const char *), char ***list, unsigned *n,
-                       uint64_t *hash)
+static status add_keys(const config *cfg, const standards *standard, bool (*wanted)(const char *),
+                       char ***list, unsigned *n, uint64_t *hash)
 {
     status st = OK;
-    char *text = NULL, *preset = NULL;
+    char *text = NULL;
     config_key_info key;
     for (int i = 0; config_key_describe(i, &key); i++) {
         if (!wanted(key.name)) continue;
         TRY(config_get(cfg, key.name, &text));
-        TRY(sweep_value_check(key.name, key.preset, &preset));
         TRY(sweep_add_override(list, n, key.name, text));
-        if (strcmp(text, preset) != 0) add_to_hash(hash, (*list)[*n - 1]);
+        if (strcmp(text, standard->preset[i]) != 0) add_to_hash(hash, (*list)[*n - 1]);
         free(text);
-        free(preset);
-        text = preset = NULL;
+        text = NULL;
     }
 out:
     free(text);
-    free(preset);
+    return st;
+}
+
+static void free_standards(standards *s)
+{
+    list_free_texts(s->preset, s->n_presets);
+    *s = (standards){ 0 };
+}
+
+static status make_standards(const config *base, standards *out)
+{
+    status st = OK;
+    config *defaults = NULL;
+    char **settings = NULL, *text = NULL;
+    unsigned n = 0;
+    config_key_info key;
+    TRY(config_load(NULL, NULL, 0, &defaults));
+    for (int i = 0; config_key_describe(i, &key); i++) {
+        TRY(config_get(defaults, key.name, &text));
+        TRY(list_add_text(&out->preset, &out->n_presets, text));
+        free(text);
+        text = NULL;
+    }
+    TRY(add_keys(base, out, decides_analysis, &settings, &n, &out->analysis));
+out:
+    list_free_texts(settings, n);
+    free(text);
+    config_free(defaults);
     return st;
 }
 
@@ -95,6 +127,7 @@ static status find_or_add(sweep_plan *p, char *id, sweep_stage stage, int *index
         goto out;
     }
     st = list_grow(&p->task, p->n_tasks, sizeof *p->task);
+    if (st == OK) st = text_map_put(&p->by_id, id, (int)p->n_tasks);
     if (st != OK) {
         free(id);
         goto out;
@@ -152,16 +185,15 @@ out:
 
 /* The analysis with the settings of the base goes to RUN/analysis, where other tools look for it; every
  * other one gets a folder of its own beside it. */
-static status plan_analyze(sweep_plan *p, const config *cfg, const config *base, int train, int *index)
+static status plan_analyze(sweep_plan *p, const config *cfg, const standards *standard, int train, int *index)
 {
     status st = OK;
-    char **settings = NULL, **standard = NULL, *id = NULL, suffix[16] = "";
-    unsigned n = 0, n_standard = 0;
-    uint64_t hash = 0, standard_hash = 0;
+    char **settings = NULL, *id = NULL, suffix[16] = "";
+    unsigned n = 0;
+    uint64_t hash = 0;
     bool known;
-    TRY(add_keys(cfg, decides_analysis, &settings, &n, &hash));
-    TRY(add_keys(base, decides_analysis, &standard, &n_standard, &standard_hash));
-    if (hash != standard_hash) snprintf(suffix, sizeof suffix, "-%08" PRIx32, fold(hash));
+    TRY(add_keys(cfg, standard, decides_analysis, &settings, &n, &hash));
+    if (hash != standard->analysis) snprintf(suffix, sizeof suffix, "-%08" PRIx32, fold(hash));
     TRY(text_make(&id, "%s.analysis%s", p->task[train].id, suffix));
     TRY(find_or_add(p, id, STAGE_ANALYZE, index, &known));
     if (known) goto out;
@@ -176,11 +208,11 @@ static status plan_analyze(sweep_plan *p, const config *cfg, const config *base,
     if (!p->pictures) TRY(list_add_text(&t->command, &t->n_command, "--no-pictures"));
 out:
     list_free_texts(settings, n);
-    list_free_texts(standard, n_standard);
     return st;
 }
 
-static status plan_prune(sweep_plan *p, const sweep_case *c, int analyze, int *index)
+static status plan_prune(sweep_plan *p, const sweep_case *c, const standards *standard, int analyze,
+                         int *index)
 {
     status st = OK;
     char **settings = NULL, *id = NULL;
@@ -190,7 +222,7 @@ static status plan_prune(sweep_plan *p, const sweep_case *c, int analyze, int *i
     const config *cfg = c->cfg;
     if (cfg->prune.metric == METRIC_CKA && cfg->analysis.cka == 0)
         FAIL(ERR_USAGE, "%s:%d: prune.metric=cka needs analysis.cka, e.g. 1000", p->file, c->line);
-    TRY(add_keys(cfg, decides_prune, &settings, &n, &hash));
+    TRY(add_keys(cfg, standard, decides_prune, &settings, &n, &hash));
     for (unsigned i = 0; i < c->n_finetune; i++) {
         TRY(sweep_add_override(&settings, &n, c->finetune[i].key, c->finetune[i].text));
         add_to_hash(&hash, settings[n - 1]);
@@ -221,12 +253,14 @@ out:
 static status find_keys(sweep_plan *p, const sweep_case *cases, unsigned n)
 {
     status st = OK;
-    char *first = NULL, *text = NULL;
+    char *first = NULL, *text = NULL, **looked_at = NULL;
+    unsigned n_looked_at = 0;
     for (unsigned i = 0; i < n; i++)
         for (unsigned k = 0; k < cases[i].n_settings; k++) {
             const char *name = cases[i].setting[k].key;
             bool differs = false;
-            if (list_has_text(p->key, p->n_keys, name)) continue;
+            if (list_has_text(looked_at, n_looked_at, name)) continue;
+            TRY(list_add_text(&looked_at, &n_looked_at, name));
             TRY(sweep_case_get(&cases[0], name, &first));
             for (unsigned j = 1; j < n && !differs; j++) {
                 TRY(sweep_case_get(&cases[j], name, &text));
@@ -239,12 +273,13 @@ static status find_keys(sweep_plan *p, const sweep_case *cases, unsigned n)
             first = NULL;
         }
 out:
+    list_free_texts(looked_at, n_looked_at);
     free(first);
     free(text);
     return st;
 }
 
-static status take_case(sweep_plan *p, sweep_case *from, const config *base)
+static status take_case(sweep_plan *p, sweep_case *from, const standards *standard)
 {
     status st = OK;
     TRY(list_grow(&p->cases, p->n_cases, sizeof *p->cases));
@@ -258,8 +293,9 @@ static status take_case(sweep_plan *p, sweep_case *from, const config *base)
     }
     TRY(plan_train(p, from->cfg, &c->task[STAGE_TRAIN]));
     if (p->last >= STAGE_ANALYZE)
-        TRY(plan_analyze(p, from->cfg, base, c->task[STAGE_TRAIN], &c->task[STAGE_ANALYZE]));
-    if (p->last >= STAGE_PRUNE) TRY(plan_prune(p, from, c->task[STAGE_ANALYZE], &c->task[STAGE_PRUNE]));
+        TRY(plan_analyze(p, from->cfg, standard, c->task[STAGE_TRAIN], &c->task[STAGE_ANALYZE]));
+    if (p->last >= STAGE_PRUNE)
+        TRY(plan_prune(p, from, standard, c->task[STAGE_ANALYZE], &c->task[STAGE_PRUNE]));
     c->cfg = from->cfg;
     c->finetune = from->finetune;
     c->n_finetune = from->n_finetune;
@@ -270,23 +306,44 @@ out:
     return st;
 }
 
+/* For each case the first one that has the same task in this stage. The caller frees. */
+static status find_first(const sweep_plan *p, sweep_stage stage, unsigned **out)
+{
+    status st = OK;
+    unsigned *first = NULL, *of_task = NULL; /* of_task: 0 = none yet, else the case + 1 */
+    TRY_ALLOC(first, calloc(p->n_cases + 1, sizeof *first));
+    TRY_ALLOC(of_task, calloc(p->n_tasks + 1, sizeof *of_task));
+    for (unsigned i = 0; i < p->n_cases; i++) {
+        unsigned *known = &of_task[p->cases[i].task[stage]];
+        if (!*known) *known = i + 1;
+        first[i] = *known - 1;
+    }
+    *out = first;
+    first = NULL;
+out:
+    free(first);
+    free(of_task);
+    return st;
+}
+
 /* Two cases with the same last task would be the same run. */
 static status check_distinct(const sweep_plan *p, const sweep_case *cases)
 {
     status st = OK;
-    for (unsigned i = 0; i < p->n_cases; i++)
-        for (unsigned j = 0; j < i; j++) {
-            const planned_case *a = &p->cases[j], *b = &p->cases[i];
-            if (a->task[p->last] != b->task[p->last]) continue;
-            for (unsigned k = 0; k < p->n_keys; k++)
-                if (strcmp(a->setting[k].text, b->setting[k].text) != 0)
-                    FAIL(ERR_USAGE,
-                         "%s:%d: cases that differ only in %s (%.40s, %.40s): the last stage, %s, does not "
-                         "depend on it, so they would be the same run",
-                         p->file, cases[i].line, p->key[k], a->setting[k].text, b->setting[k].text,
-                         stage_name[p->last]);
-        }
+    unsigned *first = NULL;
+    TRY(find_first(p, p->last, &first));
+    for (unsigned i = 0; i < p->n_cases; i++) {
+        const planned_case *a = &p->cases[first[i]], *b = &p->cases[i];
+        for (unsigned k = 0; k < p->n_keys; k++)
+            if (strcmp(a->setting[k].text, b->setting[k].text) != 0)
+                FAIL(ERR_USAGE,
+                     "%s:%d: cases that differ only in %s (%.40s, %.40s): the last stage, %s, does not "
+                     "depend on it, so they would be the same run",
+                     p->file, cases[i].line, p->key[k], a->setting[k].text, b->setting[k].text,
+                     stage_name[p->last]);
+    }
 out:
+    free(first);
     return st;
 }
 
@@ -294,20 +351,21 @@ out:
 static status check_every(const sweep_plan *p)
 {
     status st = OK;
-    for (unsigned i = 0; i < p->n_cases; i++)
-        for (unsigned j = 0; j < i; j++) {
-            const planned_case *a = &p->cases[j], *b = &p->cases[i];
-            int every = a->cfg->analysis.every;
-            if (a->task[STAGE_TRAIN] != b->task[STAGE_TRAIN]) continue;
-            if (every != b->cfg->analysis.every ||
-                (every > 0 && a->task[STAGE_ANALYZE] != b->task[STAGE_ANALYZE]))
-                FAIL(ERR_USAGE,
-                     "%s: analysis.every=%d: cases that share the training %s ask it for different analyses; "
-                     "give one setting, or analysis.every=0",
-                     p->file, every > b->cfg->analysis.every ? every : b->cfg->analysis.every,
-                     p->task[a->task[STAGE_TRAIN]].id);
-        }
+    unsigned *first = NULL;
+    TRY(find_first(p, STAGE_TRAIN, &first));
+    for (unsigned i = 0; i < p->n_cases; i++) {
+        const planned_case *a = &p->cases[first[i]], *b = &p->cases[i];
+        int every = a->cfg->analysis.every;
+        if (every != b->cfg->analysis.every ||
+            (every > 0 && a->task[STAGE_ANALYZE] != b->task[STAGE_ANALYZE]))
+            FAIL(ERR_USAGE,
+                 "%s: analysis.every=%d: cases that share the training %s ask it for different analyses; "
+                 "give one setting, or analysis.every=0",
+                 p->file, every > b->cfg->analysis.every ? every : b->cfg->analysis.every,
+                 p->task[a->task[STAGE_TRAIN]].id);
+    }
 out:
+    free(first);
     return st;
 }
 
@@ -335,16 +393,19 @@ status sweep_plan_make(const sweep_spec *spec, char *const *overrides, int n_ove
 {
     status st = OK;
     config *base = NULL;
+    standards standard = { 0 };
     *out = (sweep_plan){ .last = spec->last, .pictures = spec->pictures };
     TRY(load_base(spec, overrides, n_overrides, &base));
+    TRY(make_standards(base, &standard));
     TRY_ALLOC(out->name, strdup(spec->name));
     TRY_ALLOC(out->dir, strdup(spec->out));
     TRY_ALLOC(out->file, strdup(spec->path));
     TRY(find_keys(out, cases, n));
-    for (unsigned i = 0; i < n; i++) TRY(take_case(out, &cases[i], base));
+    for (unsigned i = 0; i < n; i++) TRY(take_case(out, &cases[i], &standard));
     TRY(check_every(out));
     TRY(check_distinct(out, cases));
 out:
+    free_standards(&standard);
     config_free(base);
     if (st != OK) sweep_plan_free(out);
     return st;
@@ -371,6 +432,7 @@ void sweep_plan_free(sweep_plan *p)
     }
     free(p->cases);
     free(p->task);
+    text_map_free(&p->by_id);
     list_free_texts(p->key, p->n_keys);
     free(p->name);
     free(p->dir);
@@ -540,6 +602,23 @@ out:
     return st;
 }
 
+/* The name of a folder in a sweep's folder, and nothing that leads out of it. */
+static bool is_folder_name(const char *name)
+{
+    return *name && *name != '.' && !strchr(name, '/');
+}
+
+/* What sweep itself writes: sweep.json may come from somebody else, and its commands are run. So the program is the
+ * stage's own tool beside this one, and results stay in the sweep's folder. */
+static bool is_own_task(const sweep_task *t)
+{
+    const bool train = t->stage == STAGE_TRAIN;
+    return t->stage != STAGES && is_folder_name(t->id) && is_folder_name(t->run) && t->n_command >= 2 &&
+           strcmp(t->command[0], stage_name[t->stage]) == 0 && (t->parent < 0) == train &&
+           !t->analysis == train && (!t->analysis || is_folder_name(t->analysis)) && t->epochs >= 0 &&
+           t->threads >= 0;
+}
+
 static status read_task(sweep_plan *p, const cJSON *j, const char *path)
 {
     status st = OK;
@@ -548,8 +627,8 @@ static status read_task(sweep_plan *p, const cJSON *j, const char *path)
     TRY(list_grow(&p->task, p->n_tasks, sizeof *p->task));
     sweep_task *t = &p->task[p->n_tasks];
     *t = (sweep_task){ .stage = (sweep_stage)stage, .parent = -1 };
-    t->epochs = (int)json_number(j, "epochs", 0);
-    t->threads = (int)json_number(j, "threads", 0);
+    t->epochs = (int)json_whole(j, "epochs", 0, INT_MAX, -1);
+    t->threads = (int)json_whole(j, "threads", 0, THREADS_MAX, -1);
     TRY_ALLOC(t->id, strdup(json_text(j, "id")));
     TRY_ALLOC(t->run, strdup(json_text(j, "run")));
     TRY_ALLOC(t->device, strdup(json_text(j, "device")));
@@ -557,9 +636,9 @@ static status read_task(sweep_plan *p, const cJSON *j, const char *path)
     if (*parent) t->parent = sweep_plan_find(p, parent);
     p->n_tasks++;
     TRY(read_texts(cJSON_GetObjectItem(j, "command"), &t->command, &t->n_command));
-    if (stage == STAGES || !*t->id || strchr(t->id, '/') || strchr(t->run, '/') || t->n_command < 2 ||
-        (t->parent < 0) != (stage == STAGE_TRAIN) || !t->analysis != (stage == STAGE_TRAIN))
+    if (!is_own_task(t) || sweep_plan_find(p, t->id) >= 0)
         FAIL(ERR_DATA, "%s: task %u is not one that sweep writes", path, p->n_tasks);
+    TRY(text_map_put(&p->by_id, t->id, (int)p->n_tasks - 1));
 out:
     return st;
 }

@@ -10,6 +10,7 @@
 
 #include "../../core/base/path.h"
 #include "cases.h"
+#include "text_map.h"
 
 typedef struct sweep_task {
     char *id; /* "resnet20-1a2b3c4d-s0", "....analysis", "....prune-5e6f7a8b": the name of its folder */
@@ -44,6 +45,7 @@ typedef struct sweep_plan {
     unsigned n_cases;
     sweep_task *task; /* [n_tasks] parents before children */
     unsigned n_tasks;
+    text_map by_id; /* of a task -> its index */
 } sweep_plan;
 
 /* Takes over what the n cases hold; they must have been expanded with the same overrides. ERR_USAGE if two
