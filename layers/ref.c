@@ -9,6 +9,7 @@
 #include "layer.h"
 
 #include "../core/base/threads.h"
+#include "../core/base/minmax.h"
 #include "../core/device/fusion.h"
 
 #include <omp.h>
@@ -140,11 +141,6 @@ static void store_backward(const plan *p, const op_args *copies, const op_args *
 
 /* ---- plan ---- */
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 static const char *ref_unsupported(backend *b, const op *o)
 {
     const layer_type *t = layer_of(o->kind);
@@ -174,9 +170,9 @@ static op_needs layer_needs(const op *o)
 static op_needs pair_needs(plan *p)
 {
     const op_needs first = layer_needs(&p->first), then = layer_needs(&p->then);
-    const size_t value = aligned((size_t)shape_count(p->first.y) * sizeof(float));
+    const size_t value = round_up((size_t)shape_count(p->first.y) * sizeof(float), 64);
     op_needs needs = { .backward_x = first.backward_x, .backward_y = then.backward_y };
-    p->between = aligned(first.saved);
+    p->between = round_up(first.saved, 64);
     p->between_grad = p->between + value;
     p->then_saved = p->between_grad + value;
     if (p->first.training)
@@ -193,7 +189,7 @@ static status new_plan(backend *b, const op *first, const op *then, plan **out, 
     TRY_ALLOC(p, malloc(sizeof *p));
     *p = (plan){ .owner = (ref_backend *)b, .first = *first, .then = then ? *then : *first, .fused = then };
     *needs = then ? pair_needs(p) : layer_needs(first);
-    needs->scratch += aligned(copies_bytes(p));
+    needs->scratch += round_up(copies_bytes(p), 64);
     *out = p;
 out:
     return st;
@@ -233,7 +229,7 @@ static void split_args(const plan *p, const op_args *a, op_args *first, op_args 
     *first = *then = *a;
     first->z = NULL;
     first->dz = NULL;
-    first->y = p->first.training ? saved + p->between : scratch + aligned(copies_bytes(p));
+    first->y = p->first.training ? saved + p->between : scratch + round_up(copies_bytes(p), 64);
     then->x = first->y;
     for (int i = 0; i < OP_MAX_PARAMS; i++) {
         then->param[i] = a->param[FUSED_PARAM + i];
@@ -329,7 +325,7 @@ static status ref_alloc(backend *b, size_t bytes, void **out)
 {
     status st = OK;
     void *p;
-    const size_t rounded = aligned(bytes);
+    const size_t rounded = round_up(bytes, 64);
     (void)b;
 
     if (posix_memalign(&p, 64, rounded ? rounded : 64)) FAIL(ERR_RUNTIME, "out of memory: %zu bytes", bytes);

@@ -16,7 +16,7 @@ int net_largest_batch(const net *n)
 
 static size_t aligned(size_t bytes)
 {
-    return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    return round_up(bytes, ARENA_ALIGN);
 }
 
 static status compile_case(net *n, net_compiled_case *c)

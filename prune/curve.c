@@ -51,7 +51,7 @@ static bool fits(const cJSON *a, const config *cfg, const char *checkpoint, cons
            is_text(a, "images", images) && metric_is_in(metric_of(cfg->prune.metric), a, n);
 }
 
-/* Enough images for an order of the layers that does not depend on which they are. */
+/* With this many images, the order of the layers does not depend on which images were drawn. */
 enum { CKA_IMAGES = 1000 };
 
 static status analyse(const config *given, const char *checkpoint, const char *dir, const dataset *test,

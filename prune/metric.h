@@ -35,7 +35,7 @@ bool metric_is_in(const metric *, const struct cJSON *analysis, const net *);
 /* ---- how `count` removable points are picked ---- */
 
 /* One after the other, the point with the smallest gain over the last point kept before it (PICK_MOST: the largest); of
- * equals the deeper one. So n + 1 cuts are n cuts and one more. Points without a value stay. */
+ * equals the deeper one. So the cuts for a count of n are among those for n + 1. Points without a value stay. */
 status pick_by_gain(const criterion_point *, int n, int count, pick_kind, criterion_decision *out);
 /* The points with the smallest value; of equals the deeper ones. Points without a value stay. */
 status pick_smallest(const criterion_point *, int n, int count, criterion_decision *out);

@@ -1,5 +1,5 @@
-/* tools/bench.c -- bench [key=value ...]: how fast training and inference are, and how close to what the library's
- * convolutions allow. tools/bench/ measures; here is the command line, and the results as JSON, text or a table row. */
+/* tools/bench.c -- bench [key=value ...]: how fast training and inference are, and how close they come to
+ * the speed of the library's convolutions alone. tools/bench/ measures; here is the command line, and the results as JSON, text or a table row. */
 #include "../core/base/json.h"
 #include "../core/base/median.h"
 #include "../nets/device.h"

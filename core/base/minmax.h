@@ -1,4 +1,4 @@
-/* core/base/minmax.h -- minimum and maximum of two numbers. */
+/* core/base/minmax.h -- the smaller and the larger of two numbers; rounding up.
 #ifndef CLEAVE_MINMAX_H
 #define CLEAVE_MINMAX_H
 
@@ -17,6 +17,12 @@ static inline int max_int(int a, int b)
 static inline size_t max_size(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+/* The smallest multiple of `to` that is at least n. */
+static inline size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
 }
 
 #endif

@@ -3,7 +3,7 @@
  *
  *   u = gamma (x - mean) / sqrt(var + eps) + beta + z          y = act(u)            [IS15] Alg. 1, [He16] eq. 1
  *
- * Passes. The time goes into memory traffic, so this is what the passes over the tensors are:
+ * Passes. Memory traffic takes most of the time. These are the passes over the tensors:
  *
  *   forward, training    1. read x: mean and var of each channel      2. read x and z, write y
  *   forward, evaluation                                               2. alone

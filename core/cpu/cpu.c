@@ -1,6 +1,8 @@
 /* core/cpu/cpu.c -- the cpu device: opening, planning, steps, memory, and its tables of functions. */
 #include "cpu.h"
 
+#include "../base/minmax.h"
+
 #include "../base/clock.h"
 #include "../base/threads.h"
 #include "../device/fusion.h"
@@ -209,11 +211,6 @@ static status cpu_sgd(backend *b, float *value, const float *grad, float *veloci
 }
 
 /* --- memory --- */
-
-static size_t round_up(size_t bytes, size_t to)
-{
-    return (bytes + to - 1) / to * to;
-}
 
 /* From the kernel: begins at a huge page, is zeroed, and takes memory only where it is written to. */
 static void *map_memory(size_t bytes)

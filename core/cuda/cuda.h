@@ -1,8 +1,8 @@
 /* core/cuda/cuda.h -- what the C files of the cuda backend share. cuDNN computes convolutions, cuBLAS products of
  * matrices, our own kernels (kernels.h) the rest.
  *
- * Values are NHWC of f32 or bf16. All work is put into one stream, in the order of the calls, and nothing waits for
- * the device but `download`, `read_value` and what says so.
+ * Values are NHWC of f32 or bf16. All work is put into one stream, in the order of the calls, and only
+ * `download`, `read_value` and functions whose comment says so wait for the device.
  *
  * Weights. The libraries read a copy of the weights in their own order and type (`packed`), and write gradients in
  * that order. weights.c keeps the copies up to date; recording.c does so for all weights at once when a whole step is
@@ -10,6 +10,7 @@
 #ifndef CLEAVE_CUDA_H
 #define CLEAVE_CUDA_H
 
+#include "../base/minmax.h"
 #include "../device/backend.h"
 #include "../device/image_sets.h"
 #include "../device/products.h"
@@ -53,8 +54,8 @@ typedef struct cuda {
 
 /* --- plans --- */
 
-/* A plan as this backend sees it. `struct plan` of backend.h has no definition here: cuda.c, which fills the
- * backend's table, converts the pointers. The plans of operations begin with this struct. */
+/* A plan as this backend sees it; cuda.c converts between `plan *` and `cuda_plan *`. The plans of operations begin with
+ * this struct. */
 typedef struct cuda_plan cuda_plan;
 typedef struct cuda_weights cuda_weights;
 typedef status cuda_pass(cuda_plan *, const op_args *);
@@ -158,7 +159,7 @@ status cuda_reserve(cuda *, size_t bytes);
 
 static inline size_t cuda_aligned(size_t bytes)
 {
-    return (bytes + 255) / 256 * 256;
+    return round_up(bytes, 256);
 }
 
 /* --- the libraries' answers as ours --- */

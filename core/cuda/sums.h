@@ -85,7 +85,7 @@ __device__ static inline void put_partial_sums(columns k, int vector, float sum[
 }
 
 /* How many parts a thread of columns_sum reads before it adds the first. At least COLUMN_THREADS / TILE_CHANNELS - 1
- * = 15 threads share the parts of a channel, so 9 are enough for the 132 multiprocessors of an H100 in one go. */
+ * = 15 threads share the parts of a channel; more than 15 * PARTS_AT_ONCE parts are read in several rounds. */
 enum { PARTS_AT_ONCE = 9 };
 
 /* *a, *b: the sums over all parts of this thread's channel (my_channel; any value where that is -1). TILE_CHANNELS

@@ -25,8 +25,7 @@ typedef struct op_needs {
     size_t scratch; /* dead after each call; forward and backward may find it in different places */
     size_t saved;   /* written by forward, read by backward of the same step */
     size_t packed;  /* lives as long as the plan: parameters in the plan's own layout */
-    size_t cached;  /* the same, but other cases of a net may use the memory in between: they
-                                    change args.version */
+    size_t cached;  /* like packed, but other cases of the net may overwrite it; args.version has changed then */
     bool backward_x, backward_y; /* backward reads x, y again: they must still be there */
     bool y_over_z;               /* forward may be given y = z, and is then spared a copy */
     bool dx_over_dy;             /* backward may be given dx = dy, unless it adds to dx */

@@ -87,7 +87,8 @@ typedef struct loss_desc {
     float smoothing;
 } loss_desc;
 
-/* What backward will do with dx: anything of what follows; not compute it; overwrite it; add to it. */
+/* How backward treats dx. DX_ANY: in any of these ways. DX_NONE: it is not computed. DX_SET: it is overwritten. DX_ADD:
+ * it is added to. */
 typedef enum dx_use { DX_ANY, DX_NONE, DX_SET, DX_ADD } dx_use;
 
 /* In BF16, x, y, z and their gradients are stored as bf16, each rounded once (to nearest, ties to even) when it is

@@ -4,7 +4,7 @@
 #include "../../core/base/log.h"
 #include "../cli.h"
 #include "clean.h"
-#include "pool.h"
+#include "local.h"
 #include "slurm.h"
 #include "state.h"
 #include "table.h"

@@ -13,7 +13,7 @@
 #ifndef CLEAVE_SWEEP_SLURM_H
 #define CLEAVE_SWEEP_SLURM_H
 
-#include "pool.h"
+#include "local.h"
 #include "spec.h"
 
 /* Submits every task that is not done and that no waiting or running array has. If there is none,

@@ -1,6 +1,6 @@
-/* tools/sweep/pool.h -- runs the tasks of a sweep on this machine, several processes at a time. */
-#ifndef CLEAVE_SWEEP_POOL_H
-#define CLEAVE_SWEEP_POOL_H
+/* tools/sweep/local.h -- runs the tasks of a sweep on this machine, several processes at a time. */
+#ifndef CLEAVE_SWEEP_LOCAL_H
+#define CLEAVE_SWEEP_LOCAL_H
 
 #include "tasks.h"
 

@@ -1,6 +1,6 @@
-/* tools/sweep/pool.c -- see pool.h. First one task as a process, then the loop that starts processes and
+/* tools/sweep/local.c -- see local.h. First one task as a process, then the loop that starts processes and
  * waits for them with sigtimedwait: until one ends, a signal comes, or a second has passed. */
-#include "pool.h"
+#include "local.h"
 
 #include "../../core/base/clock.h"
 #include "../../core/base/file.h"
@@ -248,7 +248,7 @@ int pool_count_cores(void)
     return m > 0 && m < n ? m : n;
 }
 
-/* In a process of its own, so that CUDA's libraries and their memory are gone afterwards. */
+/* Counts in a child process, whose end frees CUDA's libraries and memory. */
 int pool_count_gpus(void)
 {
     int code = 0;
