@@ -1,4 +1,4 @@
-/* core/base/minmax.h -- the smaller and the larger of two numbers; rounding up.
+/* core/base/minmax.h -- the smaller and the larger of two numbers; rounding up. */
 #ifndef CLEAVE_MINMAX_H
 #define CLEAVE_MINMAX_H
 
