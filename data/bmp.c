@@ -4,7 +4,7 @@
  *           2  size of the file (not trusted)    18  width, height: 4 bytes each (2 each if the header has 12 bytes);
  *          10  where the pixels begin                a negative height: the first row is the top one
  *   then 2 bytes of 1, 2 bytes of bits a pixel; in all but the oldest header 4 bytes of compression.
- *   Rows are padded to 4 bytes. Up to 8 bits a pixel: a palette of 4 bytes a colour fills what is left before the pixels. */
+ *   Rows are padded to 4 bytes. Up to 8 bits a pixel: a palette, 4 bytes a colour, up to the pixels. */
 #include "picture.h"
 
 typedef struct bmp {

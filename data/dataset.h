@@ -40,14 +40,14 @@ int cifar_classes(const char *path);
  * batches.meta.txt, with 100 CIFAR-100's test.bin (coarse labels 0) and fine_label_names.txt. ERR_USAGE: another number
  * of classes. */
 status cifar_write(const dataset *, const char *folder);
-/* ERR_USAGE: cifar_write does not write this number of classes, or it would replace images that are not its own: there is
- * a test set in FOLDER without the file `beside`, which accompanies those it wrote. */
+/* ERR_USAGE: cifar_write does not write this number of classes, or it would replace images that are not its own:
+ * there is a test set in FOLDER without the file `beside`, which accompanies those it wrote. */
 status cifar_may_write(int classes, const char *folder, const char *beside);
 
 /* Of the pixels, the labels and the normalisation: of all that a net is shown. */
 uint64_t dataset_hash(const dataset *, const config_data *);
 
-/* For the formats. ERR_DATA: the data have `found` classes, but the net has `expected` outputs (0: any number will do). */
+/* For the formats. ERR_DATA: the data have `found` classes, but the net has `expected` outputs (0: any). */
 status dataset_check_classes(const config_data *, int found, int expected);
 /* For the formats: memory for n images, class_name all NULL. */
 status dataset_alloc(dataset *, int n, int classes);

@@ -1,6 +1,6 @@
-/* data/decode.c -- pixels of a picture whose headers have been checked. stb_image decodes it, with memory from here: as
- * much as a picture of this size explains and not more, zeroed, so that what a broken file leaves out is black and not what
- * was in memory before. */
+/* data/decode.c -- pixels of a picture whose headers have been checked. stb_image decodes it, with memory from here:
+ * as much as a picture of this size explains and not more, zeroed, so that what a broken file leaves out is black and
+ * not what was in memory before. */
 #include "../core/base/file.h"
 #include "../core/device/image.h"
 #include "picture.h"
@@ -65,9 +65,8 @@ static void *retake(void *old, size_t before, size_t bytes)
     return p;
 }
 
-/* Enough for the most that stb needs at one time: the data of a PNG and two copies of its pixels, of 8 bytes each, or of a
- * progressive JPEG's four components 3 bytes a pixel and the result; sides are rounded up to whole units of a
- * JPEG. */
+/* Enough for the most that stb needs at one time: the data of a PNG and two copies of its pixels, of 8 bytes each, or
+ * of a progressive JPEG's four components 3 bytes a pixel and the result; sides are rounded up to units of a JPEG. */
 static size_t room_for(const picture_claim *c, size_t file_bytes)
 {
     const size_t width = ((size_t)c->width + 31) / 32 * 32, height = ((size_t)c->height + 31) / 32 * 32;

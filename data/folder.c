@@ -167,7 +167,7 @@ out:
     return st;
 }
 
-/* The image files of one class. Without any, a class of the training set is an error; of the test set, false in *any. */
+/* The image files of one class. Without any, a class of the training set is an error; of the test set, *any false. */
 static status list_class(const char *part, const char *name, int class, bool training, int *warnings,
                          entries *out, bool *any)
 {

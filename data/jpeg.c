@@ -2,12 +2,12 @@
  *
  *   FF D8 (begin), then segments:  | FF | marker | length, 2 bytes, itself included | data |  and FF D9 (end).
  *   C0 to C2 are the frame: size and components. C4 Huffman tables, DB quantisation tables, DD the restart interval,
- *   DA the header of a scan, behind which its coded data follow up to the next marker: FF 00 in them is a byte FF, FF D0
- *   to FF D7 divide them into restart intervals. E0 to EF, FE: of applications, comments.
+ *   DA the header of a scan, behind which its coded data follow up to the next marker: FF 00 in them is a byte FF,
+ *   FF D0 to FF D7 divide them into restart intervals. E0 to EF, FE: of applications, comments.
  *
  * A decoder fills its tables from these numbers and trusts them in its inner loops. That is why each is checked here,
- * and in the order of the file: a table must be there before the scan that uses it. What the coded data hold cannot be seen
- * without decoding them; they are bounded by the tables. */
+ * and in the order of the file: a table must be there before the scan that uses it. What the coded data hold cannot
+ * be seen without decoding them; they are bounded by the tables. */
 #include "picture.h"
 
 #include <string.h>
@@ -26,7 +26,7 @@ enum {
     COMMENT = 0xfe
 };
 
-/* A progressive file of three colours has about ten scans. Each costs a pass over the picture, however few bytes it has. */
+/* A progressive file of three colours has about ten scans. Each costs a pass over the picture. */
 enum { MAX_SCANS = 500 };
 
 /* A decoder's table of short codes marks "a longer code" with the last index, 255 ([T.81] allows 256 codes, an encoder
@@ -55,8 +55,8 @@ typedef struct jpeg {
 
 /* ---- tables ---- */
 
-/* Symbols in order of their codes: `count` holds how many codes have 1, 2, ... 16 bits. Bytes of the table, or 0 if it is
- * broken: the codes of each length must fit behind the shorter ones ([T.81] annex C). */
+/* Symbols in order of their codes: `count` holds how many codes have 1, 2, ... 16 bits. Bytes of the table, or 0 if
+ * it is broken: the codes of each length must fit behind the shorter ones ([T.81] annex C). */
 static size_t huffman_bytes(const uint8_t *data, size_t bytes)
 {
     unsigned total = 0, is_short = 0;
@@ -201,8 +201,8 @@ out:
     return st;
 }
 
-/* The order of scans ([T.81] G.1.1.1): a component's first coefficients come first, in a scan of their own; a component is
- * alone in a scan of its other coefficients. */
+/* The order of scans ([T.81] G.1.1.1): a component's first coefficients come first, in a scan of their own; a
+ * component is alone in a scan of its other coefficients. */
 static bool scan_fits(const jpeg *j, const scan *s)
 {
     if (!j->progressive) return s->first == 0 && s->high == 0 && s->low == 0;

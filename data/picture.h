@@ -23,15 +23,15 @@ typedef struct picture_claim {
 } picture_claim;
 
 /* What the file says it is, by its content and not by its name. OK: the headers, tables and lengths are sound and
- * agree with each other and with the file's size, so that a decoder stays within its own memory, and needs an amount of it
- * that the picture's size explains. That the picture can be decoded is not known yet. ERR_DATA: `name` and what is
+ * agree with each other and with the file's size, so that a decoder stays within its own memory, and needs an amount of
+ * it that the picture's size explains. That the picture can be decoded is not known yet. ERR_DATA: `name` and what is
  * wrong. Nothing is allocated. */
 status picture_check(const char *name, const uint8_t *file, size_t bytes, int64_t max_pixels,
                      picture_claim *out);
 
 /* Checks and decodes a file's bytes to RGB: image[c * IMAGE_PIXELS + i], resized to 32 x 32 if it is not of that size
- * (then *resized is true). Gray becomes RGB; alpha is dropped. ERR_DATA: not a whole picture that this reads; ERR_RUNTIME: out of
- * memory. Any thread. */
+ * (then *resized is true). Gray becomes RGB; alpha is dropped. ERR_DATA: not a whole picture that this reads;
+ * ERR_RUNTIME: out of memory. Any thread. */
 status picture_decode(const char *name, const uint8_t *file, size_t bytes, int64_t max_pixels, uint8_t *image,
                       bool *resized);
 /* The same of a regular file of at most PICTURE_MAX_BYTES. */

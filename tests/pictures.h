@@ -1,4 +1,5 @@
-/* tests/pictures.h -- small picture files, made byte by byte, so that a test can break any of them where it wants to. */
+/* tests/pictures.h -- small picture files, made byte by byte, so that a test can break any of them where it wants to.
+ * */
 #ifndef CLEAVE_TESTS_PICTURES_H
 #define CLEAVE_TESTS_PICTURES_H
 
@@ -65,7 +66,8 @@ static inline void end_codes(picture_file *f)
     while (f->n_bits) put_code(f, 1, 1);
 }
 
-/* Both tables have the codes 00, 01, 10. DC: 0, 1 or 2 bits follow. AC: end of block, one coefficient, one after a zero. */
+/* Both tables have the codes 00, 01, 10. DC: 0, 1 or 2 bits follow. AC: end of block, one coefficient, one after a
+ * zero. */
 static inline void put_tables(picture_file *f, int parts)
 {
     const int tables = parts > 1 ? 2 : 1;
@@ -259,7 +261,8 @@ static inline void make_packed_png(picture_file *f)
 
 /* ---- BMP ---- */
 
-/* bits: 1, 4, 8, 16, 24 or 32; header: 12, 40, 108 or 124 bytes; masks: "bit fields". A negative height: from the top. */
+/* bits: 1, 4, 8, 16, 24 or 32; header: 12, 40, 108 or 124 bytes; masks: "bit fields". A negative height: from the
+ * top. */
 static inline void make_bmp(picture_file *f, int width, int height, int bits, int header, bool masks)
 {
     const int colours = bits == 1   ? 2

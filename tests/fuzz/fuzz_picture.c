@@ -1,5 +1,5 @@
-/* tests/fuzz/fuzz_picture.c -- the input is a whole file, whichever kind its first bytes say. Checksums of a PNG are mended
- * and it is tried again, since hardly a change would reach the decoder otherwise. */
+/* tests/fuzz/fuzz_picture.c -- the input is a whole file, whichever kind its first bytes say. Checksums of a PNG are
+ * mended and it is tried again, since hardly a change would reach the decoder otherwise. */
 #include "fuzz.h"
 
 #include "../../core/device/image.h"

@@ -1,4 +1,5 @@
-/* data/picture.c, jpeg.c, png.c, bmp.c, decode.c: what is whole is read, what is broken is named and reaches no decoder. */
+/* data/picture.c, jpeg.c, png.c, bmp.c, decode.c: what is whole is read, what is broken is named and reaches no
+ * decoder. */
 #include "../../core/device/image.h"
 #include "../../data/picture.h"
 #include "../pictures.h"
