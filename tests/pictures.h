@@ -1,5 +1,4 @@
-/* tests/pictures.h -- small picture files, made byte by byte, so that a test can break any of them where it wants to.
- * */
+/* tests/pictures.h -- small picture files, made byte by byte, so that a test can break any of them where it wants to. */
 #ifndef CLEAVE_TESTS_PICTURES_H
 #define CLEAVE_TESTS_PICTURES_H
 
