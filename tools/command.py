@@ -3,6 +3,29 @@
 import argparse, os, re, sys, time
 
 
+class Output:
+    """stdout that nobody may read to its end: `| head` closes the pipe, and what is left goes nowhere, without a traceback."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        return self.unless_closed(self.stream.write, text)
+
+    def flush(self):
+        return self.unless_closed(self.stream.flush)
+
+    def unless_closed(self, do, *args):
+        try:
+            return do(*args)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            return len(args[0]) if args else None
+
+
 class Command(argparse.ArgumentParser):
     """synopsis: what follows the name. about: paragraphs; the first is one sentence, which also stands in lists of manual
     pages; lines that begin with a blank are not filled. exits: {code: meaning}."""
@@ -15,6 +38,7 @@ class Command(argparse.ArgumentParser):
         self.add_argument('--help', action='store_true', help='print this text')
         printers = {'--help': self.help_text, '-h': self.help_text, '--man': self.man_page,
                     '--completion-bash': self.bash_completion, '--completion-zsh': self.zsh_completion}
+        sys.stdout = Output(sys.stdout)
         for word in sys.argv[1:] if args is None else args:
             if word in printers:
                 print(printers[word]())

@@ -74,3 +74,16 @@ assert abs(rank_correlation(a, b) + 29 / 165) < 1e-12 and rank_correlation([1, 1
     run tools/ledger.py "$BATS_TEST_TMPDIR/empty"
     [ "$status" -eq 3 ]
 }
+
+@test "the Python tools end quietly if nobody reads their output to its end" {
+    for tool in tools/{convert,curves,ledger,tsne}.py; do
+        for option in --help --man --completion-zsh; do
+            { "$tool" $option 2>"$BATS_TEST_TMPDIR/err"; echo $? >"$BATS_TEST_TMPDIR/code"; } | true
+            for _ in {1..100}; do [ -s "$BATS_TEST_TMPDIR/code" ] && break; sleep .1; done
+            cat "$BATS_TEST_TMPDIR/err"
+            [ "$(cat "$BATS_TEST_TMPDIR/code")" -eq 0 ]
+            [ ! -s "$BATS_TEST_TMPDIR/err" ]
+            rm "$BATS_TEST_TMPDIR/code"
+        done
+    done
+}
