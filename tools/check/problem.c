@@ -169,7 +169,13 @@ static void print_field(const layer_field *f, const op *o, const op *usual, char
     }
 }
 
-static void print_fields(const op *o, char out[PROBLEM_BYTES])
+static void append_text(char out[PROBLEM_BYTES], const char *text)
+{
+    const size_t n = strlen(out);
+    snprintf(out + n, PROBLEM_BYTES - n, "%s", text);
+}
+
+static void append_fields(char out[PROBLEM_BYTES], const op *o)
 {
     const layer_type *t = layer_of(o->kind);
     for (const layer_field *f = t->fields; f && is_field(f); f++) {
@@ -182,13 +188,14 @@ void problem_print(const op_problem *p, char out[PROBLEM_BYTES])
 {
     const layer_type *first = layer_of(p->op.kind);
     const shape4 x = p->op.x;
-    char images[32] = "", fields[PROBLEM_BYTES] = "";
+    char images[32] = "";
     if (has_images(first)) snprintf(images, sizeof images, "h%dw%d", x.h, x.w);
-    print_fields(&p->op, fields);
-    if (p->fused) print_fields(&p->then, fields);
-    snprintf(out, PROBLEM_BYTES, "%s%s%s n%dc%d%s%s%s%s", first->name, p->fused ? "_" : "",
-             p->fused ? layer_of(p->then.kind)->name : "", x.n, x.c, images, fields,
-             p->op.training ? "" : "_eval", p->op.type == BF16 ? "_bf16" : "");
+    snprintf(out, PROBLEM_BYTES, "%s%s%s n%dc%d%s", first->name, p->fused ? "_" : "",
+             p->fused ? layer_of(p->then.kind)->name : "", x.n, x.c, images);
+    append_fields(out, &p->op);
+    if (p->fused) append_fields(out, &p->then);
+    if (!p->op.training) append_text(out, "_eval");
+    if (p->op.type == BF16) append_text(out, "_bf16");
 }
 
 const char *problem_unsupported(backend *b, const op_problem *p)
