@@ -17,11 +17,11 @@ typedef struct rundir {
 status rundir_path(const config *, rundir *out);
 status rundir_file(const rundir *, const char *name, file_path *out); /* PATH/NAME */
 
-/* Another run of the same folder, and what sets it apart. */
+/* Another run of the same folder, and what sets it apart: "train.epochs (2, not 4), train.lr (0.1, not 0.05)", its value
+ * and then that of the config. */
 typedef struct run_near {
     rundir run; /* path "": there is none */
-    char differs
-        [512]; /* "train.epochs (2, not 4), train.lr (0.1, not 0.05)": its value, not the one of the config */
+    char differs[512];
 } run_near;
 /* The run in OUT with the fewest keys that differ from this config, among those of the same name and seed if there is one.
  * Counts the keys that decide the weights, name and seed. Files that cannot be read are no runs. */

@@ -16,9 +16,8 @@ static bool resume_given, wait_given;
 static const char *resume_how; /* "auto", or NULL */
 static const cli_option options[] = {
     { "--resume", "=auto",
-      "go on from the run's last checkpoint, to the same bits as an uninterrupted run; with =auto, begin the "
-      "run "
-      "if there is none",
+      "go on from the run's last checkpoint, to the same bits as an uninterrupted run; with =auto, begin "
+      "the run if there is none",
       &resume_given, &resume_how },
     { "--wait", NULL, "if another process works in the run directory, wait until it has finished",
       &wait_given, NULL },
@@ -27,8 +26,8 @@ static const cli_tool tool = {
     .name = "train",
     .synopsis = "CONFIG.yaml [key=value ...] [--resume[=auto]] [--wait]",
     .about =
-        "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best "
-        "and last\n"
+        "Trains a net from scratch and writes a run directory OUT/NAME-CONFIGHASH-sSEED with its best and "
+        "last\n"
         "checkpoint, metrics and configuration. The same configuration is the same directory: a changed\n"
         "setting is another run, which --resume does not find.",
     .examples = "  train configs/demo.yaml\n"
@@ -96,9 +95,8 @@ static status look_at_run(const session *s, bool *done, fit_result *so_far)
     *done = p.finished;
     if (p.finished && !p.done && p.epoch > 0)
         FAIL(ERR_DATA,
-             "%s/best.safetensors is gone, and this training is finished; remove the directory to train from "
-             "the "
-             "start",
+             "%s/best.safetensors is gone, and this training is finished; remove the directory to train "
+             "from the start",
              s->run.path);
     if (!p.finished && !resume_given)
         FAIL(ERR_USAGE,

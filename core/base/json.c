@@ -134,8 +134,8 @@ status json_put_number(cJSON *object, const char *key, double value)
 /* ---- 64-bit numbers ---- */
 
 enum { KEY_BYTES = 64, DIGITS_BYTES = 24 };
-static const uint64_t FIRST_INEXACT =
-    1000000000000000; /* cJSON writes 15 digits, and a double holds no more than 53 bits */
+/* cJSON writes 15 digits, and a double has no more than 53 bits. */
+static const uint64_t FIRST_INEXACT = 1000000000000000;
 
 status json_put_uint64(cJSON *object, const char *key, uint64_t value)
 {
