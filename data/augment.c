@@ -1,6 +1,8 @@
 /* data/augment.c -- random crop, flip and rotation of one image, then normalisation. */
 #include "augment.h"
 
+#include "dataset.h"
+
 #include "../core/base/rng.h"
 
 #include <math.h>
@@ -44,27 +46,30 @@ static void fill_table(const image_norm *norm, float table[3][256])
         for (int v = 0; v < 256; v++) table[c][v] = image_normalised((float)v, norm, c);
 }
 
-static void apply_shift(const uint8_t *image, const image_norm *norm, const image_draw *draw, float *out)
+static void apply_shift(image_shape s, const uint8_t *image, const image_norm *norm, const image_draw *draw,
+                        float *out)
 {
     float table[3][256];
-    int column[IMAGE_SIDE];
+    int column[DATA_MAX_SIDE];
     fill_table(norm, table);
-    for (int j = 0; j < IMAGE_SIDE; j++) column[j] = image_column(draw, j);
-    for (int c = 0; c < 3; c++)
-        for (int i = 0; i < IMAGE_SIDE; i++, out += IMAGE_SIDE) {
+    for (int j = 0; j < s.width; j++) column[j] = image_column(s, draw, j);
+    for (int c = 0; c < s.channels; c++)
+        for (int i = 0; i < s.height; i++, out += s.width) {
             const int y = i + draw->dy;
-            const uint8_t *row = image + (c * IMAGE_SIDE + y) * IMAGE_SIDE;
-            for (int j = 0; j < IMAGE_SIDE; j++)
-                out[j] = table[c][image_inside(y, column[j]) ? row[column[j]] : 0];
+            const bool outside = y < 0 || y >= s.height;
+            const uint8_t *row = image + (outside ? 0 : ((size_t)c * s.height + y) * s.width);
+            for (int j = 0; j < s.width; j++)
+                out[j] = table[c][!outside && image_inside(s, y, column[j]) ? row[column[j]] : 0];
         }
 }
 
-static void apply_rotation(const uint8_t *image, const image_norm *norm, const image_draw *draw, float *out)
+static void apply_rotation(image_shape s, const uint8_t *image, const image_norm *norm,
+                           const image_draw *draw, float *out)
 {
-    for (int c = 0; c < 3; c++)
-        for (int i = 0; i < IMAGE_SIDE; i++)
-            for (int j = 0; j < IMAGE_SIDE; j++)
-                *out++ = image_normalised(image_pixel(image + c * IMAGE_PIXELS, draw, i, j), norm, c);
+    for (int c = 0; c < s.channels; c++)
+        for (int i = 0; i < s.height; i++)
+            for (int j = 0; j < s.width; j++)
+                *out++ = image_normalised(image_pixel(s, image + c * image_pixels(s), draw, i, j), norm, c);
 }
 
 void augment_apply(const uint8_t *image, const config_data *cfg, const augment_choice *choice, float *out)
@@ -72,8 +77,9 @@ void augment_apply(const uint8_t *image, const config_data *cfg, const augment_c
     const augment_choice none = { 0 };
     const image_draw draw = augment_draw(choice ? choice : &none, 0);
     const image_norm norm = augment_norm(cfg);
+    const image_shape s = dataset_shape(cfg);
     if (draw.rotated)
-        apply_rotation(image, &norm, &draw, out);
+        apply_rotation(s, image, &norm, &draw, out);
     else
-        apply_shift(image, &norm, &draw, out);
+        apply_shift(s, image, &norm, &draw, out);
 }

@@ -19,7 +19,7 @@ augment_choice augment_choose(const config_data *, uint64_t seed, int epoch, int
 image_draw augment_draw(const augment_choice *, int index);
 image_norm augment_norm(const config_data *);
 
-/* image [3,32,32] uint8 -> out [3,32,32] f32 = (pixel / 255 - mean) / std. choice NULL: as it is. */
+/* image [c, h, w] uint8 of the config's shape -> out [c, h, w] f32 = (pixel / 255 - mean) / std. choice NULL: as it is. */
 void augment_apply(const uint8_t *image, const config_data *, const augment_choice *choice, float *out);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "../core/base/file.h"
 #include "dataset.h"
+#include "resize.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_FILES = 5, MAX_NAMES_BYTES = 1 << 20 };
+enum { MAX_FILES = 5, MAX_NAMES_BYTES = 1 << 20, SIDE = 32, RECORD_VALUES = 3 * SIDE * SIDE };
 
 typedef struct layout {
     const char *folder, *names, *help;
@@ -85,7 +86,7 @@ out:
 static status count_records(const layout *l, const char *path, int64_t *out)
 {
     status st = OK;
-    const int record = l->label_bytes + IMAGE_VALUES;
+    const int record = l->label_bytes + RECORD_VALUES;
     struct stat info;
     if (stat(path, &info) != 0) FAIL(ERR_DATA, "%s: %s; %s", path, strerror(errno), l->help);
     if (info.st_size == 0) FAIL(ERR_DATA, "%s: the file is empty", path);
@@ -99,18 +100,23 @@ out:
 }
 
 /* Reads `records` records into the set from image `first` on. */
-static status read_records(const layout *l, const char *path, int first, int records, dataset *d)
+static status read_records(const layout *l, const char *path, const config_data *cfg, int first, int records,
+                           dataset *d)
 {
     status st = OK;
+    uint8_t planes[RECORD_VALUES];
+    const bool as_it_is = d->shape.channels == 3 && d->shape.height == SIDE && d->shape.width == SIDE;
     FILE *f = fopen(path, "rb");
     if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
     for (int i = 0; i < records; i++) {
         uint8_t label[2];
-        uint8_t *image = d->image + (size_t)(first + i) * IMAGE_VALUES;
+        uint8_t *image = d->image + (size_t)(first + i) * (size_t)image_values(d->shape);
+        uint8_t *read = as_it_is ? image : planes;
         if (fread(label, 1, (size_t)l->label_bytes, f) != (size_t)l->label_bytes ||
-            fread(image, 1, IMAGE_VALUES, f) != IMAGE_VALUES)
+            fread(read, 1, RECORD_VALUES, f) != RECORD_VALUES)
             FAIL(ERR_DATA, "%s: cannot read record %d: %s", path, i,
                  ferror(f) ? strerror(errno) : "end of file");
+        if (!as_it_is) TRY(resize_planes(path, planes, SIDE, SIDE, d->shape, cfg->fit, image));
         d->label[first + i] = label[l->label_bytes - 1];
         if (d->label[first + i] >= l->classes)
             FAIL(ERR_DATA, "%s: record %d has label %d, but labels are 0 to %d", path, i, d->label[first + i],
@@ -163,11 +169,11 @@ static status open_layout(const layout *l, const config_data *cfg, int classes, 
     if (n > INT32_MAX) FAIL(ERR_DATA, "%s: %lld images are too many", folder.s, (long long)n);
 
     TRY(dataset_check_classes(cfg, l->classes, classes));
-    TRY(dataset_alloc(out, (int)n, l->classes));
+    TRY(dataset_alloc(out, dataset_shape(cfg), (int)n, l->classes));
     TRY(read_names(l, folder.s, out));
     for (int i = 0, first = 0; i < files && first < n; i++) {
         const int take = records[i] < n - first ? (int)records[i] : (int)n - first;
-        TRY(read_records(l, file[i].s, first, take, out));
+        TRY(read_records(l, file[i].s, cfg, first, take, out));
         first += take;
     }
 out:
@@ -195,7 +201,7 @@ static status write_records(const layout *l, const char *path, const dataset *d)
     for (int i = 0; i < d->n; i++) {
         const uint8_t coarse_and_fine[2] = { 0, (uint8_t)d->label[i] };
         TRY(file_put(&w, coarse_and_fine + 2 - l->label_bytes, (size_t)l->label_bytes));
-        TRY(file_put(&w, d->image + (size_t)i * IMAGE_VALUES, IMAGE_VALUES));
+        TRY(file_put(&w, dataset_image(d, i), RECORD_VALUES));
     }
     TRY(file_commit(&w));
 out:
@@ -223,12 +229,24 @@ static const layout *layout_of(int classes)
     return classes == cifar10.classes ? &cifar10 : classes == cifar100.classes ? &cifar100 : NULL;
 }
 
-status cifar_may_write(int classes, const char *folder, const char *beside)
+/* Classes and images that the files can hold. */
+static status check_writable(const layout *l, int classes, image_shape s, const char *folder)
+{
+    status st = OK;
+    if (s.channels != 3 || s.height != SIDE || s.width != SIDE)
+        FAIL(ERR_USAGE, "%s: CIFAR files have images of 3 x 32 x 32, not %d x %d x %d", folder, s.channels,
+             s.height, s.width);
+    if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, classes);
+out:
+    return st;
+}
+
+status cifar_may_write(int classes, image_shape shape, const char *folder, const char *beside)
 {
     status st = OK;
     file_path test, own;
     const layout *l = layout_of(classes);
-    if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, classes);
+    TRY(check_writable(l, classes, shape, folder));
     TRY(path_set(&test, "%s/%s", folder, l->test[0]));
     TRY(path_set(&own, "%s/%s", folder, beside));
     if (file_exists(test.s) && !file_exists(own.s))
@@ -245,7 +263,7 @@ status cifar_write(const dataset *d, const char *folder)
     status st = OK;
     file_path path;
     const layout *l = layout_of(d->classes);
-    if (!l) FAIL(ERR_USAGE, "%s: CIFAR files have 10 or 100 classes, not %d", folder, d->classes);
+    TRY(check_writable(l, d->classes, d->shape, folder));
     TRY(file_make_dirs(folder));
     TRY(path_set(&path, "%s/%s", folder, l->names));
     TRY(write_names(path.s, d));

@@ -16,15 +16,21 @@ static const struct {
     [DATA_SYNTHETIC] = { "synthetic", synthetic_open },
 };
 
-status dataset_alloc(dataset *d, int n, int classes)
+const uint8_t *dataset_image(const dataset *d, int i)
 {
-    *d = (dataset){ .n = n, .classes = classes };
-    d->image = malloc((size_t)n * IMAGE_VALUES);
+    return d->image + (size_t)i * (size_t)image_values(d->shape);
+}
+
+status dataset_alloc(dataset *d, image_shape shape, int n, int classes)
+{
+    *d = (dataset){ .n = n, .classes = classes, .shape = shape };
+    d->image = malloc((size_t)n * (size_t)image_values(shape));
     d->label = malloc((size_t)n * sizeof *d->label);
     d->class_name = calloc((size_t)classes, sizeof *d->class_name);
     if (d->image && d->label && d->class_name) return OK;
     dataset_free(d);
-    return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory for %d images of 3 x 32 x 32", n);
+    return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory for %d images of %d x %d x %d", n,
+                      shape.channels, shape.height, shape.width);
 }
 
 void dataset_free(dataset *d)
@@ -64,7 +70,7 @@ uint64_t dataset_hash(const dataset *d, const config_data *c)
     const struct {
         uint64_t image, label;
         float mean[3], std[3];
-    } all = { file_hash(d->image, (size_t)d->n * IMAGE_VALUES),
+    } all = { file_hash(d->image, (size_t)d->n * (size_t)image_values(d->shape)),
               file_hash(d->label, (size_t)d->n * sizeof *d->label),
               { c->mean[0], c->mean[1], c->mean[2] },
               { c->std[0], c->std[1], c->std[2] } };

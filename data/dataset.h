@@ -1,4 +1,4 @@
-/* data/dataset.h -- images in memory: uint8, 3 x 32 x 32, with labels. */
+/* data/dataset.h -- images in memory, all of one size, with labels. */
 #ifndef CLEAVE_DATASET_H
 #define CLEAVE_DATASET_H
 
@@ -8,10 +8,19 @@
 
 typedef struct dataset {
     int n, classes;
-    uint8_t *image;    /* [n, 3, 32, 32] */
+    image_shape shape; /* of every image */
+    uint8_t *image;    /* [n, c, h, w] */
     int32_t *label;    /* [n], in [0, classes) */
     char **class_name; /* [classes], never NULL */
 } dataset;
+
+/* What data.channels and data.size ask for. */
+static inline image_shape dataset_shape(const config_data *cfg)
+{
+    return (image_shape){ cfg->channels, cfg->size[0], cfg->size[1] };
+}
+/* Image i of the set: [c, h, w]. */
+const uint8_t *dataset_image(const dataset *, int i);
 
 /* Opens the training and the test set of the config (the table in dataset.c has one line per format). Either may be
  * NULL. The synthetic set does not depend on the seed of the run. `classes` is what the net expects. ERR_DATA, with the
@@ -40,9 +49,9 @@ int cifar_classes(const char *path);
  * batches.meta.txt, with 100 CIFAR-100's test.bin (coarse labels 0) and fine_label_names.txt. ERR_USAGE: another number
  * of classes. */
 status cifar_write(const dataset *, const char *folder);
-/* ERR_USAGE: cifar_write does not write this number of classes, or it would replace images that are not its own:
+/* ERR_USAGE: cifar_write does not write this number of classes or images of this shape, or it would replace images that are not its own:
  * there is a test set in FOLDER without the file `beside`, which accompanies those it wrote. */
-status cifar_may_write(int classes, const char *folder, const char *beside);
+status cifar_may_write(int classes, image_shape, const char *folder, const char *beside);
 
 /* Of the pixels, the labels and the normalisation: of all that a net is shown. */
 uint64_t dataset_hash(const dataset *, const config_data *);
@@ -50,6 +59,6 @@ uint64_t dataset_hash(const dataset *, const config_data *);
 /* For the formats. ERR_DATA: the data have `found` classes, but the net has `expected` outputs (0: any). */
 status dataset_check_classes(const config_data *, int found, int expected);
 /* For the formats: memory for n images, class_name all NULL. */
-status dataset_alloc(dataset *, int n, int classes);
+status dataset_alloc(dataset *, image_shape, int n, int classes);
 
 #endif

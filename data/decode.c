@@ -2,8 +2,9 @@
  * as much as a picture of this size explains and not more, zeroed, so that what a broken file leaves out is black and
  * not what was in memory before. */
 #include "../core/base/file.h"
-#include "../core/device/image.h"
+#include "dataset.h"
 #include "picture.h"
+#include "resize.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,9 @@ static void give(void *p);
 #define STBI_ONLY_BMP
 #define STBI_MAX_DIMENSIONS PICTURE_MAX_SIDE
 #define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_RESIZE_IMPLEMENTATION
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #include <stb/stb_image.h>
-#include <stb/stb_image_resize.h>
 #pragma GCC diagnostic pop
 
 /* ---- memory ---- */
@@ -75,17 +74,18 @@ static size_t room_for(const picture_claim *c, size_t file_bytes)
 
 /* ---- decoding ---- */
 
-status picture_decode(const char *name, const uint8_t *file, size_t bytes, int64_t max_pixels, uint8_t *image,
-                      bool *resized)
+status picture_decode(const char *name, const uint8_t *file, size_t bytes, const config_data *cfg,
+                      uint8_t *image, bool *resized)
 {
     status st = OK;
     int width, height, channels;
-    uint8_t scaled[IMAGE_VALUES], *pixels = NULL;
+    uint8_t *pixels = NULL;
     picture_claim claim;
+    const image_shape want = dataset_shape(cfg);
     if (bytes > PICTURE_MAX_BYTES)
         FAIL(ERR_DATA, "%s: %zu bytes are too many for a picture; the most is %d", name, bytes,
              PICTURE_MAX_BYTES);
-    TRY(picture_check(name, file, bytes, max_pixels, &claim));
+    TRY(picture_check(name, file, bytes, cfg->max_pixels, &claim));
     room = room_for(&claim, bytes);
     no_memory = false;
     pixels = stbi_load_from_memory(file, (int)bytes, &width, &height, &channels, 3);
@@ -95,27 +95,20 @@ status picture_decode(const char *name, const uint8_t *file, size_t bytes, int64
     if (width != claim.width || height != claim.height)
         FAIL(ERR_DATA, "%s: cannot read this picture: %d x %d pixels became %d x %d", name, claim.width,
              claim.height, width, height);
-    const uint8_t *rgb = pixels;
-    *resized = width != IMAGE_SIDE || height != IMAGE_SIDE;
-    if (*resized) {
-        if (!stbir_resize_uint8(pixels, width, height, 0, scaled, IMAGE_SIDE, IMAGE_SIDE, 0, 3))
-            FAIL(ERR_RUNTIME, "%s: cannot resize %d x %d pixels: out of memory", name, width, height);
-        rgb = scaled;
-    }
-    for (int i = 0; i < IMAGE_PIXELS; i++)
-        for (int c = 0; c < 3; c++) image[c * IMAGE_PIXELS + i] = rgb[3 * i + c];
+    *resized = width != want.width || height != want.height;
+    TRY(resize_picture(name, pixels, width, height, want, cfg->fit, image));
 out:
     stbi_image_free(pixels);
     return st;
 }
 
-status picture_load(const char *path, int64_t max_pixels, uint8_t *image, bool *resized)
+status picture_load(const char *path, const config_data *cfg, uint8_t *image, bool *resized)
 {
     status st = OK;
     char *file = NULL;
     size_t bytes;
     TRY(file_read_within(path, PICTURE_MAX_BYTES, FILE_REGULAR, &file, &bytes));
-    TRY(picture_decode(path, (const uint8_t *)file, bytes, max_pixels, image, resized));
+    TRY(picture_decode(path, (const uint8_t *)file, bytes, cfg, image, resized));
 out:
     free(file);
     return st;

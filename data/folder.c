@@ -285,22 +285,25 @@ out:
 
 /* A failure's message belongs to the thread in which it happened. So this thread decodes the files again from the first bad
  * one on; those that failed because memory or file descriptors were short may then succeed. */
-static status decode_all(const char *part, const entries *list, int64_t max_pixels, dataset *d)
+static status decode_all(const char *part, const entries *list, const config_data *cfg, dataset *d)
 {
     status st = OK;
     int bad = d->n, resized = 0;
     bool ignored;
+    const size_t values = (size_t)image_values(d->shape);
 #pragma omp parallel for schedule(dynamic, 64) reduction(min : bad) reduction(+ : resized)
     for (int i = 0; i < d->n; i++) {
         bool changed = false;
         d->label[i] = list->at[i].class;
-        uint8_t *image = d->image + (size_t)i * IMAGE_VALUES;
-        if (picture_load(list->at[i].path, max_pixels, image, &changed) != OK && i < bad) bad = i;
+        uint8_t *image = d->image + (size_t)i * values;
+        if (picture_load(list->at[i].path, cfg, image, &changed) != OK && i < bad) bad = i;
         resized += changed;
     }
     for (int i = bad; i < d->n; i++)
-        TRY(picture_load(list->at[i].path, max_pixels, d->image + (size_t)i * IMAGE_VALUES, &ignored));
-    if (resized) log_info("%s: %d of %d images resized to 32 x 32", part, resized, d->n);
+        TRY(picture_load(list->at[i].path, cfg, d->image + (size_t)i * values, &ignored));
+    if (resized)
+        log_info("%s: %d of %d images resized to %d x %d (%s)", part, resized, d->n, d->shape.width,
+                 d->shape.height, config_choice("data.fit", cfg->fit));
 out:
     return st;
 }
@@ -325,9 +328,9 @@ status folder_open(const config_data *cfg, int expected, bool training, dataset 
     TRY(check_classes(part.s, &classes));
     TRY(list_images(part.s, &classes, training, &list));
 
-    TRY(dataset_alloc(out, limit > 0 && limit < list.n ? limit : list.n, classes.n));
+    TRY(dataset_alloc(out, dataset_shape(cfg), limit > 0 && limit < list.n ? limit : list.n, classes.n));
     for (int c = 0; c < classes.n; c++) TRY_ALLOC(out->class_name[c], strdup(classes.at[c]));
-    TRY(decode_all(part.s, &list, cfg->max_pixels, out));
+    TRY(decode_all(part.s, &list, cfg, out));
 out:
     free_entries(&list);
     free_names(&classes);

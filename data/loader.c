@@ -51,8 +51,8 @@ static void fill_slot(const loader *l, int number, slot *s)
         if (l->options.augment) choice = augment_choose(l->cfg, l->options.seed, l->epoch, index);
         s->draw[i] = augment_draw(&choice, index);
         if (s->x)
-            augment_apply(l->data->image + (size_t)index * IMAGE_VALUES, l->cfg, &choice,
-                          s->x + (size_t)i * IMAGE_VALUES);
+            augment_apply(dataset_image(l->data, index), l->cfg, &choice,
+                          s->x + (size_t)i * (size_t)image_values(l->data->shape));
         s->label[i] = l->data->label[index];
     }
     s->b = (batch){ .n = n, .x = s->x, .label = s->label, .draw = s->draw };
@@ -80,11 +80,11 @@ static void *work(void *argument)
     return NULL;
 }
 
-static status alloc_slot(slot *s, int images, bool pixels)
+static status alloc_slot(slot *s, int images, int values, bool pixels)
 {
     status st = OK;
     const size_t n = (size_t)images;
-    if (pixels) TRY_ALLOC(s->x, malloc(n * IMAGE_VALUES * sizeof *s->x));
+    if (pixels) TRY_ALLOC(s->x, malloc(n * (size_t)values * sizeof *s->x));
     TRY_ALLOC(s->label, malloc(n * sizeof *s->label));
     TRY_ALLOC(s->draw, malloc(n * sizeof *s->draw));
 out:
@@ -123,7 +123,8 @@ status loader_open(const dataset *data, const config_data *cfg, const loader_opt
     l->options = *options;
     pthread_mutex_init(&l->mutex, NULL); /* these two cannot fail with default attributes on Linux */
     pthread_cond_init(&l->changed, NULL);
-    for (int i = 0; i < SLOTS; i++) TRY(alloc_slot(&l->slots[i], options->batch, !options->draws_only));
+    for (int i = 0; i < SLOTS; i++)
+        TRY(alloc_slot(&l->slots[i], options->batch, image_values(data->shape), !options->draws_only));
     TRY(reserve_order(l, data->n));
     const int error = pthread_create(&l->worker, NULL, work, l);
     if (error) FAIL(ERR_RUNTIME, "cannot start the data loader's thread: %s", strerror(error));

@@ -9,7 +9,7 @@ typedef struct loader loader;
 
 typedef struct batch {
     int n;                /* images in it: the last one of an epoch may be smaller */
-    const float *x;       /* [n, 3, 32, 32], normalised; NULL with draws_only */
+    const float *x;       /* [n, c, h, w], normalised; NULL with draws_only */
     const int32_t *label; /* [n] */
     /* [n] positions in the data set and how each is shown, for a device that has the images */
     const image_draw *draw;

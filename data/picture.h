@@ -5,6 +5,7 @@
 #define CLEAVE_PICTURE_H
 
 #include "../core/base/status.h"
+#include "../core/config/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,13 +30,13 @@ typedef struct picture_claim {
 status picture_check(const char *name, const uint8_t *file, size_t bytes, int64_t max_pixels,
                      picture_claim *out);
 
-/* Checks and decodes a file's bytes to RGB: image[c * IMAGE_PIXELS + i], resized to 32 x 32 if it is not of that size
- * (then *resized is true). Gray becomes RGB; alpha is dropped. ERR_DATA: not a whole picture that this reads;
- * ERR_RUNTIME: out of memory. Any thread. */
-status picture_decode(const char *name, const uint8_t *file, size_t bytes, int64_t max_pixels, uint8_t *image,
-                      bool *resized);
+/* Checks and decodes a file's bytes to image [c, h, w] as cfg says: channels, size, fit, max_pixels. *resized: the picture
+ * had another size. Gray becomes RGB or RGB gray as cfg->channels says; alpha is dropped. ERR_DATA: not a whole picture
+ * that this reads; ERR_RUNTIME: out of memory. Any thread. */
+status picture_decode(const char *name, const uint8_t *file, size_t bytes, const config_data *cfg,
+                      uint8_t *image, bool *resized);
 /* The same of a regular file of at most PICTURE_MAX_BYTES. */
-status picture_load(const char *path, int64_t max_pixels, uint8_t *image, bool *resized);
+status picture_load(const char *path, const config_data *cfg, uint8_t *image, bool *resized);
 
 /* By the ending of a file's name: .jpg, .jpeg, .png, .bmp in any case. */
 bool picture_is_read(const char *name);

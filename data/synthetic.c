@@ -8,6 +8,7 @@
  * Image i is a function of i alone: more images never change the earlier ones. (Where a processor fuses
  * multiplication and addition, a few pixels are rounded to the next of 256 levels.) */
 #include "dataset.h"
+#include "resize.h"
 
 #include "../core/base/rng.h"
 
@@ -103,82 +104,139 @@ static float colour_distance(colour a, colour b)
                  (a.v[2] - b.v[2]) * (a.v[2] - b.v[2]));
 }
 
-/* ---- drawing on a [3, 32, 32] canvas of floats in [0, 1] ---- */
+/* ---- drawing on a [3, h, w] canvas of floats in [0, 1] ---- */
 
-static void blend(float *canvas, int pixel, float distance_px, colour c)
+/* The drawing is made in units of an image of 32 x 32, whatever its size in pixels. */
+enum { UNITS = 32 };
+
+typedef struct canvas {
+    float *value; /* [3, height, width] */
+    int width, height, pixels;
+    float across, down; /* units in a pixel */
+    float finest;       /* pixels in a unit, on the coarser side: edges are one pixel wide */
+} canvas;
+
+/* The middle of a pixel, in units, from the middle of the first pixel of a 32 x 32 image. */
+static point place_of(const canvas *k, int pixel)
 {
-    const float cover = fminf(fmaxf(0.5f - distance_px, 0), 1);
+    return (point){ ((float)(pixel % k->width) + 0.5f) * k->across - 0.5f,
+                    ((float)(pixel / k->width) + 0.5f) * k->down - 0.5f };
+}
+
+static void blend(canvas *k, int pixel, float distance, colour c)
+{
+    const float cover = fminf(fmaxf(0.5f - distance * k->finest, 0), 1);
     for (int i = 0; i < 3; i++) {
-        float *value = canvas + i * IMAGE_PIXELS + pixel;
+        float *value = k->value + i * k->pixels + pixel;
         *value += cover * (c.v[i] - *value);
     }
 }
 
-static void draw_background(float *canvas, source *s, colour c)
+static void draw_background(canvas *k, source *s, colour c)
 {
     const colour slope = random_colour(s, 0, 1);
     const float angle = uniform(s, 0, 2 * (float)M_PI), dx = cosf(angle), dy = sinf(angle);
-    for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
-        const float x = (float)(pixel % IMAGE_SIDE) - 15.5f, y = (float)(pixel / IMAGE_SIDE) - 15.5f;
-        const float t = (x * dx + y * dy) / IMAGE_SIDE;
-        for (int i = 0; i < 3; i++)
-            canvas[i * IMAGE_PIXELS + pixel] = c.v[i] + 0.5f * t * (slope.v[i] - 0.5f);
+    for (int pixel = 0; pixel < k->pixels; pixel++) {
+        const point p = place_of(k, pixel);
+        const float x = p.x - 15.5f, y = p.y - 15.5f, t = (x * dx + y * dy) / UNITS;
+        for (int i = 0; i < 3; i++) k->value[i * k->pixels + pixel] = c.v[i] + 0.5f * t * (slope.v[i] - 0.5f);
     }
 }
 
-static void draw_shape(float *canvas, source *s, int class, colour c)
+static void draw_shape(canvas *k, source *s, int class, colour c)
 {
     const float radius = uniform(s, 6, 11), angle = uniform(s, -0.6f, 0.6f);
     const float x = uniform(s, 11, 20), y = uniform(s, 11, 20);
     const float dx = cosf(angle) / radius, dy = sinf(angle) / radius;
-    for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
-        const float u = (float)(pixel % IMAGE_SIDE) - x, v = (float)(pixel / IMAGE_SIDE) - y;
-        blend(canvas, pixel, radius * shapes[class].distance((point){ u * dx + v * dy, v * dx - u * dy }), c);
+    for (int pixel = 0; pixel < k->pixels; pixel++) {
+        const point p = place_of(k, pixel);
+        const float u = p.x - x, v = p.y - y;
+        blend(k, pixel, radius * shapes[class].distance((point){ u * dx + v * dy, v * dx - u * dy }), c);
     }
 }
 
 /* A straight stroke with round ends, anywhere in the image: clutter behind the shape, or occlusion before it. */
-static void draw_stroke(float *canvas, source *s)
+static void draw_stroke(canvas *k, source *s)
 {
     const colour c = random_colour(s, 0, 1);
     const float x = uniform(s, 0, 31), y = uniform(s, 0, 31), angle = uniform(s, 0, (float)M_PI);
     const float half = uniform(s, 2, 10), width = uniform(s, 0.6f, 2), dx = cosf(angle), dy = sinf(angle);
-    for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
-        const float u = (float)(pixel % IMAGE_SIDE) - x, v = (float)(pixel / IMAGE_SIDE) - y;
+    for (int pixel = 0; pixel < k->pixels; pixel++) {
+        const point p = place_of(k, pixel);
+        const float u = p.x - x, v = p.y - y;
         const float along = fmaxf(fabsf(u * dx + v * dy) - half, 0);
-        blend(canvas, pixel, length((point){ along, v * dx - u * dy }) - width, c);
+        blend(k, pixel, length((point){ along, v * dx - u * dy }) - width, c);
     }
 }
 
 /* Light and noise, then bytes. One word a pixel: ten bits of uniform noise for each channel. */
-static void develop(const float *canvas, source *s, uint8_t *image)
+static void develop(const canvas *k, source *s, uint8_t *image)
 {
     const float gain = uniform(s, 0.5f, 1), offset = uniform(s, 0, 1 - gain);
     const float noise = uniform(s, 0.03f, 0.3f);
     const uint32_t first = (s->next + 3) & ~3u;
-    for (int pixel = 0; pixel < IMAGE_PIXELS; pixel++) {
+    for (int pixel = 0; pixel < k->pixels; pixel++) {
         uint32_t word = rng_u32(SEED, RNG_SYNTHETIC, s->image, first + (uint32_t)pixel);
         for (int i = 0; i < 3; i++, word >>= 10) {
             const float grain = noise * ((float)(word & 1023) / 512 - 1);
-            const float value = offset + gain * canvas[i * IMAGE_PIXELS + pixel] + grain;
-            image[i * IMAGE_PIXELS + pixel] = (uint8_t)(255 * fminf(fmaxf(value, 0), 1) + 0.5f);
+            const float value = offset + gain * k->value[i * k->pixels + pixel] + grain;
+            image[i * k->pixels + pixel] = (uint8_t)(255 * fminf(fmaxf(value, 0), 1) + 0.5f);
         }
     }
 }
 
-static void draw_image(uint32_t number, int class, uint8_t *image)
+/* planes [3, h, w] */
+static void draw_image(canvas *k, uint32_t number, int class, uint8_t *planes)
 {
-    float canvas[IMAGE_VALUES];
     source s = { .image = number };
     const colour background = random_colour(&s, 0, 0.6f);
     colour ink = random_colour(&s, 0.4f, 1);
     while (colour_distance(ink, background) < 0.35f) ink = random_colour(&s, 0.4f, 1);
 
-    draw_background(canvas, &s, background);
-    for (int i = 0; i < 2; i++) draw_stroke(canvas, &s);
-    draw_shape(canvas, &s, class, ink);
-    for (int i = 0; i < 2; i++) draw_stroke(canvas, &s);
-    develop(canvas, &s, image);
+    draw_background(k, &s, background);
+    for (int i = 0; i < 2; i++) draw_stroke(k, &s);
+    draw_shape(k, &s, class, ink);
+    for (int i = 0; i < 2; i++) draw_stroke(k, &s);
+    develop(k, &s, planes);
+}
+
+static void store(const uint8_t *planes, image_shape s, uint8_t *image)
+{
+    const int pixels = image_pixels(s);
+    if (s.channels == 3) memcpy(image, planes, 3 * (size_t)pixels);
+    for (int i = 0; s.channels == 1 && i < pixels; i++)
+        image[i] = resize_gray(planes[i], planes[pixels + i], planes[2 * pixels + i]);
+}
+
+/* Images first, first + 1, ... of the set, each by one thread with a canvas of its own. */
+static status draw_all(dataset *d, uint32_t first)
+{
+    const image_shape s = d->shape;
+    const canvas blank = { .width = s.width,
+                           .height = s.height,
+                           .pixels = image_pixels(s),
+                           .across = (float)UNITS / (float)s.width,
+                           .down = (float)UNITS / (float)s.height,
+                           .finest = (float)(s.width < s.height ? s.width : s.height) / UNITS };
+    const size_t values = 3 * (size_t)blank.pixels;
+    bool failed = false;
+#pragma omp parallel reduction(|| : failed)
+    {
+        canvas k = blank;
+        k.value = malloc(values * sizeof *k.value);
+        uint8_t *planes = malloc(values);
+        failed = !k.value || !planes;
+#pragma omp for schedule(dynamic, 64)
+        for (int i = 0; i < d->n; i++) {
+            if (failed) continue;
+            d->label[i] = i % CLASSES;
+            draw_image(&k, first + (uint32_t)i, i % CLASSES, planes);
+            store(planes, s, d->image + (size_t)i * (size_t)image_values(s));
+        }
+        free(k.value);
+        free(planes);
+    }
+    return failed ? status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory") : OK;
 }
 
 status synthetic_open(const config_data *cfg, int classes, bool training, dataset *out)
@@ -191,15 +249,9 @@ status synthetic_open(const config_data *cfg, int classes, bool training, datase
         FAIL(ERR_DATA, "data.%s=%d: the synthetic set has at most %d images",
              training ? "train_limit" : "test_limit", n, most);
     TRY(dataset_check_classes(cfg, CLASSES, classes));
-    TRY(dataset_alloc(out, n, CLASSES));
+    TRY(dataset_alloc(out, dataset_shape(cfg), n, CLASSES));
     for (int c = 0; c < CLASSES; c++) TRY_ALLOC(out->class_name[c], strdup(shapes[c].name));
-
-#pragma omp parallel for schedule(dynamic, 64)
-    for (int i = 0; i < n; i++) {
-        out->label[i] = i % CLASSES;
-        draw_image((training ? 0 : TEST_FIRST) + (uint32_t)i, i % CLASSES,
-                   out->image + (size_t)i * IMAGE_VALUES);
-    }
+    TRY(draw_all(out, training ? 0 : TEST_FIRST));
 out:
     if (st != OK) dataset_free(out);
     return st;

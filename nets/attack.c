@@ -14,10 +14,11 @@
 /* One batch: its rows [0, rows) are the images of the set from `first` on. */
 typedef struct work {
     const attack_job *job;
-    const uint8_t *clean; /* [rows, 3, 32, 32] */
+    const uint8_t *clean; /* [rows, c, h, w] */
     uint8_t *moved;       /* the same, as attacked so far */
     const int32_t *label;
-    float *input, *gradient; /* [batch, 3, 32, 32] */
+    float *input, *gradient; /* [batch, c, h, w] */
+    size_t values;           /* of an image */
     int first, rows;
 } work;
 
@@ -30,11 +31,11 @@ static void begin(const work *w)
 {
     const config_attack *a = w->job->attack;
     const uint32_t range = 2 * (uint32_t)a->eps + 1;
-    const size_t values = (size_t)w->rows * IMAGE_VALUES;
+    const size_t values = (size_t)w->rows * w->values;
     memcpy(w->moved, w->clean, values);
     if (a->kind != ATTACK_PGD || !a->random_start) return;
     for (size_t k = 0; k < values; k++) {
-        uint64_t at = (uint64_t)w->first * IMAGE_VALUES + k;
+        uint64_t at = (uint64_t)w->first * w->values + k;
         int by = (int)rng_below(w->job->seed, RNG_ATTACK, 0, at, range) - a->eps;
         w->moved[k] = (uint8_t)between(0, w->clean[k] + by, 255);
     }
@@ -47,8 +48,7 @@ static status differentiate(const work *w)
     status st = OK;
     const attack_job *j = w->job;
     for (int i = 0; i < w->rows; i++)
-        augment_apply(w->moved + (size_t)i * IMAGE_VALUES, j->data, NULL,
-                      w->input + (size_t)i * IMAGE_VALUES);
+        augment_apply(w->moved + (size_t)i * w->values, j->data, NULL, w->input + (size_t)i * w->values);
     TRY(net_input(j->net, j->frozen_case, w->input, w->label, w->rows));
     TRY(net_forward(j->net, j->frozen_case));
     TRY(net_backward(j->net, j->frozen_case));
@@ -61,10 +61,10 @@ static status move(const work *w, int step)
 {
     status st = OK;
     const int eps = w->job->attack->eps;
-    for (size_t k = 0; k < (size_t)w->rows * IMAGE_VALUES; k++) {
+    for (size_t k = 0; k < (size_t)w->rows * w->values; k++) {
         float g = w->gradient[k];
         if (!isfinite(g))
-            FAIL(ERR_DIVERGED, "the gradient of image %d is not finite", w->first + (int)(k / IMAGE_VALUES));
+            FAIL(ERR_DIVERGED, "the gradient of image %d is not finite", w->first + (int)(k / w->values));
         int to = w->moved[k] + (g > 0 ? step : g < 0 ? -step : 0), x = w->clean[k];
         w->moved[k] = (uint8_t)between(0, between(x - eps, to, x + eps), 255);
     }
@@ -91,7 +91,7 @@ out:
 static status copy_labels(const dataset *in, dataset *out)
 {
     status st = OK;
-    TRY(dataset_alloc(out, in->n, in->classes));
+    TRY(dataset_alloc(out, in->shape, in->n, in->classes));
     memcpy(out->label, in->label, (size_t)in->n * sizeof *in->label);
     for (int c = 0; c < in->classes; c++) TRY_ALLOC(out->class_name[c], strdup(in->class_name[c]));
 out:
@@ -101,10 +101,10 @@ out:
 status attack_run(const attack_job *j, const dataset *in, dataset *out)
 {
     status st = OK;
-    const size_t values = (size_t)j->batch * IMAGE_VALUES;
     const int passes = j->attack->kind == ATTACK_PGD ? j->attack->steps : 1;
     progress bar;
-    work w = { .job = j };
+    work w = { .job = j, .values = (size_t)image_values(in->shape) };
+    const size_t values = (size_t)j->batch * w.values;
     *out = (dataset){ 0 };
     progress_start(&bar, "attack", "images", (int64_t)in->n * passes);
     TRY(copy_labels(in, out));
@@ -112,8 +112,8 @@ status attack_run(const attack_job *j, const dataset *in, dataset *out)
     TRY_ALLOC(w.gradient, malloc(values * sizeof *w.gradient));
     for (; w.first < in->n; w.first += j->batch) {
         w.rows = between(0, in->n - w.first, j->batch);
-        w.clean = in->image + (size_t)w.first * IMAGE_VALUES;
-        w.moved = out->image + (size_t)w.first * IMAGE_VALUES;
+        w.clean = in->image + (size_t)w.first * w.values;
+        w.moved = out->image + (size_t)w.first * w.values;
         w.label = in->label + w.first;
         TRY(attack_batch(&w, &bar));
     }

@@ -56,6 +56,14 @@ out:
     return st;
 }
 
+/* Of the node before; pooling and the like have no names. */
+static const char *last_name(const net *n)
+{
+    for (int i = n->n_nodes - 1; i >= 0; i--)
+        if (*n->node[i].name) return n->node[i].name;
+    return "the image";
+}
+
 /* Appends a node with its output value; infers the shape. */
 static ref add_node(net_builder *b, const char *node_name, op o, ref x, ref z)
 {
@@ -77,7 +85,8 @@ static ref add_node(net_builder *b, const char *node_name, op o, ref x, ref z)
     TRY(add_params(b, node));
     return node->y;
 out:
-    b->st = status_prefix(st, "%s %s", n->arch, node_name);
+    b->st = *node_name ? status_prefix(st, "%s, %s", n->arch, node_name)
+                       : status_prefix(st, "%s, after %s", n->arch, last_name(n));
     return 0;
 }
 

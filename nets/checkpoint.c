@@ -29,6 +29,21 @@ static bool whole_number(const cJSON *j, double low, double high)
            j->valuedouble == (double)(int64_t)j->valuedouble;
 }
 
+/* [channels, height, width]; missing in files from before nets saw images of other sizes. */
+static bool read_image(const cJSON *list, image_shape *out)
+{
+    int *const value[] = { &out->channels, &out->height, &out->width };
+    *out = (image_shape){ 3, 32, 32 };
+    if (!list) return true;
+    if (cJSON_GetArraySize(list) != 3) return false;
+    for (int i = 0; i < 3; i++) {
+        const cJSON *v = cJSON_GetArrayItem(list, i);
+        if (!whole_number(v, 1, i ? DATA_MAX_SIDE : 3)) return false;
+        *value[i] = (int)v->valuedouble;
+    }
+    return out->channels != 2;
+}
+
 static status read_arch(const st_file *f, const char *path, checkpoint_info *out)
 {
     status st = OK;
@@ -42,6 +57,9 @@ static status read_arch(const st_file *f, const char *path, checkpoint_info *out
              "%s: metadata \"arch\" should be {\"arch\": name, \"classes\": n, \"removed\": [names]}", path);
     TRY_ALLOC(out->arch, strdup(arch->valuestring));
     out->classes = (int)classes->valuedouble;
+    if (!read_image(cJSON_GetObjectItem(j, "image"), &out->image))
+        FAIL(ERR_DATA,
+             "%s: metadata \"arch\": \"image\" should be [channels, height, width], each at least 1", path);
     TRY_ALLOC(out->removed, calloc((size_t)cJSON_GetArraySize(removed) + 1, sizeof *out->removed));
     cJSON_ArrayForEach(unit, removed)
     {
@@ -342,11 +360,18 @@ out:
 static status arch_json(const net *n, char **out)
 {
     status st = OK;
-    cJSON *j, *removed;
+    cJSON *j, *removed, *size;
     TRY_ALLOC(j, cJSON_CreateObject());
     TRY(json_put_list(j, "removed", &removed));
     TRY(json_put_text(j, "arch", n->arch));
     TRY(json_put_number(j, "classes", n->classes));
+    const image_shape image = net_image(n);
+    if (image.channels != 3 || image.height != 32 || image.width != 32) {
+        TRY(json_put_list(j, "image", &size));
+        for (int i = 0; i < 3; i++)
+            TRY(json_append(size,
+                            cJSON_CreateNumber((int[]){ image.channels, image.height, image.width }[i])));
+    }
     for (unsigned i = 0; i < n->n_removed; i++) TRY(json_append(removed, cJSON_CreateString(n->removed[i])));
     TRY_ALLOC(*out, cJSON_PrintUnformatted(j));
 out:

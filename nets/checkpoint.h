@@ -1,6 +1,7 @@
 /* nets/checkpoint.h -- a net on disk: safetensors with PyTorch's names; __metadata__ says what it is.
  *
- * metadata (all strings): "arch" = {"arch": "resnet20", "classes": 10, "removed": ["layer3.2"]},
+ * metadata (all strings): "arch" = {"arch": "resnet20", "classes": 10, "removed": ["layer3.2"],
+ * "image": [3, 32, 32]} (image only where it is another size),
  * "normalisation" = {"mean": [..], "std": [..]}, "epoch" (finished epochs), "accuracy", "config_hash",
  * "config" (resolved YAML), "parent" (path), "cuts" (JSON: [{"name", "reason"}]), and for last.safetensors "state".
  * last.safetensors also holds optimizer.NAME (velocity).
@@ -23,6 +24,7 @@ typedef struct train_state {
 typedef struct checkpoint_info {
     char *arch; /* NULL: a file with weights only */
     int classes;
+    image_shape image; /* 3 x 32 x 32 where the file does not say */
     char **removed;
     unsigned n_removed;
     bool has_normalisation;

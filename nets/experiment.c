@@ -18,10 +18,9 @@ out:
 status experiment_open(const config *cfg, unsigned what, experiment *out)
 {
     status st = OK;
-    const config_net *c = &cfg->net;
     *out = (experiment){ .cfg = cfg };
-    TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &out->net));
-    TRY(dataset_open(&cfg->data, c->classes, what & OPEN_TRAIN_SET ? &out->train : NULL,
+    TRY(net_from_config(cfg, &out->net));
+    TRY(dataset_open(&cfg->data, cfg->net.classes, what & OPEN_TRAIN_SET ? &out->train : NULL,
                      what & OPEN_TEST_SET ? &out->test : NULL));
     TRY(open_device(out, what & OPEN_FOR_VALUES));
 out:

@@ -40,7 +40,9 @@ status net_keep_images(net *n, const uint8_t *pixel, int count, const image_norm
 {
     status st = OK;
     net_images *m = &n->images;
-    net_image_set s = { .bytes = (size_t)count * IMAGE_VALUES, .count = count, .norm = *norm };
+    net_image_set s = { .bytes = (size_t)count * (size_t)image_values(net_image(n)),
+                        .count = count,
+                        .norm = *norm };
     *set = NET_NOT_KEPT;
     if (!n->device->images) goto out;
     if (m->n == NET_IMAGE_SETS) FAIL(ERR_RUNTIME, "the device keeps %d sets of images already", m->n);

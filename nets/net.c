@@ -28,6 +28,11 @@ int net_classes(const net *n)
 {
     return n->classes;
 }
+image_shape net_image(const net *n)
+{
+    const shape4 s = n->value[0].shape;
+    return (image_shape){ s.c, s.h, s.w };
+}
 int64_t net_steps(const net *n)
 {
     return n->steps;

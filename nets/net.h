@@ -1,7 +1,7 @@
 /* nets/net.h -- a net as it is described: a graph of named nodes. nets/run.h compiles it for a device and runs it;
  * nets/tap.h shows its activations.
  *
- *     net_create("resnet20", 10, remove, n_remove, &n);       the graph; nodes carry PyTorch's names
+ *     net_create(&(net_spec){ .arch = "resnet20", .classes = 10 }, &n);   the graph; nodes carry PyTorch's names
  *     net_tap(n, "layer3.2", fn, ctx);                        tap.h: optional
  *     net_compile(n, backend, F32, cases, n_cases);           run.h: plans and all memory, once
  *     net_init(n, seed) or checkpoint_read(n, path);          values of the parameters
@@ -11,17 +11,33 @@
 #ifndef CLEAVE_NET_H
 #define CLEAVE_NET_H
 
+#include "../core/config/config.h"
+#include "../core/device/image.h"
 #include "../layers/layer.h"
 
 typedef struct net net;
 
-/* Builds `arch` for 32x32x3 images without the units in `remove`. ERR_USAGE: unknown arch (lists the known
- * ones), unknown unit, or a unit that cannot be removed (with the reason). The caller frees. */
-status net_create(const char *arch, int classes, char *const *remove, unsigned n_remove, net **out);
+/* What a net is made of. */
+typedef struct net_spec {
+    const char *arch;
+    int classes;
+    image_shape image; /* what it sees; zeros: 3 x 32 x 32 */
+    char *const *remove;
+    unsigned n_remove; /* units to leave out */
+} net_spec;
+
+/* ERR_USAGE: unknown arch (lists the known ones), unknown unit, a unit that cannot be removed (with the reason), images
+ * too small for the net (names the layer). The caller frees. */
+status net_create(const net_spec *, net **out);
+/* The net of a configuration: net.arch, net.classes and net.remove, for images of data.channels and data.size. */
+status net_from_config(const config *, net **out);
+/* The architecture of a net, for the same classes and images, without exactly these units. */
+status net_without(const net *, char *const *remove, unsigned n_remove, net **out);
 void net_free(net *); /* NULL is harmless */
 
 const char *net_arch(const net *);
 int net_classes(const net *);
+image_shape net_image(const net *);                     /* what it sees */
 const char *const *net_archs(int *n);                   /* all known names */
 char *const *net_removed(const net *, unsigned *count); /* names of the units that were left out, as given */
 

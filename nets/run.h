@@ -57,7 +57,7 @@ void net_set_steps(net *, int64_t);
  * NULL (all -1). */
 status net_input(net *, int net_case, const float *nchw, const int32_t *labels, int rows);
 
-/* Images [count][3][32][32] that stay on the device as long as the net. After net_compile; at most NET_IMAGE_SETS times,
+/* Images [count][c][h][w] that stay on the device as long as the net. After net_compile; at most NET_IMAGE_SETS times,
  * e.g. for training and for test images. *set is their number for net_input_kept, or NET_NOT_KEPT: the device cannot keep
  * images, or has no room for them; then net_input is the way. */
 enum { NET_NOT_KEPT = -1, NET_IMAGE_SETS = 2 };
@@ -83,7 +83,7 @@ status net_forward_timed(net *, int net_case, double *seconds);
 status net_stats(net *, loss_stats *out);                     /* since the last clear; waits for the device */
 status net_stats_set(net *, const loss_stats *value);         /* zeroed to clear, or restored by a resume */
 status net_logits(net *, int net_case, int rows, float *out); /* [rows, classes], after net_forward */
-/* After net_backward of a frozen case: d loss / d image, [rows, 3, 32, 32], for the images as they were put in
+/* After net_backward of a frozen case: d loss / d image, [rows, c, h, w], for the images as they were put in
  * (normalised); loss is the mean over the rows that count. */
 status net_image_gradient(net *, int net_case, int rows, float *out);
 

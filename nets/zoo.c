@@ -88,11 +88,11 @@ out:
     return st;
 }
 
-static status describe(net_builder *b, int zoo_index)
+static status describe(net_builder *b, image_shape image, int zoo_index)
 {
     status st = OK;
     TRY(net_grow(&b->net->value, 0, sizeof *b->net->value));
-    b->net->value[b->net->n_values++] = (net_value){ { 1, 3, 32, 32 }, NONE };
+    b->net->value[b->net->n_values++] = (net_value){ { 1, image.channels, image.height, image.width }, NONE };
     zoo[zoo_index].build(b, 0, zoo[zoo_index].variant);
     TRY(b->st);
     for (unsigned i = 0; i < b->n_remove; i++)
@@ -102,30 +102,50 @@ out:
     return st;
 }
 
-status net_create(const char *arch, int classes, char *const *remove, unsigned n_remove, net **out)
+status net_create(const net_spec *spec, net **out)
 {
     status st = OK;
     net *n = NULL;
     net_builder b = { .conv_init = PARAM_UNIFORM,
                       .linear_init = PARAM_UNIFORM,
                       .unit = NONE,
-                      .remove = remove,
-                      .n_remove = n_remove };
+                      .remove = spec->remove,
+                      .n_remove = spec->n_remove };
+    const image_shape image = spec->image.channels ? spec->image : (image_shape){ 3, 32, 32 };
     int which = 0;
-    while (which < N_ARCHS && strcmp(arch, zoo[which].arch)) which++;
-    if (which == N_ARCHS) TRY(unknown_arch(arch));
-    if (classes < 2) FAIL(ERR_USAGE, "net.classes: %d classes; at least 2 are needed", classes);
+    while (which < N_ARCHS && strcmp(spec->arch, zoo[which].arch)) which++;
+    if (which == N_ARCHS) TRY(unknown_arch(spec->arch));
+    if (spec->classes < 2) FAIL(ERR_USAGE, "net.classes: %d classes; at least 2 are needed", spec->classes);
     TRY_ALLOC(n, calloc(1, sizeof *n));
-    snprintf(n->arch, sizeof n->arch, "%s", arch);
-    n->classes = classes;
-    TRY(copy_removed(n, remove, n_remove));
-    TRY_ALLOC(b.remove_seen, calloc(n_remove + 1, sizeof *b.remove_seen));
+    snprintf(n->arch, sizeof n->arch, "%s", spec->arch);
+    n->classes = spec->classes;
+    TRY(copy_removed(n, spec->remove, spec->n_remove));
+    TRY_ALLOC(b.remove_seen, calloc(spec->n_remove + 1, sizeof *b.remove_seen));
     b.net = n;
-    TRY(describe(&b, which));
+    TRY(describe(&b, image, which));
     *out = n;
     n = NULL;
 out:
     free(b.remove_seen);
     net_free(n);
     return st;
+}
+
+status net_from_config(const config *cfg, net **out)
+{
+    const config_data *d = &cfg->data;
+    const net_spec spec = { .arch = cfg->net.arch,
+                            .classes = cfg->net.classes,
+                            .image = { d->channels, d->size[0], d->size[1] },
+                            .remove = cfg->net.remove,
+                            .n_remove = cfg->net.remove_count };
+    return net_create(&spec, out);
+}
+
+status net_without(const net *n, char *const *remove, unsigned n_remove, net **out)
+{
+    const net_spec spec = {
+        .arch = n->arch, .classes = n->classes, .image = net_image(n), .remove = remove, .n_remove = n_remove
+    };
+    return net_create(&spec, out);
 }

@@ -131,7 +131,7 @@ static status check_names(const net *parent, char *const *names, unsigned n)
     net *pruned = NULL;
     char *const *gone = net_removed(parent, &n_gone);
     TRY(surgery_names(gone, n_gone, names, n, &all, &n_all));
-    TRY(net_create(net_arch(parent), net_classes(parent), all, n_all, &pruned));
+    TRY(net_without(parent, all, n_all, &pruned));
 out:
     net_free(pruned);
     surgery_names_free(all, n_all);

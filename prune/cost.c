@@ -47,7 +47,7 @@ status cost_measure(const config *cfg, cost *out)
     float *images = NULL, *logits = NULL;
     double one, many;
     const int batch = cfg->train.batch;
-    const size_t values = (size_t)batch * IMAGE_VALUES;
+    const size_t values = (size_t)batch * (size_t)image_values(dataset_shape(&cfg->data));
     const net_case cases[] = { [CASE_ONE] = { 1, false }, [CASE_BATCH] = { batch, false } };
 
     TRY(experiment_open(cfg, 0, &e));

@@ -92,7 +92,7 @@ status curve_analysis(const config *cfg, const char *checkpoint, const char *dir
     file_path path;
     TRY(analysis_settings(cfg, test, &want));
     TRY(path_set(&path, "%s/analysis.json", dir));
-    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(net_from_config(cfg, &n));
     if (file_is_newer(path.s, checkpoint)) found = json_read_if_any(path.s);
     if (found && fits(found, cfg, checkpoint, n, &want)) {
         log_info("using %s", path.s);
@@ -115,7 +115,7 @@ status curve_read(const config *cfg, const char *dir, cJSON **out)
     net *n = NULL;
     file_path path;
     TRY(path_set(&path, "%s/analysis.json", dir));
-    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(net_from_config(cfg, &n));
     TRY(json_read(path.s, &found));
     if (!is_text(found, "arch", cfg->net.arch) || !metric_is_in(metric_of(cfg->prune.metric), found, n))
         FAIL(ERR_DATA, "%s: not an analysis of this %s: units are missing in it", path.s, cfg->net.arch);

@@ -10,7 +10,7 @@ static status check_left_over(const net *pruned, const st_file *parent, const ch
 {
     status st = OK;
     net *complete = NULL;
-    TRY(net_create(net_arch(pruned), net_classes(pruned), NULL, 0, &complete));
+    TRY(net_without(pruned, NULL, 0, &complete));
     for (int i = 0; i < parent->n_tensors; i++) {
         const char *name = checkpoint_param_name(parent->tensor[i].name);
         if (name && !net_param_find(complete, name))

@@ -141,7 +141,7 @@ static status work(const cli *args)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(find_dir(s));
-    TRY(cifar_may_write(s->cfg->net.classes, s->dir.s, "attack.json"));
+    TRY(cifar_may_write(s->cfg->net.classes, dataset_shape(&s->cfg->data), s->dir.s, "attack.json"));
     TRY(file_make_dirs(s->dir.s));
     stop_install();
     TRY(prepare(s));

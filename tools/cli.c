@@ -286,9 +286,13 @@ static status describe(const checkpoint_info *info, char **out)
     status st = OK;
     cJSON *json = NULL, *data;
     TRY_ALLOC(json, cJSON_CreateObject());
-    if (info->arch) TRY(put_net(json, info));
+    TRY(json_put_object(json, "data", &data));
+    if (info->arch) {
+        TRY(put_net(json, info));
+        TRY(json_put_number(data, "channels", info->image.channels));
+        TRY(json_put_numbers(data, "size", (double[]){ info->image.height, info->image.width }, 2));
+    }
     if (info->has_normalisation) {
-        TRY(json_put_object(json, "data", &data));
         TRY(put_three(data, "mean", info->mean));
         TRY(put_three(data, "std", info->std));
     }
@@ -323,7 +327,7 @@ static status check_net(const config *c, const char *checkpoint)
     status st = OK;
     net *n = NULL;
     char message[1024];
-    st = net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &n);
+    st = net_from_config(c, &n);
     net_free(n);
     if (st != ERR_USAGE) goto out;
     snprintf(message, sizeof message, "%s", status_message());

@@ -107,9 +107,8 @@ static status prepare(session *s)
     status st = OK;
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(read_configs(s));
-    const config_net *c = &s->parent->net;
     TRY(cli_subject_dir(&s->subject, s->parent, analysis_given, "analysis", &s->analysis_dir));
-    TRY(net_create(c->arch, c->classes, c->remove, c->remove_count, &s->net));
+    TRY(net_from_config(s->parent, &s->net));
 out:
     return st;
 }

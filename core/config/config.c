@@ -75,20 +75,15 @@ void config_free(config *cfg)
 
 /* ---- asking ---- */
 
-static status write_config(const config *cfg, bool nested, bool (*wanted)(const char *), char **out)
+status config_yaml(const config *cfg, char **out)
 {
     status st = OK;
     config_value *values = NULL;
     TRY(config_to_values(cfg, &values));
-    TRY(config_write(values, nested, wanted, out));
+    TRY(config_write(values, true, NULL, out));
 out:
     config_values_free(values);
     return st;
-}
-
-status config_yaml(const config *cfg, char **out)
-{
-    return write_config(cfg, true, NULL, out);
 }
 
 /* data.max_pixels only decides whether there is a training. */
@@ -99,15 +94,37 @@ bool config_decides_weights(const char *name)
            strncmp(name, "train.", 6) == 0 || strcmp(name, "precision") == 0;
 }
 
+static bool is_hashed(int key, const config_value *values, const config_value *presets)
+{
+    const char *name = config_keys[key].field.key;
+    if (!config_decides_weights(name)) return false;
+    bool changed = !config_key_is_younger(name) || values[key].n != presets[key].n;
+    for (unsigned i = 0; !changed && i < values[key].n; i++)
+        changed = strcmp(values[key].item[i], presets[key].item[i]) != 0;
+    return changed;
+}
+
 status config_hash(const config *cfg, char out[9])
 {
     status st = OK;
     char *text = NULL;
-    TRY(write_config(cfg, false, config_decides_weights, &text));
+    config_value *values = NULL, *presets;
+    bool *wanted = NULL;
+    TRY_ALLOC(presets, config_values_new());
+    TRY_ALLOC(wanted, calloc((size_t)config_n_keys, sizeof *wanted));
+    TRY(config_to_values(cfg, &values));
+    for (int i = 0; i < config_n_keys; i++) {
+        TRY(config_read_preset(i, presets));
+        wanted[i] = is_hashed(i, values, presets);
+    }
+    TRY(config_write(values, false, wanted, &text));
     const uint64_t h = file_hash(text, strlen(text));
     snprintf(out, 9, "%08" PRIx32, (uint32_t)(h ^ h >> 32));
 out:
     free(text);
+    free(wanted);
+    config_values_free(values);
+    config_values_free(presets);
     return st;
 }
 

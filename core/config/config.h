@@ -11,6 +11,9 @@
 #include <stdio.h>
 
 typedef enum data_format { DATA_CIFAR10, DATA_CIFAR100, DATA_FOLDER, DATA_SYNTHETIC } data_format;
+/* How a picture of another shape becomes data.size: scaled in both directions; its shorter side scaled and a window cut
+ * out; its longer side scaled and black around it. */
+typedef enum fit_kind { FIT_SQUASH, FIT_CROP, FIT_PAD } fit_kind;
 typedef enum schedule_kind { SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_CONSTANT } schedule_kind;
 typedef enum hook_set { HOOKS_BLOCK, HOOKS_CONV, HOOKS_LU2022 } hook_set;
 typedef enum norm_kind { NORM_NEWMAN, NORM_LITERAL } norm_kind;
@@ -31,10 +34,15 @@ typedef struct config_net {
     unsigned remove_count;
 } config_net;
 
+enum { DATA_MAX_SIDE = 1024 }; /* of data.size */
+
 typedef struct config_data {
     data_format format;
     char *path;
-    float mean[3], std[3]; /* of pixels in [0, 1] */
+    int channels;          /* 1: gray, 3: colour */
+    int size[2];           /* height, width of the images that the net sees; 1 to DATA_MAX_SIDE */
+    fit_kind fit;          /* pictures of another shape */
+    float mean[3], std[3]; /* of pixels in [0, 1]; gray: the first of each */
     int crop_pad;          /* black pixels on each side before the random crop; 0 = no crop */
     bool flip;
     float rotate;                /* largest angle in either direction, degrees */
@@ -129,7 +137,8 @@ status config_yaml(const config *, char **out);
 status config_get(const config *, const char *name, char **out);
 
 /* 8 hexadecimal digits and a NUL: a hash of what determines the trained weights, which is net, data, train and
- * precision. Not part of it: name, seed, device, threads, out, analysis, prune, attack, data.max_pixels. */
+ * precision. Not part of it: name, seed, device, threads, out, analysis, prune, attack, data.max_pixels; and keys that are
+ * younger than version 0.1 while they have their default, so that runs keep their names. */
 status config_hash(const config *, char out[9]);
 
 /* Is this key, by its full name, part of config_hash? */

@@ -24,6 +24,7 @@ static const cyaml_strval_t formats[] = { { "cifar10", DATA_CIFAR10 },
                                           { "cifar100", DATA_CIFAR100 },
                                           { "folder", DATA_FOLDER },
                                           { "synthetic", DATA_SYNTHETIC } };
+static const cyaml_strval_t fits[] = { { "squash", FIT_SQUASH }, { "crop", FIT_CROP }, { "pad", FIT_PAD } };
 static const cyaml_strval_t schedules[] = { { "step", SCHEDULE_STEP },
                                             { "cosine", SCHEDULE_COSINE },
                                             { "constant", SCHEDULE_CONSTANT } };
@@ -74,6 +75,11 @@ static bool is_odd(const char *s)
     return strtoll(s, NULL, 10) % 2 != 0;
 }
 
+static bool is_one_or_three(const char *s)
+{
+    return strcmp(s, "1") == 0 || strcmp(s, "3") == 0;
+}
+
 static bool is_bytes(const char *s)
 {
     int64_t bytes;
@@ -114,8 +120,9 @@ static bool is_bytes(const char *s)
 #define LIST(m, entry, preset, range, help) \
     { CYAML_FIELD_SEQUENCE(#m, CYAML_FLAG_POINTER, config, m, &entry, 0, CYAML_UNLIMITED), preset, range, \
       NULL, NULL, help }
-#define THREE(m, preset, range, help) \
-    { CYAML_FIELD_SEQUENCE_FIXED(#m, CYAML_FLAG_DEFAULT, config, m, &a_float, 3), preset, range, \
+/* n numbers; one stands for all of them. */
+#define NUMBERS(m, n, entry, preset, range, help) \
+    { CYAML_FIELD_SEQUENCE_FIXED(#m, CYAML_FLAG_DEFAULT, config, m, &entry, n), preset, range, \
       NULL, NULL, help }
 
 /* The keys of a section are neighbours: write.c opens a section where its name changes. */
@@ -137,8 +144,15 @@ const config_key config_keys[] = {
 
     CHOICE(data.format, formats, "cifar10", "layout of the files at data.path"),
     PATH(data.path, "datasets/cifar-10-batches-bin", NULL, NULL, "folder of the data"),
-    THREE(data.mean, "[0.4914, 0.4822, 0.4465]", BETWEEN(0, 1), "of each channel, for pixels in [0, 1]"),
-    THREE(data.std, "[0.2023, 0.1994, 0.2010]", ABOVE(0), "of each channel"),
+    INT_THAT(data.channels, "3", ANY, is_one_or_three, "1 (gray) or 3 (colour)",
+             "of the images that the net sees: 1 (gray) or 3 (colour)"),
+    NUMBERS(data.size, 2, an_int, "[32, 32]", BETWEEN(1, DATA_MAX_SIDE),
+            "height and width of the images that the net sees; one number for both"),
+    CHOICE(data.fit, fits, "squash",
+           "pictures of another shape are squashed; cropped (shorter side to size); or padded (longer side)"),
+    NUMBERS(data.mean, 3, a_float, "[0.4914, 0.4822, 0.4465]", BETWEEN(0, 1),
+            "of each channel, for pixels in [0, 1]; gray: the first"),
+    NUMBERS(data.std, 3, a_float, "[0.2023, 0.1994, 0.2010]", ABOVE(0), "of each channel"),
     INT(data.crop_pad, "4", BETWEEN(0, 16), "black pixels on each side before the random crop; 0 = no crop"),
     BOOL(data.flip, "true", "random horizontal flip"),
     NUMBER(data.rotate, "0", BETWEEN(0, 180), "random rotation, degrees each way"),
@@ -200,6 +214,15 @@ const config_key config_keys[] = {
 };
 /* clang-format on */
 const int config_n_keys = COUNT_OF(config_keys);
+
+/* Younger keys: at their default, nothing has changed, and a run keeps the name that it had before there was the key. */
+bool config_key_is_younger(const char *name)
+{
+    static const char *const younger[] = { "data.channels", "data.size", "data.fit" };
+    for (size_t i = 0; i < COUNT_OF(younger); i++)
+        if (strcmp(younger[i], name) == 0) return true;
+    return false;
+}
 
 /* libcyaml takes an array of fields that ends with an empty one. */
 static cyaml_schema_field_t fields[COUNT_OF(config_keys) + 1];
@@ -332,7 +355,7 @@ void config_key_expects(const config_key *key, char *out, size_t bytes)
     else {
         const cyaml_schema_value_t *type = &key->field.value;
         if (type->type == CYAML_SEQUENCE) append(out, bytes, "a list of ");
-        if (type->type == CYAML_SEQUENCE_FIXED) append(out, bytes, "a list of %u ", type->sequence.max);
+        if (type->type == CYAML_SEQUENCE_FIXED) append(out, bytes, "1 or %u ", type->sequence.max);
         append_scalar(out, bytes, key);
     }
 }

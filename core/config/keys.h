@@ -36,6 +36,8 @@ const cyaml_schema_value_t *config_schema(void);
 
 /* Index of a key by its full name; -1 if there is no such key. */
 int config_key_find(const char *name);
+/* A key that config_hash leaves out while it has its default. */
+bool config_key_is_younger(const char *name);
 /* Length of the section's name, 5 for "train.epochs"; 0 without a section. */
 size_t config_section_length(const char *name);
 bool config_is_section(const char *name);
@@ -79,8 +81,8 @@ status config_read_preset(int key, config_value *values);                /* the 
 
 /* The values of a config, as text in standard spelling. The caller frees. */
 status config_to_values(const config *, config_value **out);
-/* YAML of the keys for which wanted() is true (NULL: of all). nested: each section is a mapping, for people;
+/* YAML of the keys for which wanted[key] is true (NULL: of all). nested: each section is a mapping, for people;
  * otherwise one flat mapping of full names, for libcyaml. The caller frees. */
-status config_write(const config_value *values, bool nested, bool (*wanted)(const char *name), char **out);
+status config_write(const config_value *values, bool nested, const bool *wanted, char **out);
 
 #endif

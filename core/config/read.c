@@ -189,6 +189,17 @@ out:
     return st;
 }
 
+/* One number of a list of fixed length stands for all of them. */
+static status repeat_item(const config_key *key, config_value *v)
+{
+    status st = OK;
+    const unsigned n = key->field.value.sequence.max;
+    TRY_ALLOC(v->item, realloc(v->item, (n + 1) * sizeof *v->item));
+    for (; v->n < n; v->n++) TRY_ALLOC(v->item[v->n], strdup(v->item[0]));
+out:
+    return st;
+}
+
 /* A list with one entry may be given without brackets ("net.remove=layer3.2"), an empty list as no value. */
 static status read_value(reader *r, yaml_node_t *node, const config_key *key, config_value *out)
 {
@@ -199,13 +210,14 @@ static status read_value(reader *r, yaml_node_t *node, const config_key *key, co
 
     yaml_node_item_t *entry = sequence ? node->data.sequence.items.start : NULL;
     size_t n = sequence ? (size_t)(node->data.sequence.items.top - entry) : list && is_blank(node) ? 0 : 1;
-    if (key->field.value.type == CYAML_SEQUENCE_FIXED && n != key->field.value.sequence.max)
-        TRY(wrong_value(r, node, key));
+    const bool fixed = key->field.value.type == CYAML_SEQUENCE_FIXED;
+    if (fixed && n != 1 && n != key->field.value.sequence.max) TRY(wrong_value(r, node, key));
     TRY_ALLOC(v.item, calloc(n + 1, sizeof *v.item));
     for (; v.n < n; v.n++) {
         yaml_node_t *item = sequence ? yaml_document_get_node(&r->document, entry[v.n]) : node;
         TRY(read_item(r, item, key, &v.item[v.n]));
     }
+    if (fixed) TRY(repeat_item(key, &v));
     config_value old = *out;
     *out = v;
     v = old; /* what is not kept is freed below: the old value, or after a failure the new one */

@@ -134,14 +134,13 @@ out:
 }
 
 /* The keys of a section are neighbours in the table, so a section begins where its name changes. */
-static status emit_keys(yaml_emitter_t *e, const config_value *values, bool nested,
-                        bool (*wanted)(const char *))
+static status emit_keys(yaml_emitter_t *e, const config_value *values, bool nested, const bool *wanted)
 {
     status st = OK;
     const char *open = ""; /* a key of the open section */
     for (int i = 0; i < config_n_keys; i++) {
         const char *name = config_keys[i].field.key;
-        if (wanted && !wanted(name)) continue;
+        if (wanted && !wanted[i]) continue;
         size_t section = nested ? config_section_length(name) : 0;
         if (section != config_section_length(open) || strncmp(name, open, section) != 0) {
             if (*open) TRY(emit_mapping_end(e));
@@ -162,8 +161,7 @@ out:
     return st;
 }
 
-static status emit_document(yaml_emitter_t *e, const config_value *values, bool nested,
-                            bool (*wanted)(const char *))
+static status emit_document(yaml_emitter_t *e, const config_value *values, bool nested, const bool *wanted)
 {
     status st = OK;
     yaml_event_t event;
@@ -178,7 +176,7 @@ out:
     return st;
 }
 
-status config_write(const config_value *values, bool nested, bool (*wanted)(const char *name), char **out)
+status config_write(const config_value *values, bool nested, const bool *wanted, char **out)
 {
     status st = OK;
     char *text = NULL;

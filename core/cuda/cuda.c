@@ -221,7 +221,8 @@ static status cuda_show_images(backend *b, const uint8_t *images, const image_dr
                                const image_norm *norm, shape4 s, dtype type, void *to)
 {
     status st = OK;
-    TRY_CUDA(value_from_images(((cuda *)b)->stream, type, images, draw, *norm, s.n, to));
+    TRY_CUDA(value_from_images(((cuda *)b)->stream, type, images, draw, *norm, s.n,
+                               (image_shape){ s.c, s.h, s.w }, to));
 out:
     return st;
 }

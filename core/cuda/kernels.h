@@ -176,10 +176,10 @@ int tile_pick(cuda_stream, device_tile, const int32_t *wanted, float least, int3
 /* Between NCHW f32 and a value; both in device memory. */
 int value_from_nchw(cuda_stream, dtype, const float *nchw, void *value, shape4);
 int value_to_nchw(cuda_stream, dtype, const void *value, float *nchw, shape4);
-/* Images [.][3][32][32] uint8 of a data set on the device -> value [n, 3, 32, 32]: image i as draws[i] says, computed
+/* Images [.][c][h][w] uint8 of a data set on the device -> value [n, c, h, w]: image i as draws[i] says, computed
  * by core/device/image.h. */
 int value_from_images(cuda_stream, dtype, const uint8_t *images, const image_draw *draws, image_norm, int n,
-                      void *to);
+                      image_shape, void *to);
 
 #ifdef __cplusplus
 }

@@ -51,32 +51,31 @@ int value_to_nchw(cuda_stream stream, dtype type, const void *value, float *nchw
 
 /* --- images: a thread takes one pixel. The arithmetic is core/device/image.h, as on the host --- */
 
-enum { CHANNELS = 3 };
-
 template <typename T>
-__global__ void augment_kernel(const uint8_t *images, const image_draw *draws, image_norm norm, int n, T *to)
+__global__ void augment_kernel(const uint8_t *images, const image_draw *draws, image_norm norm, int n,
+                               image_shape s, T *to)
 {
-    FOR_EACH(p, (int64_t)n * IMAGE_PIXELS)
+    FOR_EACH(p, (int64_t)n * image_pixels(s))
     {
-        const image_draw draw = draws[p / IMAGE_PIXELS];
-        const int pixel = (int)(p % IMAGE_PIXELS);
-        for (int c = 0; c < CHANNELS; c++) {
+        const image_draw draw = draws[p / image_pixels(s)];
+        const int pixel = (int)(p % image_pixels(s));
+        for (int c = 0; c < s.channels; c++) {
             float v = 0;
             if (draw.index >= 0) {
-                const uint8_t *plane = images + ((int64_t)draw.index * CHANNELS + c) * IMAGE_PIXELS;
-                v = image_normalised(image_pixel(plane, &draw, pixel / IMAGE_SIDE, pixel % IMAGE_SIDE), &norm,
+                const uint8_t *plane = images + ((int64_t)draw.index * s.channels + c) * image_pixels(s);
+                v = image_normalised(image_pixel(s, plane, &draw, pixel / s.width, pixel % s.width), &norm,
                                      c);
             }
-            from_float(&to[p * CHANNELS + c], v);
+            from_float(&to[p * s.channels + c], v);
         }
     }
 }
 
 int value_from_images(cuda_stream stream, dtype type, const uint8_t *images, const image_draw *draws,
-                      image_norm norm, int n, void *to)
+                      image_norm norm, int n, image_shape s, void *to)
 {
 #define CALL(T)                                                                                              \
-    LAUNCH_FOR(augment_kernel<T>, (int64_t)n *IMAGE_PIXELS, stream, images, draws, norm, n, (T *)to)
+    LAUNCH_FOR(augment_kernel<T>, (int64_t)n *image_pixels(s), stream, images, draws, norm, n, s, (T *)to)
     return BY_TYPE(type, CALL);
 #undef CALL
 }

@@ -10,7 +10,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { IMAGE_SIDE = 32, IMAGE_PIXELS = 32 * 32, IMAGE_VALUES = 3 * 32 * 32 };
+/* Of the images that a net sees. */
+typedef struct image_shape {
+    int channels, height, width; /* channels: 1 or 3 */
+} image_shape;
+
+HOST_DEVICE int image_pixels(image_shape s)
+{
+    return s.height * s.width;
+}
+
+HOST_DEVICE int image_values(image_shape s)
+{
+    return s.channels * image_pixels(s);
+}
 
 /* An image of a data set and how it is shown. */
 typedef struct image_draw {
@@ -26,19 +39,19 @@ typedef struct image_norm {
     float mean[3], std[3]; /* of the channels, pixels in [0, 1] */
 } image_norm;
 
-/* Column of the input for output column j; outside [0, IMAGE_SIDE) is black. */
-HOST_DEVICE int image_column(const image_draw *d, int j)
+/* Column of the input for output column j; outside [0, width) is black. */
+HOST_DEVICE int image_column(image_shape s, const image_draw *d, int j)
 {
-    return (d->flip ? IMAGE_SIDE - 1 - j : j) + d->dx;
+    return (d->flip ? s.width - 1 - j : j) + d->dx;
 }
 
-HOST_DEVICE bool image_inside(int y, int x)
+HOST_DEVICE bool image_inside(image_shape s, int y, int x)
 {
-    return y >= 0 && y < IMAGE_SIDE && x >= 0 && x < IMAGE_SIDE;
+    return y >= 0 && y < s.height && x >= 0 && x < s.width;
 }
 
 /* Bilinear; pixels outside are black. */
-HOST_DEVICE float image_sample(const uint8_t *plane, float y, float x)
+HOST_DEVICE float image_sample(image_shape s, const uint8_t *plane, float y, float x)
 {
     const int top = (int)floorf(y), left = (int)floorf(x);
     const float fy = y - (float)top, fx = x - (float)left;
@@ -46,22 +59,23 @@ HOST_DEVICE float image_sample(const uint8_t *plane, float y, float x)
     for (int b = 0; b < 2; b++)
         for (int a = 0; a < 2; a++) {
             const float weight = (b ? fy : 1 - fy) * (a ? fx : 1 - fx);
-            if (image_inside(top + b, left + a))
-                sum = fmaf(weight, (float)plane[(top + b) * IMAGE_SIDE + left + a], sum);
+            if (image_inside(s, top + b, left + a))
+                sum = fmaf(weight, (float)plane[(top + b) * s.width + left + a], sum);
         }
     return sum;
 }
 
-/* The byte, or mixture of bytes, that output pixel (i, j) of a channel shows. The rotated image is 32 x 32 again, and
- * black outside. Pixel p (relative to the centre, y down) shows the input at R p; the picture turns counter-clockwise
+/* The byte, or mixture of bytes, that output pixel (i, j) of a channel shows. The rotated image has the same size,
+ * and black corners. Pixel p (relative to the centre, y down) shows the input at R p; the picture turns counter-clockwise
  * for positive angles, as in PyTorch. */
-HOST_DEVICE float image_pixel(const uint8_t *plane, const image_draw *d, int i, int j)
+HOST_DEVICE float image_pixel(image_shape s, const uint8_t *plane, const image_draw *d, int i, int j)
 {
-    const int y = i + d->dy, x = image_column(d, j);
-    if (!image_inside(y, x)) return 0;
-    if (!d->rotated) return (float)plane[y * IMAGE_SIDE + x];
-    const float centre = (IMAGE_SIDE - 1) / 2.0f, v = (float)y - centre, u = (float)x - centre;
-    return image_sample(plane, fmaf(v, d->cosine, fmaf(u, d->sine, centre)),
+    const int y = i + d->dy, x = image_column(s, d, j);
+    if (!image_inside(s, y, x)) return 0;
+    if (!d->rotated) return (float)plane[y * s.width + x];
+    const float middle = (float)(s.height - 1) / 2.0f, centre = (float)(s.width - 1) / 2.0f;
+    const float v = (float)y - middle, u = (float)x - centre;
+    return image_sample(s, plane, fmaf(v, d->cosine, fmaf(u, d->sine, middle)),
                         fmaf(-v, d->sine, fmaf(u, d->cosine, centre)));
 }
 

@@ -35,7 +35,7 @@ int main(void)
     float *x = NULL, before, after, gradient, velocity;
     int32_t label[BATCH];
     const net_case training = { .batch = BATCH, .training = true };
-    TRY(net_create("resnet20", 10, NULL, 0, &n));
+    TRY(net_create(&(net_spec){ .arch = "resnet20", .classes = 10 }, &n));
     TRY(backend_open("cpu", 0, &cpu, NULL, 0));
     TRY(net_compile(n, cpu, F32, &training, 1));
     TRY(net_init(n, 0));

@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     TRY(path_set(&path, "%s/config.yaml", argv[1]));
     TRY(config_load(path.s, NULL, 0, &cfg));
     TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
-    TRY(net_create(cfg->net.arch, cfg->net.classes, NULL, 0, &n));
+    TRY(net_from_config(cfg, &n));
     TRY(net_tap(n, argv[2], look, NULL)); /* before net_compile, which plans the memory */
     TRY(backend_open("cpu", 0, &cpu, NULL, 0));
     TRY(net_compile(n, cpu, F32, &evaluation, 1));

@@ -5,8 +5,8 @@
  * One exception, which no caller of oneDNN can avoid: dnnl_primitive_execute keeps its arguments in small C++
  * objects, mostly nodes of a map. They are told by their size and by coming through C++'s operator new, which
  * nothing else here uses; all of them have to be gone at the end. */
-#include "../../nets/device.h"
 #include "../../core/base/rng.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../must.h"
 
@@ -159,7 +159,7 @@ static void the_libraries_are_counted(void **state)
     net *n;
     const net_case one = { BATCH, true };
     must(backend_open("cpu", 0, &b, NULL, 0));
-    must(net_create("resnet20", 10, NULL, 0, &n));
+    must(net_create(&(net_spec){ .arch = "resnet20", .classes = 10 }, &n));
     start_counting();
     must(net_compile(n, b, F32, &one, 1));
     assert_true(stop_counting() > 100);
@@ -176,7 +176,7 @@ static void steps_allocate_nothing(const char *device, dtype type)
     backend *b;
     net *n;
     must(backend_open(device, 0, &b, NULL, 0));
-    must(net_create("resnet20", 10, NULL, 0, &n));
+    must(net_create(&(net_spec){ .arch = "resnet20", .classes = 10 }, &n));
     must(net_compile(n, b, type, cases, 2));
     must(net_init(n, 1));
     for (uint64_t i = 0; i < BATCH * PIXELS; i++) input[i] = rng_normal(1, RNG_TEST, 0, i);

@@ -48,7 +48,7 @@ static net *create(const char *arch, bool apart, int *taps)
     const net_case cases[] = { { BATCH, false }, { BATCH, true }, { BATCH / 2, false } };
     net *n;
     int n_hooks;
-    must(net_create(arch, CLASSES, NULL, 0, &n));
+    must(net_create(&(net_spec){ .arch = arch, .classes = CLASSES }, &n));
     const net_hook *hook = net_hooks(n, &n_hooks);
     for (int h = 0; apart && h < n_hooks; h++)
         if (strstr(hook[h].name, ".raw")) must(net_tap(n, hook[h].name, ignore, taps));

@@ -3,8 +3,8 @@
  * the errors, which are random, add up to some per cent of the logits, and to more of the gradient: on images
  * of noise it is a small sum of large parts. PyTorch 1.13's autocast is off by 0.11 (resnet20) and 0.31
  * (vgg11_bn) in the same setting, and this by 0.17 and 0.31. Limits: three times what was seen. */
-#include "../../nets/device.h"
 #include "../../core/base/rng.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../must.h"
 
@@ -40,7 +40,7 @@ static void run(backend *b, const char *arch, dtype type, result *out)
     net *n;
     for (uint64_t i = 0; i < BATCH * VALUES; i++) images[i] = rng_normal(1, RNG_TEST, 0, i);
     for (int i = 0; i < BATCH; i++) labels[i] = i % CLASSES;
-    must(net_create(arch, CLASSES, NULL, 0, &n));
+    must(net_create(&(net_spec){ .arch = arch, .classes = CLASSES }, &n));
     must(net_compile(n, b, type, cases, 2));
     must(net_init(n, 1));
     must(net_input(n, TRAIN, images, labels, BATCH));

@@ -29,7 +29,7 @@ static status analyse(const config *cfg, backend *b, const dataset *test, analys
     net *n = NULL;
     analyser *a = NULL;
     const net_case evaluation = { .batch = BATCH };
-    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(net_from_config(cfg, &n));
     TRY(analyser_create(n, cfg, &a));
     TRY(net_compile(n, b, F32, &evaluation, 1));
     TRY(net_init(n, 3));

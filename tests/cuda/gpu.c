@@ -159,7 +159,7 @@ static status open_bench(backend *b, const char *arch, const char *precision, in
 {
     status st = OK;
     const net_case cases[] = { { batch, false, false }, { batch, true, false } };
-    TRY(net_create(arch, 10, NULL, 0, out));
+    TRY(net_create(&(net_spec){ .arch = arch, .classes = 10 }, out));
     TRY(net_compile(*out, b, strcmp(precision, "bf16") == 0 ? BF16 : F32, cases, 2));
     TRY(net_init(*out, 1));
 out:

@@ -5,6 +5,7 @@
 
 #include "../../core/base/rng.h"
 #include "../../data/augment.h"
+#include "../image32.h"
 
 #include <stdlib.h>
 #include <string.h>

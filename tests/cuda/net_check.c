@@ -38,7 +38,10 @@ status open_net(const device_check *d, backend *b, const checked_net *which, dty
 {
     status st = OK;
     const net_case cases[] = { { d->batch, false, false }, { d->batch, true, false } };
-    TRY(net_create(which->arch, 10, which->remove, which->n_remove, out));
+    TRY(net_create(
+        &(net_spec){
+            .arch = which->arch, .classes = 10, .remove = which->remove, .n_remove = which->n_remove },
+        out));
     TRY(net_compile(*out, b, type, cases, 2));
     TRY(net_init(*out, 1));
     TRY(set_biases(*out));

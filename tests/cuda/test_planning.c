@@ -89,7 +89,7 @@ static status add_nets(void)
     const char *const *arch = net_archs(&n_archs);
     for (int i = 0; i < n_archs; i++) {
         net *n;
-        TRY(net_create(arch[i], 10, NULL, 0, &n));
+        TRY(net_create(&(net_spec){ .arch = arch[i], .classes = 10 }, &n));
         for (int j = 0; j < n->n_nodes; j++)
             if (n->node[j].op.kind == OP_CONV) add_conv(n->node[j].op, BATCH);
         net_free(n);

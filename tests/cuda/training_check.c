@@ -20,7 +20,7 @@ static status train(const config *cfg, backend *b, char **metrics)
     fit_result result;
     file_path path;
     TRY(dataset_open(&cfg->data, cfg->net.classes, &training, &test));
-    TRY(net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n));
+    TRY(net_from_config(cfg, &n));
     TRY(fit_compile(cfg, &training, n, b));
     TRY(fit_start_values(cfg, n));
     TRY(rundir_create(cfg, b, 0, NULL, &run));

@@ -67,9 +67,9 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, block, widths, counts, option, head, classes, removed):
+    def __init__(self, block, widths, counts, option, head, classes, removed, channels=3):
         super().__init__()
-        self.conv1, self.bn1, self.relu1 = conv(3, widths[0], 3), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        self.conv1, self.bn1, self.relu1 = conv(channels, widths[0], 3), nn.BatchNorm2d(widths[0]), nn.ReLU()
         c, self.stages = widths[0], []
         for stage, (width, count) in enumerate(zip(widths, counts), 1):
             blocks = OrderedDict()
@@ -92,9 +92,9 @@ class ResNet(nn.Module):
 
 
 class VGG(nn.Module):
-    def __init__(self, plan, classes, removed):
+    def __init__(self, plan, classes, removed, channels=3, size=(32, 32)):
         super().__init__()
-        layers, c, at = OrderedDict(), 3, 0
+        layers, c, at = OrderedDict(), channels, 0
         for word in plan.split():
             group = [nn.MaxPool2d(2)] if word == 'M' else \
                 [conv(c, int(word), 3, bias=True), nn.BatchNorm2d(int(word)), nn.ReLU()]
@@ -103,8 +103,8 @@ class VGG(nn.Module):
                 layers.update((str(at + i), m) for i, m in enumerate(group))
             at += len(group)
         self.features = nn.Sequential(layers)
-        self.classifier = nn.Sequential(nn.Dropout(.5), nn.Linear(512, 512), nn.ReLU(),
-                                        nn.Dropout(.5), nn.Linear(512, 512), nn.ReLU(),
+        self.classifier = nn.Sequential(nn.Dropout(.5), nn.Linear(512 * (size[0] // 32) * (size[1] // 32), 512),
+                                        nn.ReLU(), nn.Dropout(.5), nn.Linear(512, 512), nn.ReLU(),
                                         nn.Linear(512, classes))
 
     def forward(self, x):
@@ -149,9 +149,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    def __init__(self, classes, removed):
+    def __init__(self, classes, removed, channels=3):
         super().__init__()
-        self.conv1, self.bn1, self.relu1 = conv(3, 32, 3), nn.BatchNorm2d(32), nn.ReLU()
+        self.conv1, self.bn1, self.relu1 = conv(channels, 32, 3), nn.BatchNorm2d(32), nn.ReLU()
         self.layers = nn.Sequential(inverted_blocks(InvertedResidual, 0, 'layers', removed))
         self.conv2, self.bn2, self.relu2 = conv(320, 1280, 1), nn.BatchNorm2d(1280), nn.ReLU()
         self.linear = nn.Linear(1280, classes)
@@ -179,9 +179,9 @@ def conv_bn_relu6(c_in, c_out, kernel, stride=1, groups=1):
 
 
 class TorchvisionMobileNetV2(nn.Module):
-    def __init__(self, classes, removed):
+    def __init__(self, classes, removed, channels=3):
         super().__init__()
-        layers = OrderedDict({'0': conv_bn_relu6(3, 32, 3)})
+        layers = OrderedDict({'0': conv_bn_relu6(channels, 32, 3)})
         layers.update(inverted_blocks(TorchvisionInvertedResidual, 1, 'features', removed))
         layers['18'] = conv_bn_relu6(320, 1280, 1)
         self.features = nn.Sequential(layers)
@@ -204,17 +204,17 @@ SMALL_RESNET_COUNTS = {'resnet20': 3, 'resnet32': 5, 'resnet44': 7, 'resnet56': 
 MOBILENETS = {'mobilenetv2': MobileNetV2, 'mobilenetv2_tv': TorchvisionMobileNetV2}
 
 
-def make(arch, classes=10, removed=()):
+def make(arch, classes=10, removed=(), channels=3, size=(32, 32)):
     """A net by its name, without the units in `removed`; KeyError for an unknown name."""
     if arch in VGG_PLANS:
-        return VGG(VGG_PLANS[arch], classes, removed)
+        return VGG(VGG_PLANS[arch], classes, removed, channels, size)
     if arch in MOBILENETS:
-        return MOBILENETS[arch](classes, removed)
+        return MOBILENETS[arch](classes, removed, channels)
     if arch in SMALL_RESNET_COUNTS:
         counts = (SMALL_RESNET_COUNTS[arch],) * 3
-        return ResNet(BasicBlock, (16, 32, 64), counts, 'A', 'linear', classes, removed)
+        return ResNet(BasicBlock, (16, 32, 64), counts, 'A', 'linear', classes, removed, channels)
     block, counts = RESNETS[arch]
-    return ResNet(block, (64, 128, 256, 512), counts, 'B', 'fc', classes, removed)
+    return ResNet(block, (64, 128, 256, 512), counts, 'B', 'fc', classes, removed, channels)
 
 
 def state(net):

@@ -1,8 +1,8 @@
 /* The gradient of the loss with respect to the image (net_image_gradient, what attacks climb) against
  * PyTorch's autograd with the net in evaluation mode. tests/peer/image_gradient.py is the other half. */
-#include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../scratch.h"
 #include "python.h"
@@ -44,7 +44,7 @@ static void compare(const char *device, const char *arch)
     assert_int_equal(setenv("CLEAVE_CONV", "direct", 1), 0); /* Winograd rounds more: kinks are near */
     python("prepare", arch);
     must(backend_open(device, 0, &b, NULL, 0));
-    must(net_create(arch, CLASSES, NULL, 0, &n));
+    must(net_create(&(net_spec){ .arch = arch, .classes = CLASSES }, &n));
     must(net_compile(n, b, F32, &frozen, 1));
     feed(n);
     must(net_forward(n, 0));

@@ -36,7 +36,8 @@ static void write_names(const char *file, const char *arch, int classes, char *c
     char name[64];
     net *n;
     int count;
-    must(net_create(arch, classes, removed, n_removed, &n));
+    must(net_create(&(net_spec){ .arch = arch, .classes = classes, .remove = removed, .n_remove = n_removed },
+                    &n));
     must(text_format(name, sizeof name, "%s.names", file));
     FILE *f = fopen(scratch_path(name), "w");
     assert_non_null(f);
@@ -62,7 +63,7 @@ static void names_shapes_and_macs_are_pytorch_s(void **state)
     for (int i = 0; i < n; i++) {
         char *units[64], cut[40];
         net *whole;
-        must(net_create(archs[i], CLASSES, NULL, 0, &whole));
+        must(net_create(&(net_spec){ .arch = archs[i], .classes = CLASSES }, &whole));
         write_names(archs[i], archs[i], CLASSES, NULL, 0);
         must(text_format(cut, sizeof cut, "%s-cut", archs[i]));
         write_names(cut, archs[i], 100, units, some_units(whole, units, 64));
@@ -219,7 +220,7 @@ static void compare_training(const char *arch)
     compare_torch(arguments);
     must(st_open(scratch_path("input.safetensors"), &input));
     must(backend_open("cpu", 0, &b, NULL, 0));
-    must(net_create(arch, CLASSES, NULL, 0, &n));
+    must(net_create(&(net_spec){ .arch = arch, .classes = CLASSES }, &n));
     must(net_compile(n, b, F32, cases, 2));
     train(n, b, &input);
     net_free(n);

@@ -7,6 +7,7 @@
 #include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../../nets/tap.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 #include <cjson/cJSON.h>
@@ -18,6 +19,7 @@ enum { BATCH = 64, LAYERS = 10 };
 static dataset invent_images(int n)
 {
     dataset d = { .n = n,
+                  .shape = image32,
                   .classes = 4,
                   .image = malloc((size_t)n * IMAGE_VALUES),
                   .label = malloc((size_t)n * 4),
@@ -56,7 +58,7 @@ static analysed_net open_net(const config *cfg)
     analysed_net b = { 0 };
     net_case evaluation = { .batch = BATCH };
     assert_int_equal(backend_open("cpu", 2, &b.device, NULL, 0), OK);
-    assert_int_equal(net_create("resnet20", 4, NULL, 0, &b.net), OK);
+    assert_int_equal(net_create(&(net_spec){ .arch = "resnet20", .classes = 4 }, &b.net), OK);
     assert_int_equal(analyser_create(b.net, cfg, &b.analyser), OK);
     assert_int_equal(net_compile(b.net, b.device, F32, &evaluation, 1), OK);
     assert_int_equal(net_init(b.net, 1), OK);
@@ -126,7 +128,7 @@ static double *similarities(const config *cfg, const dataset *test, const char *
     net *n;
     net_case evaluation = { .batch = BATCH };
     assert_int_equal(backend_open("cpu", 2, &device, NULL, 0), OK);
-    assert_int_equal(net_create("resnet20", 4, NULL, 0, &n), OK);
+    assert_int_equal(net_create(&(net_spec){ .arch = "resnet20", .classes = 4 }, &n), OK);
     assert_int_equal(net_tap(n, layer, record, &r), OK);
     assert_int_equal(net_compile(n, device, F32, &evaluation, 1), OK);
     assert_int_equal(net_init(n, 1), OK);
@@ -507,7 +509,7 @@ static void lu2022_of_a_mobilenet_is_an_error(void **state)
     for (int i = 0; i < 2; i++) {
         net *n;
         analyser *a = NULL;
-        assert_int_equal(net_create(archs[i], 4, NULL, 0, &n), OK);
+        assert_int_equal(net_create(&(net_spec){ .arch = archs[i], .classes = 4 }, &n), OK);
         assert_int_equal(analyser_create(n, cfg, &a), ERR_USAGE);
         assert_non_null(strstr(status_message(), archs[i]));
         assert_non_null(strstr(status_message(), "lu2022"));

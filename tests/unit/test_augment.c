@@ -2,11 +2,13 @@
 #include "../../core/base/rng.h"
 #include "../../data/augment.h"
 #include "../../data/dataset.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 #include <math.h>
 
 static const config_data paper = {
+    CONFIG32,
     .mean = { .4914f, .4822f, .4465f },
     .std = { .2023f, .1994f, .2010f },
     .crop_pad = 4,

@@ -1,7 +1,7 @@
 /* Checkpoints: what is written comes back to the bit; what does not fit is refused before anything changes. */
-#include "../../nets/device.h"
 #include "../../core/base/file.h"
 #include "../../nets/checkpoint.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 
 #include <setjmp.h>
@@ -38,7 +38,11 @@ static net *compiled(const char *arch, int classes, const char *removed, uint64_
     net *n = NULL;
     char *remove[] = { (char *)removed };
     net_case cases[] = { { 2, true } }; /* momentum is of nets that train */
-    assert_int_equal(net_create(arch, classes, remove, removed ? 1 : 0, &n), OK);
+    assert_int_equal(
+        net_create(
+            &(net_spec){ .arch = arch, .classes = classes, .remove = remove, .n_remove = removed ? 1 : 0 },
+            &n),
+        OK);
     assert_int_equal(net_compile(n, device, F32, cases, 1), OK);
     assert_int_equal(net_init(n, seed), OK);
     return n;

@@ -19,7 +19,8 @@ static const config settings = { .prune = { .metric = METRIC_YANG, .eps = .01, .
 static net *create(const char *arch, char *const *remove, unsigned n)
 {
     net *out;
-    if (net_create(arch, 10, remove, n, &out) != OK) fail_msg("%s", status_message());
+    if (net_create(&(net_spec){ .arch = arch, .classes = 10, .remove = remove, .n_remove = n }, &out) != OK)
+        fail_msg("%s", status_message());
     return out;
 }
 

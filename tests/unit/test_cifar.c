@@ -1,11 +1,12 @@
 /* data/cifar.c: files written byte by byte here, and every way in which they can be wrong. */
 #include "../../data/dataset.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 /* A configuration of these data. */
 #define FROM(folder, limit)                                                                                  \
-    (&(config_data){                                                                                         \
-        .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit), .max_pixels = 1 << 26 })
+    (&(config_data){ CONFIG32, .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit),      \
+                     .max_pixels = 1 << 26 })
 
 enum { RECORD = 3073, RECORD_100 = 3074 };
 
@@ -208,7 +209,7 @@ static void writes_what_it_reads(void **state)
     const int classes[] = { 10, 100, 7 };
     for (int k = 0; k < 3; k++) {
         dataset d, again;
-        assert_int_equal(dataset_alloc(&d, 5, classes[k]), OK);
+        assert_int_equal(dataset_alloc(&d, image32, 5, classes[k]), OK);
         for (int i = 0; i < 5 * IMAGE_VALUES; i++) d.image[i] = (uint8_t)(i * 7 + i / 256);
         for (int i = 0; i < 5; i++) d.label[i] = (i * 3 + classes[k] - 4) % classes[k];
         for (int c = 0; c < classes[k]; c++) {

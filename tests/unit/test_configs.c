@@ -23,8 +23,7 @@ static void every_config_loads(void **state)
         config *c;
         net *n;
         if (config_load(files.gl_pathv[i], NULL, 0, &c) != OK) fail_msg("%s", status_message());
-        if (net_create(c->net.arch, c->net.classes, c->net.remove, c->net.remove_count, &n) != OK)
-            fail_msg("%s: %s", files.gl_pathv[i], status_message());
+        if (net_from_config(c, &n) != OK) fail_msg("%s: %s", files.gl_pathv[i], status_message());
         snprintf(names[i], sizeof names[i], "%s", c->name);
         for (size_t j = 0; j < i; j++)
             if (!strcmp(names[i], names[j])) fail_msg("%s: the name %s is taken", files.gl_pathv[i], c->name);

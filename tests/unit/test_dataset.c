@@ -1,5 +1,6 @@
 /* data/dataset.c: the table of formats, limits, the number of classes, and nothing left over on failure. */
 #include "../../data/dataset.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 static void write_cifar10(void)
@@ -17,7 +18,7 @@ static void opens_either_or_both(void **state)
     char path[256];
     write_cifar10();
     snprintf(path, sizeof path, "%s", scratch);
-    config_data cfg = { .format = DATA_CIFAR10, .path = path, .train_limit = 7, .test_limit = 2 };
+    config_data cfg = { CONFIG32, .format = DATA_CIFAR10, .path = path, .train_limit = 7, .test_limit = 2 };
     assert_int_equal(dataset_open(&cfg, 10, &train, &test), OK);
     assert_int_equal(train.n, 7);
     assert_int_equal(test.n, 2);
@@ -37,7 +38,7 @@ static void every_format_is_in_the_table(void **state)
 {
     (void)state;
     dataset test;
-    config_data cfg = { .path = "/nonexistent/place" };
+    config_data cfg = { CONFIG32, .path = "/nonexistent/place" };
     for (cfg.format = DATA_CIFAR10; cfg.format < DATA_SYNTHETIC; cfg.format++) {
         assert_int_equal(dataset_open(&cfg, 10, NULL, &test), ERR_DATA);
         assert_non_null(strstr(status_message(), "/nonexistent/place"));
@@ -52,7 +53,7 @@ static void the_net_must_fit(void **state)
 {
     (void)state;
     dataset train, test;
-    config_data cfg = { .format = DATA_SYNTHETIC, .path = "", .train_limit = 20, .test_limit = 20 };
+    config_data cfg = { CONFIG32, .format = DATA_SYNTHETIC, .path = "", .train_limit = 20, .test_limit = 20 };
     assert_int_equal(dataset_open(&cfg, 100, &train, &test), ERR_DATA);
     assert_non_null(strstr(status_message(), "has 10 classes"));
     assert_non_null(strstr(status_message(), "100 outputs"));
@@ -69,7 +70,7 @@ static void all_or_nothing(void **state)
     write_cifar10();
     snprintf(path, sizeof path, "%s", scratch);
     assert_int_equal(unlink(scratch_path("test_batch.bin")), 0);
-    config_data cfg = { .format = DATA_CIFAR10, .path = path };
+    config_data cfg = { CONFIG32, .format = DATA_CIFAR10, .path = path };
     assert_int_equal(dataset_open(&cfg, 10, &train, &test), ERR_DATA);
     assert_null(train.image);
     assert_null(train.label);

@@ -2,6 +2,7 @@
 #include "../../core/base/file.h"
 #include "../../core/base/log.h"
 #include "../../data/dataset.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 #include <sys/stat.h>
@@ -15,8 +16,8 @@
 
 /* A configuration of these data. */
 #define FROM(folder, limit)                                                                                  \
-    (&(config_data){                                                                                         \
-        .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit), .max_pixels = 1 << 26 })
+    (&(config_data){ CONFIG32, .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit),      \
+                     .max_pixels = 1 << 26 })
 
 static uint8_t pixel(int k, int c, int y, int x)
 {

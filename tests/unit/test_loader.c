@@ -1,21 +1,22 @@
 /* data/loader.c: every batch against a direct computation, whatever the worker's timing. */
 #include "../../core/base/rng.h"
 #include "../../data/loader.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 #include <sched.h>
 
 enum { IMAGES = 103, BATCH = 16, BATCHES = 7, LAST = IMAGES - (BATCHES - 1) * BATCH };
 
-static const config_data cfg = {
-    .mean = { .5f, .4f, .3f }, .std = { .2f, .3f, .4f }, .crop_pad = 4, .flip = true
-};
+static const config_data cfg = { CONFIG32, .mean = { .5f, .4f, .3f }, .std = { .2f, .3f, .4f }, .crop_pad = 4,
+                                 .flip = true };
 static dataset data;
 
 static int make_data(void **state)
 {
     (void)state;
     data = (dataset){ .n = IMAGES, .classes = 10 };
+    data.shape = image32;
     data.image = malloc((size_t)IMAGES * IMAGE_VALUES);
     data.label = malloc(IMAGES * sizeof *data.label);
     if (!data.image || !data.label) return -1;

@@ -1,6 +1,6 @@
 /* The graph from outside: names, units, removal, taps; cases of one net share parameters and agree. */
-#include "../../nets/device.h"
 #include "../../core/base/rng.h"
+#include "../../nets/device.h"
 #include "../../nets/run.h"
 #include "../../nets/tap.h"
 
@@ -33,7 +33,10 @@ static net *create(const char *arch, const char *removed)
 {
     net *n = NULL;
     char *remove[] = { (char *)removed };
-    assert_int_equal(net_create(arch, 10, remove, removed ? 1 : 0, &n), OK);
+    assert_int_equal(
+        net_create(&(net_spec){ .arch = arch, .classes = 10, .remove = remove, .n_remove = removed ? 1 : 0 },
+                   &n),
+        OK);
     return n;
 }
 
@@ -41,7 +44,7 @@ static void unknown_arch_lists_the_known_ones(void **state)
 {
     (void)state;
     net *n = NULL;
-    assert_int_equal(net_create("resnet21", 10, NULL, 0, &n), ERR_USAGE);
+    assert_int_equal(net_create(&(net_spec){ .arch = "resnet21", .classes = 10 }, &n), ERR_USAGE);
     assert_non_null(strstr(status_message(), "resnet20"));
     assert_null(n);
 }
@@ -67,13 +70,18 @@ static void removal_is_refused_with_a_reason(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         net *n = NULL;
         char *remove[] = { (char *)cases[i].unit };
-        assert_int_equal(net_create(cases[i].arch, 10, remove, 1, &n), ERR_USAGE);
+        assert_int_equal(
+            net_create(&(net_spec){ .arch = cases[i].arch, .classes = 10, .remove = remove, .n_remove = 1 },
+                       &n),
+            ERR_USAGE);
         assert_non_null(strstr(status_message(), cases[i].why));
         assert_non_null(strstr(status_message(), cases[i].unit));
     }
     net *n = NULL;
     char *twice[] = { "layer1.1", "layer1.1" };
-    assert_int_equal(net_create("resnet20", 10, twice, 2, &n), ERR_USAGE);
+    assert_int_equal(
+        net_create(&(net_spec){ .arch = "resnet20", .classes = 10, .remove = twice, .n_remove = 2 }, &n),
+        ERR_USAGE);
 }
 
 static void a_removed_unit_is_gone_and_the_others_keep_their_names(void **state)

@@ -2,12 +2,15 @@
  * decoder. */
 #include "../../core/device/image.h"
 #include "../../data/picture.h"
+#include "../image32.h"
 #include "../pictures.h"
 #include "../scratch.h"
 
 #include <sys/stat.h>
 
 enum { MAX_PIXELS = 1 << 26 };
+
+static const config_data any_size = { CONFIG32, .max_pixels = MAX_PIXELS };
 
 static status decode(const picture_file *f, int64_t max_pixels)
 {
@@ -16,7 +19,8 @@ static status decode(const picture_file *f, int64_t max_pixels)
     uint8_t *exact = malloc(f->n + !f->n); /* so that the sanitizer sees a read beyond it */
     assert_non_null(exact);
     memcpy(exact, f->at, f->n);
-    status st = picture_decode("x.jpg", exact, f->n, max_pixels, image, &resized);
+    status st = picture_decode("x.jpg", exact, f->n, &(config_data){ CONFIG32, .max_pixels = max_pixels },
+                               image, &resized);
     free(exact);
     return st;
 }
@@ -243,7 +247,7 @@ static void a_png_that_unfolds_without_end(void **state)
     memcpy(data + 8 + BYTES, "\0\0\0\0\0\0\0\0IEND\0\0\0\0", 16);
     const size_t n = head.n + 8 + BYTES + 16;
     mend_png(file, n);
-    assert_int_equal(picture_decode("bomb.png", file, n, MAX_PIXELS, image, &resized), ERR_DATA);
+    assert_int_equal(picture_decode("bomb.png", file, n, &any_size, image, &resized), ERR_DATA);
     assert_non_null(strstr(status_message(), "bomb.png"));
     assert_non_null(strstr(status_message(), "outofmem"));
     free(file);
@@ -327,7 +331,7 @@ static void only_regular_files(void **state)
     uint8_t image[IMAGE_VALUES];
     bool resized;
     make_bmp(&f, 32, 32, 24, 40, false);
-    assert_int_equal(picture_load(scratch_write("good.bmp", f.at, f.n), MAX_PIXELS, image, &resized), OK);
+    assert_int_equal(picture_load(scratch_write("good.bmp", f.at, f.n), &any_size, image, &resized), OK);
     assert_false(resized);
     assert_int_equal(image[2 * IMAGE_PIXELS + 31 * 32],
                      0); /* blue of the first pixel of the first row, at the bottom */
@@ -335,13 +339,13 @@ static void only_regular_files(void **state)
     assert_int_equal(image[31 * 32], 10);
     const char *pipe = scratch_path("pipe.png");
     assert_int_equal(mkfifo(pipe, 0600), 0);
-    assert_int_equal(picture_load(pipe, MAX_PIXELS, image, &resized), ERR_DATA);
+    assert_int_equal(picture_load(pipe, &any_size, image, &resized), ERR_DATA);
     assert_non_null(strstr(status_message(), "pipe.png: a pipe"));
-    assert_int_equal(picture_load("/dev/zero", MAX_PIXELS, image, &resized), ERR_DATA);
+    assert_int_equal(picture_load("/dev/zero", &any_size, image, &resized), ERR_DATA);
     assert_non_null(strstr(status_message(), "/dev/zero: a device"));
     const char *large = scratch_write("large.jpg", f.at, f.n);
     assert_int_equal(truncate(large, (off_t)1 << 40), 0);
-    assert_int_equal(picture_load(large, MAX_PIXELS, image, &resized), ERR_DATA);
+    assert_int_equal(picture_load(large, &any_size, image, &resized), ERR_DATA);
     assert_non_null(strstr(status_message(), "too many"));
 }
 

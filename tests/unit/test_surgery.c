@@ -1,8 +1,8 @@
 /* Counting and inheriting: sizes of nets and units, the savings of [Yang23] Table 1, and a cut that must
  * not change what the net computes. prune/surgery.h. */
 #include "../../nets/checkpoint.h"
-#include "../../nets/run.h"
 #include "../../nets/device.h"
+#include "../../nets/run.h"
 #include "../../prune/surgery.h"
 #include "../scratch.h"
 #include <math.h>
@@ -24,7 +24,8 @@ static net *create(const char *arch, const char *remove)
     net *n;
     snprintf(text, sizeof text, "%s", remove);
     unsigned count = split(text, names);
-    if (net_create(arch, 10, names, count, &n) != OK) fail_msg("%s", status_message());
+    if (net_create(&(net_spec){ .arch = arch, .classes = 10, .remove = names, .n_remove = count }, &n) != OK)
+        fail_msg("%s", status_message());
     return n;
 }
 
@@ -151,7 +152,10 @@ static void units_that_cannot_go(void **state)
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         net *n;
-        assert_int_equal(net_create(bad[i].arch, 10, &bad[i].unit, 1, &n), ERR_USAGE);
+        assert_int_equal(
+            net_create(
+                &(net_spec){ .arch = bad[i].arch, .classes = 10, .remove = &bad[i].unit, .n_remove = 1 }, &n),
+            ERR_USAGE);
         assert_non_null(strstr(status_message(), bad[i].unit));
     }
 }

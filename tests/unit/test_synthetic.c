@@ -2,6 +2,7 @@
  */
 #include "../../core/base/rng.h"
 #include "../../data/dataset.h"
+#include "../image32.h"
 #include "../scratch.h"
 
 #include <math.h>
@@ -9,8 +10,8 @@
 
 /* A configuration of these data. */
 #define FROM(folder, limit)                                                                                  \
-    (&(config_data){                                                                                         \
-        .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit), .max_pixels = 1 << 26 })
+    (&(config_data){ CONFIG32, .path = (char *)(folder), .train_limit = (limit), .test_limit = (limit),      \
+                     .max_pixels = 1 << 26 })
 
 enum { CLASSES = 10 };
 

@@ -83,7 +83,7 @@ static status prepare_net(bench *b)
 {
     status st = OK;
     const config *c = b->cfg;
-    const size_t values = (size_t)b->batch * IMAGE_VALUES;
+    const size_t values = (size_t)b->batch * (size_t)image_values(dataset_shape(&c->data));
     const net_case cases[] = { [CASE_EVAL] = { b->batch, false }, [CASE_TRAIN] = { b->batch, true } };
     TRY(experiment_open(c, 0, &b->e));
     log_info("%s: %s", b->e.why, b->e.device->description);

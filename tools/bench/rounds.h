@@ -39,7 +39,7 @@ typedef struct bench {
     ceiling *ceiling; /* NULL where the device has none */
     bench_peer peer[PEER_MODES];
     int n_peers;
-    float *images;   /* [batch, 3, 32, 32] */
+    float *images;   /* [batch, c, h, w] */
     int32_t *labels; /* [batch] */
     void *features;  /* [n_features, FEATURE_DIM] in the device's memory, in the net's precision */
     int n_features;

@@ -317,7 +317,7 @@ static status open_run(run *r)
     int n;
     int64_t largest = 0;
     TRY(read_header(r));
-    TRY(net_create(r->out->arch, CLASSES, NULL, 0, &r->net));
+    TRY(net_create(&(net_spec){ .arch = r->out->arch, .classes = CLASSES }, &r->net));
     TRY(net_compile(r->net, r->device, F32, cases, 2));
     const net_param *p = net_params(r->net, &n);
     for (int i = 0; i < n; i++) largest = p[i].count > largest ? p[i].count : largest;

@@ -85,10 +85,10 @@ static status run_picks(const network *w, const report_run *run)
     status st = OK;
     const dataset *d = &run->images->test;
     float *x;
-    TRY_ALLOC(x, malloc((size_t)w->n_picks * IMAGE_VALUES * sizeof *x));
+    const size_t values = (size_t)image_values(d->shape);
+    TRY_ALLOC(x, malloc((size_t)w->n_picks * values * sizeof *x));
     for (int i = 0; i < w->n_picks; i++)
-        augment_apply(d->image + (size_t)w->pick[i] * IMAGE_VALUES, &run->cfg->data, NULL,
-                      x + (size_t)i * IMAGE_VALUES);
+        augment_apply(dataset_image(d, w->pick[i]), &run->cfg->data, NULL, x + (size_t)i * values);
     TRY(net_input(w->net, CASE_PICKS, x, NULL, w->n_picks));
     TRY(net_forward(w->net, CASE_PICKS));
 out:

@@ -1,5 +1,6 @@
 /* tools/report/encode.c -- binary data as text. Arrays of numbers: deflate [RFC 1951] in a zlib envelope
  * [RFC 1950], then base64 [RFC 4648]; a browser can undo both. Test images: side by side in one JPEG. */
+#include "../../data/resize.h"
 #include "collect.h"
 
 #include <stdlib.h>
@@ -70,7 +71,7 @@ out:
 /* ---- images ---- */
 
 /* A row of 64 images is 2048 pixels wide. Browsers accept at least 16384 pixels in either direction. */
-enum { COLUMNS = 64, QUALITY = 85, QUALITY_OF_MANY = 70, MANY = 5000 };
+enum { LARGEST_SIDE = 64, COLUMNS = 64, QUALITY = 85, QUALITY_OF_MANY = 70, MANY = 5000 };
 
 typedef struct byte_list {
     uint8_t *data;
@@ -96,27 +97,53 @@ static void append_bytes(void *ctx, void *data, int n)
     b->n += (size_t)n;
 }
 
-/* Copies an image, stored as three planes, to its place in the picture, stored as RGB pixels. */
-static void paste(const uint8_t *image, uint8_t *picture, int place)
+/* Large images are shown small; all of them are squares in the picture, with black beside what is not square. */
+static int side_of(const dataset *d)
 {
-    const size_t row = (size_t)COLUMNS * IMAGE_SIDE;
-    uint8_t *to =
-        picture + 3 * ((size_t)(place / COLUMNS) * IMAGE_SIDE * row + (size_t)(place % COLUMNS) * IMAGE_SIDE);
-    for (int y = 0; y < IMAGE_SIDE; y++)
-        for (int x = 0; x < IMAGE_SIDE; x++)
+    const int longest = d->shape.width > d->shape.height ? d->shape.width : d->shape.height;
+    return longest < LARGEST_SIDE ? longest : LARGEST_SIDE;
+}
+
+/* Image i of the set as three planes of side x side. */
+static status shrink(const dataset *d, int i, int side, uint8_t *planes)
+{
+    status st = OK;
+    const size_t pixels = (size_t)image_pixels(d->shape);
+    const image_shape small = { 3, side, side };
+    uint8_t *colour;
+    TRY_ALLOC(colour, malloc(3 * pixels));
+    for (size_t c = 0; c < 3; c++)
+        memcpy(colour + c * pixels, dataset_image(d, i) + (d->shape.channels == 3 ? c * pixels : 0), pixels);
+    TRY(resize_planes("report", colour, d->shape.width, d->shape.height, small, FIT_PAD, planes));
+out:
+    free(colour);
+    return st;
+}
+
+/* Copies three planes to their place in the picture, stored as RGB pixels. */
+static void paste(const uint8_t *planes, int side, uint8_t *picture, int place)
+{
+    const size_t row = (size_t)COLUMNS * (size_t)side, line = (size_t)(place / COLUMNS * side);
+    uint8_t *to = picture + 3 * (line * row + (size_t)(place % COLUMNS * side));
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++)
             for (int c = 0; c < 3; c++)
-                to[3 * ((size_t)y * row + (size_t)x) + (size_t)c] =
-                    image[c * IMAGE_PIXELS + y * IMAGE_SIDE + x];
+                to[3 * ((size_t)y * row + (size_t)x) + (size_t)c] = planes[(c * side + y) * side + x];
 }
 
 static status jpeg_url(const report_images *images, const uint32_t *position, int n, char **url)
 {
     status st = OK;
-    const int rows = (n + COLUMNS - 1) / COLUMNS, width = COLUMNS * IMAGE_SIDE, height = rows * IMAGE_SIDE;
+    const int side = side_of(&images->test);
+    const int rows = (n + COLUMNS - 1) / COLUMNS, width = COLUMNS * side, height = rows * side;
     byte_list jpeg = { 0 };
-    uint8_t *picture;
+    uint8_t *picture, *planes = NULL;
     TRY_ALLOC(picture, calloc((size_t)width * (size_t)height, 3));
-    for (int i = 0; i < n; i++) paste(images->test.image + (size_t)position[i] * IMAGE_VALUES, picture, i);
+    TRY_ALLOC(planes, malloc(3 * (size_t)side * (size_t)side));
+    for (int i = 0; i < n; i++) {
+        TRY(shrink(&images->test, (int)position[i], side, planes));
+        paste(planes, side, picture, i);
+    }
     if (!stbi_write_jpg_to_func(append_bytes, &jpeg, width, height, 3, picture,
                                 n > MANY ? QUALITY_OF_MANY : QUALITY) ||
         jpeg.failed)
@@ -125,6 +152,7 @@ static status jpeg_url(const report_images *images, const uint32_t *position, in
 out:
     free(jpeg.data);
     free(picture);
+    free(planes);
     return st;
 }
 
@@ -156,7 +184,7 @@ status put_images(cJSON *o, const report_images *images)
     int n;
     char *url = NULL;
     TRY(wanted_positions(images, &position, &n));
-    TRY(json_put_number(o, "side", IMAGE_SIDE));
+    TRY(json_put_number(o, "side", side_of(&images->test)));
     TRY(json_put_number(o, "columns", COLUMNS));
     TRY(put_classes(o, &images->test));
     TRY(put_blob(o, "position", "u32", position, 1, (int64_t[]){ n }));

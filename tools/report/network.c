@@ -45,7 +45,7 @@ out:
 static status fill_input(const network *w)
 {
     status st = OK;
-    const size_t count = (size_t)w->batch * IMAGE_VALUES;
+    const size_t count = (size_t)w->batch * (size_t)image_values(net_image(w->net));
     float *x;
     TRY_ALLOC(x, malloc(count * sizeof *x));
     for (size_t i = 0; i < count; i++) x[i] = 2 * rng_uniform(0, RNG_TEST, 0, i) - 1;

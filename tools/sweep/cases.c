@@ -122,7 +122,7 @@ out:
 static status check_net(const config *cfg)
 {
     net *n = NULL;
-    status st = net_create(cfg->net.arch, cfg->net.classes, cfg->net.remove, cfg->net.remove_count, &n);
+    status st = net_from_config(cfg, &n);
     net_free(n);
     return st;
 }
