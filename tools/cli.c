@@ -355,7 +355,7 @@ status cli_subject_config(const cli *c, const cli_subject *s, config **out)
     char metadata[PATH_BYTES + 16], *run_text = NULL, *described = NULL;
     file_path run_config;
     config *plain = NULL;
-    config_source source[2];
+    config_source source[3];
     int n = 0;
     TRY(read_info(s->checkpoint, &info));
     TRY(text_format(metadata, sizeof metadata, "%s, metadata", s->checkpoint));
@@ -364,6 +364,8 @@ status cli_subject_config(const cli *c, const cli_subject *s, config **out)
         source[n++] = (config_source){ run_config.s, run_text };
     } else if (info.config) {
         source[n++] = (config_source){ metadata, info.config };
+        source[n++] =
+            (config_source){ metadata, "out: null\n" }; /* a file does not decide where results go */
     } else if (!info.arch && !gives_arch(c)) {
         FAIL(ERR_USAGE, "%s has no architecture in its metadata: give net.arch=..., e.g. net.arch=resnet20",
              s->checkpoint);

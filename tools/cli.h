@@ -75,7 +75,8 @@ typedef struct cli_subject {
 status cli_subject_find(const char *subject, cli_subject *out);
 
 /* The configuration of a subject: the run's config.yaml, or else the config in the checkpoint's metadata, or else the
- * defaults; over that architecture, classes, removed units and normalisation of the checkpoint; over that the
+ * defaults (`out` always is the default then: a file that came from elsewhere does not decide where results are
+ * written); over that architecture, classes, removed units and normalisation of the checkpoint; over that the
  * overrides. ERR_USAGE if neither the checkpoint nor net.arch= says what net it is. */
 status cli_subject_config(const cli *, const cli_subject *, config **out);
 

@@ -8,12 +8,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool found(char *out, size_t bytes, const char *folder, const char *below, const char *name)
 {
     int n = snprintf(out, bytes, "%s%s/libcleave_%s.so", folder, below, name);
     return n > 0 && (size_t)n < bytes && access(out, F_OK) == 0;
+}
+
+/* Whoever may write to the folder or the file decides what this program runs. */
+static status check_writers(const char *path)
+{
+    status st = OK;
+    struct stat s;
+    if (stat(path, &s) == 0 && s.st_mode & S_IWOTH)
+        FAIL(ERR_RUNTIME,
+             "CLEAVE_PLUGINS: everyone may write to %s, so nothing from there is run (chmod o-w)", path);
+out:
+    return st;
 }
 
 static status plugin_path(const char *name, char *out, size_t bytes)
@@ -24,6 +37,8 @@ static status plugin_path(const char *name, char *out, size_t bytes)
     if (wanted) {
         if (!found(out, bytes, wanted, "", name))
             FAIL(ERR_RUNTIME, "this build has no %s backend (there is no %s)", name, out);
+        TRY(check_writers(wanted));
+        TRY(check_writers(out));
         goto out;
     }
     TRY(path_of_program(&folder));

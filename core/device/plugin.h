@@ -26,7 +26,7 @@ typedef struct plugin {
     }
 
 /* Opens a device of FOLDER/libcleave_NAME.so; FOLDER is $CLEAVE_PLUGINS, else the program's own, else
- * ../lib/cleave beside that (make install). The file stays open with the device. ERR_RUNTIME: one line without the
+ * ../lib/cleave beside that (make install). A $CLEAVE_PLUGINS that everyone may write to is refused. The file stays open with the device. ERR_RUNTIME: one line without the
  * device's name: what is missing. */
 status plugin_open(const char *name, int device, int threads, backend **out);
 

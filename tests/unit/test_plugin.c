@@ -7,12 +7,13 @@
 
 #include <cmocka.h>
 
-#include "../../nets/device.h"
 #include "../../core/base/log.h"
+#include "../../nets/device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char installed[4096]; /* where tests/run says the real plugin is */
@@ -137,6 +138,32 @@ static void a_damaged_plugin_is_an_error(void **state)
     rmdir(folder);
 }
 
+/* A folder or a file that everyone may write to, as in /tmp, decides nothing. */
+static void a_folder_of_everyone_is_refused(void **state)
+{
+    (void)state;
+    char folder[64] = "/tmp/cleave-plugin-XXXXXX", path[128], command[600];
+    const char *build = getenv("B");
+    backend *b = NULL;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/libcleave_cuda.so", folder);
+    snprintf(command, sizeof command, "cp %s/tests/plugins/works/libcleave_cuda.so %s",
+             build ? build : "build", path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+    setenv("CLEAVE_PLUGINS", folder, 1);
+    assert_int_equal(backend_open("cuda", 1, &b, NULL, 0), OK);
+    backend_close(b);
+    assert_int_equal(chmod(folder, 01777), 0);
+    refused("cuda", "CLEAVE_PLUGINS: everyone may write to /tmp/cleave-plugin-");
+    falls_back("everyone may write");
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(chmod(path, 0757), 0);
+    refused("cuda", path);
+    unlink(path);
+    rmdir(folder);
+}
+
 /* The real one. */
 static void cuda_without_a_gpu_says_so(void **state)
 {
@@ -167,6 +194,7 @@ int main(void)
         cmocka_unit_test(a_missing_plugin_is_named),
         cmocka_unit_test(other_interfaces_are_refused),
         cmocka_unit_test(a_damaged_plugin_is_an_error),
+        cmocka_unit_test(a_folder_of_everyone_is_refused),
         cmocka_unit_test(cuda_without_a_gpu_says_so),
     };
     const char *folder = getenv("CLEAVE_PLUGINS");
