@@ -12,6 +12,7 @@
 enum { STROKE_EDGES = 16 };
 
 static const double TURN = 6.283185307179586;
+static const double PAGE_HEAD = 70, PAGE_MARGIN = 4; /* of a single ring: below its title; around it */
 
 /* Where the vertices are on the circle; the same for all layers. */
 typedef struct ring_layout {
@@ -26,6 +27,7 @@ typedef struct ring {
     const analysis *a;
     const layer_analysis *l;
     const ring_layout *layout;
+    double page_width, page_height; /* only of a ring with labels */
     double x, y, radius;
     int64_t shown; /* edges */
 } ring;
@@ -187,35 +189,39 @@ static void put_text(cairo_t *c, double x, double y, double anchor, double size,
     cairo_show_text(c, text);
 }
 
-/* Bytes of the UTF-8 character at s; 0: there is none. */
-static int character_bytes(const unsigned char *s)
+/* Cuts the text off where it gets wider than `room`; then it ends with three dots. The text has 3 bytes to spare. */
+static void fit_text(cairo_t *c, double size, double room, char *text)
 {
-    const int bytes = s[0] < 0x80   ? 1
-                      : s[0] < 0xc2 ? 0
-                      : s[0] < 0xe0 ? 2
-                      : s[0] < 0xf0 ? 3
-                      : s[0] < 0xf5 ? 4
-                                    : 0;
-    for (int k = 1; k < bytes; k++)
-        if ((s[k] & 0xc0) != 0x80) return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0)) return 0; /* too long; a surrogate */
-    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90)) return 0;
-    return bytes;
+    cairo_text_extents_t e;
+    size_t n = strlen(text);
+    cairo_set_font_size(c, size);
+    cairo_text_extents(c, text, &e);
+    while (e.x_advance > room && n > 0) {
+        do n--; /* a whole character */
+        while (n > 0 && (text[n] & 0xc0) == 0x80);
+        memcpy(text + n, "\xe2\x80\xa6", 4);
+        cairo_text_extents(c, text, &e);
+    }
 }
 
-/* The name of a class as valid UTF-8, as cairo requires: at most room - 1 bytes, ? for each invalid byte. */
-static const char *class_text(const char *name, size_t room, char *out)
+static double width_of(cairo_t *c, double size, const char *text)
 {
-    size_t n = 0;
-    for (const unsigned char *s = (const unsigned char *)name; *s;) {
-        const int bytes = character_bytes(s), put = bytes ? bytes : 1;
-        if (n + (size_t)put >= room) break;
-        memcpy(out + n, bytes ? (const char *)s : "?", (size_t)put);
-        n += (size_t)put;
-        s += put;
-    }
-    out[n] = '\0';
-    return out;
+    cairo_text_extents_t e;
+    cairo_set_font_size(c, size);
+    cairo_text_extents(c, text, &e);
+    return e.x_advance;
+}
+
+/* A name as UTF-8, as cairo requires, with room for three dots. */
+typedef struct class_text {
+    char s[256 + 4];
+} class_text;
+
+static class_text class_text_of(const analysis *a, int class)
+{
+    class_text t;
+    text_visible(a->class_name[class], t.s, sizeof t.s - 4);
+    return t;
 }
 
 /* If there are many classes, their names stand along the radius, without their shares. */
@@ -224,25 +230,39 @@ static bool label_along_radius(const analysis *a)
     return a->classes > 24;
 }
 
-/* Class name and its share of the ends of the edges. */
-static void draw_label(const ring *g, int class)
+/* Along the radius from `away` to the edge of the page, or to the head of the page. */
+static void draw_label_along(const ring *g, double middle, double away, class_text name)
 {
-    double middle = (g->layout->from[class] + g->layout->to[class]) / 2, away = g->radius * 1.06;
-    char text[96], name[41];
-    bool many = label_along_radius(g->a);
-    class_text(g->a->class_name[class], many ? 25 : sizeof name, name);
-    snprintf(text, sizeof text, many ? "%s" : "%s  %.0f %%", name, 100 * g->l->yang.class_share[class]);
-    if (!many) {
-        double side = cos(middle), anchor = 0.5 - 0.5 * fmax(-1, fmin(1, side * 2.5));
-        put_text(g->c, g->x + away * side, g->y + away * sin(middle) + 5 + 6 * sin(middle), anchor, 15, text);
-        return;
-    }
+    const double x = cos(middle), y = sin(middle), edge_x = x < 0 ? g->x : g->page_width - g->x,
+                 edge_y = y < 0 ? g->y - PAGE_HEAD : g->page_height - g->y;
+    const double room = fmin(edge_x / fmax(fabs(x), 1e-6), edge_y / fmax(fabs(y), 1e-6)) - away - PAGE_MARGIN;
+    fit_text(g->c, 9, room, name.s);
     cairo_save(g->c);
     cairo_translate(g->c, g->x, g->y);
     cairo_rotate(g->c, middle);
-    if (cos(middle) < 0) cairo_rotate(g->c, TURN / 2);
-    put_text(g->c, cos(middle) < 0 ? -away : away, 3, cos(middle) < 0 ? 1 : 0, 9, text);
+    if (x < 0) cairo_rotate(g->c, TURN / 2);
+    put_text(g->c, x < 0 ? -away : away, 3, x < 0 ? 1 : 0, 9, name.s);
     cairo_restore(g->c);
+}
+
+/* Class name and its share of the ends of the edges. */
+static void draw_label(const ring *g, int class)
+{
+    const double middle = (g->layout->from[class] + g->layout->to[class]) / 2, away = g->radius * 1.06;
+    class_text name = class_text_of(g->a, class);
+    char text[sizeof name.s + 32], share[32];
+    if (label_along_radius(g->a)) {
+        draw_label_along(g, middle, away, name);
+        return;
+    }
+    snprintf(share, sizeof share, "  %.0f %%", 100 * g->l->yang.class_share[class]);
+    const double anchor = 0.5 - 0.5 * fmax(-1, fmin(1, cos(middle) * 2.5)), x = g->x + away * cos(middle),
+                 y = g->y + away * sin(middle) + 5 + 6 * sin(middle);
+    const double room = fmin((x - PAGE_MARGIN) / fmax(anchor, 1e-6),
+                             (g->page_width - PAGE_MARGIN - x) / fmax(1 - anchor, 1e-6));
+    fit_text(g->c, 15, room - width_of(g->c, 15, share), name.s);
+    snprintf(text, sizeof text, "%s%s", name.s, share);
+    put_text(g->c, x, y, anchor, 15, text);
 }
 
 static void draw_labels(const ring *g)
@@ -255,11 +275,16 @@ static void draw_labels(const ring *g)
 
 /* ---- pages ---- */
 
+static void select_font(cairo_t *c)
+{
+    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+}
+
 static void clear_page(cairo_t *c)
 {
     cairo_set_source_rgb(c, 1, 1, 1);
     cairo_paint(c);
-    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+    select_font(c);
     cairo_set_antialias(c, CAIRO_ANTIALIAS_FAST); /* these two halve the time of 40,000 edges */
     cairo_set_tolerance(c, 0.5);
 }
@@ -276,7 +301,7 @@ typedef struct page {
     ring_layout layout;
     int layer; /* of a single ring */
     int columns;
-    double cell;
+    double cell, top; /* of all rings: side of one, where the first row begins */
     double width, height;
     status (*draw)(const struct page *, cairo_t *);
 } page;
@@ -286,7 +311,16 @@ static status draw_one(const page *p, cairo_t *c)
     status st = OK;
     const analysis *a = p->a;
     const layer_analysis *l = &a->layer[p->layer];
-    ring g = { c, a, l, &p->layout, p->width / 2, 535, 390, l->edges.n };
+    ring g = { .c = c,
+               .a = a,
+               .l = l,
+               .layout = &p->layout,
+               .page_width = p->width,
+               .page_height = p->height,
+               .x = p->width / 2,
+               .y = label_along_radius(a) ? 595 : 535,
+               .radius = 390,
+               .shown = l->edges.n };
     char text[256], r[16], m[16];
     if (g.shown > RING_MAX_EDGES) g.shown = RING_MAX_EDGES;
     clear_page(c);
@@ -312,8 +346,15 @@ static status draw_cell(const page *p, cairo_t *c, int layer, int64_t shown)
 {
     status st = OK;
     const layer_analysis *l = &p->a->layer[layer];
-    double x = (layer % p->columns + 0.5) * p->cell, y = 60 + layer / p->columns * (p->cell + 24);
-    ring g = { c, p->a, l, &p->layout, x, y + 30 + p->cell / 2, p->cell / 2 - 16, shown };
+    double x = (layer % p->columns + 0.5) * p->cell, y = p->top + layer / p->columns * (p->cell + 24);
+    ring g = { .c = c,
+               .a = p->a,
+               .l = l,
+               .layout = &p->layout,
+               .x = x,
+               .y = y + 30 + p->cell / 2,
+               .radius = p->cell / 2 - 16,
+               .shown = shown };
     char text[160], r[16], m[16];
     TRY(draw_edges(&g));
     draw_rim(&g);
@@ -326,20 +367,45 @@ out:
     return st;
 }
 
-/* The class names in their colours, if they fit in a line. */
-static void draw_legend(const page *p, cairo_t *c, double x, double y)
+static double legend_size(const analysis *a)
 {
-    double rgb[3], at = x;
-    char name[128];
-    cairo_text_extents_t e;
-    if (p->a->classes > 24) return;
+    return label_along_radius(a) ? 11 : 15;
+}
+
+/* The class names in their colours, in lines below (16, 48). Returns the number of lines; draws only if asked to. */
+static int lay_legend(const page *p, cairo_t *c, bool draw)
+{
+    enum { MAX_LINES = 12 };
+    const double size = legend_size(p->a), left = 16, room = p->width - 2 * left;
+    double rgb[3], at = 0;
+    int line = 0;
     for (int k = 0; k < p->a->classes; k++) {
+        class_text name = class_text_of(p->a, k);
+        fit_text(c, size, room / 4, name.s);
+        const double width = width_of(c, size, name.s);
+        if (at > 0 && at + width > room) {
+            if (line + 1 == MAX_LINES) return MAX_LINES; /* the pictures of the layers have the names, too */
+            line++;
+            at = 0;
+        }
         class_colour(k, rgb);
         cairo_set_source_rgb(c, rgb[0], rgb[1], rgb[2]);
-        put_text(c, at, y, 0, 15, class_text(p->a->class_name[k], sizeof name, name));
-        cairo_text_extents(c, name, &e);
-        at += e.x_advance + 14;
+        if (draw) put_text(c, left + at, 48 + line * (size + 5), 0, size, name.s);
+        at += width + 14;
     }
+    return line + 1;
+}
+
+/* Pixels that the legend's lines after the first take. */
+static double legend_height(const page *p)
+{
+    cairo_surface_t *s = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1);
+    cairo_t *c = cairo_create(s);
+    select_font(c);
+    const double height = (lay_legend(p, c, false) - 1) * (legend_size(p->a) + 5);
+    cairo_destroy(c);
+    cairo_surface_destroy(s);
+    return height;
 }
 
 static status draw_all(const page *p, cairo_t *c)
@@ -355,7 +421,7 @@ static status draw_all(const page *p, cairo_t *c)
     snprintf(text, sizeof text, "%s: %lld of %lld edges are drawn; red: between classes", p->a->arch,
              (long long)shown, (long long)p->a->edges);
     put_text(c, 16, 26, 0, 15, text);
-    draw_legend(p, c, 16, 48);
+    lay_legend(p, c, true);
 out:
     return st;
 }
@@ -428,6 +494,7 @@ status ring_write(const analysis *a, int layer, const char *dir)
 {
     char name[96];
     page p = { .a = a, .layer = layer, .width = 1080, .height = 1010, .draw = draw_one };
+    if (label_along_radius(a)) p.height += 120; /* names stand above and below the ring */
     snprintf(name, sizeof name, "ring-%s", a->layer[layer].name);
     return write_both(&p, dir, name);
 }
@@ -438,6 +505,7 @@ status ring_write_all(const analysis *a, const char *dir)
     int rows = (a->n_layers + columns - 1) / columns;
     page p = { .a = a, .columns = columns, .cell = 220, .draw = draw_all };
     p.width = fmax(columns * p.cell, 880); /* room for the legend */
-    p.height = 80 + rows * (p.cell + 24);
+    p.top = 60 + legend_height(&p);
+    p.height = p.top + 20 + rows * (p.cell + 24);
     return write_both(&p, dir, "rings");
 }

@@ -251,6 +251,29 @@ const cases = {
             assert.deepEqual(page.said, []);
         }
     },
+    'long class names end with dots, few or many of them': async () => {
+        for (const width of [1280, 400])
+            for (const classes of [10, 37]) {
+                const page = await open({ width, change: `(text, parse) => {
+                    const data = parse(text);
+                    data.images.forEach((images) => { images.classes = Array.from({ length: ${classes} }, (_, c) => c + ' ' + 'a very long name of a class '.repeat(8)); });
+                    data.runs.forEach((run) => { run.classes = ${classes}; });
+                    return JSON.stringify(data);
+                }` });
+                await page.locator('.ring .class-name').first().waitFor();
+                const names = await page.locator('.ring .class-name').evaluateAll((all) => all.map((node) => {
+                    const box = node.getBoundingClientRect();
+                    return { text: node.querySelector('.name').textContent, left: box.left, right: box.right };
+                }));
+                assert.ok(names.length >= 10, `${names.length} names of ${classes} classes`);
+                for (const name of names) {
+                    assert.match(name.text, /^\d.*…$/);
+                    assert.ok(name.left >= 0 && name.right <= width, `"${name.text}" from ${name.left} to ${name.right} of ${width}`);
+                }
+                await noOverflow(page);
+                assert.deepEqual(page.said, []);
+            }
+    },
     'a hostile name is text': async () => {
         const page = await open({ change: (text, parse) => { // runs in the page
             const data = parse(text), evil = '<img src=x onerror=window.evil=1></script><script>window.evil=1</script>';

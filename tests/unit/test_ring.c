@@ -121,6 +121,50 @@ static void many_layers_and_classes(void **state)
     analysis_free(&a);
 }
 
+/* Pixels of a PNG that are not white, in the outermost columns: what was cut off there. */
+static int count_cut_off(const char *name)
+{
+    cairo_surface_t *s = cairo_image_surface_create_from_png(scratch_path(name));
+    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
+    const uint8_t *row = cairo_image_surface_get_data(s);
+    int n = 0, width = cairo_image_surface_get_width(s), height = cairo_image_surface_get_height(s);
+    for (int y = 0; y < height; y++, row += cairo_image_surface_get_stride(s))
+        n += row[0] != 255 || row[4 * (width - 1)] != 255;
+    cairo_surface_destroy(s);
+    return n;
+}
+
+/* Names too long for the page end with dots; they are in both pictures however many classes there are; bytes that are
+ * no text do no harm. */
+static void long_names_and_many_of_them(void **state)
+{
+    (void)state;
+    const int classes[] = { 10, 37, 120 };
+    const char *names[] = { "rings.png", "ring-layer0.0.png" };
+    int64_t without[3][2];
+    for (int named = 0; named < 2; named++) {
+        for (int k = 0; k < 3; k++) {
+            analysis a = invent(2 * classes[k], classes[k], 1, 20);
+            for (int c = 0; c < classes[k]; c++) {
+                free(a.class_name[c]);
+                a.class_name[c] = strdup(!named  ? ""
+                                         : c % 2 ? "Wide \xff\x1b WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"
+                                                 : "short");
+            }
+            assert_int_equal(ring_write(&a, 0, scratch), OK);
+            assert_int_equal(ring_write_all(&a, scratch), OK);
+            for (int i = 0; i < 2; i++) {
+                assert_int_equal(count_cut_off(names[i]), 0);
+                if (!named)
+                    without[k][i] = size_of(names[i]);
+                else
+                    assert_true(size_of(names[i]) > without[k][i] + 500);
+            }
+            analysis_free(&a);
+        }
+    }
+}
+
 /* No edges, one image, a class without images, modularities that are not numbers. */
 static void next_to_nothing(void **state)
 {
@@ -173,9 +217,13 @@ const char *__lsan_default_suppressions(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_wrong_edge_is_on_top),  cmocka_unit_test(svg_of_forty_thousand_edges_stays_small),
-        cmocka_unit_test(many_layers_and_classes), cmocka_unit_test(next_to_nothing),
-        cmocka_unit_test(a_folder_that_cannot_be), cmocka_unit_test(gnuplot_is_optional_but_must_not_fail),
+        cmocka_unit_test(a_wrong_edge_is_on_top),
+        cmocka_unit_test(svg_of_forty_thousand_edges_stays_small),
+        cmocka_unit_test(long_names_and_many_of_them),
+        cmocka_unit_test(many_layers_and_classes),
+        cmocka_unit_test(next_to_nothing),
+        cmocka_unit_test(a_folder_that_cannot_be),
+        cmocka_unit_test(gnuplot_is_optional_but_must_not_fail),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

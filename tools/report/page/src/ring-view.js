@@ -6,6 +6,7 @@ import { nearest, path } from './ring-geometry.js';
 import { openDrawing } from './ring-gl.js';
 import { state } from './state.js';
 
+const MARGIN = 8; // names may reach so many pixels beyond the ring's square
 const REACH = 7; // the pointer is on an edge if it is within this many pixels of it
 
 const isCorrect = (labels, edges, e) => labels[edges.i[e]] === labels[edges.j[e]];
@@ -99,6 +100,7 @@ export class RingView {
             svg('path', { class: state.byClass ? 'rim' : 'rim plain', d: arc(c, r + width / 2 + 1, place.from[k], place.to[k]), stroke: classColour(k), 'stroke-width': width,
                           opacity: !state.classes || state.classes.has(k) ? 1 : 0.25 }),
             label(name, shares[k], (place.from[k] + place.to[k]) / 2, c, r + width + 6, small)] : [])), this.marker);
+        for (const text of this.over.querySelectorAll('.class-name')) shorten(text);
     }
 
     point(x, y) {
@@ -146,14 +148,30 @@ function arc(c, r, from, to) {
     return `M${p(from)}A${r},${r} 0 ${to - from > Math.PI ? 1 : 0} 1 ${p(to)}`;
 }
 
+/** Ends a name with three dots where it would leave the ring's square and the margin around it. */
+function shorten(text) {
+    const name = text.querySelector('.name'), letters = Array.from(name.textContent), room = Number(text.dataset.room);
+    const length = name.getComputedTextLength();
+    if (length <= room) return;
+    for (let keep = Math.ceil(letters.length * room / length); keep > 0 && name.getComputedTextLength() > room; keep--)
+        name.textContent = `${letters.slice(0, keep).join('').trimEnd()}…`;
+}
+
+/** How long a text may be that begins at distance r from the center c of a square and goes outwards, or (anchor) sideways. */
+function roomFor(angle, c, r, anchor) {
+    const x = r * Math.cos(angle), edge = c + MARGIN;
+    if (anchor) return { start: edge - x, end: edge + x, middle: 2 * (edge - Math.abs(x)) }[anchor];
+    return edge / Math.max(Math.abs(Math.cos(angle)), Math.abs(Math.sin(angle))) - r;
+}
+
 /** small: false, or with many classes the font size of names that are written along the radius. */
 function label(name, share, angle, c, r, small) {
     const x = c + r * Math.cos(angle), y = c + r * Math.sin(angle), left = Math.cos(angle) < 0;
     if (small)
-        return svg('text', { class: 'class-name tiny', style: { 'font-size': `${small}px` }, transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
-                             'text-anchor': left ? 'end' : 'start', dy: 3 }, name);
+        return svg('text', { class: 'class-name tiny', 'data-room': roomFor(angle, c, r), style: { 'font-size': `${small}px` }, transform: `translate(${x},${y}) rotate(${(angle + (left ? Math.PI : 0)) * 180 / Math.PI})`,
+                             'text-anchor': left ? 'end' : 'start', dy: 3 }, svg('tspan', { class: 'name' }, name));
     const anchor = Math.cos(angle) > 0.2 ? 'start' : Math.cos(angle) < -0.2 ? 'end' : 'middle';
     const shift = Math.sin(angle) > 0.5 ? 10 : Math.sin(angle) < -0.5 ? -15 : 0; // room for two lines between the name and the rim
-    return svg('text', { class: 'class-name', x, y: y + shift, 'text-anchor': anchor }, svg('tspan', {}, name),
+    return svg('text', { class: 'class-name', 'data-room': roomFor(angle, c, r, anchor), x, y: y + shift, 'text-anchor': anchor }, svg('tspan', { class: 'name' }, name),
                svg('tspan', { class: 'share', x, dy: '1.1em' }, percent(share, 0)));
 }
