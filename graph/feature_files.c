@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A field of a CSV file, in quotes if it contains separators. */
+/* A field of a CSV file, in quotes if it contains separators, with a "'" in front if it looks like a formula. */
 static status put_field(file_writer *w, const char *text)
 {
     status st = OK;
     const char *quote = strpbrk(text, ",\"\r\n") ? "\"" : "";
     TRY(file_put(w, quote, strlen(quote)));
+    if (text_is_formula(text)) TRY(file_put(w, "'", 1));
     for (; *text; text++) {
         if (*text == '"') TRY(file_put(w, text, 1)); /* doubled */
         TRY(file_put(w, text, 1));

@@ -200,6 +200,7 @@ status cli_print_json(const cli *args, const struct cJSON *result)
     char *text = NULL;
     if (!args->json) goto out;
     TRY_ALLOC(text, cJSON_Print(result));
+    text_to_utf8(text);
     printf("%s\n", text);
     TRY(cli_end_output());
 out:

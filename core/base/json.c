@@ -55,6 +55,7 @@ status json_write(const char *path, const cJSON *json)
     file_writer w = { 0 };
     char *text = NULL;
     TRY_ALLOC(text, cJSON_Print(json));
+    text_to_utf8(text);
     TRY(file_begin(&w, path));
     TRY(file_put(&w, text, strlen(text)));
     TRY(file_put(&w, "\n", 1));

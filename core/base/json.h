@@ -18,7 +18,8 @@ cJSON *json_read_if_any(const char *path);
 /* The object in the last complete line of a file with one object per line; NULL if there is none. The caller deletes
  * it. */
 cJSON *json_read_last_line(const char *path);
-/* Replaces a file by the text of `json` and a newline, atomically (core/base/file.h). */
+/* Replaces a file by the text of `json` and a newline, atomically (core/base/file.h). JSON is UTF-8: stray bytes, for
+ * instance of a file's name, become "?". */
 status json_write(const char *path, const cJSON *json);
 
 /* ---- reading members ---- */

@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include "clock.h"
+#include "text.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -53,8 +54,9 @@ static const char *erase_bottom(void)
  * not checked, because a full disk must not end a training just for its log. */
 static void write_message(log_level l, const char *prefix, const char *format, va_list args)
 {
-    char text[2048];
-    vsnprintf(text, sizeof text, format, args);
+    char written[2048], text[4096];
+    vsnprintf(written, sizeof written, format, args);
+    text_visible(written, text, sizeof text);
     pthread_mutex_lock(&lock);
     if (l <= level) fprintf(stderr, "%s%s%s\n%s", erase_bottom(), prefix, text, bottom);
     if (file && l <= LOG_INFO) {
@@ -96,7 +98,7 @@ void log_bottom_line(const char *text)
 {
     pthread_mutex_lock(&lock);
     const char *erase = erase_bottom();
-    snprintf(bottom, sizeof bottom, "%s", text ? text : "");
+    text_visible(text ? text : "", bottom, sizeof bottom);
     fprintf(stderr, "%s%s", erase, bottom);
     pthread_mutex_unlock(&lock);
 }

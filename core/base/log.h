@@ -12,7 +12,9 @@ void log_set_level(log_level); /* of stderr, LOG_INFO at first; the file always 
 log_level log_get_level(void);
 status log_open(const char *path, bool append); /* also write to this file; NULL closes it */
 
-/* No prefix: the message of an error names a tool or file. */
+/* Names of files, classes and layers come from outside: what a terminal would obey instead of showing (escape
+ * sequences, line breaks) is spelled out, so a message is one line (text_visible).
+ * No prefix: the message of an error names a tool or file. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...)
     __attribute__((format(printf, 1, 2))); /* with the prefix "warning: " */

@@ -63,6 +63,7 @@ in_browser() {
 @test "runs side by side, and one of them alone" { in_browser "runs side by side, and one of them alone"; }
 @test "dark: dark paper, light ink, and a switch" { in_browser "dark: dark paper, light ink, and a switch"; }
 @test "1280 and 400 pixels wide: nothing sticks out" { in_browser "1280 and 400 pixels wide: nothing sticks out"; }
+@test "long class names end with dots" { in_browser "long class names end with dots, few or many of them"; }
 @test "without WebGL a sample of the edges" { in_browser "without WebGL a sample of the edges on a plain canvas"; }
 @test "a step through the layers draws all edges in a few calls" { in_browser "a step through the layers draws all edges in a few calls"; }
 
@@ -91,6 +92,17 @@ in_browser() {
     [ "$(state)" = '"status":{"state":"done"' ]
     rm "$run/last.safetensors"
     [ "$(state)" = '"status":{"state":"stopped"' ]
+}
+
+@test "a class name that is not UTF-8: the report is UTF-8 all the same" {
+    "$BIN/attack" "$RUN" attack.eps=0 --into "$BATS_TEST_TMPDIR/images" --quiet # the same images, as files
+    printf 'caf\xe9 \x1b[31m\n' >"$BATS_TEST_TMPDIR/images/batches.meta.txt"
+    cp -r "$RUN" "$BATS_TEST_TMPDIR/run"
+    "$BIN/report" "$BATS_TEST_TMPDIR/run" data.format=cifar10 data.path="$BATS_TEST_TMPDIR/images" --out "$BATS_TEST_TMPDIR/r.html" --quiet
+    iconv -f UTF-8 -t UTF-8 "$BATS_TEST_TMPDIR/r.html" >/dev/null
+    grep -qaF 'caf? \u001b[31m' "$BATS_TEST_TMPDIR/r.html"
+    "$BIN/report" "$BATS_TEST_TMPDIR/run" --still --out "$BATS_TEST_TMPDIR/s.html" --quiet
+    iconv -f UTF-8 -t UTF-8 "$BATS_TEST_TMPDIR/s.html" >/dev/null
 }
 
 @test "names that are markup stay names in the browser" { in_browser "a hostile name is text"; }

@@ -181,6 +181,24 @@ assert m["0"] != m["1"]' \
 assert [r[k]["n"] for k in ("accuracy", "yang_saving_percent", "lu_saving_percent")] == [2, 2, 2], r' "$json"
 }
 
+@test "status and table spell out what a terminal or a spreadsheet would obey" {
+    cat >"$BATS_TEST_TMPDIR/s.yaml" <<END
+out: $BATS_TEST_TMPDIR/out
+stages: [train]
+set: {net.arch: resnet20, data.format: synthetic, data.train_limit: 8, data.test_limit: 8, train.epochs: 1, train.batch: 8, threads: 1}
+grid: {data.path: ["a\\e[31mred", "=1|2"]}
+END
+    "$BIN/sweep" "$BATS_TEST_TMPDIR/s.yaml" --quiet
+    run "$BIN/sweep" status "$BATS_TEST_TMPDIR/out"
+    [[ $output == *'a\x1b[31mred'* && $output != *$'\e'* ]]
+    run "$BIN/sweep" table "$BATS_TEST_TMPDIR/out"
+    [[ $output == *'a\x1b[31mred'* && $output != *$'\e'* ]]
+    run "$BIN/sweep" table "$BATS_TEST_TMPDIR/out" --format md
+    [[ $output == *'=1\|2 '* && $output != *$'\e'* ]]
+    run "$BIN/sweep" table "$BATS_TEST_TMPDIR/out" --format csv
+    [[ $output == *$'\n'"'=1|2,"* ]]
+}
+
 @test "a failed run: the others continue, exit code 1, status shows the reason; the same command tries only that run" {
     dir=$BATS_TEST_TMPDIR/fail
     cat >"$dir.yaml" <<YAML

@@ -30,6 +30,36 @@ static void text_ends(void **state)
                  text_ends_with("", "a"));
 }
 
+static void text_is_made_visible(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want;
+    } shown[] = {
+        { "plain \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "plain \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
+        { "\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m" },
+        { "a\nb\rc\td\x7f", "a\\x0ab\\x0dc\\x09d\\x7f" },
+        { "\xc2\x9b"
+          "31m",
+          "\\u009b31m" },                                          /* the escape sequence of one character */
+        { "gpj.\xe2\x80\xaetxe", "gpj.\\u202etxe" },               /* right to left */
+        { "\xff\xc3(\xe0\x80\x80", "\\xff\\xc3(\\xe0\\x80\\x80" }, /* not UTF-8 */
+        { "", "" },
+    };
+    char out[64];
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        assert_string_equal(text_visible(shown[i].text, out, sizeof out), shown[i].want);
+    assert_string_equal(text_visible("ab\x1b", out, 6),
+                        "ab"); /* no half of a spelling, no half of a character */
+    assert_string_equal(text_visible("ab\xc3\xa9", out, 4), "ab");
+    char bad[] = "a\xff\xc3\xa9\xe2\x82";
+    text_to_utf8(bad);
+    assert_string_equal(bad, "a?\xc3\xa9??");
+    assert_true(text_is_formula("=1+1") && text_is_formula("@x") && text_is_formula("-2") &&
+                text_is_formula("+2"));
+    assert_false(text_is_formula("") || text_is_formula("a=b") || text_is_formula("1-2"));
+}
+
 static void paths(void **state)
 {
     (void)state;
@@ -151,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_fits_or_fails),
         cmocka_unit_test(text_ends),
+        cmocka_unit_test(text_is_made_visible),
         cmocka_unit_test(paths),
         cmocka_unit_test(parents),
         cmocka_unit_test(the_program),

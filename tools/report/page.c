@@ -54,6 +54,7 @@ status page_write(const char *path, const cJSON *collected)
     const char *mark = memmem(report_page, report_page_bytes, MARK, sizeof MARK - 1);
     if (!mark) FAIL(ERR_RUNTIME, "the bundled page has no place for data: build again");
     TRY_ALLOC(json, cJSON_PrintUnformatted(collected));
+    text_to_utf8(json); /* a class may be called anything; with a stray byte the page would not be UTF-8 */
     TRY(file_begin(&w, path));
     TRY(file_put(&w, report_page, (size_t)(mark - report_page)));
     TRY(put_escaped(&w, json));
@@ -74,16 +75,22 @@ typedef struct html {
     size_t bytes;
 } html;
 
-/* Escapes the text: what a file says must not become markup. */
+/* Escapes the text: what a file says must not become markup, nor a page that is not UTF-8. */
 static void put(html *t, const char *s)
 {
-    for (; s && *s; s++) switch (*s) {
+    for (int left = 0; s && *s; s++, left--) {
+        if (left <= 0 && !(left = text_character(s))) {
+            fputc('?', t->f);
+            continue;
+        }
+        switch (*s) {
         case '<': fputs("&lt;", t->f); break;
         case '>': fputs("&gt;", t->f); break;
         case '&': fputs("&amp;", t->f); break;
         case '"': fputs("&quot;", t->f); break;
         default: fputc(*s, t->f);
         }
+    }
 }
 
 /* A cell; a dash for NaN. */

@@ -395,6 +395,24 @@ static void put_cell(const char *text, int width, bool left)
     printf("%*s%s%*s", left ? 0 : space, "", text, left ? space : 0, "");
 }
 
+/* A cell for a terminal or for Markdown, where a "|" would begin the next cell. Row -1 is the header. */
+static status shown_text(const table *t, int row, const column *c, bool markdown, char *out)
+{
+    status st = OK;
+    char cell[CELL_BYTES], visible[CELL_BYTES];
+    size_t n = 0;
+    snprintf(cell, sizeof cell, "%s", header(c));
+    if (row >= 0) TRY(cell_text(t, row, c, cell));
+    text_visible(cell, visible, sizeof visible);
+    for (const char *s = visible; *s && n + 2 < CELL_BYTES; s++) {
+        if (markdown && *s == '|') out[n++] = '\\';
+        out[n++] = *s;
+    }
+    out[n] = '\0';
+out:
+    return st;
+}
+
 static status print_rows(const table *t, bool markdown)
 {
     status st = OK;
@@ -403,15 +421,14 @@ static status print_rows(const table *t, bool markdown)
     for (int c = 0; c < t->n_columns; c++) {
         width[c] = width_of(header(&t->column[c]));
         for (int r = 0; r < t->n_rows; r++) {
-            TRY(cell_text(t, r, &t->column[c], cell));
+            TRY(shown_text(t, r, &t->column[c], markdown, cell));
             if (width_of(cell) > width[c]) width[c] = width_of(cell);
         }
     }
     for (int r = -1; r < t->n_rows; r++) {
         for (int c = 0; c < t->n_columns; c++) {
             bool left = t->column[c].kind == COLUMN_KEY;
-            snprintf(cell, sizeof cell, "%s", header(&t->column[c]));
-            if (r >= 0) TRY(cell_text(t, r, &t->column[c], cell));
+            TRY(shown_text(t, r, &t->column[c], markdown, cell));
             printf("%s", markdown ? "| " : c ? "  " : "");
             put_cell(cell, width[c], left);
             if (markdown) printf(c + 1 < t->n_columns ? " " : " |");
@@ -427,19 +444,18 @@ out:
 
 /* ---- CSV, JSON ---- */
 
-/* [RFC4180]: quotes text that holds a separator. */
+/* [RFC4180]: quotes text that holds a separator. Cells that look like a formula get a "'". */
 static void put_csv(const char *text)
 {
-    if (!strpbrk(text, ",\"\n")) {
-        printf("%s", text);
-        return;
-    }
-    putchar('"');
+    char *end;
+    strtod(text, &end); /* "-1" is a number */
+    const char *quote = strpbrk(text, ",\"\r\n") ? "\"" : "";
+    printf("%s%s", quote, text_is_formula(text) && *end ? "'" : "");
     for (; *text; text++) {
         if (*text == '"') putchar('"');
         putchar(*text);
     }
-    putchar('"');
+    printf("%s", quote);
 }
 
 /* "yang_accuracy_after": two columns of a preset may show the same result. */
@@ -525,6 +541,7 @@ static status print_json(const table *t)
         TRY(put_row(row, t, r));
     }
     TRY_ALLOC(text, cJSON_Print(j));
+    text_to_utf8(text);
     printf("%s\n", text);
 out:
     cJSON_free(text);
