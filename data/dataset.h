@@ -33,7 +33,7 @@ void dataset_free(dataset *); /* a zeroed dataset is harmless */
  * cifar:     the official binary files in PATH or PATH/cifar-10-batches-bin (PATH/cifar-100-binary), of any
  *            whole number of records. The label of CIFAR-100 is the fine one.
  * folder:    PATH/train/CLASS/FILE and PATH/test/CLASS/FILE (or PATH/val); jpg, jpeg, png, bmp of at most
- *            cfg->max_pixels. A class of the training set without images is an error; pictures that are not
+ *            cfg->max_pixels. The classes are the folders of train, or of the test set if there is no train. A class of the training set without images is an error; pictures that are not
  *            read (other formats, folders in class folders) are counted in warnings.
  *            Interleaved: first image 0 of every class, then image 1 of every class, and so on, with classes
  *            and files in the order of strcmp, so that the first images are of all classes.
@@ -45,13 +45,23 @@ status synthetic_open(const config_data *, int classes, bool training, dataset *
 
 /* 10 or 100 if PATH has the files of CIFAR-10 or CIFAR-100, else 0. */
 int cifar_classes(const char *path);
-/* Writes a test set in the official format into FOLDER (made if missing): with 10 classes CIFAR-10's test_batch.bin and
- * batches.meta.txt, with 100 CIFAR-100's test.bin (coarse labels 0) and fine_label_names.txt. ERR_USAGE: another number
- * of classes. */
+/* Writes a test set into FOLDER (made if missing) in the format that dataset_written_as names, so that dataset_open reads
+ * the same images, labels and, as far as folders can have them, names:
+ * cifar10, cifar100: test_batch.bin and batches.meta.txt, or test.bin (coarse labels 0) and fine_label_names.txt;
+ * folder:            test/CLASS/NUMBER.png. A class's name is its folder's, with a number before it where the order of
+ *                    the names is not that of the labels. PNG files of an earlier set are replaced. */
+status dataset_write(const dataset *, const char *folder);
+/* DATA_CIFAR10, DATA_CIFAR100: 10 or 100 classes of 3 x 32 x 32; else DATA_FOLDER. */
+data_format dataset_written_as(int classes, image_shape);
+/* ERR_USAGE: dataset_write would replace images that are not its own: there is a test set in FOLDER without the file
+ * `beside`, which accompanies those it wrote. */
+status dataset_may_write(int classes, image_shape, const char *folder, const char *beside);
+
+/* The parts of these two; a set for cifar_write has 10 or 100 classes of 3 x 32 x 32. */
 status cifar_write(const dataset *, const char *folder);
-/* ERR_USAGE: cifar_write does not write this number of classes or images of this shape, or it would replace images that are not its own:
- * there is a test set in FOLDER without the file `beside`, which accompanies those it wrote. */
-status cifar_may_write(int classes, image_shape, const char *folder, const char *beside);
+status cifar_may_write(int classes, const char *folder, const char *beside);
+status folder_write(const dataset *, const char *folder);
+status folder_may_write(const char *folder, const char *beside);
 
 /* Of the pixels, the labels and the normalisation: of all that a net is shown. */
 uint64_t dataset_hash(const dataset *, const config_data *);

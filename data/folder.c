@@ -262,7 +262,7 @@ out:
     return st;
 }
 
-/* PATH/train, and the part that is asked for: PATH/train, PATH/test or PATH/val. */
+/* PATH/train, and the part that is asked for: PATH/train, PATH/test or PATH/val. A test set alone stands for both. */
 static status find_parts(const char *path, bool training, file_path *train, file_path *part)
 {
     status st = OK;
@@ -274,11 +274,12 @@ static status find_parts(const char *path, bool training, file_path *train, file
     if (!file_is_dir(train->s) && cifar_classes(path))
         FAIL(ERR_DATA, "%s: CIFAR files, not a folder of images: data.format=cifar%d reads them", path,
              cifar_classes(path));
-    if (!file_is_dir(train->s))
+    if (training && !file_is_dir(train->s))
         FAIL(ERR_DATA, "%s: no such folder; it holds one folder of images per class", train->s);
     TRY(path_set(part, "%s/%s", path, training ? "train" : "test"));
     if (!training && !file_is_dir(part->s)) TRY(path_set(part, "%s/val", path));
     if (!file_is_dir(part->s)) FAIL(ERR_DATA, "%s: neither test/ nor val/ is there, one is needed", path);
+    if (!file_is_dir(train->s)) *train = *part;
 out:
     return st;
 }
@@ -324,6 +325,12 @@ status folder_open(const config_data *cfg, int expected, bool training, dataset 
         FAIL(ERR_DATA,
              "%s: one class folder only (%s); there is nothing to tell it from: two or more are needed",
              train.s, classes.at[0]);
+    if (!strcmp(train.s, part.s) && !training && expected && classes.n != expected)
+        FAIL(
+            ERR_DATA,
+            "%s/train: no such folder, and the %d folders of %s cannot stand for it: the net has %d outputs; "
+            "an empty folder for a class each in train/ would do",
+            cfg->path, classes.n, part.s, expected);
     TRY(dataset_check_classes(cfg, classes.n, expected));
     TRY(check_classes(part.s, &classes));
     TRY(list_images(part.s, &classes, training, &list));

@@ -17,14 +17,16 @@ static const cli_option options[] = {
 static const cli_tool tool = {
     .name = "attack",
     .synopsis = "RUN|CKPT [key=value ...] [--into DIR]",
-    .about =
-        "Moves every pixel of the test images by at most attack.eps / 255 so that the loss of the net "
-        "rises:\n"
-        "FGSM [Goodfellow et al. 2015] in one step, PGD [Madry et al. 2018] in several. Writes the images "
-        "in\n"
-        "CIFAR's format, and attack.json with the accuracy before and after, into RUN/attack-KIND-EPS, or\n"
-        "OUT/CKPTNAME-attack-KIND-EPS for a bare checkpoint. analyze and evaluate take them by\n"
-        "data.format=cifar10 data.path=DIR.",
+    .about = "Moves every pixel of the test images by at most attack.eps / 255 so that the loss of the net "
+             "rises:\n"
+             "FGSM [Goodfellow et al. 2015] in one step, PGD [Madry et al. 2018] in several. Writes the "
+             "images, and\n"
+             "attack.json with the accuracy before and after, into RUN/attack-KIND-EPS, or\n"
+             "OUT/CKPTNAME-attack-KIND-EPS for a bare checkpoint: as CIFAR's files if they are 3 x 32 x 32 "
+             "of 10 or\n"
+             "100 classes, else as a folder of PNG files. analyze and evaluate take them by "
+             "data.format=cifar10 (or\n"
+             "cifar100, folder: attack.json says which) data.path=DIR.",
     .examples = "  attack runs/demo-1a2b3c4d-s0 attack.kind=pgd attack.eps=4 data.test_limit=1000\n"
                 "  analyze runs/demo-1a2b3c4d-s0 --into runs/demo-pgd data.format=cifar10 \\\n"
                 "      data.path=runs/demo-1a2b3c4d-s0/attack-pgd-4\n",
@@ -102,6 +104,8 @@ static status result_json(const session *s, cJSON *j)
     TRY(json_put_text(j, "arch", s->cfg->net.arch));
     TRY(json_put_text(j, "checkpoint", s->subject.checkpoint));
     TRY(json_put_text(j, "path", s->dir.s));
+    TRY(json_put_text(j, "format",
+                      config_choice("data.format", dataset_written_as(s->moved.classes, s->moved.shape))));
     TRY(json_put_text(j, "kind", kind_name(a->kind)));
     TRY(json_put_number(j, "eps", a->eps));
     if (a->kind == ATTACK_PGD) {
@@ -141,7 +145,7 @@ static status work(const cli *args)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(find_dir(s));
-    TRY(cifar_may_write(s->cfg->net.classes, dataset_shape(&s->cfg->data), s->dir.s, "attack.json"));
+    TRY(dataset_may_write(s->cfg->net.classes, dataset_shape(&s->cfg->data), s->dir.s, "attack.json"));
     TRY(file_make_dirs(s->dir.s));
     stop_install();
     TRY(prepare(s));
@@ -149,7 +153,7 @@ static status work(const cli *args)
     TRY(attack_run(&job, &s->e.test, &s->moved));
     TRY(measure(s, &s->e.test, &s->accuracy_clean));
     TRY(measure(s, &s->moved, &s->accuracy_attacked));
-    TRY(cifar_write(&s->moved, s->dir.s));
+    TRY(dataset_write(&s->moved, s->dir.s));
     TRY(publish(s));
 out:
     close_session(s);

@@ -4,6 +4,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../onnx/runtime.bash
+
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} D=$BATS_FILE_TMPDIR NODE_PATH
@@ -26,14 +28,6 @@ train() {
     run=$("$BIN/train" /dev/null "name=$1" "net.arch=$1" data.format=cifar10 "data.path=$D" "out=$D" train.epochs=1 \
         train.batch=20 threads=2 --quiet --json "${@:2}" | sed -n 's/.*"run":\s*"\(.*\)".*/\1/p')
     [ -d "$run" ]
-}
-
-# installs onnxruntime once, from the lock file, without its install script, which only fetches CUDA libraries
-fetch_runtime() {
-    command -v npm >/dev/null || skip "npm is not installed: no onnxruntime"
-    [ ! -d "$NODE_PATH/onnxruntime-node" ] || return 0
-    mkdir -p "$NODE_PATH/.." && cp tests/onnx/package*.json "$NODE_PATH/.."
-    (cd "$NODE_PATH/.." && npm ci --ignore-scripts) >"$D/npm" 2>&1 || skip "npm cannot fetch onnxruntime-node"
 }
 
 # same NAME SUBJECT [key=value ...]: the logits of evaluate and of onnxruntime agree

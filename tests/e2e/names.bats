@@ -50,12 +50,12 @@ PY
 @test "attack: images of 12 classes, which the other tools read" {
     "$BIN/attack" "$RUN" attack.eps=0 --quiet --into "$BATS_TEST_TMPDIR/moved"
     clean=$("$BIN/evaluate" "$RUN" --json --quiet)
-    same=$("$BIN/evaluate" "$RUN" --json --quiet data.format=cifar10 data.path="$BATS_TEST_TMPDIR/moved")
+    same=$("$BIN/evaluate" "$RUN" --json --quiet data.format=folder data.path="$BATS_TEST_TMPDIR/moved")
     python3 -c 'import json, sys
 a, b = (json.loads(t) for t in sys.argv[1:])
 assert a["samples"] == b["samples"] == 24 and a["loss"] == b["loss"]' "$clean" "$same"
-    [ "$(sed -n '/^two\\x0alines$/p' "$BATS_TEST_TMPDIR/moved/batches.meta.txt" | wc -l)" -eq 1 ]
-    [ "$(wc -l <"$BATS_TEST_TMPDIR/moved/batches.meta.txt")" -eq 14 ] # 12 names, an empty line, "classes 12"
-    run "$BIN/evaluate" "$RUN" net.classes=10 data.format=cifar10 data.path="$BATS_TEST_TMPDIR/moved"
+    [ -d "$BATS_TEST_TMPDIR/moved/test/two\\x0alines" ] || [ -d "$BATS_TEST_TMPDIR"/moved/test/000*-'two\x0alines' ]
+    grep -q '"format":\s*"folder"' "$BATS_TEST_TMPDIR/moved/attack.json"
+    run "$BIN/evaluate" "$RUN" net.classes=10 data.format=folder data.path="$BATS_TEST_TMPDIR/moved"
     [ "$status" -eq 3 ]
 }

@@ -4,6 +4,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../onnx/runtime.bash
+
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     export BIN=${BIN:-bin} D=$BATS_FILE_TMPDIR NODE_PATH
@@ -66,7 +68,7 @@ train() {
 }
 
 @test "the ONNX model of a gray net computes the same logits" {
-    [ -d "$NODE_PATH/onnxruntime-node" ] || skip "onnxruntime-node is not installed (export.bats installs it)"
+    fetch_runtime
     # shellcheck disable=SC2086
     train onnx $LETTERS "data.path=$D/letters" train.epochs=1 train.batch=37
     "$BIN/export" "$run" --output "$D/gray.onnx" --quiet
@@ -103,9 +105,11 @@ PY
     [[ $output == *"vgg11_bn, after features"*"max pool"*"1x1"* ]]
 }
 
-@test "attacked images of another size have no CIFAR files: refused before any work" {
+@test "attacked images of another size are a folder of PNG files, which evaluate reads back" {
     # shellcheck disable=SC2086
-    train attacked $PHOTOS "data.path=$D/photos" train.epochs=1 train.batch=6
-    run -2 "$BIN/attack" "$run"
-    [[ $output == *"3 x 32 x 32, not 3 x 224 x 224"* ]]
+    train attacked $LETTERS "data.path=$D/letters" train.epochs=1 train.batch=37
+    "$BIN/attack" "$run" attack.eps=0 --into "$D/moved" --quiet
+    [ -f "$D/moved/test/class 00/00000000.png" ]
+    same=$("$BIN/evaluate" "$run" --json --quiet "data.path=$D/moved" | grep '"loss"')
+    [ "$("$BIN/evaluate" "$run" --json --quiet | grep '"loss"')" = "$same" ]
 }

@@ -206,7 +206,8 @@ static void mistakes_name_file_and_line(void **state)
         { "local: {jobs: many}", "local.jobs: expected a whole number" },
         { "local: {cores: 1}", "local: unknown key cores" },
         { "slurm: {sbatch: [--array=0-3]}", "--array=0-3 is the launcher's own" },
-        { "slurm: {sbatch: [--arr=0-3]}", "--arr=0-3 is the launcher's own" }, /* sbatch takes abbreviations */
+        { "slurm: {sbatch: [--arr=0-3]}",
+          "--arr=0-3 is the launcher's own" }, /* sbatch takes abbreviations */
         { "slurm: {sbatch: [--wra=id]}", "--wra=id is the launcher's own" },
         { "slurm: {sbatch: [-Holog.txt]}", "-Holog.txt is the launcher's own" },
         { "slurm: {sbatch: [--]}", "-- is the launcher's own" },

@@ -202,31 +202,32 @@ static void reads_real_images(void **state)
     dataset_free(&d);
 }
 
-/* Written and read again: the same images, labels and names, for either number of classes. */
+/* Written and read again: the same images, labels and names, for either number of classes. A line break in a name does not
+ * move the names after it. */
 static void writes_what_it_reads(void **state)
 {
     (void)state;
-    const int classes[] = { 10, 100, 7 };
-    for (int k = 0; k < 3; k++) {
+    const int classes[] = { 10, 100 };
+    for (int k = 0; k < 2; k++) {
         dataset d, again;
         assert_int_equal(dataset_alloc(&d, image32, 5, classes[k]), OK);
         for (int i = 0; i < 5 * IMAGE_VALUES; i++) d.image[i] = (uint8_t)(i * 7 + i / 256);
         for (int i = 0; i < 5; i++) d.label[i] = (i * 3 + classes[k] - 4) % classes[k];
         for (int c = 0; c < classes[k]; c++) {
             char name[24];
-            snprintf(name, sizeof name, "class %d", c);
+            snprintf(name, sizeof name, c == 1 ? "class\n%d" : "class %d", c);
             assert_non_null(d.class_name[c] = strdup(name));
         }
         const char *folder = scratch_path(k == 0 ? "new/ten" : "new/hundred");
-        assert_int_equal(cifar_write(&d, folder), k < 2 ? OK : ERR_USAGE);
-        if (k < 2) {
-            assert_int_equal((k == 0 ? cifar10_open : cifar100_open)(FROM(folder, 0), 0, false, &again), OK);
-            assert_int_equal(again.n, 5);
-            assert_memory_equal(again.image, d.image, 5 * IMAGE_VALUES);
-            assert_memory_equal(again.label, d.label, 5 * sizeof *d.label);
-            assert_string_equal(again.class_name[classes[k] - 1], d.class_name[classes[k] - 1]);
-            dataset_free(&again);
-        }
+        assert_int_equal(dataset_written_as(classes[k], image32), k == 0 ? DATA_CIFAR10 : DATA_CIFAR100);
+        assert_int_equal(dataset_write(&d, folder), OK);
+        assert_int_equal((k == 0 ? cifar10_open : cifar100_open)(FROM(folder, 0), 0, false, &again), OK);
+        assert_int_equal(again.n, 5);
+        assert_memory_equal(again.image, d.image, 5 * IMAGE_VALUES);
+        assert_memory_equal(again.label, d.label, 5 * sizeof *d.label);
+        assert_string_equal(again.class_name[1], "class\\x0a1");
+        assert_string_equal(again.class_name[classes[k] - 1], d.class_name[classes[k] - 1]);
+        dataset_free(&again);
         dataset_free(&d);
     }
 }

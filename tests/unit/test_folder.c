@@ -361,9 +361,74 @@ static void a_limit_on_pixels(void **state)
     assert_refused(folder_open(&cfg, 2, true, &d), &d, "a/1.png", "data.max_pixels=1023");
 }
 
+/* A set of three classes, gray 20 x 28, whose labels are all different from their images' number. */
+static void invent(dataset *d, int n, const char *const name[3])
+{
+    const image_shape s = { 1, 20, 28 };
+    assert_int_equal(dataset_alloc(d, s, n, 3), OK);
+    for (int i = 0; i < n * image_values(s); i++) d->image[i] = (uint8_t)(i * 7 + i / 200);
+    for (int i = 0; i < n; i++) d->label[i] = i % 3;
+    for (int c = 0; c < 3; c++) assert_non_null(d->class_name[c] = strdup(name[c]));
+}
+
+/* Written and read again, bit for bit; a smaller set leaves nothing of the larger one before it. */
+static void writes_what_it_reads(void **state)
+{
+    (void)state;
+    static const char *const sorted[] = { "ape", "bee\n2", "cat/dog" }, *const mixed[] = { "dog", "..",
+                                                                                           "ape" };
+    const char *folder = scratch_path("written");
+    config_data cfg = *FROM(folder, 0);
+    cfg.channels = 1;
+    cfg.size[0] = 20;
+    cfg.size[1] = 28;
+    for (int n = 9; n >= 6; n -= 3) {
+        dataset d, again;
+        invent(&d, n, sorted);
+        assert_int_equal(dataset_written_as(3, d.shape), DATA_FOLDER);
+        assert_int_equal(dataset_write(&d, folder), OK);
+        assert_int_equal(folder_open(&cfg, 3, false, &again), OK);
+        assert_int_equal(again.n, n);
+        assert_memory_equal(again.image, d.image, (size_t)(n * image_values(d.shape)));
+        assert_memory_equal(again.label, d.label, (size_t)n * sizeof *d.label);
+        assert_string_equal(again.class_name[0], "ape");
+        assert_string_equal(again.class_name[1], "bee\\x0a2");
+        assert_string_equal(again.class_name[2], "cat_dog");
+        dataset_free(&again);
+        dataset_free(&d);
+    }
+    dataset d, again;
+    invent(&d, 6, mixed); /* a number keeps the labels in order */
+    cfg.path = (char *)scratch_path("mixed");
+    assert_int_equal(dataset_write(&d, cfg.path), OK);
+    assert_int_equal(folder_open(&cfg, 3, false, &again), OK);
+    assert_memory_equal(again.image, d.image, (size_t)(6 * image_values(d.shape)));
+    assert_memory_equal(again.label, d.label, 6 * sizeof *d.label);
+    assert_string_equal(again.class_name[0], "000000-dog");
+    dataset_free(&again);
+    dataset_free(&d);
+}
+
+static void a_test_set_alone_is_enough_to_test(void **state)
+{
+    (void)state;
+    dataset d;
+    write_image("alone/test/a/1.png", 0, 32, 3);
+    write_image("alone/test/b/1.bmp", 0, 32, 3);
+    assert_int_equal(folder_open(FROM(scratch_path("alone"), 0), 2, false, &d), OK);
+    assert_int_equal(d.classes, 2);
+    dataset_free(&d);
+    assert_refused(folder_open(FROM(scratch_path("alone"), 0), 2, true, &d), &d, "alone/train",
+                   "no such folder");
+    assert_refused(folder_open(FROM(scratch_path("alone"), 0), 3, false, &d), &d, "alone/train",
+                   "a class each");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writes_what_it_reads),
+        cmocka_unit_test(a_test_set_alone_is_enough_to_test),
         cmocka_unit_test(interleaves_sorted_classes_and_files),
         cmocka_unit_test(test_uses_the_classes_of_train),
         cmocka_unit_test(every_kind_becomes_32_rgb),

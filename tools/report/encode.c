@@ -7,7 +7,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#define STB_IMAGE_WRITE_IMPLEMENTATION
 #include <stb/stb_image_write.h>
 
 /* ---- arrays ---- */

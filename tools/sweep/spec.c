@@ -341,12 +341,14 @@ static bool is_reserved(const char *argument)
                                             "--signal", "--parsable", "--no-requeue", "--output", "-o",
                                             "--error",  "-e",         "--chdir",      "-D" };
     const size_t length = strcspn(argument, "=");
-    const size_t flags = argument[1] == '-' ? 0 : strspn(argument + 1, "HhkOQsvV"); /* without a value: "-Hofile" */
-    if (length == 1 || strcmp(argument, "--") == 0) return true; /* would end the options */
+    const size_t flags =
+        argument[1] == '-' ? 0 : strspn(argument + 1, "HhkOQsvV"); /* without a value: "-Hofile" */
+    if (length == 1 || strcmp(argument, "--") == 0) return true;   /* would end the options */
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
         const bool is_short = reserved[i][1] != '-';
         if (is_short && argument[1] != '-' && argument[1 + flags] == reserved[i][1]) return true;
-        if (!is_short && length > 2 && strncmp(argument, reserved[i], length) == 0) return true; /* or abbreviated */
+        if (!is_short && length > 2 && strncmp(argument, reserved[i], length) == 0)
+            return true; /* or abbreviated */
     }
     return false;
 }
