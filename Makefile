@@ -25,7 +25,7 @@ Q         := $(if $(V),,@)
 PKGS       = libcyaml yaml-0.1 libcjson cairo libprotobuf-c
 CFLAGS    ?= -g $(OPT)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -fopenmp -MMD -MP -I$(B) $(shell pkg-config --cflags $(PKGS))
-LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lpthread -lm -ldl -rdynamic
+LDLIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lz -lpthread -lm -ldl -rdynamic
 
 # The folders, from the top down. The linker reads them once, in this order, so a call upwards does not link.
 MODULES   := tools/bench tools/check prune graph nets data layers core/cpu core/device core/format core/config core/base
@@ -44,7 +44,7 @@ TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
 include tools/cuda.mk
 
-.PHONY: all deps deps-test build engine demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 fmt lint clean list FORCE
+.PHONY: all deps deps-test build engine demo bench bench-analyze test unit asan ubsan sanitize tsan cifar10 mnist fmt lint clean list FORCE
 .SECONDARY:
 
 # Each goal starts a make of its own; two at a time would build the same files.
@@ -95,6 +95,7 @@ tsan: deps-test                        ## the loader's threads under the thread 
 	@$(MAKE) --no-print-directory $(B)/$@/tests/unit/test_loader B=$(B)/$@ CFLAGS="-g -O1 -march=native -fsanitize=thread"
 	@tests/run $(B)/$@/tests/unit/test_loader
 
+mnist: ; @tools/mnist.sh               ## download MNIST into datasets/ (MIRROR=URL for another source)
 cifar10: ; @tools/cifar10.sh           ## download CIFAR-10 into datasets/ (MIRROR=URL for another source)
 
 fmt: ; @git ls-files '*.c' '*.h' '*.cu' | xargs clang-format -i   ## format the C files

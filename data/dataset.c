@@ -13,6 +13,7 @@ static const struct {
     [DATA_CIFAR10] = { "cifar10", cifar10_open },
     [DATA_CIFAR100] = { "cifar100", cifar100_open },
     [DATA_FOLDER] = { "folder", folder_open },
+    [DATA_IDX] = { "idx", idx_open },
     [DATA_SYNTHETIC] = { "synthetic", synthetic_open },
 };
 

@@ -37,10 +37,13 @@ void dataset_free(dataset *); /* a zeroed dataset is harmless */
  *            read (other formats, folders in class folders) are counted in warnings.
  *            Interleaved: first image 0 of every class, then image 1 of every class, and so on, with classes
  *            and files in the order of strcmp, so that the first images are of all classes.
+ * idx:       MNIST's files in PATH or PATH/raw, compressed by gzip or not; any number of classes up to 256, which is
+ *            the largest training label + 1; names from PATH/class_names.txt.
  * synthetic: drawn shapes; `path` is not used. */
 status cifar10_open(const config_data *, int classes, bool training, dataset *out);
 status cifar100_open(const config_data *, int classes, bool training, dataset *out);
 status folder_open(const config_data *, int classes, bool training, dataset *out);
+status idx_open(const config_data *, int classes, bool training, dataset *out);
 status synthetic_open(const config_data *, int classes, bool training, dataset *out);
 
 /* 10 or 100 if PATH has the files of CIFAR-10 or CIFAR-100, else 0. */

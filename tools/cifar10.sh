@@ -1,6 +1,8 @@
 #!/bin/bash
 # tools/cifar10.sh -- downloads CIFAR-10 or CIFAR-100 (binary version), checks and unpacks it.
 set -euo pipefail
+# shellcheck source=tools/download.bash
+. "${BASH_SOURCE%/*}/download.bash"
 
 usage() {
     cat <<'EOF'
@@ -19,14 +21,6 @@ MIRROR in the environment is another default for --mirror (make cifar10 MIRROR=U
 CIFAR10_MD5 and CIFAR100_MD5 in the environment replace the expected sums, for a
 repacked archive.
 EOF
-}
-
-# fail EXIT_CODE MESSAGE: one line; the codes are those of core/base/status.h.
-fail() {
-    local code=$1
-    shift
-    echo "cifar10.sh: $*" >&2
-    exit "$code"
 }
 
 mirror=${MIRROR:-https://www.cs.toronto.edu/~kriz}
@@ -67,51 +61,20 @@ all_files() {
     for f in "${files[@]}"; do [ -s "$1/$f" ] || return 1; done
 }
 
-matches() { [ "$(md5sum <"$1" | cut -d' ' -f1)" = "$md5" ]; }
-
-# get URL FILE: downloads the part of FILE that is missing.
-get() {
-    if command -v curl >/dev/null; then
-        local bar=--progress-bar
-        [ -t 2 ] || bar=--silent
-        curl --fail --location --show-error $bar --retry 3 --continue-at - --output "$2" "$1" && return
-        # 33: the server cannot resume; 36: a file:// cannot be resumed because it is smaller now.
-        case $? in
-        33 | 36) rm -f "$2"; curl --fail --location --show-error $bar --retry 3 --output "$2" "$1" ;;
-        *) return 1 ;;
-        esac
-    elif command -v wget >/dev/null; then
-        case $1 in file://*) fail 1 "wget cannot read file:// addresses: install curl (apt-get install curl)" ;; esac
-        wget --no-verbose --tries=3 --continue --output-document="$2" "$1"
-    else
-        fail 1 "needs curl or wget: apt-get install curl"
-    fi
-}
-
 if all_files "$dir/$folder"; then
     echo "$dir/$folder is there, nothing to do"
     exit 0
 fi
 
 mkdir -p "$dir" || fail 1 "cannot make the folder $dir"
-part=$dir/$archive.part
-[ -s "$part" ] && echo "going on with $part"
-if ! { [ -s "$part" ] && matches "$part"; }; then
-    echo "downloading $mirror/$archive (about 162 MiB)"
-    get "$mirror/$archive" "$part" || fail 1 "cannot download $mirror/$archive; run again to go on where it broke off"
-fi
-if ! matches "$part"; then
-    sum=$(md5sum <"$part" | cut -d' ' -f1)
-    rm -f "$part"
-    fail 3 "$mirror/$archive: MD5 is $sum, not $md5; the download is deleted, run again or try another --mirror"
-fi
+fetch_checked "$mirror/$archive" "$dir/$archive" "$md5" "162 MiB"
 
 # Unpacked into a temporary folder and renamed: never half a data set.
 work=$(mktemp -d "$dir/.unpack-XXXXXX") || fail 1 "cannot write in $dir"
 trap 'rm -rf "$work"' EXIT
-tar -xzf "$part" -C "$work" || fail 1 "cannot unpack $part"
+tar -xzf "$dir/$archive" -C "$work" || fail 1 "cannot unpack $dir/$archive"
 all_files "$work/$folder" || fail 3 "$mirror/$archive does not hold $folder/ with ${files[*]}"
 rm -rf "${dir:?}/$folder"
 mv "$work/$folder" "$dir/$folder"
-rm -f "$part"
+rm -f "$dir/$archive"
 echo "$dir/$folder is ready"

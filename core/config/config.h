@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef enum data_format { DATA_CIFAR10, DATA_CIFAR100, DATA_FOLDER, DATA_SYNTHETIC } data_format;
+typedef enum data_format { DATA_CIFAR10, DATA_CIFAR100, DATA_FOLDER, DATA_SYNTHETIC, DATA_IDX } data_format;
 /* How a picture of another shape becomes data.size: scaled in both directions; its shorter side scaled and a window cut
  * out; its longer side scaled and black around it. */
 typedef enum fit_kind { FIT_SQUASH, FIT_CROP, FIT_PAD } fit_kind;

@@ -23,6 +23,7 @@ static const cyaml_strval_t similarity_precisions[] = { { "f32", PRECISION_F32 }
 static const cyaml_strval_t formats[] = { { "cifar10", DATA_CIFAR10 },
                                           { "cifar100", DATA_CIFAR100 },
                                           { "folder", DATA_FOLDER },
+                                          { "idx", DATA_IDX },
                                           { "synthetic", DATA_SYNTHETIC } };
 static const cyaml_strval_t fits[] = { { "squash", FIT_SQUASH }, { "crop", FIT_CROP }, { "pad", FIT_PAD } };
 static const cyaml_strval_t schedules[] = { { "step", SCHEDULE_STEP },

@@ -208,7 +208,7 @@ static void ranges(void **state)
         { "out", "runs /x", "\"\"" },
         { "net.arch", "x", "\"\"" },
         { "net.classes", "2 100", "1 0 -3" },
-        { "data.format", "cifar10 cifar100 folder synthetic", "CIFAR10 mnist" },
+        { "data.format", "cifar10 cifar100 folder idx synthetic", "CIFAR10 mnist" },
         { "data.mean", "[0,0,0] [1,1,1] 0.5 [0.5]", "[0,0,1.01] [-1,0,0] [0,0] [0,0,0,0] [nan,0,0]" },
         { "data.std", "[1e-3,1,2] 1", "[0,1,1] [1,1,-1] [inf,1,1] 0" },
         { "data.channels", "1 3", "0 2 4 -1" },

@@ -9,8 +9,6 @@ test-report: deps-test                 ## build and test report alone, the page 
 	@$(MAKE) --no-print-directory $(REPORT_NEEDS)
 	@BIN=$(BIN) B=$(B) tests/run $(wildcard tests/report/*.bats)
 
-$(BIN)/report: LDLIBS += -lz
-
 # The page: bundled by esbuild from tools/report/page/ with the npm packages of its lock file. Without Node or the packages it is an
 # empty file, `report` writes still pictures, and the next make tries again.
 PAGE       = $(if $(filter build/%,$(B)),build,$(B))/page
