@@ -147,6 +147,7 @@ status choose_by_hand(const net *parent, char *const *names, unsigned n, choice 
     for (int i = 0; i < c.n_units; i++) {
         criterion_decision *d = &c.unit[i].decision;
         d->cut = contains(names, n, c.unit[i].name);
+        d->rule = d->cut ? RULE_PICKED : c.unit[i].removable ? RULE_SPARED : RULE_FIXED;
         snprintf(d->reason, sizeof d->reason, "%s", d->cut ? "chosen by hand" : "stays");
     }
     TRY(list_cuts(&c));
@@ -174,6 +175,42 @@ void choice_log(const choice *c)
                  number_text(gain, "%+.4f", u->decision.gain), u->decision.cut ? "cut" : "",
                  u->decision.reason);
     }
+}
+
+/* Appends "; WHAT 2 (layer1.0, layer1.1)": the removable units that `rule` keeps. */
+static void append_kept(const choice *c, criterion_rule rule, const char *what, char *text, size_t bytes)
+{
+    char names[512] = "";
+    int n = 0;
+    for (int i = 0; i < c->n_units; i++) {
+        size_t used = strlen(names);
+        if (!c->unit[i].removable || c->unit[i].decision.rule != rule) continue;
+        snprintf(names + used, sizeof names - used, "%s%s", n > 0 ? ", " : "", c->unit[i].name);
+        n++;
+    }
+    size_t used = strlen(text);
+    if (n > 0) snprintf(text + used, bytes - used, "%s%s %d (%s)", used > 0 ? "; " : "", what, n, names);
+}
+
+bool choice_why_none(const choice *c, char *text, size_t bytes)
+{
+    bool able = false;
+    text[0] = '\0';
+    for (int i = 0; i < c->n_units; i++) able |= c->unit[i].removable;
+    if (!able)
+        snprintf(text, bytes, "no unit of this net can be removed");
+    else if (!strcmp(c->metric, "hand"))
+        snprintf(text, bytes, "net.remove names no unit that is still there");
+    else if (!metric_of(c->kind)->criterion)
+        snprintf(text, bytes, "Criterion I cuts none by M, so none goes by %s", c->metric);
+    else {
+        append_kept(c, RULE_RISES, "the curve rises at", text, bytes);
+        append_kept(c, RULE_FLOOR, "only prune.floor keeps", text, bytes);
+        append_kept(c, RULE_STAGE, "only prune.keep_one_per_stage keeps", text, bytes);
+        append_kept(c, RULE_FIRST, "the curve begins at", text, bytes);
+        append_kept(c, RULE_NO_VALUE, "there is no value at", text, bytes);
+    }
+    return able;
 }
 
 void choice_free(choice *c)

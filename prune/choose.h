@@ -36,6 +36,11 @@ status choose_by_hand(const net *parent, char *const *names, unsigned n, choice 
 
 /* One line per unit, on stderr. */
 void choice_log(const choice *);
+
+/* Where n_cut is 0: why, without "nothing to cut", e.g. "the curve rises at 1 (layer3.1); only prune.floor keeps 2
+ * (layer1.0, layer1.1)". Cut off if it does not fit. True: there are units that prune.count could cut. */
+bool choice_why_none(const choice *, char *text, size_t bytes);
+
 void choice_free(choice *); /* a zeroed choice is harmless */
 
 #endif

@@ -14,13 +14,27 @@
 #include <stdio.h>
 
 typedef struct curve {
-    double eps, floor; /* absolute */
-    int first, peak;   /* the first point with a value; p above. -1: no point has a value */
+    double eps, floor, max; /* absolute */
+    int first, peak;        /* the first point with a value; p above. -1: no point has a value */
 } curve;
 
-__attribute__((format(printf, 2, 3))) static void say(criterion_decision *d, const char *format, ...)
+const char *criterion_rule_name(criterion_rule rule)
+{
+    static const char *const names[] = {
+        [RULE_FIRST] = "first",     [RULE_FIXED] = "fixed",         [RULE_NO_VALUE] = "no_value",
+        [RULE_RISES] = "rises",     [RULE_FLOOR] = "floor",         [RULE_STAGE] = "stage",
+        [RULE_MAX_CUT] = "max_cut", [RULE_PLATEAU] = "plateau",     [RULE_DECLINE] = "decline",
+        [RULE_PEAK] = "peak",       [RULE_SATURATED] = "saturated", [RULE_PICKED] = "picked",
+        [RULE_SPARED] = "spared",
+    };
+    return names[rule];
+}
+
+__attribute__((format(printf, 3, 4))) static void say(criterion_decision *d, criterion_rule rule,
+                                                      const char *format, ...)
 {
     va_list args;
+    d->rule = rule;
     va_start(args, format);
     vsnprintf(d->reason, sizeof d->reason, format, args); /* cutting off a long name does no harm */
     va_end(args);
@@ -65,31 +79,45 @@ static curve measure(const criterion_decision *d, int n, const criterion_options
     if (c.first < 0) return c;
     c.eps = o->eps * (max - min);
     c.floor = o->floor * max;
+    c.max = max;
     for (int t = n - 1; t >= 0; t--)
         if (d[t].smoothed >= max - c.eps) c.peak = t; /* NaN compares false */
     return c;
 }
 
+/* Why a point at or past c->peak may go. */
+static void say_past_peak(const criterion_point *p, const curve *c, double gain,
+                          const criterion_decision *all, criterion_decision *d)
+{
+    const char *peak = p[c->peak].name;
+    const double value = all[c->peak].smoothed;
+    if (value < c->max)
+        say(d, RULE_SATURATED, "saturated: %s (%.3g) is within %.3g of the maximum (%.3g); %+.3g", peak,
+            value, c->eps, c->max, gain);
+    else
+        say(d, RULE_PEAK, "after the peak at %s (%.3g): %+.3g", peak, value, gain);
+}
+
 /* Decides point t; `ref` is the last point kept before it. */
 static void decide(const criterion_point *p, const curve *c, int t, int ref, criterion_decision *d)
 {
-    double gain = d[t].smoothed - d[ref].smoothed;
-    bool started = d[ref].smoothed >= c->floor, still = gain <= c->eps, after = t > c->peak;
+    double value = d[ref].smoothed, gain = d[t].smoothed - value;
+    bool started = value >= c->floor, still = gain <= c->eps, after = t > c->peak;
     d[t].gain = gain;
     d[t].cut = p[t].removable && (after || (started && still));
     if (!p[t].removable)
-        say(&d[t], "stays: %s", p[t].fixed ? p[t].fixed : "it cannot be removed");
+        say(&d[t], RULE_FIXED, "stays: %s", p[t].fixed ? p[t].fixed : "it cannot be removed");
     else if (after)
-        say(&d[t], "after the peak at %s (%.3g): %+.3g", p[c->peak].name, d[c->peak].smoothed, gain);
+        say_past_peak(p, c, gain, d, &d[t]);
     else if (!still)
-        say(&d[t], "rises: %+.3g > %.3g over %s", gain, c->eps, p[ref].name);
+        say(&d[t], RULE_RISES, "rises: %+.3g > %.3g over %s", gain, c->eps, p[ref].name);
     else if (!started)
-        say(&d[t], "start of the curve: %s at %.3g is below the floor %.3g", p[ref].name, d[ref].smoothed,
-            c->floor);
+        say(&d[t], RULE_FLOOR, "only prune.floor keeps it: %+.3g over %s, which at %.3g is below %.3g", gain,
+            p[ref].name, value, c->floor);
     else if (gain < 0)
-        say(&d[t], "decline: %+.3g against %s (%.3g)", gain, p[ref].name, d[ref].smoothed);
+        say(&d[t], RULE_DECLINE, "decline: %+.3g against %s (%.3g)", gain, p[ref].name, value);
     else
-        say(&d[t], "plateau: %+.3g <= %.3g over %s (%.3g)", gain, c->eps, p[ref].name, d[ref].smoothed);
+        say(&d[t], RULE_PLATEAU, "plateau: %+.3g <= %.3g over %s (%.3g)", gain, c->eps, p[ref].name, value);
 }
 
 /* The cut point with the largest gain, in `stage` or (stage < 0) in all; the first of equals; -1: none. */
@@ -112,7 +140,9 @@ static void spare_stages(const criterion_point *p, int n, criterion_decision *d)
         if (!empty) continue;
         criterion_decision *spared = &d[largest_cut_gain(p, d, n, p[t].stage)];
         spared->cut = false;
-        say(spared, "kept for its stage, which would be empty: the largest gain (%+.3g) in it", spared->gain);
+        say(spared, RULE_STAGE,
+            "only prune.keep_one_per_stage keeps it: the largest gain (%+.3g) of a stage that would be empty",
+            spared->gain);
     }
 }
 
@@ -123,7 +153,8 @@ static void limit_cuts(const criterion_point *p, int n, int max_cut, criterion_d
     for (; cuts > max_cut; cuts--) {
         criterion_decision *spared = &d[largest_cut_gain(p, d, n, -1)];
         spared->cut = false;
-        say(spared, "kept: smaller gains than %+.3g use up max_cut=%d", spared->gain, max_cut);
+        say(spared, RULE_MAX_CUT, "only prune.max_cut=%d keeps it: what is cut gains no more than its %+.3g",
+            max_cut, spared->gain);
     }
 }
 
@@ -138,9 +169,9 @@ status criterion_cut(const criterion_point *p, int n, const criterion_options *o
     for (int t = 0; t < n; t++) {
         if (isnan(d[t].smoothed)) {
             d[t].gain = NAN;
-            say(&d[t], "no value here: left alone");
+            say(&d[t], RULE_NO_VALUE, "no value here: left alone");
         } else if (t == c.first) {
-            say(&d[t], "first point of the curve");
+            say(&d[t], RULE_FIRST, "first point of the curve");
         } else {
             decide(p, &c, t, ref, d);
             if (!d[t].cut) ref = t;

@@ -78,6 +78,7 @@ static status begin(const criterion_point *p, int n, int count, bool by_value, c
     for (int t = 0; t < n; t++) {
         bool silent = by_value && isnan(p[t].value);
         d[t] = (criterion_decision){ .smoothed = p[t].value, .gain = NAN };
+        d[t].rule = !p[t].removable ? RULE_FIXED : silent ? RULE_NO_VALUE : RULE_SPARED;
         const char *fixed = p[t].fixed ? p[t].fixed : "it cannot be removed";
         snprintf(d[t].reason, sizeof d[t].reason, "stays%s%s", p[t].removable ? "" : ": ",
                  p[t].removable ? silent ? ": no value here" : "" : fixed);
@@ -86,6 +87,12 @@ static status begin(const criterion_point *p, int n, int count, bool by_value, c
     if (count > able) FAIL(ERR_USAGE, "prune.count: %d units are to go, but only %d can", count, able);
 out:
     return st;
+}
+
+static void take(criterion_decision *d)
+{
+    d->cut = true;
+    d->rule = RULE_PICKED;
 }
 
 /* The gain of each point over the last one kept before it. */
@@ -114,9 +121,12 @@ status pick_by_gain(const criterion_point *p, int n, int count, pick_kind pick, 
             double least = best < 0 ? INFINITY : isnan(d[best].gain) ? INFINITY : sign * d[best].gain;
             if (best < 0 || gain <= least) best = t;
         }
-        d[best].cut = true;
-        snprintf(d[best].reason, sizeof d[best].reason, "%s gain of what was left: %+.3g",
-                 pick == PICK_MOST ? "largest" : "smallest", d[best].gain);
+        take(&d[best]);
+        if (isnan(d[best].gain))
+            snprintf(d[best].reason, sizeof d[best].reason, "all that was left; the curve begins here");
+        else
+            snprintf(d[best].reason, sizeof d[best].reason, "%s gain of what was left: %+.3g",
+                     pick == PICK_MOST ? "largest" : "smallest", d[best].gain);
     }
 out:
     return st;
@@ -132,7 +142,7 @@ status pick_smallest(const criterion_point *p, int n, int count, criterion_decis
             if (d[t].cut || !p[t].removable || isnan(p[t].value)) continue;
             if (best < 0 || p[t].value <= p[best].value) best = t;
         }
-        d[best].cut = true;
+        take(&d[best]);
         snprintf(d[best].reason, sizeof d[best].reason, "number %d of the smallest changes: %.3g", k + 1,
                  p[best].value);
     }
@@ -151,7 +161,7 @@ status pick_random(const criterion_point *p, int n, int count, uint64_t seed, ui
     for (int k = 0; k < n && cut < count; k++) {
         int t = order[k];
         if (!p[t].removable) continue;
-        d[t].cut = true;
+        take(&d[t]);
         snprintf(d[t].reason, sizeof d[t].reason, "drawn as number %d, seeds %llu and %llu", ++cut,
                  (unsigned long long)seed, (unsigned long long)draw);
     }
@@ -166,7 +176,7 @@ status pick_last(const criterion_point *p, int n, int count, criterion_decision 
     TRY(begin(p, n, count, false, d));
     for (int t = n - 1, cut = 0; t >= 0 && cut < count; t--) {
         if (!p[t].removable) continue;
-        d[t].cut = true;
+        take(&d[t]);
         snprintf(d[t].reason, sizeof d[t].reason, "number %d from the end", ++cut);
     }
 out:

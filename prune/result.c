@@ -33,6 +33,7 @@ static status put_units(cJSON *j, const choice *c)
         TRY(json_put_number(o, "value", u->value));
         TRY(json_put_bool(o, "removable", u->removable));
         TRY(json_put_bool(o, "cut", u->decision.cut));
+        TRY(json_put_text(o, "rule", criterion_rule_name(u->decision.rule)));
         TRY(json_put_text(o, "reason", u->decision.reason));
     }
 out:

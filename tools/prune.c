@@ -201,7 +201,10 @@ out:
 static status nothing_to_cut(session *s, prune_result *r)
 {
     status st = OK;
-    log_info("nothing to cut: every unit still helps, or cannot go");
+    char why[1600];
+    const bool able = choice_why_none(&s->choice, why, sizeof why);
+    log_info("nothing to cut: %s", why);
+    log_info("there is no new run%s", able ? "; prune.count=N cuts the N units that gain least" : "");
     TRY(cost_measure(s->parent, &r->before));
     r->after = r->before;
     if (s->test.n) TRY(measure_accuracy(s, s->parent, &r->accuracy_before));

@@ -190,7 +190,27 @@ assert tensors(a["run"]) == tensors(b["run"])' '{}' "$BATS_TEST_TMPDIR/a" "$BATS
     check 'assert j["removed"] == [] and j["saving_percent"] == 0 and j["params_after"] == j["params_before"]
 assert 0 < j["accuracy_before"] <= 1 and j["accuracy_cut"] == j["accuracy_before"] and "accuracy_after" not in j
 assert json.load(open(a[0] + "/analysis/prune.json")) == j' "$json" "$RUN"
-    grep -q "nothing to cut" "$BATS_TEST_TMPDIR/log"
+    grep -q "nothing to cut: net.remove names no unit" "$BATS_TEST_TMPDIR/log"
+}
+
+@test "what only the floor keeps is said to be kept by the floor, in a dry run too" {
+    local dir=$BATS_TEST_TMPDIR/given log=$BATS_TEST_TMPDIR/log
+    mkdir "$dir"
+    check 'm = dict(zip("conv1 layer1.0 layer1.1 layer1.2 layer2.0 layer2.1 layer2.2 layer3.0 layer3.1 layer3.2".split(),
+    (.03, .02, .021, .05, .1, .2, .4, .6, .8, 1)))
+json.dump({"arch": "resnet20", "layers": [{"name": n, "yang": {"M": v}} for n, v in m.items()]}, open(a[0], "w"))' \
+        '{}' "$dir/analysis.json"
+    json=$("$BIN/prune" "$RUN" --dry-run --json --analysis "$dir" 2>"$log")
+    grep -q '^nothing to cut: .*only prune.floor keeps 2 (layer1.0, layer1.1)' "$log"
+    grep -q '^there is no new run; prune.count=N' "$log"
+    grep -q '^layer1.0 .* only prune.floor keeps it: -0.01 over conv1' "$log"
+    absent "still helps" "$log"
+    check 'rule = {u["name"]: u["rule"] for u in j["units"]}
+assert [n for n in rule if rule[n] == "floor"] == ["layer1.0", "layer1.1"] and rule["conv1"] == "first", rule
+assert rule["layer2.0"] == rule["layer3.0"] == "fixed" and rule["layer3.2"] == "rises"' "$json"
+    json=$("$BIN/prune" "$RUN" --dry-run --json --quiet --analysis "$dir" prune.floor=0)
+    check 'assert j["removed"] == ["layer1.0", "layer1.1"]
+assert [u["rule"] for u in j["units"] if u["cut"]] == ["decline", "decline"]' "$json"
 }
 
 @test "a bare checkpoint: the analysis goes to OUT/NAME-analysis" {

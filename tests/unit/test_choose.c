@@ -151,6 +151,64 @@ static void config_of_the_pruned_run(void **state)
     net_free(n);
 }
 
+/* Criterion I on a curve of resnet20 given as an analysis; "null" for NaN. */
+static void choose_by_values(const net *n, const config *cfg, const char *const value[10], choice *c)
+{
+    static const char *const unit[] = { "conv1",    "layer1.0", "layer1.1", "layer1.2", "layer2.0",
+                                        "layer2.1", "layer2.2", "layer3.0", "layer3.1", "layer3.2" };
+    char text[2000] = "{\"layers\": [";
+    for (int i = 0; i < 10; i++)
+        sprintf(text + strlen(text), "%s{\"name\": \"%s\", \"yang\": {\"M\": %s}}", i ? ", " : "", unit[i],
+                value[i]);
+    cJSON *a = parse(strcat(text, "]}"));
+    assert_int_equal(choose_by_curve(n, a, cfg, c), OK);
+    assert_int_equal(c->n_cut, 0);
+    cJSON_Delete(a);
+}
+
+static void assert_none(const net *n, const config *cfg, const char *const value[10], const char *want)
+{
+    choice c;
+    char why[600];
+    choose_by_values(n, cfg, value, &c);
+    choice_why_none(&c, why, sizeof why);
+    assert_string_equal(why, want);
+    choice_free(&c);
+}
+
+static void why_nothing_is_cut(void **state)
+{
+    (void)state;
+    config chance = settings;
+    chance.prune.metric = METRIC_RANDOM;
+    char why[600],
+        *all[] = { "layer1.0", "layer1.1", "layer1.2", "layer2.1", "layer2.2", "layer3.1", "layer3.2" };
+    choice c;
+    net *n = create("resnet20", NULL, 0), *bare = create("resnet20", all, 7);
+    const char *const rising[] = { "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1" };
+    assert_none(
+        n, &settings, rising,
+        "the curve rises at 7 (layer1.0, layer1.1, layer1.2, layer2.1, layer2.2, layer3.1, layer3.2)");
+    assert_none(n, &chance, rising, "Criterion I cuts none by M, so none goes by random");
+    const char *const late[] = { "0.1", "0.09", "0.095", "0.2", "0.3", "0.6", "null", "0.8", "0.9", "1" };
+    assert_none(
+        n, &settings, late,
+        "the curve rises at 4 (layer1.2, layer2.1, layer3.1, layer3.2); only prune.floor keeps 2 (layer1.0, "
+        "layer1.1); there is no value at 1 (layer2.2)");
+    assert_int_equal(choose_by_hand(n, NULL, 0, &c), OK);
+    choice_why_none(&c, why, sizeof why);
+    assert_string_equal(why, "net.remove names no unit that is still there");
+    choice_free(&c);
+    assert_int_equal(choose_by_hand(bare, NULL, 0, &c), OK);
+    choice_why_none(&c, why, sizeof why);
+    assert_string_equal(why, "no unit of this net can be removed");
+    choice_why_none(&c, why, 10);
+    assert_string_equal(why, "no unit o");
+    choice_free(&c);
+    net_free(bare);
+    net_free(n);
+}
+
 static double number(const cJSON *j, const char *key)
 {
     const cJSON *item = cJSON_GetObjectItem(j, key);
@@ -182,6 +240,7 @@ static void report(void **state)
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(unit, "removable")));
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(unit, "reason")),
                         "plateau: +0.002 <= 0.007 over layer1.1 (0.4)");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(unit, "rule")), "plateau");
     unit = cJSON_GetArrayItem(cJSON_GetObjectItem(j, "units"), 5);
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(unit, "value")));
     cJSON_Delete(j);
@@ -193,8 +252,12 @@ static void report(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_of_an_analysis),    cmocka_unit_test(by_curve), cmocka_unit_test(by_hand),
-        cmocka_unit_test(config_of_the_pruned_run), cmocka_unit_test(report),
+        cmocka_unit_test(values_of_an_analysis),
+        cmocka_unit_test(by_curve),
+        cmocka_unit_test(by_hand),
+        cmocka_unit_test(config_of_the_pruned_run),
+        cmocka_unit_test(why_nothing_is_cut),
+        cmocka_unit_test(report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,11 +127,63 @@ static void reasons_in_words(void **state)
     assert_int_equal(criterion_cut(vgg16, COUNT(vgg16), &defaults, d), OK);
     assert_string_equal(d[0].reason, "first point of the curve");
     assert_string_equal(d[2].reason, "stays: 64 channels in, 128 out");
-    assert_string_equal(d[3].reason, "start of the curve: features.7 at 0.235 is below the floor 0.248");
+    assert_string_equal(d[1].reason,
+                        "only prune.floor keeps it: -0.099 over features.0, which at 0.118 is below 0.248");
+    assert_string_equal(d[3].reason,
+                        "only prune.floor keeps it: -0.12 over features.7, which at 0.235 is below 0.248");
     assert_string_equal(d[5].reason, "decline: -0.019 against features.14 (0.393)");
     assert_string_equal(d[6].reason, "rises: +0.13 > 0.00809 over features.14");
     assert_string_equal(d[12].reason, "after the peak at features.30 (0.828): -0.005");
     assert_true(fabs(d[5].gain - -0.019) < 1e-12 && d[5].smoothed == .374);
+}
+
+/* The rule and the words at point t of a curve of points a, b, c, ... in one stage, with the stem a. */
+static void assert_says(const double *value, int n, const criterion_options *o, int t, criterion_rule rule,
+                        const char *reason)
+{
+    criterion_point p[MAX_POINTS] = { 0 };
+    criterion_decision d[MAX_POINTS];
+    static const criterion_rule that_cut[] = { RULE_PLATEAU, RULE_DECLINE, RULE_SATURATED, RULE_PEAK };
+    bool cuts = false;
+    for (int i = 0; i < n; i++) p[i] = (criterion_point){ letters[i], value[i], i > 0, i > 0 };
+    assert_int_equal(criterion_cut(p, n, o, d), OK);
+    assert_string_equal(d[t].reason, reason);
+    assert_string_equal(criterion_rule_name(d[t].rule), criterion_rule_name(rule));
+    for (int i = 0; i < COUNT(that_cut); i++) cuts |= rule == that_cut[i];
+    assert_int_equal(d[t].cut, cuts);
+}
+#define SAYS(o, t, rule, reason, ...)                                                                        \
+    assert_says((const double[]){ __VA_ARGS__ }, COUNT(((const double[]){ __VA_ARGS__ })), o, t, rule, reason)
+
+/* One curve for each way to be decided; the span is 1 and the maximum 1 where nothing else is said. */
+static void every_rule_in_words(void **state)
+{
+    (void)state;
+    const criterion_options *o = &defaults;
+    criterion_options limited = defaults, staged = defaults, smoothed = defaults;
+    limited.max_cut = 1;
+    staged.keep_one_per_stage = true;
+    smoothed.smooth = 3;
+    SAYS(o, 0, RULE_FIRST, "first point of the curve", 0, .5, 1);
+    SAYS(o, 1, RULE_RISES, "rises: +0.5 > 0.01 over a", 0, .5, 1);
+    SAYS(o, 1, RULE_NO_VALUE, "no value here: left alone", 0, NAN, 1);
+    SAYS(o, 1, RULE_FLOOR, "only prune.floor keeps it: +0.005 over a, which at 0 is below 0.3", 0, .005, 1);
+    SAYS(o, 2, RULE_FLOOR, "only prune.floor keeps it: -0.1 over b, which at 0.2 is below 0.3", 0, .2, .1, 1);
+    SAYS(o, 2, RULE_PLATEAU, "plateau: +0.005 <= 0.01 over b (0.5)", 0, .5, .505, 1);
+    SAYS(o, 2, RULE_PLATEAU, "plateau: +0 <= 0.01 over b (0.5)", 0, .5, .5, 1);
+    SAYS(o, 2, RULE_DECLINE, "decline: -0.1 against b (0.5)", 0, .5, .4, 1);
+    SAYS(o, 2, RULE_PEAK, "after the peak at b (1): -0.1", 0, 1, .9);
+    SAYS(o, 2, RULE_SATURATED, "saturated: b (0.992) is within 0.01 of the maximum (1); +0.008", 0, .992, 1);
+    SAYS(o, 3, RULE_SATURATED, "saturated: b (0.992) is within 0.01 of the maximum (1); -0.092", 0, .992, 1,
+         .9);
+    SAYS(o, 1, RULE_PEAK, "after the peak at a (0.5): +0", .5, .5); /* flat */
+    SAYS(&limited, 2, RULE_MAX_CUT, "only prune.max_cut=1 keeps it: what is cut gains no more than its -0.1",
+         0, 1, .9, .8);
+    SAYS(&limited, 3, RULE_PEAK, "after the peak at b (1): -0.2", 0, 1, .9, .8);
+    SAYS(&staged, 1, RULE_STAGE,
+         "only prune.keep_one_per_stage keeps it: the largest gain (-0.1) of a stage that would be empty", 1,
+         .9, .8);
+    SAYS(&smoothed, 3, RULE_DECLINE, "decline: -0.2 against b (0.6)", 0, .9, .9, 0, .3, 2, 2);
 }
 
 /* ---- curves made by hand ---- */
@@ -235,7 +287,7 @@ static void keeps_one_per_stage(void **state)
     o.keep_one_per_stage = true;
     assert_int_equal(criterion_cut(p, COUNT(p), &o, d), OK);
     assert_true(!d[2].cut && d[3].cut && d[4].cut); /* f stays in stage 3 anyway */
-    assert_non_null(strstr(d[2].reason, "kept for its stage"));
+    assert_int_equal(d[2].rule, RULE_STAGE);
 }
 
 static void options_out_of_range(void **state)
@@ -280,6 +332,7 @@ int main(void)
         cmocka_unit_test(published_resnet18),
         cmocka_unit_test(published_with_one_kept_per_stage),
         cmocka_unit_test(reasons_in_words),
+        cmocka_unit_test(every_rule_in_words),
         cmocka_unit_test(shapes),
         cmocka_unit_test(small_gains_add_up),
         cmocka_unit_test(points_without_value),
