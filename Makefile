@@ -1,6 +1,6 @@
 # Cleave. `make list` explains the targets; a newcomer needs only `make demo` and `make test`.
 .DEFAULT_GOAL := all
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules $(if $(V),,--silent)
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif

@@ -1,6 +1,8 @@
 /* nets/device.c -- see device.h. */
 #include "device.h"
 
+#include "../core/base/file.h"
+#include "../core/base/log.h"
 #include "../core/base/threads.h"
 #include "../core/device/plugin.h"
 
@@ -58,7 +60,8 @@ status backend_open(const char *device, int threads, backend **out, char *why, s
     status st = OK;
     int number;
 
-    if (threads >= 0) threads = threads_choose(threads); /* a plugin cannot: it is not linked with core/base */
+    if (threads >= 0)
+        threads = threads_choose(threads); /* a plugin cannot: it is not linked with core/base */
     if (strcmp(device, "auto") == 0) return open_auto(threads, out, why, why_bytes);
     if (is_cuda(device, &number)) {
         if (plugin_open("cuda", number, threads, out) != OK) {
@@ -79,6 +82,13 @@ out:
     return st;
 }
 
+/* Is there an NVIDIA GPU that a user would expect `auto` to take? Its driver makes the first file, that of Windows for
+ * Linux programs the second. */
+static bool gpu_is_here(void)
+{
+    return file_exists("/dev/nvidiactl") || file_exists("/dev/dxg");
+}
+
 status device_open(const config *cfg, backend **out, char *why, size_t why_bytes)
 {
     status st = OK;
@@ -91,7 +101,9 @@ status device_open(const config *cfg, backend **out, char *why, size_t why_bytes
                  strcmp(cfg->device, "auto") == 0 ? reason : b->name);
         b->tf32 = true;
     }
-    if (why && why_bytes > 0) snprintf(why, why_bytes, "%s", reason);
+    bool plain = strcmp(cfg->device, "auto") == 0 && strcmp(b->name, "cpu") == 0 && !gpu_is_here();
+    if (plain) log_debug("device %s", reason);
+    say(why, why_bytes, plain || strcmp(cfg->device, "auto") != 0 ? b->name : reason);
     *out = b;
     b = NULL;
 out:

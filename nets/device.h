@@ -10,7 +10,8 @@
  * threads 0 = threads_available(). `why` may be NULL; else it receives one line of at most `why_bytes`. */
 status backend_open(const char *device, int threads, backend **out, char *why, size_t why_bytes);
 
-/* backend_open with the device and threads of `cfg`. ERR_USAGE: a precision that this device does not have. */
+/* backend_open with the device and threads of `cfg`; *why is the device's name, and with `auto` why this one; on a
+ * machine without a GPU that is clear. ERR_USAGE: a precision that this device does not have. */
 status device_open(const config *cfg, backend **out, char *why, size_t why_bytes);
 
 /* The type in which activations and the copies of weights are stored. */

@@ -126,8 +126,7 @@ status finetune(const finetune_job *job, rundir *run, fit_result *out)
     TRY(fit_compile(job->cfg, job->train, e.net, e.device));
     if (!fit_can_resume(run)) TRY(start_values(job, e.net));
     TRY(rundir_create(job->cfg, e.device, job->argc, job->argv, run));
-    log_info("fine-tuning in %s, units cut: %u", run->path, job->choice->n_cut);
-    log_info("%s", e.why);
+    log_info("fine-tuning in %s on %s, units cut: %u", run->path, e.why, job->choice->n_cut);
     const st_pair meta[] = { { "parent", (char *)job->checkpoint }, { "cuts", cuts } };
     const fit_job work = { .cfg = job->cfg,
                            .net = e.net,

@@ -60,7 +60,7 @@ static status prepare(session *s)
     status st = OK;
     experiment *e = &s->e;
     TRY(experiment_open(s->cfg, OPEN_TEST_SET, e));
-    log_info("device %s: %s", e->device->description, e->why);
+    log_info("device %s: %s", e->why, e->device->description);
     TRY(analyser_create(e->net, s->cfg, &s->analyser));
     const net_case evaluation = { .batch = analysis_batch(s->cfg, &e->test) };
     TRY(experiment_compile(e, &evaluation, 1));

@@ -77,7 +77,7 @@ static status prepare(session *s)
     status st = OK;
     experiment *e = &s->e;
     TRY(experiment_open(s->cfg, OPEN_TEST_SET, e));
-    log_info("device %s: %s", e->device->description, e->why);
+    log_info("device %s: %s", e->why, e->device->description);
     s->batch = min_int(min_int(s->cfg->train.batch, MAX_BATCH), e->test.n);
     const net_case cases[] = { [CASE_EVAL] = { .batch = s->batch },
                                [CASE_FROZEN] = { .batch = s->batch, .training = true, .frozen = true } };

@@ -128,7 +128,7 @@ static status prepare(session *s)
     const config *c = s->cfg;
     experiment *e = &s->e;
     TRY(experiment_open(c, OPEN_TRAIN_SET | OPEN_TEST_SET, e));
-    log_info("%s", e->why);
+    log_info("device %s: %s", e->why, e->device->description);
     s->every = (epoch_analysis){ c, &e->test, &s->run, CASE_EVAL, NULL };
     TRY(epoch_analysis_open(&s->every, e->net));
     TRY(rundir_load_tuning(&s->run, e->device));

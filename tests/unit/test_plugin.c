@@ -93,6 +93,25 @@ static void auto_takes_a_plugin_that_works(void **state)
     backend_close(b);
 }
 
+/* In every line that a tool prints: "cpu" where there is no GPU to be missed, with the reason where there is one. */
+static void a_cpu_needs_no_excuse_without_a_gpu(void **state)
+{
+    (void)state;
+    backend *b = NULL;
+    char why[1300];
+    const config automatic = { .device = "auto" }, asked = { .device = "ref" };
+    setenv("CLEAVE_PLUGINS", "/nowhere", 1);
+    assert_int_equal(device_open(&automatic, &b, why, sizeof why), OK);
+    if (access("/dev/nvidiactl", F_OK) != 0 && access("/dev/dxg", F_OK) != 0)
+        assert_string_equal(why, "cpu");
+    else
+        assert_ptr_equal(strstr(why, "cpu (auto: no cuda: "), why);
+    backend_close(b);
+    assert_int_equal(device_open(&asked, &b, why, sizeof why), OK);
+    assert_string_equal(why, "ref");
+    backend_close(b);
+}
+
 static void what_the_device_says_is_passed_on(void **state)
 {
     (void)state;
@@ -190,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_plugin_opens_with_its_device_and_threads),
         cmocka_unit_test(only_precision_tf32_rounds_products),
         cmocka_unit_test(auto_takes_a_plugin_that_works),
+        cmocka_unit_test(a_cpu_needs_no_excuse_without_a_gpu),
         cmocka_unit_test(what_the_device_says_is_passed_on),
         cmocka_unit_test(a_missing_plugin_is_named),
         cmocka_unit_test(other_interfaces_are_refused),
