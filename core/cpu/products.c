@@ -49,7 +49,19 @@ typedef struct product {
  *     a b  ->  a c
  *     c d      b d */
 
-/* For __builtin_shuffle: which lanes of rows i and i + distance make the new row i (or, `upper`, the new row i +
+/* Lane l of the result is lane lanes[l] of x, or of y from LANES on. Clang has no __builtin_shuffle. */
+INLINED ivec shuffle(ivec x, ivec y, ivec lanes)
+{
+#ifdef __clang__
+    ivec out = { 0 };
+    for (int l = 0; l < LANES; l++) out[l] = lanes[l] < LANES ? x[lanes[l]] : y[lanes[l] - LANES];
+    return out;
+#else
+    return __builtin_shuffle(x, y, lanes);
+#endif
+}
+
+/* For shuffle: which lanes of rows i and i + distance make the new row i (or, `upper`, the new row i +
  * distance). Lanes of the second row are numbered from LANES on. */
 INLINED ivec step_lanes(int distance, bool upper)
 {
@@ -68,8 +80,8 @@ INLINED void transpose_step(ivec *r, int distance)
     for (int i = 0; i < LANES; i++) {
         if (i & distance) continue;
         const ivec x = r[i], y = r[i + distance];
-        r[i] = __builtin_shuffle(x, y, lower);
-        r[i + distance] = __builtin_shuffle(x, y, upper);
+        r[i] = shuffle(x, y, lower);
+        r[i + distance] = shuffle(x, y, upper);
     }
 }
 
