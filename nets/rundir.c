@@ -263,7 +263,8 @@ static status correct_status(const char *run, cJSON *j)
     status st = OK;
     run_progress p;
     const bool running = strcmp(json_text(j, "state"), "running") == 0;
-    if (rundir_progress(run, (int)json_number(j, "epochs", INT_MAX), &p) == OK && p.done) {
+    const int epochs = (int)json_whole(j, "epochs", 0, INT_MAX, INT_MAX);
+    if (rundir_progress(run, epochs, &p) == OK && p.done) {
         TRY(json_replace(j, "state", cJSON_CreateString("done")));
         TRY(json_replace(j, "epoch", cJSON_CreateNumber(p.epoch)));
         TRY(json_replace(j, "best_accuracy", cJSON_CreateNumber(p.best_accuracy)));

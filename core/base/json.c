@@ -118,7 +118,7 @@ out:
 
 status json_replace(cJSON *object, const char *key, cJSON *item)
 {
-    if (item && cJSON_ReplaceItemInObjectCaseSensitive(object, key, item)) return OK;
+    if (item && cJSON_ReplaceItemInObject(object, key, item)) return OK;
     return json_put(object, key, item);
 }
 

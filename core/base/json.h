@@ -37,8 +37,8 @@ int64_t json_whole(const cJSON *object, const char *key, int64_t least, int64_t 
 
 status json_put(cJSON *object, const char *key, cJSON *item);
 status json_append(cJSON *array, cJSON *item);
-status json_replace(cJSON *object, const char *key,
-                    cJSON *item); /* json_put where the key may exist already */
+/* json_put where the key may exist already: json_text and json_number then read the new item. */
+status json_replace(cJSON *object, const char *key, cJSON *item);
 status json_put_text(cJSON *object, const char *key, const char *text); /* NULL: null */
 status json_put_number(cJSON *object, const char *key, double value);
 status json_put_bool(cJSON *object, const char *key, bool value);

@@ -284,6 +284,25 @@ static void the_last_checkpoint_decides_whether_a_run_is_done(void **state)
     assert_int_equal(rundir_progress(run.path, 3, &p), ERR_DATA);
 }
 
+/* A status.json that nobody wrote: no conversion is undefined, and what it says is corrected all the same. */
+static void a_strange_status(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "{\"state\": \"running\", \"epochs\": 1e300}",
+                                         "{\"state\": \"running\", \"epochs\": -1e300}",
+                                         "{\"state\": \"running\", \"epochs\": 3.5}",
+                                         "{\"STATE\": \"running\"}" };
+    put_last(2);
+    put("best.safetensors", "");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        cJSON *json = NULL;
+        put("status.json", texts[i]);
+        assert_int_equal(rundir_status_read(run.path, &json), OK);
+        assert_string_equal(json_text(json, "state"), "stopped");
+        cJSON_Delete(json);
+    }
+}
+
 static void unwritable(void **state)
 {
     (void)state;
@@ -335,11 +354,17 @@ static void what_a_device_chose_stays_with_the_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(place),       cmocka_unit_test(create),
-        cmocka_unit_test(metrics),     cmocka_unit_test(not_finite),
-        cmocka_unit_test(half_lines),  cmocka_unit_test(full_disk),
-        cmocka_unit_test(status_file), cmocka_unit_test(the_last_checkpoint_decides_whether_a_run_is_done),
-        cmocka_unit_test(unwritable),  cmocka_unit_test(what_a_device_chose_stays_with_the_run),
+        cmocka_unit_test(place),
+        cmocka_unit_test(create),
+        cmocka_unit_test(metrics),
+        cmocka_unit_test(not_finite),
+        cmocka_unit_test(half_lines),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(status_file),
+        cmocka_unit_test(the_last_checkpoint_decides_whether_a_run_is_done),
+        cmocka_unit_test(a_strange_status),
+        cmocka_unit_test(unwritable),
+        cmocka_unit_test(what_a_device_chose_stays_with_the_run),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
