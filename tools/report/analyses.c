@@ -186,13 +186,19 @@ out:
     return st;
 }
 
+/* Rounds to 0 to 65535; in a damaged file, the first edge may not be the most similar one, nor the last one the least. */
+static unsigned quantised(float x)
+{
+    return x > 65535 ? 65535 : x >= 0 ? (unsigned)lroundf(x) : 0; /* NaN: 0 */
+}
+
 /* Takes c->n of the n edges, evenly spaced in the order of similarity: the k-th is edge k * n / c->n. */
 static void fill_columns(edge_columns *c, const edge *e, int64_t n, float low, float high)
 {
     unsigned last = 65535;
     for (int64_t k = 0; k < c->n; k++) {
         const edge *from = &e[(int64_t)((double)k * (double)n / (double)c->n)];
-        unsigned q = high > low ? (unsigned)lroundf(65535 * (from->sim - low) / (high - low)) : 65535;
+        unsigned q = high > low ? quantised(65535 * (from->sim - low) / (high - low)) : 65535;
         if (q > last) q = last; /* edges of a damaged file may not be sorted */
         store(c->i, c->wide, k, from->i);
         store(c->j, c->wide, k, from->j);

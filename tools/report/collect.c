@@ -113,7 +113,7 @@ out:
     return st;
 }
 
-static status put_history(cJSON *o, const report_run *r)
+status put_history(cJSON *o, const report_run *r)
 {
     status st = OK;
     cJSON *state;
@@ -129,6 +129,9 @@ out:
 
 /* ---- all runs ---- */
 
+/* What a file says beyond this is not so: converting it to a whole number would be undefined. */
+static const int64_t MOST_EDGES = (int64_t)1 << 52;
+
 /* How many layers and edges the analyses have: [0] of best checkpoints, [1] of epochs. */
 static void count_edges(const report *r, int64_t layers[2], double edges[2])
 {
@@ -137,7 +140,7 @@ static void count_edges(const report *r, int64_t layers[2], double edges[2])
             const report_analysis *a = &r->run[i].analysis[k];
             const int n = cJSON_GetArraySize(cJSON_GetObjectItem(a->json, "layers"));
             layers[a->epoch > 0] += n;
-            edges[a->epoch > 0] += n * json_number(a->json, "edges", NAN);
+            edges[a->epoch > 0] += n * (double)json_whole(a->json, "edges", 0, MOST_EDGES, 0);
         }
 }
 
@@ -149,7 +152,7 @@ static int64_t share(double edges, int64_t layers)
 }
 
 /* The epochs share what the best checkpoints leave, but at least a quarter. */
-static void share_edges(report *r)
+void share_edges(report *r)
 {
     int64_t layers[2] = { 0 };
     double edges[2] = { 0 };

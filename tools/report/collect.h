@@ -66,8 +66,13 @@ status report_note(report *, const char *format, ...) __attribute__((format(prin
  * activations}. */
 status put_network(cJSON *object, report *, const report_run *);
 
+/* collect.c: what training and pruning left in the run: {config, metrics, status, environment, prune}. */
+status put_history(cJSON *object, const report_run *);
+
 /* analyses.c: finds and reads the analyses of a run, but not their edges. */
 status analyses_open(report_run *);
+/* collect.c: sets max_edges by the analyses of all runs, which are open. */
+void share_edges(report *);
 void analyses_close(report_run *);
 /* The analyses with at most max_edges edges per layer. Marks the images at the ends of these edges as
  * wanted. */
