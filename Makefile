@@ -37,10 +37,10 @@ ENGINE    := $(patsubst tools/%.c,%,$(filter-out tools/cli%,$(wildcard tools/*.c
 PROGRAMS  := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 TOOLS     := $(ENGINE) $(PROGRAMS)
 CLI       := $(patsubst %.c,$(B)/%.o,$(wildcard tools/cli*.c))
-TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c))
+FUZZERS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/fuzz_*.c))
+TESTS     := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c)) $(FUZZERS)
 UNIT_DIRS ?= unit fuzz grad
 UNIT      := $(filter $(foreach d,$(UNIT_DIRS),$(B)/tests/$(d)/%),$(TESTS))
-TEST_HELP := $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/fuzz/fuzz_*.c))
 
 include tools/cuda.mk
 
@@ -110,6 +110,7 @@ list:                                  ## this list
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 24
 
 include $(wildcard tools/*/*.mk)
+include tests/fuzz/fuzz.mk
 include tools/install.mk
 include tools/tour.mk
 
@@ -145,7 +146,7 @@ endef
 $(BIN)/%: $(B)/tools/%.o $(CLI) $(LIBS)
 	$(call link)
 
-$(B)/tests/%: $(B)/tests/%.o $(TEST_HELP) $(CLI) $(LIBS)
+$(B)/tests/%: $(B)/tests/%.o $(CLI) $(LIBS)
 	$(call link,-lcmocka)
 
 define program

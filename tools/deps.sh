@@ -1,6 +1,7 @@
 #!/bin/bash
-# tools/deps.sh build|install|test|sweep|page|peer|experiments ... -- installs the missing Debian packages, and says which.
+# tools/deps.sh build|install|test|fuzz|sweep|page|peer|experiments ... -- installs the missing Debian packages, and says which.
 #   build  what the tools need        test  what `make test` needs besides
+#   fuzz   what `make fuzz` needs besides: libFuzzer
 #   sweep  what `make test-sweep` needs besides: a Slurm cluster that is only this machine
 #   install  what `make install` needs besides: Python, for the tools that are scripts
 #   page   Node.js to bundle the page of `report` (without it: still pictures), Chromium to test the page
@@ -12,13 +13,14 @@ declare -A packages=(
     [build]="gcc libc6-dev pkg-config libdnnl-dev libcyaml-dev libyaml-dev libcjson-dev libprotobuf-c-dev protobuf-c-compiler libstb-dev libcairo2-dev zlib1g-dev gnuplot-nox fonts-dejavu-core"
     [install]="python3"
     [test]="libcmocka-dev bats python3 python3-numpy curl wget man-db mandoc zsh protobuf-compiler"
+    [fuzz]="clang libclang-rt-dev libomp-dev"
     [sweep]="slurm-wlm munge"
     [page]="nodejs npm chromium"
     [peer]="python3-torch libopenblas0-pthread python3-networkx python3-onnx"
     [experiments]="python3-numpy python3-sklearn gnuplot-nox"
 )
 
-[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|install|test|sweep|page|peer|experiments ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: tools/deps.sh build|install|test|fuzz|sweep|page|peer|experiments ..." >&2; exit 2; }
 wanted=""
 for set_name in "$@"; do
     [ -n "${packages[$set_name]:-}" ] || { echo "deps: no package set \"$set_name\"; known: ${!packages[*]}" >&2; exit 2; }

@@ -1,51 +1,56 @@
-/* tests/fuzz/fuzz.h -- fuzz targets for the parsers of files from elsewhere, in the form that libFuzzer expects.
+/* tests/fuzz/fuzz.h -- fuzz targets: each feeds one of Cleave's readers with a file that may hold anything.
  *
- * A target takes any bytes. It must not crash, leak or read beyond them, and it checks what must hold for an input
- * that the parser accepts. tests/fuzz/test_fuzz.c feeds the targets fixed mutations under any compiler. With clang:
+ * A target is a file tests/DIR/fuzz_NAME.c with fuzz_one, built as a program of its own, and seeds in
+ * tests/DIR/corpus/NAME/, small files of the format. With tests/DIR/corpus/NAME.dict, a list of words in libFuzzer's
+ * form, mutations also insert these words. An input that once failed stays as a seed.
  *
- *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         tests/fuzz/fuzz_config.c core/config/{config,keys,read,write}.c core/base/{file,status,text}.c \
- *         -lcyaml -lyaml -o fuzz_config
- *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
- *         tests/fuzz/fuzz_safetensors.c core/format/safetensors.c core/base/{file,json,status,text}.c -lcjson -lm \
- *         -o fuzz_safetensors
- *     clang -DLIBFUZZER -std=gnu11 -D_GNU_SOURCE -g -O1 -fwrapv -ftrivial-auto-var-init=pattern \
- *         -fsanitize=fuzzer,address,undefined -fno-sanitize=shift \
- *         tests/fuzz/fuzz_picture.c data/{picture,jpeg,png,bmp,decode}.c core/base/{file,path,status,text}.c -lm \
- *         -o fuzz_picture */
+ *   make test    feeds every seed, then fixed mutations of them (driver.c), under any compiler
+ *   make fuzz    feeds what libFuzzer finds, with clang and sanitizers (fuzz.mk) */
 #ifndef CLEAVE_FUZZ_H
 #define CLEAVE_FUZZ_H
+
+#include "../../core/base/path.h"
+#include "../../core/base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* True if the input was accepted. */
-bool fuzz_safetensors(const uint8_t *data, size_t bytes);
-bool fuzz_config(const uint8_t *data, size_t bytes);
-bool fuzz_picture(const uint8_t *data, size_t bytes);
+/* Feeds one input, which must not crash, leak, hang or be read beyond its end, and checks what must hold afterwards.
+ * True if the reader took the input as whole. Messages of log.h are off. */
+bool fuzz_one(const uint8_t *data, size_t bytes);
 
 /* An assertion for every build; a failure ends the process, as a fuzzer expects. */
 #define FUZZ_CHECK(condition)                                                                                \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
             fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
+            fprintf(stderr, "the last message: %s\n", status_message());                                     \
             abort();                                                                                         \
         }                                                                                                    \
     } while (0)
 
-#ifdef LIBFUZZER
-#define FUZZ_TARGET(f)                                                                                       \
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);                                           \
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)                                            \
-    {                                                                                                        \
-        f(data, bytes);                                                                                      \
-        return 0;                                                                                            \
-    }
-#else
-#define FUZZ_TARGET(f) /* the test links all targets into one program */
-#endif
+/* True if st is OK. Otherwise it must be `want`, with a message of one line. */
+bool fuzz_accepted(status st, status want);
+
+/* ---- for readers that take a path ---- */
+
+/* SCRATCH/NAME, where SCRATCH is this process's own folder, which vanishes when it ends: fuzz_path("x").s. */
+file_path fuzz_path(const char *name);
+/* Replaces SCRATCH/NAME, whose folder is made if it is missing. Returns its path. */
+file_path fuzz_write(const char *name, const void *data, size_t bytes);
+
+/* A file of a good folder. */
+typedef struct fuzz_file {
+    const char *name; /* below SCRATCH */
+    const char *good; /* its text */
+    size_t bytes;     /* 0: strlen(good) */
+} fuzz_file;
+/* Writes all n files in this order, the input in place of one of them: its first byte says which ('a': the first), the
+ * rest is the file. Returns the index of the replaced file; -1: the input is empty, and all are good. */
+int fuzz_replace_one(const fuzz_file *, int n, const uint8_t *data, size_t bytes);
 
 #endif

@@ -1,9 +1,8 @@
-/* tests/fuzz/fuzz_safetensors.c -- the input is a whole file. */
+/* tests/fuzz/fuzz_safetensors.c -- the input is a whole file. It is tried again with the right length of the header,
+ * since hardly a change would reach the header otherwise. */
 #include "fuzz.h"
 
 #include "../../core/format/safetensors.h"
-
-#include <string.h>
 
 /* The tensors lie within the file and cover everything after the header; each can be found and converted. */
 static void check_tensors(const st_file *f, const uint8_t *data, size_t bytes)
@@ -28,18 +27,37 @@ static void check_tensors(const st_file *f, const uint8_t *data, size_t bytes)
     for (int i = 0; i < f->n_meta; i++) FUZZ_CHECK(st_meta(f, f->meta[i].key) == f->meta[i].value);
 }
 
-bool fuzz_safetensors(const uint8_t *data, size_t bytes)
+static bool try_file(const uint8_t *data, size_t bytes)
 {
     st_file f;
-    status st = st_parse("fuzz", data, bytes, &f);
-    if (st == OK) {
+    const status st = st_parse("fuzz", data, bytes, &f);
+    if (fuzz_accepted(st, ERR_DATA))
         check_tensors(&f, data, bytes);
-    } else {
-        FUZZ_CHECK(st == ERR_DATA && !f.tensor && !f.meta);
-        FUZZ_CHECK(status_message()[0] && !strchr(status_message(), '\n'));
-    }
+    else
+        FUZZ_CHECK(!f.tensor && !f.meta);
     st_close(&f);
     return st == OK;
 }
 
-FUZZ_TARGET(fuzz_safetensors)
+/* The length of the header so that it ends after the last brace. */
+static uint64_t header_length(const uint8_t *data, size_t bytes)
+{
+    uint64_t length = bytes - 8;
+    while (length > 0 && data[8 + length - 1] != '}') length--;
+    return length;
+}
+
+bool fuzz_one(const uint8_t *data, size_t bytes)
+{
+    bool accepted = try_file(data, bytes);
+    if (bytes >= 8) {
+        uint8_t *mended = malloc(bytes);
+        FUZZ_CHECK(mended);
+        const uint64_t length = header_length(data, bytes);
+        memcpy(mended, data, bytes);
+        memcpy(mended, &length, 8);
+        accepted |= try_file(mended, bytes);
+        free(mended);
+    }
+    return accepted;
+}

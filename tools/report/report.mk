@@ -1,13 +1,14 @@
 # tools/report/report.mk -- part of the Makefile: report, a program beside the engine, and the page that it fills.
 .PHONY: report test-report
 REPORT_NEEDS := $(addprefix $(BIN)/,report train analyze prune) $(PLUGINS)
+REPORT_TESTS := $(filter $(B)/tests/report/%,$(TESTS))
 
 report: deps                           ## build report
 	@$(MAKE) --no-print-directory $(BIN)/report $(PLUGINS)
 
 test-report: deps-test                 ## build and test report alone, the page in a browser if there is one
-	@$(MAKE) --no-print-directory $(REPORT_NEEDS)
-	@BIN=$(BIN) B=$(B) tests/run $(wildcard tests/report/*.bats)
+	@$(MAKE) --no-print-directory $(REPORT_NEEDS) $(REPORT_TESTS)
+	@BIN=$(BIN) B=$(B) tests/run $(REPORT_TESTS) $(wildcard tests/report/*.bats)
 
 # The page: bundled by esbuild from tools/report/page/ with the npm packages of its lock file. Without Node or the packages it is an
 # empty file, `report` writes still pictures, and the next make tries again.
