@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { MAX_SIDE = 1024, MAX_NAMES_BYTES = 1 << 20 };
+enum { MAX_SIDE = 1024, MAX_NAMES_BYTES = 1 << 20, BLOCK_BYTES = 1 << 20 };
 
 /* ---- one file ---- */
 
@@ -127,15 +127,21 @@ out:
     return st;
 }
 
-/* The labels of a part, all of them: [*n], the caller frees. */
+/* The labels of a part, all of them: [*n], the caller frees, also after a failure; *out is NULL before. */
 static status read_labels(const file_path *path, uint8_t **out, int *n)
 {
     status st = OK;
     idx_file x = { 0 };
     TRY(open_idx(path, 1, &x));
     *n = (int)x.size[0];
-    TRY_ALLOC(*out, malloc((size_t)*n));
-    TRY(read_bytes(&x, *out, (size_t)*n));
+    /* Memory for as many as there are, whatever the header says. */
+    for (size_t have = 0, more; have < x.size[0]; have += more) {
+        uint8_t *label;
+        more = x.size[0] - have < BLOCK_BYTES ? x.size[0] - have : BLOCK_BYTES;
+        TRY_ALLOC(label, realloc(*out, have + more));
+        *out = label;
+        TRY(read_bytes(&x, label + have, more));
+    }
     TRY(expect_end(&x));
 out:
     if (x.f) gzclose_r(x.f);

@@ -51,15 +51,42 @@ static void lay_out(const uint8_t *rgb, placing p, image_shape want, uint8_t *ou
         }
 }
 
+/* FIT_CROP scales a line of 16384 x 1 pixels to a millionfold of them and shows a small part. If it would be that bad, this
+ * keeps only the middle of the longer side that is shown, and on each side what the filter reaches. */
+enum { MAX_SCALED = 16 << 20, REACH = 4 };
+
+static int middle(int side, int shown)
+{
+    const int kept = shown + 2 * REACH;
+    return kept >= side ? side : kept + (side - kept) % 2; /* as many pixels go on one side as on the other */
+}
+
+static void cut_to_middle(const uint8_t **rgb, int *width, int *height, placing p, image_shape want)
+{
+    const int64_t stride = *width;
+    const double scale = p.width > want.width ? (double)p.height / *height : (double)p.width / *width;
+    const int w = p.width > want.width ? middle(*width, (int)(want.width / scale) + 1) : *width,
+              h = p.height > want.height ? middle(*height, (int)(want.height / scale) + 1) : *height;
+    *rgb += 3 * ((*height - h) / 2 * stride + (*width - w) / 2);
+    *width = w;
+    *height = h;
+}
+
 status resize_picture(const char *name, const uint8_t *rgb, int width, int height, image_shape want,
                       fit_kind fit, uint8_t *out)
 {
     status st = OK;
     uint8_t *scaled = NULL;
-    const placing p = place(width, height, want, fit);
+    const int stride = 3 * width;
+    placing p = place(width, height, want, fit);
+    const int64_t pixels = (int64_t)p.width * p.height;
+    if (pixels > MAX_SCALED && pixels > (int64_t)width * height) {
+        cut_to_middle(&rgb, &width, &height, p, want);
+        p = place(width, height, want, fit);
+    }
     if (p.width != width || p.height != height) {
         TRY_ALLOC(scaled, malloc((size_t)p.width * (size_t)p.height * 3));
-        if (!stbir_resize_uint8(rgb, width, height, 0, scaled, p.width, p.height, 0, 3))
+        if (!stbir_resize_uint8(rgb, width, height, stride, scaled, p.width, p.height, 0, 3))
             FAIL(ERR_RUNTIME, "%s: cannot resize %d x %d pixels: out of memory", name, width, height);
     }
     lay_out(scaled ? scaled : rgb, p, want, out);

@@ -144,6 +144,34 @@ static void says_what_is_wrong(void **state)
     assert_non_null(strstr(status_message(), "label 3"));
 }
 
+/* What this process has allocated. */
+static size_t data_bytes(void)
+{
+    char line[256];
+    size_t kilobytes = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) && sscanf(line, "VmData: %zu", &kilobytes) != 1) continue;
+    fclose(f);
+    return kilobytes << 10;
+}
+
+/* A header may claim anything: what it costs depends on what is there. */
+static void a_claim_costs_nothing(void **state)
+{
+    (void)state;
+    static const uint8_t claim[] = { 0, 0, 8, 1, 16, 0, 0, 0, 1, 2 };
+    struct rlimit limit, less;
+    write_set("c", "%s-idx%d-ubyte");
+    scratch_write("c/train-labels-idx1-ubyte", claim, sizeof claim);
+    assert_int_equal(getrlimit(RLIMIT_DATA, &limit), 0);
+    less = limit;
+    less.rlim_cur = data_bytes() + (128 << 20); /* 256 MB are claimed */
+    assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
+    assert_refused("c", 4, "train-labels-idx1-ubyte", "truncated");
+    assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+}
+
 /* The end of a gzip file has a checksum. */
 static void a_damaged_gzip_file(void **state)
 {
@@ -161,9 +189,8 @@ static void a_damaged_gzip_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_every_spelling),
-        cmocka_unit_test(names_limits_and_colour),
-        cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(reads_every_spelling), cmocka_unit_test(names_limits_and_colour),
+        cmocka_unit_test(says_what_is_wrong),   cmocka_unit_test(a_claim_costs_nothing),
         cmocka_unit_test(a_damaged_gzip_file),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -128,6 +128,28 @@ static void extreme_shapes(void **state)
         }
 }
 
+/* Of a long line only the middle is shown, and scaled: all of it would be 48 GB. */
+static void a_line_is_not_scaled_as_a_whole(void **state)
+{
+    (void)state;
+    enum { LONG = 16384, SHORT = 40, LARGE = 1024 };
+    const image_shape want = { 1, LARGE, LARGE };
+    uint8_t *line, *whole, *part;
+    assert_non_null(line = malloc(3 * LONG));
+    assert_non_null(whole = malloc(LARGE * LARGE));
+    assert_non_null(part = malloc(LARGE * LARGE));
+    for (int i = 0; i < 3 * LONG; i++) line[i] = (uint8_t)(i / 3 * 37);
+    for (int upright = 0; upright < 2; upright++) {
+        must(resize_picture("x", line, upright ? 1 : LONG, upright ? LONG : 1, want, FIT_CROP, whole));
+        must(resize_picture("x", line + 3 * (LONG - SHORT) / 2, upright ? 1 : SHORT, upright ? SHORT : 1,
+                            want, FIT_CROP, part));
+        assert_memory_equal(whole, part, LARGE * LARGE);
+    }
+    free(line);
+    free(whole);
+    free(part);
+}
+
 /* The drawn shapes at another size are the same drawings: averaged over 2 x 2 pixels, 64 x 64 looks like 32 x 32. */
 static void synthetic_is_drawn_at_any_size(void **state)
 {
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test(same_size_is_copied),
         cmocka_unit_test(gray_is_luminance),
         cmocka_unit_test(extreme_shapes),
+        cmocka_unit_test(a_line_is_not_scaled_as_a_whole),
         cmocka_unit_test(synthetic_is_drawn_at_any_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
