@@ -161,7 +161,10 @@ out:
 /* "0.849", or "-" where there is no value. */
 static const char *number_text(char text[16], const char *format, double value)
 {
-    snprintf(text, 16, isnan(value) ? "-" : format, value);
+    if (isnan(value))
+        snprintf(text, 16, "-");
+    else
+        snprintf(text, 16, format, value);
     return text;
 }
 
