@@ -4,6 +4,11 @@ ifeq ($(filter clean list fmt lint cifar10,$(MAKECMDGOALS)),)
 -include build/cuda.mk
 endif
 PLUGINS   := $(if $(NVCC),$(BIN)/libcleave_cuda.so)
+# A fuzz target has no way to say that it was skipped; tests/cuda/test_engine does.
+ifndef NVCC
+FUZZERS   := $(filter-out $(B)/tests/cuda/%,$(FUZZERS))
+TESTS     := $(filter-out $(B)/tests/cuda/fuzz_%,$(TESTS))
+endif
 CUDA_OBJS := $(patsubst core/cuda/%,$(B)/cuda/%.o,$(basename $(wildcard core/cuda/*.c core/cuda/*.cu)))
 # It has its own copies of these; from the program it uses only core/base/status.h (core/device/plugin.h).
 PLUGIN_BASE := $(addprefix $(B)/cuda/base/,file.o path.o text.o)
@@ -81,7 +86,7 @@ $(B)/tests/cuda/%.o: ALL_CFLAGS += -DCLEAVE_CUDA $(CUDA_INCLUDES)
 $(B)/tests/cuda/test_emulated: $(EMULATED) $(addprefix $(B)/tests/cuda/,device_check.o net_check.o similarity_check.o image_check.o engine_check.o analysis_check.o training_check.o)
 $(B)/tests/cuda/test_emulated: LDLIBS += -lstdc++
 
-$(B)/tests/cuda/test_engine: $(B)/cuda/engine.o
+$(B)/tests/cuda/test_engine $(B)/tests/cuda/fuzz_plans: $(B)/cuda/engine.o
 
 # cuDNN without a device: engines that are compiled at run time need a libcuda; the toolkit's stub is enough.
 $(B)/tests/cuda/test_planning: $(CUDA_OBJS)

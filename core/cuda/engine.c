@@ -299,13 +299,16 @@ status choices_load(backend *b, const char *path)
     cuda *c = (cuda *)b;
     char machine[300], note[PATH_BYTES + 1200], *text = NULL, *rest = NULL;
     const char *why = NULL;
+    size_t bytes;
     if (!file_exists(path)) goto out;
-    TRY(file_read(path, &text, NULL));
+    TRY(file_read(path, &text, &bytes));
     machine_text(c, machine, sizeof machine);
+    const bool cut_off = strlen(text) != bytes; /* by a NUL byte */
     char *line = strtok_r(text, "\n", &rest);
     if (!line || strcmp(line, machine) != 0) why = "not made by this cuDNN on this GPU";
     while (!why && (line = strtok_r(NULL, "\n", &rest)))
         if (!read_choice(c, line)) why = "damaged, or not taken by cuDNN";
+    if (!why && cut_off) why = "damaged: a NUL byte in it";
     if (!why) goto out;
     snprintf(note, sizeof note, "%s: %s; choosing again: the run will not repeat to the last bit", path, why);
     c->note(note);

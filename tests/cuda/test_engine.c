@@ -1,14 +1,14 @@
 /* tests/cuda/test_engine.c -- core/cuda/engine.c: an engine that was chosen once is not timed again, neither by a
- * process that finds the cache nor by a run that is resumed without it. cuDNN is a fake whose plans are texts;
- * test_planning.c shows that its own plans can be written and read. */
+ * process that finds the cache nor by a run that is resumed without it. cuDNN is a fake (fake_plans.h); test_planning.c
+ * shows that its own plans can be written and read. */
 #include "../must.h"
 
 #include <stdio.h>
 
 #ifdef CLEAVE_CUDA
 #include "../../core/base/file.h"
-#include "../../core/cuda/cudnn_graph.h"
 #include "../scratch.h"
+#include "fake_plans.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,47 +19,9 @@
 #define NAMED(n) "fprop_f32_n" #n "c0h0w0_k0r0s0p0g0"
 
 enum { OWN = 16 }; /* the batch for which our own kernels are the fastest */
-static int n_timed, n_guessed, n_notes, n_open;
+static int n_timed, n_guessed, n_notes;
 static char last_note[6000];
 static char meanwhile[4400]; /* a file that another process writes while this one times */
-
-static descriptor new_plan(const char *text)
-{
-    n_open++;
-    return (descriptor)strdup(text);
-}
-
-cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d)
-{
-    n_open--;
-    free(d);
-    return CUDNN_STATUS_SUCCESS;
-}
-
-size_t cudnnGetVersion(void)
-{
-    return 91900;
-}
-
-status execution_plan_to_json(descriptor made, char **out)
-{
-    *out = strdup((const char *)made);
-    return OK;
-}
-
-status execution_plan_from_json(cudnnHandle_t cudnn, descriptor device, const char *json, descriptor *out)
-{
-    (void)cudnn, (void)device;
-    if (json[0] != '{') return status_set(ERR_RUNTIME, __FILE__, __LINE__, "cuDNN: not a plan");
-    *out = new_plan(json);
-    return OK;
-}
-
-status execution_plan_workspace(descriptor made, size_t *bytes)
-{
-    *bytes = strlen((const char *)made);
-    return OK;
-}
 
 status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *made)
 {
@@ -71,31 +33,6 @@ status engine_choose(cuda *c, const conv_problem *p, bool timed, descriptor *mad
     *made = p->x.n == OWN ? NULL : new_plan(text);
     if (*meanwhile) must(file_replace(meanwhile, "{ theirs }", 10));
     return OK;
-}
-
-/* What only engines that run need: none does here. */
-status variant_pack_open(const void *x, const void *w, const void *y, void *workspace, descriptor *out)
-{
-    (void)x, (void)w, (void)y, (void)workspace, (void)out;
-    abort();
-}
-
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t cudnn, descriptor made, descriptor pack)
-{
-    (void)cudnn, (void)made, (void)pack;
-    abort();
-}
-
-const char *cudnnGetErrorString(cudnnStatus_t answer)
-{
-    (void)answer;
-    abort();
-}
-
-status own_run(cuda *c, const conv_problem *p, const void *x, const void *w, const void *y, void *workspace)
-{
-    (void)c, (void)p, (void)x, (void)w, (void)y, (void)workspace;
-    abort();
 }
 
 bool own_fits(const conv_problem *p)
@@ -274,6 +211,11 @@ static void what_is_not_of_this_device_is_said(void **state)
         assert_non_null(strstr(last_note, "the run will not repeat to the last bit"));
         assert_null(c.choices);
     }
+    static const char cut_off[] = "cleave convolution engines, cuDNN 91900, A GPU\n\0" NAMED(4) " { }\n";
+    cuda c = gpu("A GPU");
+    must(choices_load(&c.base, scratch_write("algorithms.txt", cut_off, sizeof cut_off - 1)));
+    assert_int_equal(n_notes, 2);
+    assert_non_null(strstr(last_note, "NUL"));
 }
 
 int main(void)
