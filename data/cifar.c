@@ -128,41 +128,20 @@ out:
     return st;
 }
 
-/* One name a line. If the file is missing or short, the missing names are numbers. */
-static status read_names(const layout *l, const char *folder, dataset *d)
-{
-    status st = OK;
-    file_path path;
-    char number[16], *text = NULL;
-    TRY(path_set(&path, "%s/%s", folder, l->names));
-    if (file_exists(path.s)) TRY(file_read_within(path.s, MAX_NAMES_BYTES, FILE_REGULAR, &text, NULL));
-    const char *line = text ? text : "";
-    for (int c = 0; c < l->classes; c++) {
-        const size_t length = strcspn(line, "\r\n");
-        snprintf(number, sizeof number, "%d", c);
-        TRY_ALLOC(d->class_name[c], length ? strndup(line, length) : strdup(number));
-        line += strcspn(line, "\n");
-        line += *line == '\n';
-    }
-out:
-    free(text);
-    return st;
-}
-
 static status open_layout(const layout *l, const config_data *cfg, int classes, bool training, dataset *out)
 {
     status st = OK;
-    file_path folder, file[MAX_FILES];
+    file_path folder, names, file[MAX_FILES];
     int64_t records[MAX_FILES], n = 0;
-    const char *const *names = training ? l->train : l->test;
+    const char *const *part = training ? l->train : l->test;
     const int limit = training ? cfg->train_limit : cfg->test_limit;
     int files = 0;
     *out = (dataset){ 0 };
 
     TRY(check_format(l, cfg->path));
     TRY(find_folder(l, cfg->path, &folder));
-    for (; names[files]; files++) {
-        TRY(path_set(&file[files], "%s/%s", folder.s, names[files]));
+    for (; part[files]; files++) {
+        TRY(path_set(&file[files], "%s/%s", folder.s, part[files]));
         TRY(count_records(l, file[files].s, &records[files]));
         n += records[files];
     }
@@ -171,7 +150,8 @@ static status open_layout(const layout *l, const config_data *cfg, int classes, 
 
     TRY(dataset_check_classes(cfg, l->classes, classes));
     TRY(dataset_alloc(out, dataset_shape(cfg), (int)n, l->classes));
-    TRY(read_names(l, folder.s, out));
+    TRY(path_set(&names, "%s/%s", folder.s, l->names));
+    TRY(dataset_read_names(names.s, out));
     for (int i = 0, first = 0; i < files && first < n; i++) {
         const int take = records[i] < n - first ? (int)records[i] : (int)n - first;
         TRY(read_records(l, file[i].s, cfg, first, take, out));

@@ -10,10 +10,8 @@ static const struct {
     const char *name;
     status (*open)(const config_data *, int classes, bool training, dataset *out);
 } formats[] = {
-    [DATA_CIFAR10] = { "cifar10", cifar10_open },
-    [DATA_CIFAR100] = { "cifar100", cifar100_open },
-    [DATA_FOLDER] = { "folder", folder_open },
-    [DATA_IDX] = { "idx", idx_open },
+    [DATA_CIFAR10] = { "cifar10", cifar10_open },       [DATA_CIFAR100] = { "cifar100", cifar100_open },
+    [DATA_FOLDER] = { "folder", folder_open },          [DATA_IDX] = { "idx", idx_open },
     [DATA_SYNTHETIC] = { "synthetic", synthetic_open },
 };
 
@@ -32,6 +30,28 @@ status dataset_alloc(dataset *d, image_shape shape, int n, int classes)
     dataset_free(d);
     return status_set(ERR_RUNTIME, __FILE__, __LINE__, "out of memory for %d images of %d x %d x %d", n,
                       shape.channels, shape.height, shape.width);
+}
+
+enum { MAX_NAMES_BYTES = 1 << 20 };
+
+status dataset_read_names(const char *path, dataset *d)
+{
+    status st = OK;
+    char number[16], *text = NULL;
+    size_t bytes = 0;
+    if (file_exists(path)) TRY(file_read_within(path, MAX_NAMES_BYTES, FILE_REGULAR, &text, &bytes));
+    const char *line = text ? text : "";
+    if (strlen(line) != bytes) FAIL(ERR_DATA, "%s: not text: it has a NUL byte", path);
+    for (int c = 0; c < d->classes; c++) {
+        const size_t length = strcspn(line, "\r\n");
+        snprintf(number, sizeof number, "%d", c);
+        TRY_ALLOC(d->class_name[c], length ? strndup(line, length) : strdup(number));
+        line += strcspn(line, "\n");
+        line += *line == '\n';
+    }
+out:
+    free(text);
+    return st;
 }
 
 void dataset_free(dataset *d)

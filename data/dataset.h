@@ -71,6 +71,9 @@ uint64_t dataset_hash(const dataset *, const config_data *);
 
 /* For the formats. ERR_DATA: the data have `found` classes, but the net has `expected` outputs (0: any). */
 status dataset_check_classes(const config_data *, int found, int expected);
+/* For the formats: class_name from a file with one name a line. A name that is missing, or the whole file, becomes the
+ * class's number. ERR_DATA: it is not text, or has more than 1 MB. */
+status dataset_read_names(const char *path, dataset *);
 /* For the formats: memory for n images, class_name all NULL. */
 status dataset_alloc(dataset *, image_shape, int n, int classes);
 

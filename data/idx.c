@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { MAX_SIDE = 1024, MAX_NAMES_BYTES = 1 << 20, BLOCK_BYTES = 1 << 20 };
+enum { MAX_SIDE = 1024, BLOCK_BYTES = 1 << 20 };
 
 /* ---- one file ---- */
 
@@ -175,27 +175,6 @@ out:
     return st;
 }
 
-/* One name a line in PATH/class_names.txt; a missing name is the class's number. */
-static status read_names(const char *path, dataset *d)
-{
-    status st = OK;
-    file_path names;
-    char number[16], *text = NULL;
-    TRY(path_set(&names, "%s/class_names.txt", path));
-    if (file_exists(names.s)) TRY(file_read_within(names.s, MAX_NAMES_BYTES, FILE_REGULAR, &text, NULL));
-    const char *line = text ? text : "";
-    for (int c = 0; c < d->classes; c++) {
-        const size_t length = strcspn(line, "\r\n");
-        snprintf(number, sizeof number, "%d", c);
-        TRY_ALLOC(d->class_name[c], length ? strndup(line, length) : strdup(number));
-        line += strcspn(line, "\n");
-        line += *line == '\n';
-    }
-out:
-    free(text);
-    return st;
-}
-
 static status read_images(idx_file *x, const config_data *cfg, dataset *d)
 {
     status st = OK;
@@ -218,7 +197,7 @@ out:
 status idx_open(const config_data *cfg, int expected, bool training, dataset *out)
 {
     status st = OK;
-    file_path images, labels;
+    file_path images, labels, names;
     const int limit = training ? cfg->train_limit : cfg->test_limit;
     uint8_t *label = NULL;
     int n = 0, classes;
@@ -235,7 +214,8 @@ status idx_open(const config_data *cfg, int expected, bool training, dataset *ou
         FAIL(ERR_DATA, "%s: its header says images of %u x %u", images.s, x.size[1], x.size[2]);
     TRY(dataset_alloc(out, dataset_shape(cfg), limit > 0 && limit < n ? limit : n, classes));
     for (int i = 0; i < out->n; i++) out->label[i] = label[i];
-    TRY(read_names(cfg->path, out));
+    TRY(path_set(&names, "%s/class_names.txt", cfg->path));
+    TRY(dataset_read_names(names.s, out));
     TRY(read_images(&x, cfg, out));
     if (out->n == n) TRY(expect_end(&x));
 out:

@@ -347,18 +347,20 @@ out:
     return st;
 }
 
-/* Keeps the header and the whole lines of earlier epochs. Half a line, which a crash may have left, is dropped. */
+/* Keeps the header and the whole lines of earlier epochs. Half a line or NUL bytes, which a crash or a power cut may have
+ * left, are dropped. */
 static status keep_before(const rundir *run, const char *name, const char *format, const char *header,
                           int epoch)
 {
     status st = OK;
     file_path path;
     char *text = NULL;
+    size_t all;
     TRY(rundir_file(run, name, &path));
     if (!file_exists(path.s)) goto out;
-    TRY(file_read(path.s, &text, NULL));
+    TRY(file_read(path.s, &text, &all));
     char *to = text;
-    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+    for (char *line = text, *end; (end = memchr(line, '\n', all - (size_t)(line - text))); line = end + 1) {
         size_t bytes = (size_t)(end + 1 - line);
         int e = -1;
         bool is_header = *header && bytes == strlen(header) && memcmp(line, header, bytes) == 0;

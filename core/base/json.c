@@ -35,13 +35,13 @@ cJSON *json_read_if_any(const char *path)
 cJSON *json_read_last_line(const char *path)
 {
     char *text = NULL;
+    size_t bytes;
     cJSON *j = NULL;
-    if (!file_exists(path) || file_read(path, &text, NULL) != OK) return NULL;
-    char *end = strrchr(text, '\n');
+    if (!file_exists(path) || file_read(path, &text, &bytes) != OK) return NULL;
+    const char *end = memrchr(text, '\n', bytes);
     if (end) {
-        *end = '\0';
-        const char *before = strrchr(text, '\n');
-        j = cJSON_Parse(before ? before + 1 : text);
+        const char *before = memrchr(text, '\n', (size_t)(end - text)), *line = before ? before + 1 : text;
+        j = cJSON_ParseWithLength(line, (size_t)(end - line));
     }
     free(text);
     if (cJSON_IsObject(j)) return j;

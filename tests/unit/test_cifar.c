@@ -120,6 +120,9 @@ static void reads_class_names(void **state)
     assert_string_equal(d.class_name[8], "ship");
     assert_string_equal(d.class_name[9], "9"); /* its line is empty */
     dataset_free(&d);
+    scratch_write("names/batches.meta.txt", "airplane\0\nbird\n", 15);
+    assert_int_equal(cifar10_open(FROM(scratch_path("names"), 0), 0, true, &d), ERR_DATA);
+    assert_non_null(strstr(status_message(), "batches.meta.txt: not text"));
 }
 
 static void cifar100_takes_the_fine_label(void **state)

@@ -91,7 +91,7 @@ static void names_limits_and_colour(void **state)
     (void)state;
     dataset d;
     write_set("named", "%s-idx%d-ubyte");
-    scratch_write("named/class_names.txt", "T-shirt/top\r\nBag\n", 18);
+    scratch_write("named/class_names.txt", "T-shirt/top\r\nBag\n", 17);
     config_data *cfg = FROM("named", 3);
     cfg->channels = 3;
     assert_int_equal(idx_open(cfg, 0, true, &d), OK);

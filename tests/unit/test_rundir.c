@@ -184,6 +184,21 @@ static void half_lines(void **state)
     assert_content("metrics.jsonl", JSON(0));
 }
 
+/* A power cut may leave NUL bytes in place of a line: the lines after them stay. */
+static void nul_bytes(void **state)
+{
+    (void)state;
+    static const char csv[] = HEADER CSV(0) "\0\0\0\n" CSV(2) CSV(3), json[] = "\0\0\n" JSON(2);
+    file_path path;
+    assert_int_equal(rundir_file(&run, "metrics.csv", &path), OK);
+    assert_int_equal(file_replace(path.s, csv, sizeof csv - 1), OK);
+    assert_int_equal(rundir_file(&run, "metrics.jsonl", &path), OK);
+    assert_int_equal(file_replace(path.s, json, sizeof json - 1), OK);
+    assert_int_equal(rundir_truncate(&run, 3), OK);
+    assert_content("metrics.csv", HEADER CSV(0) CSV(2));
+    assert_content("metrics.jsonl", JSON(2));
+}
+
 static void full_disk(void **state)
 {
     (void)state;
@@ -359,6 +374,7 @@ int main(void)
         cmocka_unit_test(metrics),
         cmocka_unit_test(not_finite),
         cmocka_unit_test(half_lines),
+        cmocka_unit_test(nul_bytes),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(status_file),
         cmocka_unit_test(the_last_checkpoint_decides_whether_a_run_is_done),

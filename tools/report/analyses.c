@@ -44,8 +44,10 @@ static status read_samples(report_analysis *a, int classes)
     status st = OK;
     file_path path;
     char *text = NULL;
+    size_t bytes;
     TRY(path_set(&path, "%s/samples.csv", a->dir.s));
-    TRY(file_read(path.s, &text, NULL));
+    TRY(file_read(path.s, &text, &bytes));
+    if (strlen(text) != bytes) FAIL(ERR_DATA, "%s is damaged: it has a NUL byte", path.s);
     int lines = count_lines(text);
     TRY_ALLOC(a->image, malloc(((size_t)lines + 1) * sizeof *a->image));
     TRY_ALLOC(a->label, malloc(((size_t)lines + 1) * sizeof *a->label));

@@ -84,12 +84,13 @@ static status put_metrics(cJSON *o, const report_run *r)
     status st = OK;
     file_path path;
     char *text = NULL;
+    size_t bytes;
     cJSON *list;
     TRY(json_put_list(o, "metrics", &list));
     TRY(path_set(&path, "%s/metrics.jsonl", r->path));
     if (!file_exists(path.s)) goto out;
-    TRY(file_read(path.s, &text, NULL));
-    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+    TRY(file_read(path.s, &text, &bytes));
+    for (char *line = text, *end; (end = memchr(line, '\n', bytes - (size_t)(line - text))); line = end + 1) {
         cJSON *epoch = cJSON_ParseWithLength(line, (size_t)(end - line));
         if (!cJSON_IsObject(epoch)) {
             cJSON_Delete(epoch);
