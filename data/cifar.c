@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_FILES = 5, MAX_NAMES_BYTES = 1 << 20, SIDE = 32, RECORD_VALUES = 3 * SIDE * SIDE };
 
@@ -90,6 +91,7 @@ static status count_records(const layout *l, const char *path, int64_t *out)
     const int record = l->label_bytes + RECORD_VALUES;
     struct stat info;
     if (stat(path, &info) != 0) FAIL(ERR_DATA, "%s: %s; %s", path, strerror(errno), l->help);
+    if (!S_ISREG(info.st_mode)) FAIL(ERR_DATA, "%s: not a regular file", path);
     if (info.st_size == 0) FAIL(ERR_DATA, "%s: the file is empty", path);
     if (info.st_size % record != 0)
         FAIL(ERR_DATA,
@@ -107,8 +109,11 @@ static status read_records(const layout *l, const char *path, const config_data 
     status st = OK;
     uint8_t planes[RECORD_VALUES];
     const bool as_it_is = d->shape.channels == 3 && d->shape.height == SIDE && d->shape.width == SIDE;
-    FILE *f = fopen(path, "rb");
-    if (!f) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    FILE *f = NULL;
+    int fd = -1;
+    TRY(file_open(path, &fd));
+    TRY_ALLOC(f, fdopen(fd, "rb"));
+    fd = -1;
     for (int i = 0; i < records; i++) {
         uint8_t label[2];
         uint8_t *image = d->image + (size_t)(first + i) * (size_t)image_values(d->shape);
@@ -125,6 +130,7 @@ static status read_records(const layout *l, const char *path, const config_data 
     }
 out:
     if (f) fclose(f);
+    if (fd >= 0) close(fd);
     return st;
 }
 

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TEMPORARY ".cleave.tmp-" /* and the PID, at the end of a file's name */
 
 bool file_exists(const char *path)
 {
@@ -61,23 +64,56 @@ out:
     return st;
 }
 
+/* ---- opening ---- */
+
+static const char *kind_of(mode_t mode)
+{
+    return S_ISDIR(mode) ? "folder" : S_ISFIFO(mode) ? "pipe" : S_ISSOCK(mode) ? "socket" : "device";
+}
+
 /* Opening must not wait for a writer of a pipe. Later reads may: a writer that is there needs time. */
 static status open_to_read(const char *path, size_t max_bytes, file_kind kind, int *out)
 {
     status st = OK;
     struct stat s;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    *out = fd;
-    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    *out = -1;
+    if (fd < 0 || fstat(fd, &s) != 0) FAIL(status_of_errno(errno, ERR_DATA), "%s: %s", path, strerror(errno));
     if (S_ISDIR(s.st_mode)) FAIL(ERR_DATA, "%s: %s", path, strerror(EISDIR));
     if (!S_ISREG(s.st_mode) && kind == FILE_REGULAR)
-        FAIL(ERR_DATA, "%s: a %s, not a regular file", path, S_ISFIFO(s.st_mode) ? "pipe" : "device");
+        FAIL(ERR_DATA, "%s: a %s, not a regular file", path, kind_of(s.st_mode));
     if (S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size > max_bytes)
         FAIL(ERR_DATA, "%s: %lld bytes are too many; the most is %zu", path, (long long)s.st_size, max_bytes);
     if (!S_ISREG(s.st_mode) && fcntl(fd, F_SETFL, 0) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+    *out = fd;
 out:
+    if (st != OK && fd >= 0) close(fd);
     return st;
 }
+
+status file_open(const char *path, int *fd)
+{
+    return open_to_read(path, SIZE_MAX, FILE_REGULAR, fd);
+}
+
+status file_open_to_append(const char *path, int *out)
+{
+    status st = OK;
+    struct stat s;
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    const int fd = open(path, flags, 0666);
+    *out = -1;
+    if (fd < 0 && errno == ENXIO) FAIL(ERR_RUNTIME, "cannot write %s: not a regular file", path);
+    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    if (!S_ISREG(s.st_mode))
+        FAIL(ERR_RUNTIME, "cannot write %s: a %s, not a regular file", path, kind_of(s.st_mode));
+    *out = fd;
+out:
+    if (st != OK && fd >= 0) close(fd);
+    return st;
+}
+
+/* ---- reading ---- */
 
 /* Reads in growing pieces instead of asking fstat() for the size, so pipes and growing files can be read, too. */
 static status read_all(const char *path, int fd, size_t max_bytes, char **text, size_t *size)
@@ -108,7 +144,7 @@ status file_read_within(const char *path, size_t max_bytes, file_kind kind, char
     struct stat s;
     char *text = NULL;
     size_t size = 0;
-    int fd;
+    int fd = -1;
     TRY(open_to_read(path, max_bytes, kind, &fd));
     TRY(read_all(path, fd, max_bytes, &text, &size));
     if (size == 0 && fstat(fd, &s) == 0 && S_ISFIFO(s.st_mode))
@@ -139,17 +175,47 @@ out:
     return st;
 }
 
+/* A pipe or a device gets its data directly. Opening must not wait for a reader of a pipe. */
+static int open_stream(const char *path)
+{
+    const int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0) fcntl(fd, F_SETFL, 0); /* if that fails, a slow reader makes a write fail: EAGAIN */
+    return fd;
+}
+
+/* The file is new, so nothing is written through a link that somebody has put there. What a killed process of the same PID
+ * has left is removed first. The lock tells other processes that this file's writer lives; where there are no locks, they
+ * look at the PID. */
+static int open_temporary(const file_writer *w)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    file_path folder = w->path;
+    file_remove_leftovers(path_to_parent(&folder) ? folder.s : ".");
+    const int fd = open(w->temporary.s, flags, 0666);
+    if (fd >= 0) fcntl(fd, F_OFD_SETLK, &whole);
+    return fd;
+}
+
 status file_begin(file_writer *w, const char *path)
 {
     status st = OK;
     struct stat s;
+    int fd = -1;
     memset(w, 0, sizeof *w);
     TRY(follow_link(path, &w->path));
-    const bool is_device = stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
-    if (!is_device) TRY(path_set(&w->temporary, "%s.tmp-%ld", w->path.s, (long)getpid()));
-    w->f = fopen(is_device ? w->path.s : w->temporary.s, "wbe");
-    if (!w->f) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    const bool is_stream = stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+    if (!is_stream) TRY(path_set(&w->temporary, "%s" TEMPORARY "%ld", w->path.s, (long)getpid()));
+    fd = is_stream ? open_stream(w->path.s) : open_temporary(w);
+    if (fd < 0) w->temporary.s[0] = '\0'; /* if there is one, it is not this writer's */
+    if (fd < 0 && !is_stream && errno == EEXIST)
+        FAIL(ERR_RUNTIME, "cannot write %s: something is in the way: %s" TEMPORARY "%ld", path, w->path.s, (long)getpid());
+    if (fd < 0 && is_stream && errno == ENXIO) FAIL(ERR_RUNTIME, "cannot write %s: nobody reads from it", path);
+    if (fd < 0 || !(w->f = fdopen(fd, "wb"))) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    fd = -1;
 out:
+    if (fd >= 0) close(fd);
+    if (st != OK) file_abandon(w);
     return st;
 }
 
@@ -219,16 +285,34 @@ out:
     return st;
 }
 
-/* PID of NAME.tmp-PID; 0 for another name. */
+/* PID of NAME.cleave.tmp-PID; 0 for another name. */
 static long writer_of(const char *name)
 {
-    static const char mark[] = ".tmp-";
     const char *last = NULL;
     char *end;
-    for (const char *at = name; (at = strstr(at, mark)); at++) last = at;
-    if (!last) return 0;
-    long pid = strtol(last + strlen(mark), &end, 10);
-    return *end || pid < 1 ? 0 : pid;
+    for (const char *at = name; (at = strstr(at, TEMPORARY)); at++) last = at;
+    if (!last || last == name || last[strlen(TEMPORARY)] < '1' || last[strlen(TEMPORARY)] > '9') return 0;
+    const long pid = strtol(last + strlen(TEMPORARY), &end, 10);
+    return *end ? 0 : pid;
+}
+
+bool file_is_temporary(const char *name)
+{
+    return writer_of(name) != 0;
+}
+
+/* Has the writer of this temporary file ended? A lock that is free says so also of a process on another host, or in another
+ * container whose PIDs are counted anew; but a writer that has just made its file may not have locked it yet. */
+static bool is_left_over(int fd, long pid)
+{
+    enum { MINUTE = 60, DAY = 24 * 3600 };
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct stat s;
+    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) return false;
+    const double age = difftime(time(NULL), s.st_mtime);
+    const bool own = pid == getpid(), alive = !own && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+    if (fcntl(fd, F_OFD_GETLK, &lock) == 0) return lock.l_type == F_UNLCK && (!alive || age > MINUTE);
+    return own || (!alive && age > DAY);
 }
 
 void file_remove_leftovers(const char *folder)
@@ -236,8 +320,12 @@ void file_remove_leftovers(const char *folder)
     DIR *d = opendir(folder);
     if (!d) return;
     for (struct dirent *e; (e = readdir(d));) {
-        long pid = writer_of(e->d_name);
-        if (pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlinkat(dirfd(d), e->d_name, 0);
+        const long pid = writer_of(e->d_name);
+        if (!pid) continue;
+        const int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) continue;
+        if (is_left_over(fd, pid)) unlinkat(dirfd(d), e->d_name, 0);
+        close(fd);
     }
     closedir(d);
 }
@@ -271,8 +359,9 @@ status file_append(const char *path, const void *head, size_t head_bytes, const 
 {
     status st = OK;
     struct stat s;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    int fd = -1;
+    TRY(file_open_to_append(path, &fd));
+    if (fstat(fd, &s) != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
     if ((s.st_size == 0 && !write_all(fd, head, head_bytes)) || !write_all(fd, data, bytes) ||
         fsync(fd) != 0) {
         int why = errno;

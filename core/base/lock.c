@@ -6,6 +6,7 @@
 #include "host.h"
 #include "log.h"
 #include "stop.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +17,35 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Nothing is opened through a link, and nobody is waited for. */
+enum { LOCK_FLAGS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY };
+enum { HOLDER_BYTES = 320 };
 static const struct timespec BETWEEN_TRIES = { 0, 200000000 };
 
 static bool same_file(int fd, const char *path)
 {
     struct stat a, b;
-    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static void read_holder(int fd, lock_holder *who)
+{
+    char text[HOLDER_BYTES] = "";
+    *who = (lock_holder){ 0 };
+    if (pread(fd, text, sizeof text - 1, 0) > 0)
+        sscanf(text, "%ld %255s %31s", &who->pid, who->host, who->since);
+}
+
+/* Is the open file one that write_holder has written, or a new one? A user's own file of this name is not to be touched. */
+static bool is_lock_file(int fd)
+{
+    struct stat s;
+    lock_holder who;
+    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) return false;
+    if (s.st_size == 0) return true;
+    read_holder(fd, &who);
+    return who.pid > 0 && strlen(who.since) == strlen("2026-11-30T20:28:35Z") && text_ends_with(who.since, "Z") &&
+           s.st_size < HOLDER_BYTES;
 }
 
 static bool no_locks_here(int error)
@@ -33,14 +57,6 @@ static bool no_locks_here(int error)
 static void write_holder(int fd)
 {
     if (ftruncate(fd, 0) == 0) dprintf(fd, "%ld %s %s\n", (long)getpid(), host_name().s, time_stamp_now().s);
-}
-
-static void read_holder(int fd, lock_holder *who)
-{
-    char text[320] = "";
-    *who = (lock_holder){ 0 };
-    if (pread(fd, text, sizeof text - 1, 0) > 0)
-        sscanf(text, "%ld %255s %31s", &who->pid, who->host, who->since);
 }
 
 /* Length of the longest prefix of a path that exists: 4, "runs", for "runs/demo/x" if there is no runs/demo. */
@@ -79,9 +95,14 @@ status lock_try(const char *dir, dir_lock *out, bool *taken)
         st = file_make_dirs(dir);
         if (st != OK && errno == ENOENT && *dir && tries > 0) continue;
         if (st != OK) goto out;
-        fd = open(file.s, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        fd = open(file.s, O_RDWR | O_CREAT | LOCK_FLAGS, 0666);
         if (fd < 0 && errno == ENOENT && tries > 0) continue;
+        if (fd < 0 && errno == ELOOP)
+            FAIL(ERR_RUNTIME, "cannot lock %s: %s is a symbolic link, not a lock", dir, file.s);
         if (fd < 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", file.s, strerror(errno));
+        if (!is_lock_file(fd))
+            FAIL(ERR_RUNTIME, "cannot lock %s: %s is not a lock of this program; move it, or choose another folder",
+                 dir, file.s);
         int failed = fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
         if (failed == EAGAIN || failed == EACCES) goto out; /* another process holds it */
         if (failed && !no_locks_here(failed))
@@ -146,7 +167,7 @@ bool lock_is_held(const char *dir, lock_holder *who)
     file_path file;
     struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     if (path_set(&file, "%s/lock", dir) != OK) return false;
-    int fd = open(file.s, O_RDONLY | O_CLOEXEC);
+    int fd = open(file.s, O_RDONLY | LOCK_FLAGS);
     if (fd < 0) return false;
     bool held = fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
     if (held && who) read_holder(fd, who);

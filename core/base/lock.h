@@ -24,7 +24,8 @@ typedef struct lock_holder {
 } lock_holder;
 
 /* Makes the folder if it is missing, and locks it. If another process holds the lock, waits for it; STOPPED: a signal
- * (core/base/stop.h) ended the wait. Without `wait`, ERR_RUNTIME says who holds it. On a file system without locks,
+ * (core/base/stop.h) ended the wait. Without `wait`, ERR_RUNTIME says who holds it. ERR_RUNTIME, too: DIR/lock
+ * is a link, or a file that this program did not write; it stays as it is. On a file system without locks,
  * warns and succeeds. */
 status lock_take(const char *dir, bool wait, dir_lock *out);
 /* The same without waiting: if another process holds the lock, *taken is false, and that is no failure. */

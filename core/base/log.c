@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include "clock.h"
+#include "file.h"
 #include "text.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static log_level level = LOG_INFO;
@@ -33,13 +35,17 @@ log_level log_get_level(void)
 status log_open(const char *path, bool append)
 {
     status st = OK;
+    int fd = -1;
     pthread_mutex_lock(&lock);
     if (file) fclose(file); /* every line was flushed when it was written */
     file = NULL;
     if (!path) goto out;
-    file = fopen(path, append ? "ae" : "we");
-    if (!file) FAIL(ERR_RUNTIME, "%s: %s", path, strerror(errno));
+    TRY(file_open_to_append(path, &fd));
+    if ((!append && ftruncate(fd, 0) != 0) || !(file = fdopen(fd, "a")))
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
+    fd = -1;
 out:
+    if (fd >= 0) close(fd);
     pthread_mutex_unlock(&lock);
     return st;
 }

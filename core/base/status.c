@@ -1,6 +1,7 @@
 /* core/base/status.c -- see status.h. Each thread has its own message and place. */
 #include "status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,11 @@ status status_prefix(status code, const char *format, ...)
     snprintf(text + n, sizeof text - n, ": %s", message);
     store(text);
     return code;
+}
+
+status status_of_errno(int error, status otherwise)
+{
+    return error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN ? ERR_RUNTIME : otherwise;
 }
 
 const char *status_message(void)

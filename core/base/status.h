@@ -34,6 +34,10 @@ status status_set(status code, const char *file, int line, const char *format, .
 /* Puts "PREFIX: " before the stored message, for context that only a caller knows. Returns `code`. */
 status status_prefix(status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The code for a failed system call: ERR_RUNTIME if the machine or the process has run out of something (memory, open
+ * files, processes), whatever file was asked for; else `otherwise`. */
+status status_of_errno(int error, status otherwise);
+
 /* The last message stored in this thread; "" if none. Valid until the next failure in this thread. */
 const char *status_message(void);
 

@@ -350,7 +350,7 @@ static status read_range(const char *path, int fd, char *memory, size_t from, si
     while (from < to) {
         const ssize_t n = pread(fd, memory + from, to - from, (off_t)from);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
+        if (n < 0) FAIL(status_of_errno(errno, ERR_DATA), "%s: %s", path, strerror(errno));
         if (n == 0) FAIL(ERR_DATA, "%s: cut off while it was read: %zu of %zu bytes", path, from, to);
         from += (size_t)n;
     }
@@ -368,13 +368,13 @@ status st_open(const char *path, st_file *out)
     size_t bytes = 0;
     uint64_t length = 0;
     *out = (st_file){ 0 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a pipe must not block */
-    if (fd < 0 || fstat(fd, &s) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(s.st_mode)) FAIL(ERR_DATA, "%s: not a file", path);
+    int fd = -1;
+    TRY(file_open(path, &fd));
+    if (fstat(fd, &s) != 0) FAIL(ERR_DATA, "%s: %s", path, strerror(errno));
     if (s.st_size == 0) FAIL(ERR_DATA, "%s: not a safetensors file: empty", path);
     bytes = (size_t)s.st_size;
     map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map == MAP_FAILED) FAIL(ERR_RUNTIME, "%s: %zu bytes: %s", path, bytes, strerror(errno));
+    if (map == MAP_FAILED) FAIL(ERR_RUNTIME, "%s: out of memory: its %zu bytes do not fit", path, bytes);
     size_t head = smaller(bytes, FIRST_BYTES);
     TRY(read_range(path, fd, map, 0, head));
     memcpy(&length, map, smaller(head, sizeof length));

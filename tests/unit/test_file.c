@@ -3,8 +3,10 @@
 #include "../scratch.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 static int files_in_folder(void)
@@ -85,33 +87,156 @@ static void old_until_commit(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+/* A process begins to write the file and is killed; returns its PID. */
+static pid_t killed_while_writing(const char *path)
+{
+    file_writer w;
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        file_begin(&w, path);
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return pid;
+}
+
 /* The temporary file of a killed writer is removed; that of a living one, and other files of similar names, stay. */
 static void leftovers_of_the_killed(void **state)
 {
     (void)state;
     char name[64];
     file_writer w;
+    static const char *const others[] = {
+        "a.tmp-99999999", "a.cleave.tmp-", "a.cleave.tmp-12x", "a.cleave.tmp--7",
+    };
+    enum { OTHERS = sizeof others / sizeof *others };
     const int before = files_in_folder();
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        file_begin(&w, scratch_path("killed.tmp-file"));
-        raise(SIGKILL);
-    }
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(files_in_folder(), before + 1);
-    static const char *const others[] = { "a.tmp-", "a.tmp-12x", "a.tmp--7", "tmp-99999999" };
-    for (int i = 0; i < 4; i++) assert_int_equal(file_replace(scratch_path(others[i]), "x", 1), OK);
+    for (int i = 0; i < OTHERS; i++) assert_int_equal(file_replace(scratch_path(others[i]), "x", 1), OK);
     assert_int_equal(file_begin(&w, scratch_path("living")), OK);
-    assert_int_equal(files_in_folder(), before + 6);
+    const pid_t pid = killed_while_writing(scratch_path("killed.cleave.tmp-file"));
+    assert_int_equal(files_in_folder(), before + OTHERS + 2);
     file_remove_leftovers(scratch);
     file_remove_leftovers(scratch_path("no such folder"));
-    assert_int_equal(files_in_folder(), before + 5);
-    snprintf(name, sizeof name, "killed.tmp-file.tmp-%ld", (long)pid);
+    assert_false(file_is_temporary(".cleave.tmp-99999999"));
+    assert_true(file_is_temporary("a.cleave.tmp-99999999"));
+    assert_int_equal(files_in_folder(), before + OTHERS + 1);
+    snprintf(name, sizeof name, "killed.cleave.tmp-file.cleave.tmp-%ld", (long)pid);
     assert_false(file_exists(scratch_path(name)));
     assert_int_equal(file_commit(&w), OK);
-    for (int i = 0; i < 4; i++) assert_int_equal(unlink(scratch_path(others[i])), 0);
+    for (int i = 0; i < OTHERS; i++) assert_int_equal(unlink(scratch_path(others[i])), 0);
     assert_int_equal(unlink(scratch_path("living")), 0);
+}
+
+/* Whoever writes into a folder removes them, too, so no tool needs to think of it. */
+static void the_next_writer_removes_leftovers(void **state)
+{
+    (void)state;
+    const int before = files_in_folder();
+    killed_while_writing(scratch_path("one"));
+    assert_int_equal(files_in_folder(), before + 1);
+    assert_int_equal(file_replace(scratch_path("another"), "x", 1), OK);
+    assert_int_equal(files_in_folder(), before + 1);
+    assert_int_equal(unlink(scratch_path("another")), 0);
+}
+
+/* SCRATCH/NAME.cleave.tmp-PID */
+static const char *temporary_of(const char *name, long pid)
+{
+    char whole[128];
+    snprintf(whole, sizeof whole, "%s.cleave.tmp-%ld", name, pid);
+    return scratch_path(whole);
+}
+
+static void make_older(const char *path, int seconds)
+{
+    struct timeval now, old[2];
+    assert_int_equal(gettimeofday(&now, NULL), 0);
+    old[0] = old[1] = (struct timeval){ now.tv_sec - seconds, 0 };
+    assert_int_equal(utimes(path, old), 0);
+}
+
+/* On a shared file system, or in two containers, the PID of a writer is that of another process here. Its lock says that it
+ * lives. */
+static void pids_of_other_hosts(void **state)
+{
+    (void)state;
+    enum { INIT = 1, NONE = 99999999 };
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    scratch_write("young.cleave.tmp-1", "x", 1);
+    scratch_write("old.cleave.tmp-1", "x", 1);
+    make_older(temporary_of("old", INIT), 120);
+    scratch_write("far.cleave.tmp-99999999", "x", 1);
+    const int fd = open(temporary_of("far", NONE), O_RDWR);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &whole), 0);
+    file_remove_leftovers(scratch);
+    assert_true(file_exists(temporary_of("young", INIT))); /* its writer may not have locked it yet */
+    assert_false(file_exists(temporary_of("old", INIT)));
+    assert_true(file_exists(temporary_of("far", NONE)));
+    close(fd);
+    file_remove_leftovers(scratch);
+    assert_false(file_exists(temporary_of("far", NONE)));
+    assert_int_equal(unlink(temporary_of("young", INIT)), 0);
+}
+
+/* An earlier process of this PID may have left a file, which is replaced; but nothing is written through a link. */
+static void the_temporary_file_is_new(void **state)
+{
+    (void)state;
+    const char *victim = scratch_write("victim", "precious", 8), *path = scratch_path("new");
+    const char *temporary = temporary_of("new", getpid());
+    assert_int_equal(link(victim, temporary), 0);
+    assert_int_equal(file_replace(path, "n", 1), OK);
+    assert_content(path, "n");
+    assert_content(victim, "precious");
+    assert_int_equal(symlink(victim, temporary), 0);
+    assert_int_equal(file_replace(path, "m", 1), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), temporary));
+    assert_content(path, "n");
+    assert_content(victim, "precious");
+    assert_int_equal(unlink(temporary), 0); /* it is still there */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(victim), 0);
+}
+
+/* Nobody waits at a pipe in place of a file. */
+static void pipes_in_place_of_files(void **state)
+{
+    (void)state;
+    int fd;
+    const char *pipe = scratch_path("pipe");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(file_open(pipe, &fd), ERR_DATA);
+    assert_int_equal(fd, -1);
+    assert_int_equal(file_open_to_append(pipe, &fd), ERR_RUNTIME);
+    assert_int_equal(file_append(pipe, "", 0, "x", 1), ERR_RUNTIME);
+    assert_int_equal(file_replace(pipe, "x", 1), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "nobody reads from it"));
+    assert_int_equal(file_append("/dev/null", "", 0, "x", 1), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "a device"));
+    assert_int_equal(unlink(pipe), 0);
+}
+
+/* Neither is a damaged file, and they must not be taken for one. */
+static void too_many_open_files_and_no_memory(void **state)
+{
+    (void)state;
+    struct rlimit limit, none;
+    char *text;
+    const char *path = scratch_write("whole", "x", 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3;
+    const int held = open("/dev/null", O_RDONLY); /* the first free number, if none below is free */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const status st = file_read(path, &text, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(st, ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "Too many open files"));
+    close(held);
+    assert_int_equal(status_of_errno(ENOMEM, ERR_DATA), ERR_RUNTIME);
+    assert_int_equal(status_of_errno(ENOENT, ERR_DATA), ERR_DATA);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void large_file(void **state)
@@ -325,6 +450,11 @@ int main(void)
         cmocka_unit_test(removes_by_pattern),
         cmocka_unit_test(appends),
         cmocka_unit_test(leftovers_of_the_killed),
+        cmocka_unit_test(the_next_writer_removes_leftovers),
+        cmocka_unit_test(pids_of_other_hosts),
+        cmocka_unit_test(the_temporary_file_is_new),
+        cmocka_unit_test(pipes_in_place_of_files),
+        cmocka_unit_test(too_many_open_files_and_no_memory),
         cmocka_unit_test(reads_only_what_ends),
         cmocka_unit_test(waits_for_a_writer),
     };

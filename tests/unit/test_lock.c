@@ -7,6 +7,7 @@
 #include "../scratch.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,6 +146,36 @@ static void a_folder_that_cannot_be_made(void **state)
     assert_int_equal(lock_take("/proc/here", false, &l), ERR_RUNTIME);
 }
 
+/* A file called "lock" need not be one of ours: it is neither written nor removed. */
+static void a_lock_of_somebody_else(void **state)
+{
+    (void)state;
+    dir_lock l;
+    lock_holder who;
+    static const char text[] = "4711 keys of the house, not to be lost";
+    char own[512], dir[512], *back; /* scratch_path has four buffers only */
+    snprintf(own, sizeof own, "%s", scratch_write("theirs/lock", text, sizeof text - 1));
+    snprintf(dir, sizeof dir, "%s", scratch_path("theirs"));
+    assert_int_equal(lock_take(dir, false, &l), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "not a lock of this program"));
+    assert_int_equal(rename(own, scratch_path("keys")), 0);
+    assert_int_equal(symlink(scratch_path("keys"), own), 0);
+    assert_int_equal(lock_take(dir, false, &l), ERR_RUNTIME);
+    assert_non_null(strstr(status_message(), "a symbolic link"));
+    assert_false(lock_is_held(dir, NULL));
+    assert_int_equal(file_read(scratch_path("keys"), &back, NULL), OK);
+    assert_string_equal(back, text);
+    free(back);
+    assert_int_equal(unlink(own), 0);
+    assert_int_equal(mkfifo(own, 0600), 0);
+    assert_false(lock_is_held(dir, &who)); /* and nobody waits for its writer */
+    assert_int_equal(lock_take(dir, false, &l), ERR_RUNTIME);
+    assert_int_equal(unlink(own), 0);
+    scratch_write("theirs/lock", "4711 host 2026-11-30T20:28:35Z\n", 31); /* of a killed process */
+    assert_int_equal(lock_take(dir, false, &l), OK);
+    lock_release(&l);
+}
+
 /* Many processes increment a number in a file under the lock; every release removes the lock's file. */
 static void nothing_is_lost_among_many(void **state)
 {
@@ -189,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_crash_leaves_it_free),
         cmocka_unit_test(waits_for_its_turn_or_a_signal),
         cmocka_unit_test(a_folder_that_cannot_be_made),
+        cmocka_unit_test(a_lock_of_somebody_else),
         cmocka_unit_test(nothing_is_lost_among_many),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -65,14 +65,6 @@ static bool task_is_wanted(const cleaner *c, const char *path)
     return c->what != CLEAN_FAILED || !failed(c->plan, task);
 }
 
-/* "NAME.tmp-PID", as file_begin makes it. Nobody writes to it: check_free makes sure that no process works
- * here. */
-static bool is_temporary(const char *path)
-{
-    const char *tmp = strstr(path_name(path), ".tmp-");
-    return tmp && tmp[5] && tmp[5 + strspn(tmp + 5, "0123456789")] == '\0';
-}
-
 /* Lists what to remove in a folder of runs or of tasks. */
 static status list_folder(cleaner *c, const char *dir, bool tasks)
 {
@@ -83,7 +75,8 @@ static status list_folder(cleaner *c, const char *dir, bool tasks)
         if (e->d_name[0] == '.') continue;
         TRY(path_set(&path, "%s/%s", dir, e->d_name));
         bool unwanted = tasks ? !task_is_wanted(c, path.s) : is_run(path.s) && !run_is_wanted(c, path.s);
-        if (unwanted || is_temporary(path.s)) TRY(list_add_text(&c->path, &c->n, path.s));
+        /* Nobody writes to a temporary file: check_free makes sure that no process works here. */
+        if (unwanted || file_is_temporary(e->d_name)) TRY(list_add_text(&c->path, &c->n, path.s));
     }
 out:
     if (d) closedir(d);

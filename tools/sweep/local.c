@@ -52,14 +52,25 @@ out:
     return st;
 }
 
-/* Opens a file in the task's folder for writing. */
-static status open_for(const sweep_plan *p, int task, const char *name, int flags, int *fd)
+/* Opens a new result.json.new in the task's folder, in place of one that a killed sweep has left. */
+static status open_result(const sweep_plan *p, int task, int *fd)
 {
     status st = OK;
     file_path path;
-    TRY(task_path(p, task, name, &path));
-    *fd = open(path.s, flags | O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+    TRY(task_path(p, task, "result.json.new", &path));
+    unlink(path.s);
+    *fd = open(path.s, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0666);
     if (*fd < 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", path.s, strerror(errno));
+out:
+    return st;
+}
+
+static status open_log(const sweep_plan *p, int task, int *fd)
+{
+    status st = OK;
+    file_path path;
+    TRY(task_path(p, task, "log.txt", &path));
+    TRY(file_open_to_append(path.s, fd));
 out:
     return st;
 }
@@ -121,8 +132,8 @@ static status child_start(const sweep_plan *p, child *c, int threads, const char
     int out_fd = -1, log_fd = -1;
     pid_t parent = getpid();
     TRY(arguments(&p->task[c->task], threads, device, &argv, &n));
-    TRY(open_for(p, c->task, "result.json.new", O_TRUNC, &out_fd));
-    TRY(open_for(p, c->task, "log.txt", O_APPEND, &log_fd));
+    TRY(open_result(p, c->task, &out_fd));
+    TRY(open_log(p, c->task, &log_fd));
     log_command(log_fd, argv);
     c->log_start = (long)lseek(log_fd, 0, SEEK_END);
     c->started = time_now();
