@@ -222,22 +222,6 @@ static const layout *layout_of(int classes)
     return classes == cifar10.classes ? &cifar10 : &cifar100;
 }
 
-status cifar_may_write(int classes, const char *folder, const char *beside)
-{
-    status st = OK;
-    file_path test, own;
-    const layout *l = layout_of(classes);
-    TRY(path_set(&test, "%s/%s", folder, l->test[0]));
-    TRY(path_set(&own, "%s/%s", folder, beside));
-    if (file_exists(test.s) && !file_exists(own.s))
-        FAIL(ERR_USAGE,
-             "%s exists and was not written by this program, for there is no %s beside it; choose another "
-             "folder",
-             test.s, beside);
-out:
-    return st;
-}
-
 status cifar_write(const dataset *d, const char *folder)
 {
     status st = OK;

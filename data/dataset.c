@@ -106,12 +106,6 @@ data_format dataset_written_as(int classes, image_shape s)
     return classes == 10 ? DATA_CIFAR10 : classes == 100 ? DATA_CIFAR100 : DATA_FOLDER;
 }
 
-status dataset_may_write(int classes, image_shape s, const char *folder, const char *beside)
-{
-    return dataset_written_as(classes, s) == DATA_FOLDER ? folder_may_write(folder, beside)
-                                                         : cifar_may_write(classes, folder, beside);
-}
-
 status dataset_write(const dataset *d, const char *folder)
 {
     return dataset_written_as(d->classes, d->shape) == DATA_FOLDER ? folder_write(d, folder)

@@ -56,15 +56,9 @@ int cifar_classes(const char *path);
 status dataset_write(const dataset *, const char *folder);
 /* DATA_CIFAR10, DATA_CIFAR100: 10 or 100 classes of 3 x 32 x 32; else DATA_FOLDER. */
 data_format dataset_written_as(int classes, image_shape);
-/* ERR_USAGE: dataset_write would replace images that are not its own: there is a test set in FOLDER without the file
- * `beside`, which accompanies those it wrote. */
-status dataset_may_write(int classes, image_shape, const char *folder, const char *beside);
-
-/* The parts of these two; a set for cifar_write has 10 or 100 classes of 3 x 32 x 32. */
+/* The parts of dataset_write; a set for cifar_write has 10 or 100 classes of 3 x 32 x 32. */
 status cifar_write(const dataset *, const char *folder);
-status cifar_may_write(int classes, const char *folder, const char *beside);
 status folder_write(const dataset *, const char *folder);
-status folder_may_write(const char *folder, const char *beside);
 
 /* Of the pixels, the labels and the normalisation: of all that a net is shown. */
 uint64_t dataset_hash(const dataset *, const config_data *);

@@ -123,18 +123,3 @@ status folder_write(const dataset *d, const char *folder)
 out:
     return st;
 }
-
-status folder_may_write(const char *folder, const char *beside)
-{
-    status st = OK;
-    file_path test, own;
-    TRY(path_set(&test, "%s/test", folder));
-    TRY(path_set(&own, "%s/%s", folder, beside));
-    if (file_exists(test.s) && !file_exists(own.s))
-        FAIL(ERR_USAGE,
-             "%s exists and was not written by this program, for there is no %s beside it; choose another "
-             "folder",
-             test.s, beside);
-out:
-    return st;
-}

@@ -83,9 +83,14 @@ struct cJSON *analysis_json(const analysis *);
 /* analysis.images as analysis.json spells it: in hexadecimal. */
 void analysis_images_name(const analysis *, char out[17]);
 
+/* May an analysis be written to this folder? ERR_USAGE: it holds something else, which could be lost. */
+status analysis_may_write(const char *dir);
+/* Marks the folder (made if missing) as that of an analysis which is not finished: before anything is written to it. */
+status analysis_begin(const char *dir);
 /* Writes analysis.json, modularity.csv, histogram.csv, samples.csv, edges/LAYER.bin and, with `pictures`, the
  * pictures of graph/pictures.h into `dir` (created if missing); with CKA also cka.csv. An edge is int32 i, int32 j,
- * float32 sim, little-endian; i and j count the lines of samples.csv. Removes the files of an earlier analysis. */
+ * float32 sim, little-endian; i and j count the lines of samples.csv. Removes the files of an earlier analysis. ERR_USAGE as of
+ * analysis_may_write. */
 status analysis_write(const analysis *, const char *dir, bool pictures);
 
 /* For TensorBoard: adds M/LAYER and Q/LAYER where they are defined, and of ring-LAYER.png and rings.png those that

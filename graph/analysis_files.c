@@ -1,5 +1,6 @@
 /* graph/analysis_files.c -- what an analysis leaves on disk: JSON for programs, CSV for spreadsheets, edges as raw
  * numbers, pictures, and events for TensorBoard; and the analyses that a training leaves every n-th epoch. */
+#include "../core/base/claim.h"
 #include "../core/base/file.h"
 #include "../core/base/json.h"
 #include "analysis.h"
@@ -250,6 +251,24 @@ out:
 
 /* ---- all files ---- */
 
+/* What may be there without an analysis: of a pruning that found nothing to cut, of analysis.every, and of tools/curves.py. */
+static const claim whole = { "analysis.json", "layers", "!(prune.json|epoch-+([0-9])|epochs.@(png|svg))" };
+
+status analysis_may_write(const char *dir)
+{
+    return claim_check(&whole, dir);
+}
+
+status analysis_begin(const char *dir)
+{
+    status st = OK;
+    TRY(claim_check(&whole, dir));
+    TRY(file_make_dirs(dir));
+    TRY(claim_begin(&whole, dir));
+out:
+    return st;
+}
+
 /* Files that this analysis does not write again must not be taken for a part of it. analysis.json goes first: a
  * folder without it is no analysis. */
 static status remove_earlier(const char *dir)
@@ -271,6 +290,7 @@ status analysis_write(const analysis *a, const char *dir, bool pictures)
     status st = OK;
     file_path edges;
     TRY(path_set(&edges, "%s/edges", dir));
+    TRY(analysis_begin(dir));
     TRY(file_make_dirs(edges.s));
     TRY(remove_earlier(dir));
     TRY(write_csv(a, dir, "modularity.csv", print_modularity));
@@ -280,6 +300,7 @@ status analysis_write(const analysis *a, const char *dir, bool pictures)
     for (int l = 0; l < a->n_layers; l++) TRY(write_edges(&a->layer[l], dir));
     if (pictures) TRY(write_pictures(a, dir));
     TRY(write_json(a, dir)); /* last: if it exists, the others do */
+    claim_end(&whole, dir);
 out:
     return st;
 }

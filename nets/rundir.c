@@ -1,6 +1,7 @@
 /* nets/rundir.c -- see rundir.h. */
 #include "rundir.h"
 
+#include "../core/base/claim.h"
 #include "../core/base/clock.h"
 #include "../core/base/file.h"
 #include "../core/base/host.h"
@@ -121,6 +122,12 @@ out:
 
 /* ---- making it ---- */
 
+status rundir_may_write(const rundir *run)
+{
+    const claim own = { "config.yaml", NULL, "*" };
+    return claim_check(&own, run->path);
+}
+
 static const char *compiler_text(void)
 {
 #ifdef __clang__
@@ -189,6 +196,7 @@ status rundir_create(const config *cfg, const backend *b, int argc, char **argv,
     file_path path;
     char *yaml = NULL;
     TRY(rundir_path(cfg, out));
+    TRY(rundir_may_write(out));
     TRY(file_make_dirs(out->path));
     TRY(config_yaml(cfg, &yaml));
     TRY(rundir_file(out, "config.yaml", &path));

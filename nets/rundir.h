@@ -27,6 +27,9 @@ typedef struct run_near {
  * Counts the keys that decide the weights, name and seed. Files that cannot be read are no runs. */
 status rundir_nearest(const config *, run_near *out);
 
+/* May a run be written there? ERR_USAGE: the directory exists and has files, but no config.yaml. */
+status rundir_may_write(const rundir *);
+
 /* Before net_compile: the device plans with the algorithms that it chose when this run began, if it began already. */
 status rundir_load_tuning(const rundir *, backend *);
 /* Makes the directory; writes config.yaml, env.json (versions, device, commit, command line) and algorithms.txt. From then

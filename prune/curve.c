@@ -64,6 +64,7 @@ static status analyse(const config *given, const char *checkpoint, const char *d
     analyser *a = NULL;
     analysis result = { 0 };
     dir_lock lock = { 0 };
+    TRY(analysis_may_write(dir));
     TRY(lock_take(dir, true, &lock));
     TRY(experiment_open(cfg, 0, &e));
     log_info("analysing %s on %s", checkpoint, e.why);

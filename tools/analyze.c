@@ -23,7 +23,9 @@ static const cli_tool tool = {
     .about =
         "Measures at each layer of a trained net how similar the test images are, and how well the graph\n"
         "of the most similar ones splits into the classes: M [Yang et al. 2023], Q [Lu et al. 2022].\n"
-        "Writes RUN/analysis/, or OUT/CKPTNAME-analysis/ for a bare checkpoint. A file with weights only,\n"
+        "Writes RUN/analysis/, or OUT/CKPTNAME-analysis/ for a bare checkpoint; the folder must be new, "
+        "empty,\n"
+        "or that of an earlier analysis, which is replaced. A file with weights only,\n"
         "made by PyTorch, needs net.arch= and the normalisation it was trained with. analysis.cka=N adds\n"
         "the likeness of every two layers, analysis.features=N the activations themselves.",
     .examples = "  analyze runs/demo-1a2b3c4d-s0\n"
@@ -123,11 +125,13 @@ static status work(const cli *args)
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(cli_subject_dir(&s->subject, s->cfg, into, "analysis", &dir));
     stop_install();
-    /* before the work, so that a folder that cannot be made fails at once */
+    /* before the work, so that a folder that cannot be made, or is not an analysis' own, fails at once */
+    TRY(analysis_may_write(dir.s));
     TRY(lock_take(dir.s, wait_given, &s->lock));
     TRY(prepare(s));
     TRY(path_set(&features, "%s/features", dir.s));
     analyser_export(s->analyser, features.s);
+    if (s->cfg->analysis.features > 0) TRY(analysis_begin(dir.s)); /* they are written before the rest */
     TRY(analysis_run(s->analyser, CASE_EVAL, net_batch(e->net, CASE_EVAL), &e->test, s->subject.checkpoint,
                      &s->result));
     TRY(analysis_write(&s->result, dir.s, !no_pictures));

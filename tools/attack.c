@@ -1,10 +1,12 @@
 /* tools/attack.c -- attack RUN|CKPT: test images changed a little, so that the net misclassifies them. */
 #include "../nets/attack.h"
-#include "../core/base/file.h"
+#include "../core/base/claim.h"
 #include "../core/base/json.h"
+#include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/minmax.h"
 #include "../core/base/stop.h"
+#include "../core/base/text.h"
 #include "../nets/checkpoint.h"
 #include "../nets/experiment.h"
 #include "../nets/fit.h"
@@ -46,13 +48,17 @@ typedef struct session { /* everything one attack needs, released at once */
     int batch;
     double accuracy_clean, accuracy_attacked;
     file_path dir;
+    dir_lock lock;
 } session;
+
+static const claim own = { "attack.json", "accuracy_attacked", "*" };
 
 static void close_session(session *s)
 {
     experiment_close(&s->e);
     dataset_free(&s->moved);
     config_free(s->cfg);
+    lock_release(&s->lock);
 }
 
 static const char *kind_name(attack_kind kind)
@@ -145,16 +151,18 @@ static status work(const cli *args)
     TRY(cli_subject_find(s->args->subject, &s->subject));
     TRY(cli_subject_config(s->args, &s->subject, &s->cfg));
     TRY(find_dir(s));
-    TRY(dataset_may_write(s->cfg->net.classes, dataset_shape(&s->cfg->data), s->dir.s, "attack.json"));
-    TRY(file_make_dirs(s->dir.s));
+    TRY(claim_check(&own, s->dir.s));
     stop_install();
+    TRY(lock_take(s->dir.s, false, &s->lock));
     TRY(prepare(s));
     const attack_job job = { s->e.net, CASE_FROZEN, s->batch, &s->cfg->data, &s->cfg->attack, s->cfg->seed };
     TRY(attack_run(&job, &s->e.test, &s->moved));
     TRY(measure(s, &s->e.test, &s->accuracy_clean));
     TRY(measure(s, &s->moved, &s->accuracy_attacked));
+    TRY(claim_begin(&own, s->dir.s));
     TRY(dataset_write(&s->moved, s->dir.s));
     TRY(publish(s));
+    claim_end(&own, s->dir.s);
 out:
     close_session(s);
     return st;

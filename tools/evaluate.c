@@ -1,4 +1,5 @@
 /* tools/evaluate.c -- evaluate RUN|CKPT: top-1 accuracy and loss on the test images. */
+#include "../core/base/claim.h"
 #include "../core/base/file.h"
 #include "../core/base/json.h"
 #include "../core/base/log.h"
@@ -73,6 +74,7 @@ static status evaluate(const cli *args)
     TRY(cli_subject_find(args->subject, &subject));
     TRY(cli_subject_config(args, &subject, &cfg));
     TRY(dataset_open(&cfg->data, cfg->net.classes, NULL, &test));
+    if (logits_path) TRY(claim_file(logits_path, "\x93NUMPY", "an array in NumPy's format"));
     if (logits_path) TRY_ALLOC(logits, calloc((size_t)test.n, (size_t)cfg->net.classes * sizeof *logits));
     TRY(accuracy_measure(cfg, subject.checkpoint, &test, &a, logits));
     TRY(accuracy_check(&a, subject.checkpoint));

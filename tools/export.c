@@ -1,4 +1,5 @@
 /* tools/export.c -- export RUN|CKPT: a trained net as an ONNX model. */
+#include "../core/base/claim.h"
 #include "../core/base/json.h"
 #include "../core/base/log.h"
 #include "../core/base/path.h"
@@ -32,6 +33,10 @@ static const cli_tool tool = {
     .n_options = 1,
     .needs_subject = true,
 };
+
+/* ir_version and producer_name, with which the models begin that onnx_write makes. */
+static const char own_start[] = "\x08\x07\x12\x06"
+                                "cleave";
 
 /* best.safetensors -> best.onnx, in the same folder */
 static status output_path(const char *checkpoint, file_path *out)
@@ -91,6 +96,7 @@ static status export_net(const cli *args)
     TRY(cli_subject_find(args->subject, &subject));
     TRY(cli_subject_config(args, &subject, &cfg));
     TRY(output_path(subject.checkpoint, &path));
+    TRY(claim_file(path.s, own_start, "an ONNX model of this program"));
     TRY(experiment_open(cfg, OPEN_FOR_VALUES, &e));
     TRY(experiment_compile(&e, &evaluation, 1));
     TRY(surgery_inherit(e.net, subject.checkpoint));

@@ -1,9 +1,11 @@
 /* tools/prune.c -- prune RUN|CKPT: cuts the units that no longer separate the classes, then fine-tunes. */
+#include "../core/base/claim.h"
 #include "../core/base/file.h"
 #include "../core/base/json.h"
 #include "../core/base/lock.h"
 #include "../core/base/log.h"
 #include "../core/base/stop.h"
+#include "../graph/analysis.h"
 #include "../prune/accuracy.h"
 #include "../prune/curve.h"
 #include "../prune/finetune.h"
@@ -116,20 +118,20 @@ out:
 static status choose(session *s)
 {
     status st = OK;
-    cJSON *analysis = NULL;
+    cJSON *curve = NULL;
     if (s->asked) {
         TRY(choose_by_hand(s->net, s->asked->net.remove, s->asked->net.remove_count, &s->choice));
     } else if (analysis_given) {
-        TRY(curve_read(s->parent, s->analysis_dir.s, &analysis));
-        TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
+        TRY(curve_read(s->parent, s->analysis_dir.s, &curve));
+        TRY(choose_by_curve(s->net, curve, s->parent, &s->choice));
     } else {
         if (choose_needs_analysis(&s->parent->prune))
-            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir.s, &s->test, &analysis));
-        TRY(choose_by_curve(s->net, analysis, s->parent, &s->choice));
+            TRY(curve_analysis(s->parent, s->subject.checkpoint, s->analysis_dir.s, &s->test, &curve));
+        TRY(choose_by_curve(s->net, curve, s->parent, &s->choice));
     }
     choice_log(&s->choice);
 out:
-    cJSON_Delete(analysis);
+    cJSON_Delete(curve);
     return st;
 }
 
@@ -203,6 +205,9 @@ static status nothing_to_cut(session *s, prune_result *r)
     status st = OK;
     char why[1600];
     const bool able = choice_why_none(&s->choice, why, sizeof why);
+    const claim earlier = { "prune.json", "removed", "" };
+    if (!dry_run) TRY(analysis_may_write(s->analysis_dir.s));
+    if (!dry_run) TRY(claim_check(&earlier, s->analysis_dir.s));
     log_info("nothing to cut: %s", why);
     log_info("there is no new run%s", able ? "; prune.count=N cuts the N units that gain least" : "");
     TRY(cost_measure(s->parent, &r->before));
@@ -244,6 +249,7 @@ static status prune(session *s)
     }
     TRY(finetune_config(s->parent, s->subject.checkpoint, &s->choice, &s->pruned));
     TRY(rundir_path(s->pruned, &s->run));
+    TRY(rundir_may_write(&s->run));
     TRY(rundir_file(&s->run, "prune.json", &finished));
     if (!dry_run) TRY(lock_take(s->run.path, wait_given, &s->lock));
     if (!dry_run && file_exists(finished.s)) {

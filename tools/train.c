@@ -177,6 +177,7 @@ static status work(const cli *args)
     TRY(config_load(s->args->subject, s->args->overrides, s->args->n_overrides, &s->cfg));
     TRY(rundir_path(s->cfg, &s->run));
     stop_install();
+    TRY(rundir_may_write(&s->run));
     TRY(lock_take(s->run.path, wait_given, &s->lock));
     TRY(look_at_run(s, &finished, &result));
     if (finished) {

@@ -209,8 +209,10 @@ status file_begin(file_writer *w, const char *path)
     fd = is_stream ? open_stream(w->path.s) : open_temporary(w);
     if (fd < 0) w->temporary.s[0] = '\0'; /* if there is one, it is not this writer's */
     if (fd < 0 && !is_stream && errno == EEXIST)
-        FAIL(ERR_RUNTIME, "cannot write %s: something is in the way: %s" TEMPORARY "%ld", path, w->path.s, (long)getpid());
-    if (fd < 0 && is_stream && errno == ENXIO) FAIL(ERR_RUNTIME, "cannot write %s: nobody reads from it", path);
+        FAIL(ERR_RUNTIME, "cannot write %s: something is in the way: %s" TEMPORARY "%ld", path, w->path.s,
+             (long)getpid());
+    if (fd < 0 && is_stream && errno == ENXIO)
+        FAIL(ERR_RUNTIME, "cannot write %s: nobody reads from it", path);
     if (fd < 0 || !(w->f = fdopen(fd, "wb"))) FAIL(ERR_RUNTIME, "cannot write %s: %s", path, strerror(errno));
     fd = -1;
 out:

@@ -44,8 +44,8 @@ static bool is_lock_file(int fd)
     if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) return false;
     if (s.st_size == 0) return true;
     read_holder(fd, &who);
-    return who.pid > 0 && strlen(who.since) == strlen("2026-11-30T20:28:35Z") && text_ends_with(who.since, "Z") &&
-           s.st_size < HOLDER_BYTES;
+    return who.pid > 0 && strlen(who.since) == strlen("2026-11-30T20:28:35Z") &&
+           text_ends_with(who.since, "Z") && s.st_size < HOLDER_BYTES;
 }
 
 static bool no_locks_here(int error)
@@ -101,8 +101,9 @@ status lock_try(const char *dir, dir_lock *out, bool *taken)
             FAIL(ERR_RUNTIME, "cannot lock %s: %s is a symbolic link, not a lock", dir, file.s);
         if (fd < 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", file.s, strerror(errno));
         if (!is_lock_file(fd))
-            FAIL(ERR_RUNTIME, "cannot lock %s: %s is not a lock of this program; move it, or choose another folder",
-                 dir, file.s);
+            FAIL(ERR_RUNTIME,
+                 "cannot lock %s: %s is not a lock of this program; move it, or choose another folder", dir,
+                 file.s);
         int failed = fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
         if (failed == EAGAIN || failed == EACCES) goto out; /* another process holds it */
         if (failed && !no_locks_here(failed))

@@ -530,6 +530,7 @@ static void files_hold_the_result(void **state)
     char *text;
     size_t bytes;
     assert_int_equal(file_make_dirs(scratch_path("out/analysis/edges")), OK);
+    scratch_write("out/analysis/analysis.json", "{\"layers\": []}", 14);
     scratch_write("out/analysis/edges/conv1.raw.bin", "of an earlier analysis", 22);
     scratch_write("out/analysis/ring-conv1.raw.png", "its picture", 11);
     scratch_write("out/analysis/curves.png", "its curves", 10);

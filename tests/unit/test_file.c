@@ -108,7 +108,10 @@ static void leftovers_of_the_killed(void **state)
     char name[64];
     file_writer w;
     static const char *const others[] = {
-        "a.tmp-99999999", "a.cleave.tmp-", "a.cleave.tmp-12x", "a.cleave.tmp--7",
+        "a.tmp-99999999",
+        "a.cleave.tmp-",
+        "a.cleave.tmp-12x",
+        "a.cleave.tmp--7",
     };
     enum { OTHERS = sizeof others / sizeof *others };
     const int before = files_in_folder();

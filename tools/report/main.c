@@ -1,4 +1,5 @@
 /* tools/report/main.c -- report RUN...: runs as one HTML file to look at. */
+#include "../../core/base/claim.h"
 #include "../../core/base/log.h"
 #include "../cli.h"
 #include "collect.h"
@@ -101,6 +102,7 @@ static status work(const cli *args)
     cJSON *collected = NULL;
     TRY(read_options(s));
     TRY(find_runs(s));
+    TRY(claim_file(s->path.s, "<!doctype html>", "a page in HTML"));
     TRY(report_collect(&s->report, &collected));
     if (interactive)
         TRY(page_write(s->path.s, collected));

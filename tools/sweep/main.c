@@ -177,6 +177,7 @@ static status launch(const cli *args)
         TRY(print_status(args, &p, NULL));
         goto out;
     }
+    TRY(sweep_plan_may_write(&p));
     TRY(lock_take(p.dir, false, &lock));
     TRY(spec.launcher == LAUNCHER_SLURM ? launch_slurm(args, &spec, &p) : launch_local(args, &spec, &p));
 out:

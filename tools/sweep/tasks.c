@@ -2,6 +2,7 @@
  * task depends on everything that its result depends on, so tasks with the same name are the same task. */
 #include "tasks.h"
 
+#include "../../core/base/claim.h"
 #include "../../core/base/file.h"
 #include "../../core/base/json.h"
 #include "../../core/base/threads.h"
@@ -558,16 +559,28 @@ out:
     return st;
 }
 
+/* Runs may stand in the folder already. */
+static const claim own = { "sweep.json", "tasks", "@(tasks|slurm)" };
+
+status sweep_plan_may_write(const sweep_plan *p)
+{
+    return claim_check(&own, p->dir);
+}
+
 status sweep_plan_write(const sweep_plan *p)
 {
     status st = OK;
     file_path path;
     cJSON *j = NULL;
+    TRY(sweep_plan_may_write(p));
+    TRY(file_make_dirs(p->dir));
+    TRY(claim_begin(&own, p->dir));
     for (unsigned i = 0; i < p->n_tasks; i++) TRY(write_config(p, (int)i));
     TRY_ALLOC(j, cJSON_CreateObject());
     TRY(to_json(p, j));
     TRY(path_set(&path, "%s/sweep.json", p->dir));
     TRY(json_write(path.s, j));
+    claim_end(&own, p->dir);
 out:
     cJSON_Delete(j);
     return st;

@@ -55,6 +55,8 @@ status sweep_plan_make(const sweep_spec *, char *const *overrides, int n_overrid
                        sweep_plan *out);
 void sweep_plan_free(sweep_plan *);
 
+/* ERR_USAGE: there is a sweep.json of another program in the folder, or a folder tasks or slurm that no sweep made. */
+status sweep_plan_may_write(const sweep_plan *);
 /* Writes the folders and configurations of the trainings, then DIR/sweep.json. */
 status sweep_plan_write(const sweep_plan *);
 /* ERR_DATA if DIR is not the folder of a sweep. The caller frees. */
