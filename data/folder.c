@@ -120,7 +120,7 @@ static status list_folder(const char *folder, names *out, unread *u)
     int room = 0;
     *out = (names){ 0 };
     DIR *dir = opendir(folder);
-    if (!dir) FAIL(ERR_DATA, "%s: %s", folder, strerror(errno));
+    if (!dir) FAIL(status_of_errno(errno, ERR_DATA), "%s: %s", folder, strerror(errno));
     for (struct dirent *e; (errno = 0, e = readdir(dir));) {
         if (e->d_name[0] == '.') continue;
         TRY(path_set(&path, "%s/%s", folder, e->d_name));
@@ -136,7 +136,7 @@ static status list_folder(const char *folder, names *out, unread *u)
         TRY_ALLOC(out->at[out->n], strdup(e->d_name));
         out->n++;
     }
-    if (errno) FAIL(ERR_DATA, "%s: %s", folder, strerror(errno));
+    if (errno) FAIL(status_of_errno(errno, ERR_DATA), "%s: %s", folder, strerror(errno));
     if (out->n) qsort(out->at, (size_t)out->n, sizeof *out->at, by_name);
 out:
     if (dir) closedir(dir);

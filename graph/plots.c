@@ -1,16 +1,18 @@
 /* graph/plots.c -- curves and histograms through a pipe to gnuplot: [Yang23] fig. 2 and 4. */
+#include "../core/base/file.h"
 #include "../core/base/log.h"
 #include "histogram.h"
 #include "pictures.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-
-enum { NO_GNUPLOT = 127 };
+#include <unistd.h>
 
 /* ---- the script ---- */
 
@@ -203,32 +205,72 @@ static void put_script(FILE *f, const analysis *a)
 
 /* ---- the pipe ---- */
 
+/* Starts gnuplot in a folder. No shell is between, so what fails is known: without gnuplot, *to is NULL. */
+static status start(const char *dir, pid_t *pid, FILE **to)
+{
+    status st = OK;
+    char *const argv[] = { "gnuplot", NULL };
+    int ends[2] = { -1, -1 };
+    posix_spawn_file_actions_t actions;
+    *to = NULL;
+    if (!file_is_dir(dir)) FAIL(ERR_RUNTIME, "%s: no such folder", dir);
+    if (pipe2(ends, O_CLOEXEC) != 0) FAIL(ERR_RUNTIME, "cannot start gnuplot: %s", strerror(errno));
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) FAIL(ERR_RUNTIME, "cannot start gnuplot: %s", strerror(error));
+    error = posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+    if (!error) error = posix_spawn_file_actions_addchdir_np(&actions, dir);
+    if (!error) error = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error == ENOENT) goto out;
+    if (error) FAIL(ERR_RUNTIME, "cannot start gnuplot: %s", strerror(error));
+    if (!(*to = fdopen(ends[1], "w"))) {
+        close(ends[1]); /* and gnuplot ends */
+        waitpid(*pid, NULL, 0);
+        ends[1] = -1;
+        FAIL_OUT_OF_MEMORY();
+    }
+    ends[1] = -1;
+out:
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0) close(ends[i]);
+    return st;
+}
+
+/* Closes the pipe, so that gnuplot draws and ends. */
+static status finish(const char *dir, pid_t pid, FILE *to)
+{
+    status st = OK;
+    int end;
+    fclose(to); /* if gnuplot did not read all of it, it says why, and its exit code counts */
+    while (waitpid(pid, &end, 0) < 0)
+        if (errno != EINTR) FAIL(ERR_RUNTIME, "%s: how gnuplot ended is not known: %s", dir, strerror(errno));
+    if (end != 0)
+        FAIL(ERR_RUNTIME, "%s: gnuplot failed (%s %d)", dir, WIFEXITED(end) ? "exit code" : "signal",
+             WIFEXITED(end) ? WEXITSTATUS(end) : WTERMSIG(end));
+out:
+    return st;
+}
+
 status plots_write(const analysis *a, const char *dir)
 {
     status st = OK;
+    pid_t pid;
+    FILE *f;
     /* If gnuplot ends early, that is an error here and no SIGPIPE. */
     struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
     sigaction(SIGPIPE, &ignore, &before);
-    /* If a parent process has set SIGCHLD to be ignored, pclose cannot tell how gnuplot ended. */
+    /* If a parent process has set SIGCHLD to be ignored, waitpid cannot tell how gnuplot ended. */
     struct sigaction heed = { .sa_handler = SIG_DFL }, child;
     sigaction(SIGCHLD, &heed, &child);
     fflush(NULL);
-    /* The name of the folder may contain any character, so it is passed in the environment. */
-    FILE *f = NULL;
-    if (setenv("CLEAVE_PLOTS", dir, 1)) FAIL(ERR_RUNTIME, "out of memory");
-    f = popen("command -v gnuplot >/dev/null || exit 127; CDPATH= cd -- \"$CLEAVE_PLOTS\" && exec gnuplot",
-              "w");
-    unsetenv("CLEAVE_PLOTS");
-    if (!f) FAIL(ERR_RUNTIME, "gnuplot: %s", strerror(errno));
-    put_script(f, a);
-    int end = pclose(f);
-    if (end < 0) FAIL(ERR_RUNTIME, "%s: how gnuplot ended is not known: %s", dir, strerror(errno));
-    if (WIFEXITED(end) && WEXITSTATUS(end) == NO_GNUPLOT)
+    TRY(start(dir, &pid, &f));
+    if (f) {
+        put_script(f, a);
+        TRY(finish(dir, pid, f));
+    } else {
         log_warn("gnuplot is not installed: no curves and no histograms as pictures (the numbers are in the "
                  "CSV files)");
-    else if (end != 0)
-        FAIL(ERR_RUNTIME, "%s: gnuplot failed (%s %d)", dir, WIFEXITED(end) ? "exit code" : "signal",
-             WIFEXITED(end) ? WEXITSTATUS(end) : WTERMSIG(end));
+    }
 out:
     sigaction(SIGCHLD, &child, NULL);
     sigaction(SIGPIPE, &before, NULL);

@@ -18,7 +18,8 @@ static status json_of(const st_file *f, const char *path, const char *key, cJSON
     status st = OK;
     const char *text = st_meta(f, key);
     *out = NULL;
-    if (text && !(*out = cJSON_Parse(text))) FAIL(ERR_DATA, "%s: metadata \"%s\" is not JSON", path, key);
+    if (text) TRY(json_parse(text, strlen(text), NULL, out));
+    if (text && !*out) FAIL(ERR_DATA, "%s: metadata \"%s\" is not JSON", path, key);
 out:
     return st;
 }

@@ -86,7 +86,7 @@ static status cuts_text(const char *parent, const choice *c, char **out)
     cJSON *list = NULL, *cut;
     TRY(st_open(parent, &f));
     const char *before = st_meta(&f, "cuts");
-    if (before) list = cJSON_Parse(before);
+    if (before) TRY(json_parse(before, strlen(before), NULL, &list));
     if (!cJSON_IsArray(list)) {
         cJSON_Delete(list);
         TRY_ALLOC(list, cJSON_CreateArray());

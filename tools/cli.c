@@ -162,6 +162,7 @@ int cli_main(const cli_tool *tool, int argc, char **argv, status (*work)(const c
     cli args = { 0 };
     bool done = false;
     settle_process();
+    TRY(threads_check_stack());
     threads_sleep_when_waiting(argv);
     TRY(cli_parse(tool, argc, argv, &args, &done));
     if (done) goto out;
@@ -375,10 +376,9 @@ status cli_subject_config(const cli *c, const cli_subject *s, config **out)
     source[n++] = (config_source){ metadata, described };
 
     /* First without the overrides: a failure is then one of the data. */
-    if (config_build(source, n, NULL, 0, &plain) != OK) {
-        st = ERR_DATA;
-        goto out;
-    }
+    st = config_build(source, n, NULL, 0, &plain);
+    if (st == ERR_USAGE) st = ERR_DATA;
+    TRY(st);
     if (info.arch) TRY(check_net(plain, s->checkpoint));
     TRY(config_build(source, n, c->overrides, c->n_overrides, out));
 out:

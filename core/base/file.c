@@ -163,6 +163,66 @@ status file_read(const char *path, char **out, size_t *bytes)
     return file_read_within(path, FILE_MAX_BYTES, FILE_REGULAR, out, bytes);
 }
 
+/* ---- temporary files ---- */
+
+static bool lock_to_write(int fd)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(fd, F_OFD_SETLK, &whole) == 0;
+}
+
+/* PID of NAME.cleave.tmp-PID; 0 for another name. */
+static long writer_of(const char *name)
+{
+    const char *last = NULL;
+    char *end;
+    for (const char *at = name; (at = strstr(at, TEMPORARY)); at++) last = at;
+    if (!last || last == name || last[strlen(TEMPORARY)] < '1' || last[strlen(TEMPORARY)] > '9') return 0;
+    const long pid = strtol(last + strlen(TEMPORARY), &end, 10);
+    return *end ? 0 : pid;
+}
+
+bool file_is_temporary(const char *name)
+{
+    return writer_of(name) != 0;
+}
+
+/* Removes a temporary file if its writer has ended. Whoever holds the lock lives, perhaps on another host, or in another
+ * container whose PIDs are counted anew. Where the lock is free, the PID of a living process is that of a later one, if
+ * nothing was written for a minute. `mine`: it has the name of a file that this process is about to make. */
+static bool remove_leftover(int folder, const char *name, long pid, bool mine)
+{
+    enum { MINUTE = 60, DAY = 24 * 3600 };
+    struct stat s;
+    bool gone = false;
+    const int fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return false;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode)) {
+        const double age = difftime(time(NULL), s.st_mtime);
+        const bool alive = kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+        if (lock_to_write(fd))
+            gone = mine || !alive || age > MINUTE;
+        else if (errno != EAGAIN && errno != EACCES) /* a file system without locks */
+            gone = mine || (!alive && age > DAY);
+    }
+    if (gone) gone = unlinkat(folder, name, 0) == 0;
+    close(fd);
+    return gone;
+}
+
+void file_remove_leftovers(const char *folder)
+{
+    DIR *d = opendir(folder);
+    if (!d) return;
+    for (struct dirent *e; (e = readdir(d));) {
+        const long pid = writer_of(e->d_name);
+        if (pid) remove_leftover(dirfd(d), e->d_name, pid, false);
+    }
+    closedir(d);
+}
+
+/* ---- writing ---- */
+
 /* If the path is a symbolic link, its target: that is what is replaced. */
 static status follow_link(const char *path, file_path *out)
 {
@@ -183,18 +243,32 @@ static int open_stream(const char *path)
     return fd;
 }
 
-/* The file is new, so nothing is written through a link that somebody has put there. What a killed process of the same PID
- * has left is removed first. The lock tells other processes that this file's writer lives; where there are no locks, they
- * look at the PID. */
+static bool is_at(int fd, const char *path)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* The file is new, so nothing is written through a link that somebody has put there; what a killed process of the same PID
+ * has left is removed first. The lock tells other processes that the file's writer lives. One that has locked it earlier is
+ * about to remove it: then another file is made. */
 static int open_temporary(const file_writer *w)
 {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    const char *path = w->temporary.s;
     file_path folder = w->path;
     file_remove_leftovers(path_to_parent(&folder) ? folder.s : ".");
-    const int fd = open(w->temporary.s, flags, 0666);
-    if (fd >= 0) fcntl(fd, F_OFD_SETLK, &whole);
-    return fd;
+    for (int tries = 0; tries < 100; tries++) {
+        const int fd = open(path, flags, 0666);
+        if (fd < 0 && errno != EEXIST) return -1;
+        if (fd < 0 && !remove_leftover(AT_FDCWD, path, getpid(), true)) break;
+        if (fd < 0) continue;
+        const bool contended = !lock_to_write(fd) && (errno == EAGAIN || errno == EACCES);
+        if (!contended && is_at(fd, path)) return fd;
+        close(fd);
+    }
+    errno = EEXIST;
+    return -1;
 }
 
 status file_begin(file_writer *w, const char *path)
@@ -254,14 +328,15 @@ status file_commit(file_writer *w)
     const bool replaces = w->temporary.s[0] != '\0';
     if (fflush(w->f) != 0 || (replaces && fsync(fileno(w->f)) != 0))
         FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path.s, strerror(errno));
-    int closed = fclose(w->f); /* releases the stream even if it fails */
-    w->f = NULL;
-    if (closed != 0) FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path.s, strerror(errno));
-    if (!replaces) goto out;
-    if (rename(w->temporary.s, w->path.s) != 0)
+    /* Still open, and so locked: nobody takes it for a leftover. */
+    if (replaces && rename(w->temporary.s, w->path.s) != 0)
         FAIL(ERR_RUNTIME, "cannot replace %s: %s", w->path.s, strerror(errno));
     w->temporary.s[0] = '\0';
-    TRY(sync_folder(w->path.s));
+    const int closed = fclose(w->f); /* releases the stream even if it fails */
+    w->f = NULL;
+    if (closed != 0 && !replaces) /* after fsync, closing can lose nothing */
+        FAIL(ERR_RUNTIME, "cannot write %s: %s", w->path.s, strerror(errno));
+    if (replaces) TRY(sync_folder(w->path.s));
 out:
     file_abandon(w);
     return st;
@@ -285,51 +360,6 @@ status file_replace(const char *path, const void *data, size_t bytes)
 out:
     if (st != OK) file_abandon(&w);
     return st;
-}
-
-/* PID of NAME.cleave.tmp-PID; 0 for another name. */
-static long writer_of(const char *name)
-{
-    const char *last = NULL;
-    char *end;
-    for (const char *at = name; (at = strstr(at, TEMPORARY)); at++) last = at;
-    if (!last || last == name || last[strlen(TEMPORARY)] < '1' || last[strlen(TEMPORARY)] > '9') return 0;
-    const long pid = strtol(last + strlen(TEMPORARY), &end, 10);
-    return *end ? 0 : pid;
-}
-
-bool file_is_temporary(const char *name)
-{
-    return writer_of(name) != 0;
-}
-
-/* Has the writer of this temporary file ended? A lock that is free says so also of a process on another host, or in another
- * container whose PIDs are counted anew; but a writer that has just made its file may not have locked it yet. */
-static bool is_left_over(int fd, long pid)
-{
-    enum { MINUTE = 60, DAY = 24 * 3600 };
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-    struct stat s;
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) return false;
-    const double age = difftime(time(NULL), s.st_mtime);
-    const bool own = pid == getpid(), alive = !own && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
-    if (fcntl(fd, F_OFD_GETLK, &lock) == 0) return lock.l_type == F_UNLCK && (!alive || age > MINUTE);
-    return own || (!alive && age > DAY);
-}
-
-void file_remove_leftovers(const char *folder)
-{
-    DIR *d = opendir(folder);
-    if (!d) return;
-    for (struct dirent *e; (e = readdir(d));) {
-        const long pid = writer_of(e->d_name);
-        if (!pid) continue;
-        const int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (fd < 0) continue;
-        if (is_left_over(fd, pid)) unlinkat(dirfd(d), e->d_name, 0);
-        close(fd);
-    }
-    closedir(d);
 }
 
 status file_remove_matching(const char *folder, const char *pattern)

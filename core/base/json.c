@@ -4,8 +4,38 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- parsing ---- */
+
+static _Thread_local bool no_memory; /* for the value that this thread parses */
+
+static void *allocate(size_t bytes)
+{
+    void *p = malloc(bytes);
+    no_memory |= !p;
+    return p;
+}
+
+static void listen_to_malloc(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){ .malloc_fn = allocate, .free_fn = free });
+}
+
+status json_parse(const char *text, size_t bytes, const char **end, cJSON **out)
+{
+    status st = OK;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const char *at;
+    pthread_once(&once, listen_to_malloc);
+    no_memory = false;
+    *out = cJSON_ParseWithLengthOpts(text, bytes, end ? end : &at, false);
+    if (!*out && no_memory) FAIL_OUT_OF_MEMORY();
+out:
+    return st;
+}
 
 /* ---- files ---- */
 
@@ -15,7 +45,7 @@ status json_read(const char *path, cJSON **out)
     char *text = NULL;
     size_t bytes;
     TRY(file_read(path, &text, &bytes));
-    *out = cJSON_ParseWithLength(text, bytes);
+    TRY(json_parse(text, bytes, NULL, out));
     if (!cJSON_IsObject(*out)) {
         cJSON_Delete(*out);
         *out = NULL;
@@ -41,7 +71,7 @@ cJSON *json_read_last_line(const char *path)
     const char *end = memrchr(text, '\n', bytes);
     if (end) {
         const char *before = memrchr(text, '\n', (size_t)(end - text)), *line = before ? before + 1 : text;
-        j = cJSON_ParseWithLength(line, (size_t)(end - line));
+        json_parse(line, (size_t)(end - line), NULL, &j);
     }
     free(text);
     if (cJSON_IsObject(j)) return j;

@@ -11,9 +11,13 @@
 
 /* ---- files ---- */
 
-/* The object in a file. ERR_DATA: there is no such file, or it holds no JSON object. The caller deletes the object. */
+/* Any JSON value. *out is NULL if the text is not JSON; *end, if `end` is not NULL, is where it ends, or where it is wrong.
+ * ERR_RUNTIME: out of memory, which cJSON itself does not tell from a wrong text. The caller deletes the value. */
+status json_parse(const char *text, size_t bytes, const char **end, cJSON **out);
+/* The object in a file. ERR_DATA: there is no such file, or it holds no JSON object. ERR_RUNTIME: no memory, or too many
+ * open files. The caller deletes the object. */
 status json_read(const char *path, cJSON **out);
-/* The same, but NULL if the file is missing or holds no object. */
+/* The same, but NULL if the file is missing, holds no object, or cannot be read (status_ran_out). */
 cJSON *json_read_if_any(const char *path);
 /* The object in the last complete line of a file with one object per line; NULL if there is none. The caller deletes
  * it. */

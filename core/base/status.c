@@ -1,14 +1,15 @@
 /* core/base/status.c -- see status.h. Each thread has its own message and place. */
 #include "status.h"
 
-#include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MESSAGE_BYTES = 1024, PLACE_BYTES = 128 };
 
 static _Thread_local char message[MESSAGE_BYTES];
+static atomic_bool ran_out;
 static _Thread_local char place[PLACE_BYTES];
 
 /* The message is one line. Parts of it come from files, so newlines and escape sequences in a hostile name must not
@@ -52,7 +53,14 @@ status status_prefix(status code, const char *format, ...)
 
 status status_of_errno(int error, status otherwise)
 {
-    return error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN ? ERR_RUNTIME : otherwise;
+    if (error != ENOMEM && error != EMFILE && error != ENFILE && error != EAGAIN) return otherwise;
+    ran_out = true;
+    return ERR_RUNTIME;
+}
+
+bool status_ran_out(void)
+{
+    return ran_out;
 }
 
 const char *status_message(void)

@@ -18,6 +18,9 @@
 #ifndef CLEAVE_STATUS_H
 #define CLEAVE_STATUS_H
 
+#include <errno.h>
+#include <stdbool.h>
+
 typedef enum status {
     OK = 0,
     ERR_RUNTIME = 1,  /* out of memory, disk full, a library failed */
@@ -37,6 +40,9 @@ status status_prefix(status code, const char *format, ...) __attribute__((format
 /* The code for a failed system call: ERR_RUNTIME if the machine or the process has run out of something (memory, open
  * files, processes), whatever file was asked for; else `otherwise`. */
 status status_of_errno(int error, status otherwise);
+/* Has the process run out of something since it began, as far as status_of_errno and TRY_ALLOC heard of it? Then what was
+ * asked for and not found may well exist. */
+bool status_ran_out(void);
 
 /* The last message stored in this thread; "" if none. Valid until the next failure in this thread. */
 const char *status_message(void);
@@ -57,10 +63,12 @@ const char *status_place(void);
         if ((st = (expression)) != OK) goto out;                                                             \
     } while (0)
 
+#define FAIL_OUT_OF_MEMORY() FAIL(status_of_errno(ENOMEM, ERR_RUNTIME), "out of memory")
+
 /* Assigns the result of malloc or the like; fails if that is NULL. */
 #define TRY_ALLOC(pointer, expression)                                                                       \
     do {                                                                                                     \
-        if (!((pointer) = (expression))) FAIL(ERR_RUNTIME, "out of memory");                                 \
+        if (!((pointer) = (expression))) FAIL_OUT_OF_MEMORY();                                               \
     } while (0)
 
 #endif

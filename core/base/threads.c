@@ -4,13 +4,16 @@
 #include "path.h"
 #include "text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void threads_sleep_when_waiting(char **argv)
@@ -19,6 +22,52 @@ void threads_sleep_when_waiting(char **argv)
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || path_of_program(&self) != OK) return;
     if (setenv("OMP_WAIT_POLICY", "passive", 1)) return;
     execv(self.s, argv); /* returns only if it fails; then threads spin, which is slower but works */
+}
+
+/* ---- stacks ---- */
+
+enum { STACK_LEAST = 512 << 10, STACK_ENOUGH = 8 << 20 };
+
+/* "512k" of OMP_STACKSIZE, in bytes; without a letter it is in units of 1024. -1: OpenMP does not accept it either. */
+static long long stack_size(const char *text)
+{
+    static const char letters[] = "bkmg";
+    char *end;
+    const long long n = strtoll(text, &end, 10);
+    end += strspn(end, " \t");
+    const char *letter = *end ? strchr(letters, tolower((unsigned char)*end)) : &letters[1];
+    if (end == text || !letter || n < 0) return -1;
+    const int shift = 10 * (int)(letter - letters);
+    return n > LLONG_MAX >> shift ? LLONG_MAX : n << shift;
+}
+
+status threads_check_stack(void)
+{
+    status st = OK;
+    static const char *const variables[] = { "OMP_STACKSIZE", "GOMP_STACKSIZE" };
+    struct rlimit limit;
+    pthread_attr_t attr;
+    size_t of_threads;
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < STACK_ENOUGH) {
+        limit.rlim_cur = limit.rlim_max < STACK_ENOUGH ? limit.rlim_max : STACK_ENOUGH;
+        setrlimit(RLIMIT_STACK, &limit);
+        if (limit.rlim_cur < STACK_LEAST)
+            FAIL(ERR_RUNTIME, "a stack of %llu KB (ulimit -s) is too small: %d KB are needed",
+                 (unsigned long long)limit.rlim_cur >> 10, STACK_LEAST >> 10);
+    }
+    /* Threads get what the limit was when this process began. */
+    if (pthread_getattr_default_np(&attr) == 0 && pthread_attr_getstacksize(&attr, &of_threads) == 0 &&
+        of_threads < STACK_LEAST && pthread_attr_setstacksize(&attr, STACK_ENOUGH) == 0)
+        pthread_setattr_default_np(&attr);
+    for (int i = 0; i < 2; i++) {
+        const char *text = getenv(variables[i]);
+        const long long bytes = text ? stack_size(text) : STACK_ENOUGH;
+        if (bytes >= 0 && bytes < STACK_LEAST)
+            FAIL(ERR_USAGE, "%s=%.40s: a stack too small: at least %dk is needed", variables[i], text,
+                 STACK_LEAST >> 10);
+    }
+out:
+    return st;
 }
 
 /* ---- OpenMP's variables ---- */

@@ -11,6 +11,10 @@
  * images/s spinning, 490 sleeping. */
 void threads_sleep_when_waiting(char **argv);
 
+/* First of all in main: kernels need half a megabyte of stack. Raises a lower soft limit (ulimit -s) and the size that new
+ * threads get. ERR_RUNTIME: the hard limit is lower; ERR_USAGE: OMP_STACKSIZE is. */
+status threads_check_stack(void);
+
 enum { THREADS_MAX = 4096 };
 
 /* For main, before any parallel work: checks OMP_NUM_THREADS and OMP_THREAD_LIMIT, which libgomp takes as they are, and

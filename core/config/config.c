@@ -22,6 +22,7 @@ static status values_to_config(const config_value *values, config **out)
     TRY(config_write(values, false, NULL, &text));
     const cyaml_err_t e = cyaml_load_data((const uint8_t *)text, strlen(text), &cyaml, config_schema(),
                                           (cyaml_data_t **)out, NULL);
+    if (e == CYAML_ERR_OOM) FAIL_OUT_OF_MEMORY();
     if (e != CYAML_OK) FAIL(ERR_USAGE, "config: libcyaml: %s", cyaml_strerror(e));
 out:
     free(text);
@@ -55,10 +56,9 @@ status config_load(const char *path, char *const *overrides, int n_overrides, co
     status st = OK;
     char *text = NULL;
     size_t bytes = 0;
-    if (path && file_read_within(path, CONFIG_FILE_BYTES, FILE_OR_STREAM, &text, &bytes) != OK) {
-        st = ERR_USAGE; /* the message is right, but a config that cannot be read is not ERR_DATA */
-        goto out;
-    }
+    if (path) st = file_read_within(path, CONFIG_FILE_BYTES, FILE_OR_STREAM, &text, &bytes);
+    if (st == ERR_DATA) st = ERR_USAGE; /* the message is right, but a config is not data */
+    TRY(st);
     if (text && strlen(text) != bytes)
         FAIL(ERR_USAGE, "%s: not YAML: a NUL byte at byte %zu", path, strlen(text));
     config_source source = { path, text };

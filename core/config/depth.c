@@ -35,6 +35,7 @@ status yaml_check_depth(const char *label, const char *yaml)
             FAIL(ERR_USAGE, "%.200s:%zu: lists and mappings nest deeper than %d levels", label, line,
                  YAML_MAX_DEPTH);
     }
+    if (parser.error == YAML_MEMORY_ERROR) FAIL_OUT_OF_MEMORY();
 out:
     yaml_parser_delete(&parser);
     return st;

@@ -69,7 +69,7 @@ void config_values_free(config_value *values); /* NULL is harmless */
 /* ---- reading (read.c) ---- */
 
 /* `text` in the key's standard spelling ("007" -> "7", "~/x" -> "/home/me/x" for a path); NULL if it does not fit the
- * key or memory is out. The caller frees. */
+ * key or memory is out; then errno is ENOMEM, else not. The caller frees. */
 char *config_check(const config_key *, const char *text);
 
 /* Sets the values that YAML text gives. ERR_USAGE: the message begins with "LABEL:LINE". */

@@ -103,6 +103,7 @@ char *config_check(const config_key *key, const char *text)
 {
     const cyaml_schema_value_t *type = config_key_scalar(key);
     char *out = NULL;
+    errno = 0;
     switch (type->type) {
     case CYAML_INT: out = check_int(key, type->data_size, text); break;
     case CYAML_UINT: out = check_uint(key, type->data_size, text); break;
@@ -184,7 +185,9 @@ static status read_item(const reader *r, const yaml_node_t *node, const config_k
 {
     status st = OK;
     bool text = node->type == YAML_SCALAR_NODE && strlen(scalar_text(node)) == node->data.scalar.length;
-    if (!text || !(*out = config_check(key, scalar_text(node)))) TRY(wrong_value(r, node, key));
+    if (text) *out = config_check(key, scalar_text(node));
+    if (text && !*out && errno == ENOMEM) FAIL_OUT_OF_MEMORY();
+    if (!text || !*out) TRY(wrong_value(r, node, key));
 out:
     return st;
 }
@@ -285,10 +288,10 @@ out:
 
 static status syntax_error(const reader *r, const yaml_parser_t *p)
 {
-    const char *problem = p->problem                      ? p->problem
-                          : p->error == YAML_MEMORY_ERROR ? "out of memory"
-                                                          : "cannot be read";
+    const char *problem = p->problem ? p->problem : "cannot be read";
     size_t line = p->problem_mark.line + 1;
+    if (p->error == YAML_MEMORY_ERROR)
+        return status_set(status_of_errno(ENOMEM, ERR_RUNTIME), __FILE__, __LINE__, "out of memory");
     if (p->error == YAML_READER_ERROR) /* has an offset, but no line */
         return status_set(ERR_USAGE, __FILE__, __LINE__, "%s: not YAML: %s at byte %zu", r->label, problem,
                           p->problem_offset);

@@ -46,6 +46,7 @@ static status item_text(const config_key *key, const void *p, char **out)
     default: s = *(char *const *)p ? *(char *const *)p : ""; break;
     }
     *out = config_check(key, s);
+    if (!*out && errno == ENOMEM) FAIL_OUT_OF_MEMORY();
     if (!*out) FAIL(ERR_RUNTIME, "%s: the value \"%s\" is out of range", key->field.key, s);
 out:
     return st;

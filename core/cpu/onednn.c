@@ -1,6 +1,8 @@
 /* core/cpu/onednn.c -- see onednn.h. */
 #include "cpu.h"
 
+#include <sys/mman.h>
+
 /* ---- our arrays and convolutions in oneDNN's words ---- */
 
 dnnl_data_type_t onednn_type(dtype t)
@@ -49,10 +51,20 @@ out:
     return st;
 }
 
+/* oneDNN 2.x crashes where its code generator gets no memory. What it takes for one primitive is much less than this. */
+static bool memory_is_short(void)
+{
+    const size_t bytes = 8 << 20;
+    void *probe = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe != MAP_FAILED) munmap(probe, bytes);
+    return probe == MAP_FAILED;
+}
+
 /* The primitive itself and, last, its scratchpad. */
 static status finish(primitive *p, cpu *c, const_dnnl_primitive_desc_t pd)
 {
     status st = OK;
+    if (memory_is_short()) FAIL_OUT_OF_MEMORY();
     onednn_const_md scratchpad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     p->scratchpad = dnnl_memory_desc_get_size(scratchpad);
     TRY(add_argument(p, c, DNNL_ARG_SCRATCHPAD, scratchpad));

@@ -209,18 +209,33 @@ out:
     return st;
 }
 
-/* Size in bytes of the record at the start of `data`, and its step; 0 if the record is incomplete or damaged. The
- * version counts as a step before all others. */
-static size_t read_record(const uint8_t *data, size_t bytes, int64_t *step)
+/* protobuf-c does not tell a message that is wrong from one for which there was no memory. */
+static void *allocate(void *no_memory, size_t bytes)
 {
+    void *p = malloc(bytes);
+    if (!p) *(bool *)no_memory = true;
+    return p;
+}
+
+static void release(void *no_memory, void *p)
+{
+    (void)no_memory;
+    free(p);
+}
+
+/* Size in bytes of the record at the start of `data`, and its step; 0 if the record is incomplete or damaged. The
+ * version counts as a step before all others. *no_memory becomes true if that was why it could not be read. */
+static size_t read_record(const uint8_t *data, size_t bytes, int64_t *step, bool *no_memory)
+{
+    ProtobufCAllocator memory = { .alloc = allocate, .free = release, .allocator_data = no_memory };
     if (bytes < HEAD_BYTES + TAIL_BYTES || masked_crc(data, 8) != get_number(data + 8, 4)) return 0;
     uint64_t length = get_number(data, 8);
     if (length > bytes - HEAD_BYTES - TAIL_BYTES) return 0;
     if (masked_crc(data + HEAD_BYTES, length) != get_number(data + HEAD_BYTES + length, 4)) return 0;
-    Tensorflow__Event *event = tensorflow__event__unpack(NULL, length, data + HEAD_BYTES);
+    Tensorflow__Event *event = tensorflow__event__unpack(&memory, length, data + HEAD_BYTES);
     if (!event) return 0;
     *step = event->what_case == TENSORFLOW__EVENT__WHAT_FILE_VERSION ? INT64_MIN : event->step;
-    tensorflow__event__free_unpacked(event, NULL);
+    tensorflow__event__free_unpacked(event, &memory);
     return HEAD_BYTES + (size_t)length + TAIL_BYTES;
 }
 
@@ -230,10 +245,12 @@ status events_truncate(const char *path, int64_t step)
     char *text = NULL;
     size_t bytes = 0, kept = 0, record;
     int64_t at;
+    bool no_memory = false;
     if (!file_exists(path)) goto out;
     TRY(file_read(path, &text, &bytes));
-    while ((record = read_record((const uint8_t *)text + kept, bytes - kept, &at)) && at < step)
+    while ((record = read_record((const uint8_t *)text + kept, bytes - kept, &at, &no_memory)) && at < step)
         kept += record;
+    if (no_memory) FAIL_OUT_OF_MEMORY(); /* what could not be read must not be cut off */
     if (kept < bytes) TRY(file_replace(path, text, kept));
 out:
     free(text);

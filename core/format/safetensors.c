@@ -236,7 +236,7 @@ static status parse_json(const reader *r, const char *text, size_t n, cJSON **ou
     if (text[0] != '{')
         FAIL(ERR_DATA, "%s: not a safetensors file: the header does not begin with {", r->label);
     if (has_nul(text, n)) FAIL(ERR_DATA, "%s: NUL in the header", r->label);
-    *out = cJSON_ParseWithLengthOpts(text, n, &end, false);
+    TRY(json_parse(text, n, &end, out));
     if (!*out)
         FAIL(ERR_DATA, "%s: the header is not JSON at byte %td of %zu", r->label, end ? end - text : 0, n);
     for (; end < text + n; end++)

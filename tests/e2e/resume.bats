@@ -152,6 +152,7 @@ EOF
 
     rm -r "${dir[0]}"
     mkdir -p "${dir[0]}/log.txt"
+    touch "${dir[0]}/config.yaml" # else it is no run of ours
     run --separate-stderr train "$out" train.save_every=1
     [ "$status" -eq 0 ]
     grep -q '"done"' "${dir[0]}/status.json"

@@ -10,6 +10,7 @@
 #include "../../graph/edges.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,13 +109,15 @@ static status open_epochs(report_run *r, const char *dir)
 {
     status st = OK;
     struct dirent **entry = NULL;
-    const int n = scandir(dir, &entry, is_epoch, by_epoch); /* -1: no such folder */
+    const int n = scandir(dir, &entry, is_epoch, by_epoch);
+    if (n < 0 && errno != ENOENT) FAIL(status_of_errno(errno, ERR_DATA), "%s: %s", dir, strerror(errno));
     for (int i = 0; i < n; i++) {
         file_path sub;
         if (st == OK) st = path_set(&sub, "%s/%s", dir, entry[i]->d_name);
         if (st == OK) st = open_analysis(r, sub.s, epoch_of(entry[i]->d_name));
         free(entry[i]);
     }
+out:
     free(entry);
     return st;
 }

@@ -8,6 +8,7 @@
 #include "../../core/base/log.h"
 #include "../../nets/rundir.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -91,7 +92,8 @@ static status put_metrics(cJSON *o, const report_run *r)
     if (!file_exists(path.s)) goto out;
     TRY(file_read(path.s, &text, &bytes));
     for (char *line = text, *end; (end = memchr(line, '\n', bytes - (size_t)(line - text))); line = end + 1) {
-        cJSON *epoch = cJSON_ParseWithLength(line, (size_t)(end - line));
+        cJSON *epoch;
+        TRY(json_parse(line, (size_t)(end - line), NULL, &epoch));
         if (!cJSON_IsObject(epoch)) {
             cJSON_Delete(epoch);
             FAIL(ERR_DATA, "%s, line %d: not a JSON object", path.s, cJSON_GetArraySize(list) + 1);

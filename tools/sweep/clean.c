@@ -71,6 +71,7 @@ static status list_folder(cleaner *c, const char *dir, bool tasks)
     status st = OK;
     file_path path;
     DIR *d = opendir(dir);
+    if (!d && errno != ENOENT) FAIL(ERR_RUNTIME, "%s: %s", dir, strerror(errno));
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         TRY(path_set(&path, "%s/%s", dir, e->d_name));

@@ -271,8 +271,9 @@ int pool_count_gpus(void)
         for (; n < 100 && plugin_open("cuda", n, 1, &b) == OK; n++) backend_close(b);
         _exit(n);
     }
-    while (pid > 0 && waitpid(pid, &code, 0) < 0 && errno == EINTR) continue;
-    return pid > 0 && WIFEXITED(code) ? WEXITSTATUS(code) : 0;
+    if (pid < 0) return -1;
+    while (waitpid(pid, &code, 0) < 0 && errno == EINTR) continue;
+    return WIFEXITED(code) ? WEXITSTATUS(code) : 0;
 }
 
 /* ---- what runs where ---- */
@@ -494,6 +495,7 @@ static status prepare(pool *l, const bool *wanted, const pool_options *o)
     bool gpu = false;
     for (unsigned i = 0; i < p->n_tasks; i++) gpu |= wants_gpu(&p->task[i]);
     l->gpus = o->gpus >= 0 ? o->gpus : gpu ? pool_count_gpus() : 0;
+    if (l->gpus < 0) FAIL(ERR_RUNTIME, "cannot start a process to look for GPUs: %s", strerror(errno));
     l->cores = o->cores ? o->cores : pool_count_cores();
     l->jobs = o->jobs ? o->jobs : l->gpus ? l->gpus : 1;
     TRY_ALLOC(l->mark, calloc(p->n_tasks + 1, sizeof *l->mark));

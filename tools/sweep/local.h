@@ -27,7 +27,8 @@ typedef struct pool_result {
  * *out says how the tasks ended; an error means that the pool itself cannot work. */
 status pool_run(const sweep_plan *, const bool *wanted, const pool_options *, pool_result *out);
 
-/* How many GPUs the CUDA plugin can open; 0 if there is no plugin or no driver. */
+/* How many GPUs the CUDA plugin can open; 0 if there is no plugin or no driver; -1 if the process that looks
+ * cannot be started. */
 int pool_count_gpus(void);
 /* How many cores this process may use: threads_available(), or fewer if Slurm allocated fewer. */
 int pool_count_cores(void);

@@ -195,7 +195,7 @@ static status show_status(const cli *args, const sweep_plan *p)
     bool *queued = NULL;
     int n_in_state[TASK_STATES];
     TRY_ALLOC(queued, calloc(p->n_tasks + 1, sizeof *queued));
-    slurm_queue(p, queued);
+    TRY(slurm_queue(p, queued));
     TRY(sweep_status_print(p, queued, n_in_state));
     TRY(print_status(args, p, queued));
     if (n_in_state[TASK_FAILED])
@@ -269,6 +269,7 @@ static status work(const cli *args)
     if (command == STATUS) TRY(show_status(args, &p));
     if (command == TABLE) TRY(show_table(args, &p));
     if (command == CLEAN) TRY(clean(&p));
+    if (status_ran_out()) FAIL(ERR_RUNTIME, "this is not complete: %s", status_message());
 out:
     sweep_plan_free(&p);
     return st;

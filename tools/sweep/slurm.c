@@ -72,35 +72,44 @@ static void mark_element(const sweep_plan *p, const cJSON *submission, int eleme
 
 /* squeue prints lines "JOB ELEMENT STATE". It fails if Slurm does not know the job any more: then nothing
  * waits. */
-static void ask_queue(const sweep_plan *p, const cJSON *submission, bool *queued)
+static status ask_queue(const sweep_plan *p, const cJSON *submission, bool *queued)
 {
+    status st = OK;
     const char *job = json_text(submission, "job");
     char *argv[] = { "squeue", "--noheader", "--array", "--format=%F %K %T", "--jobs", (char *)job, NULL };
     char *text = NULL, state[32];
     int code, element;
     long number;
-    if (!isdigit((unsigned char)*job) || run_program(argv, &text, &code) != OK) return;
+    if (!isdigit((unsigned char)*job)) goto out;
+    TRY(run_program(argv, &text, &code));
     for (char *line = text; code == 0 && line && *line;
          line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
         if (sscanf(line, "%ld %d %31s", &number, &element, state) == 3 && strcmp(state, "COMPLETED") != 0 &&
             strcmp(state, "FAILED") != 0 && strcmp(state, "CANCELLED") != 0 && strcmp(state, "TIMEOUT") != 0)
             mark_element(p, submission, element, queued);
+out:
     free(text);
+    return st;
 }
 
-void slurm_queue(const sweep_plan *p, bool *queued)
+status slurm_queue(const sweep_plan *p, bool *queued)
 {
+    status st = OK;
     file_path pattern;
-    glob_t files;
+    glob_t files = { 0 };
     memset(queued, 0, p->n_tasks * sizeof *queued);
-    if (path_set(&pattern, "%s/slurm/*.json", p->dir) != OK) return;
-    if (glob(pattern.s, 0, NULL, &files) != 0) return;
+    TRY(path_set(&pattern, "%s/slurm/*.json", p->dir));
+    const int found = glob(pattern.s, 0, NULL, &files);
+    if (found != 0 && found != GLOB_NOMATCH) FAIL(ERR_RUNTIME, "%s/slurm: cannot be listed", p->dir);
     for (size_t i = 0; i < files.gl_pathc; i++) {
         cJSON *submission = json_read_if_any(files.gl_pathv[i]);
-        if (submission) ask_queue(p, submission, queued);
+        if (submission) st = ask_queue(p, submission, queued);
         cJSON_Delete(submission);
+        TRY(st);
     }
+out:
     globfree(&files);
+    return st;
 }
 
 /* ---- a new one ---- */
@@ -293,7 +302,7 @@ status slurm_submit(const sweep_plan *p, const sweep_spec *spec, char *job, int 
     bool *queued = NULL;
     cJSON *list = NULL, *submission = NULL;
     TRY_ALLOC(queued, calloc(p->n_tasks + 1, sizeof *queued));
-    slurm_queue(p, queued);
+    TRY(slurm_queue(p, queued));
     TRY(make_elements(p, queued, &list));
     *elements = cJSON_GetArraySize(list);
     if (*elements == 0) goto out;

@@ -20,8 +20,9 @@
  * *elements is 0 and nothing is submitted. job: at least 64 bytes. ERR_RUNTIME with the message of sbatch. */
 status slurm_submit(const sweep_plan *, const sweep_spec *, char *job, int *elements);
 
-/* queued[n_tasks]: true for tasks of arrays that wait or run. All false where Slurm cannot be asked. */
-void slurm_queue(const sweep_plan *, bool *queued);
+/* queued[n_tasks]: true for tasks of arrays that wait or run. All false where there is no Slurm. ERR_RUNTIME: it cannot be
+ * asked, for want of memory, processes or open files; a task that is queued must not be submitted again. */
+status slurm_queue(const sweep_plan *, bool *queued);
 
 /* `sweep element FILE`: runs the element $SLURM_ARRAY_TASK_ID of a submission. */
 status slurm_element(const char *file, pool_result *out);

@@ -482,7 +482,8 @@ static status read_document(reader *r, const char *yaml)
         FAIL(ERR_USAGE, "%s: %zu bytes: a sweep file has at most %d", r->spec->path, bytes, SPEC_MAX_BYTES);
     TRY(yaml_check_depth(r->spec->path, yaml));
     yaml_parser_set_input_string(&parser, (const unsigned char *)yaml, bytes);
-    if (!yaml_parser_load(&parser, &r->document))
+    if (!yaml_parser_load(&parser, &r->document) && parser.error == YAML_MEMORY_ERROR) FAIL_OUT_OF_MEMORY();
+    if (parser.error != YAML_NO_ERROR)
         FAIL(ERR_USAGE, "%s:%zu: not YAML: %s", r->spec->path, parser.problem_mark.line + 1,
              parser.problem ? parser.problem : "cannot be read");
     loaded = true;
@@ -521,10 +522,9 @@ status sweep_spec_read(const char *path, sweep_spec *out)
     char *text = NULL;
     size_t bytes;
     *out = (sweep_spec){ 0 };
-    if (file_read_within(path, CONFIG_FILE_BYTES, FILE_OR_STREAM, &text, &bytes) != OK) {
-        st = ERR_USAGE; /* with the message of file_read */
-        goto out;
-    }
+    st = file_read_within(path, CONFIG_FILE_BYTES, FILE_OR_STREAM, &text, &bytes);
+    if (st == ERR_DATA) st = ERR_USAGE; /* as for every config */
+    TRY(st);
     if (strlen(text) != bytes) FAIL(ERR_USAGE, "%s: not text: it has a NUL byte", path);
     TRY(sweep_spec_parse(path, text, out));
 out:

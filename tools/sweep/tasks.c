@@ -671,7 +671,8 @@ static status read_case(sweep_plan *p, const cJSON *j, const char *path)
     TRY(read_settings(cJSON_GetObjectItem(j, "finetune"), &c->finetune, &c->n_finetune));
     if (c->n_settings != p->n_keys || !good)
         FAIL(ERR_DATA, "%s: case %u is not one that sweep writes", path, p->n_cases);
-    if (config_parse(path, json_text(j, "config"), NULL, 0, &c->cfg) != OK) st = ERR_DATA;
+    st = config_parse(path, json_text(j, "config"), NULL, 0, &c->cfg);
+    if (st == ERR_USAGE) st = ERR_DATA;
 out:
     return st;
 }
