@@ -10,10 +10,8 @@
 #include "resize.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -34,6 +32,7 @@ static status read_bytes(idx_file *x, void *out, size_t bytes)
     const int got = gzread(x->f, out, (unsigned)bytes);
     if (got >= 0 && (size_t)got == bytes) goto out;
     const char *why = gzerror(x->f, &error);
+    if (error == Z_MEM_ERROR) FAIL_OUT_OF_MEMORY();
     FAIL(ERR_DATA, "%s: truncated or damaged: %s", x->path.s,
          error == Z_ERRNO ? strerror(errno)
          : *why           ? why
@@ -78,17 +77,12 @@ out:
 static status open_idx(const file_path *path, int dimensions, idx_file *x)
 {
     status st = OK;
-    struct stat info;
-    const int fd = open(path->s, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd;
     x->path = *path;
-    if (fd < 0) FAIL(ERR_DATA, "%s: %s", path->s, strerror(errno));
-    if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
-        close(fd);
-        FAIL(ERR_DATA, "%s: not a regular file", path->s);
-    }
+    TRY(file_open(path->s, &fd));
     if (!(x->f = gzdopen(fd, "rb"))) {
         close(fd);
-        FAIL(ERR_RUNTIME, "out of memory");
+        FAIL_OUT_OF_MEMORY();
     }
     TRY(read_header(x, dimensions));
 out:

@@ -8,7 +8,6 @@
 #include "../../core/base/log.h"
 #include "../../nets/rundir.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
