@@ -2,8 +2,10 @@
 #include "checkpoint.h"
 
 #include "../core/base/json.h"
+#include "../core/base/log.h"
 #include "../core/base/text.h"
 #include "net_private.h"
+#include "spelling.h"
 
 #include <limits.h>
 #include <math.h>
@@ -183,16 +185,7 @@ void checkpoint_info_free(checkpoint_info *c)
 const char *checkpoint_param_name(const char *tensor)
 {
     if (!strncmp(tensor, "module.", 7)) tensor += 7;
-    return !strncmp(tensor, "optimizer.", 10) || text_ends_with(tensor, ".num_batches_tracked") ? NULL
-                                                                                                : tensor;
-}
-
-static const st_tensor *tensor_of(const st_file *f, const char *param)
-{
-    char prefixed[160];
-    const st_tensor *t = st_find(f, param);
-    snprintf(prefixed, sizeof prefixed, "module.%s", param);
-    return t ? t : st_find(f, prefixed);
+    return spelling_is_beside(tensor) ? NULL : tensor;
 }
 
 static void shape_text(char *out, size_t bytes, int rank, const int64_t *shape)
@@ -203,76 +196,136 @@ static void shape_text(char *out, size_t bytes, int rank, const int64_t *shape)
     if (used < bytes) snprintf(out + used, bytes - used, "]");
 }
 
-static status check_tensor(const net *n, const st_file *f, const char *path, const char *tensor,
-                           const net_param *p)
+/* `what`: the name that the net gives to it. */
+static status check_tensor(const net *n, const st_tensor *t, const char *path, const net_param *p,
+                           const char *what)
 {
     status st = OK;
-    const st_tensor *t = tensor_of(f, tensor);
-    if (!t) FAIL(ERR_DATA, "%s: no tensor %s, which %s needs", path, tensor, net_arch(n));
     if (t->type != ST_F32 && t->type != ST_F16 && t->type != ST_BF16 && t->type != ST_F64)
-        FAIL(ERR_DATA, "%s: %s holds %s, not floating-point numbers", path, tensor, st_dtype_name(t->type));
-    if (t->rank != p->spec.rank || memcmp(t->shape, p->spec.shape, (size_t)t->rank * sizeof t->shape[0])) {
+        FAIL(ERR_DATA, "%s: %s holds %s, not floating-point numbers", path, t->name, st_dtype_name(t->type));
+    if (!spelling_same_shape(t, &p->spec)) {
         char is[200], should[200];
         shape_text(is, sizeof is, t->rank, t->shape);
         shape_text(should, sizeof should, p->spec.rank, p->spec.shape);
-        FAIL(ERR_DATA, "%s: %s is %s, but %s needs %s", path, tensor, is, net_arch(n), should);
+        FAIL(ERR_DATA, "%s: %s is %s, but %s needs %s", path, what, is, net_arch(n), should);
     }
 out:
     return st;
 }
 
-static status velocity_name(const net_param *p, char *out, size_t bytes)
+/* What a profiler adds, for example, is said once and left out. */
+static void warn_of_tensors_beside(const st_file *f, const char *path)
 {
-    return text_format(out, bytes, "optimizer.%s", p->name);
+    const char *first = NULL;
+    int n = 0;
+    for (int i = 0; i < f->n_tensors; i++) {
+        const char *name = f->tensor[i].name;
+        if (!text_ends_with(name, "total_ops") && !text_ends_with(name, "total_params")) continue;
+        if (!first) first = name;
+        n++;
+    }
+    if (n)
+        log_warn("%s: %d tensors that are no part of a net are left out: %s%s", path, n, first,
+                 n > 1 ? ", ..." : "");
 }
 
-static status check_all(const net *n, const st_file *f, const char *path, bool strict, bool velocity)
+/* "conv1.weight, bn1.weight, ... (62 in all)": the parameters of the net that the file lacks, or with `of_file` the tensors
+ * of the file that the net lacks. */
+static void list_strangers(const net *n, const st_file *f, const st_tensor *const *found, bool of_file,
+                           char *out, size_t bytes)
+{
+    enum { SHOWN = 3 };
+    int total = 0;
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < (of_file ? f->n_tensors : n->n_params); i++) {
+        const char *name = of_file ? f->tensor[i].name : n->param[i].name;
+        if (of_file ? spelling_is_beside(name) || spelling_param(n, name) >= 0 : found[i] != NULL) continue;
+        if (total++ < SHOWN && used < bytes)
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? ", " : "", name);
+    }
+    if (total > SHOWN && used < bytes) snprintf(out + used, bytes - used, ", ... (%d in all)", total);
+    if (!total) snprintf(out, bytes, "none");
+}
+
+/* tensor[n_params] of the file for each parameter and buffer. strict: every tensor has its place. */
+static status match(const net *n, const st_file *f, const char *path, bool strict, const st_tensor **tensor)
 {
     status st = OK;
-    int count;
-    const net_param *p = net_params(n, &count);
-    char tensor[128];
-    for (int i = 0; i < count; i++) {
-        TRY(check_tensor(n, f, path, p[i].name, &p[i]));
-        if (!velocity || !p[i].spec.trainable) continue;
-        TRY(velocity_name(&p[i], tensor, sizeof tensor));
-        TRY(check_tensor(n, f, path, tensor, &p[i]));
+    char lacking[400], left_over[400];
+    for (int i = 0; i < f->n_tensors; i++) {
+        const st_tensor *t = &f->tensor[i];
+        const int p = spelling_param(n, t->name);
+        if (p < 0 && strict && !spelling_is_beside(t->name)) goto strangers;
+        if (p < 0) continue;
+        if (tensor[p])
+            FAIL(ERR_DATA, "%s: %s is there twice: %s and %s", path, n->param[p].name, tensor[p]->name,
+                 t->name);
+        tensor[p] = t;
     }
-    for (int i = 0; strict && i < f->n_tensors; i++) {
-        const char *name = checkpoint_param_name(f->tensor[i].name);
-        if (name && !net_param_find(n, name))
-            FAIL(ERR_DATA, "%s: tensor %s is not of %s%s", path, f->tensor[i].name, net_arch(n),
-                 n->n_removed ? " without its removed units" : "");
-    }
+    for (int i = 0; i < n->n_params; i++)
+        if (!tensor[i]) goto strangers;
+    for (int i = 0; i < n->n_params; i++)
+        TRY(check_tensor(n, tensor[i], path, &n->param[i], n->param[i].name));
+    warn_of_tensors_beside(f, path);
+    goto out;
+strangers:
+    list_strangers(n, f, tensor, false, lacking, sizeof lacking);
+    list_strangers(n, f, tensor, true, left_over, sizeof left_over);
+    FAIL(ERR_DATA, "%s does not hold %s%s: lacking %s; of no use %s", path, net_arch(n),
+         n->n_removed ? " without its removed units" : "", lacking, left_over);
 out:
     return st;
 }
 
-status checkpoint_load(net *n, const st_file *f, const char *path, bool strict, bool velocity)
+/* optimizer.NAME of a trainable parameter. */
+static status find_velocity(const net *n, const st_file *f, const char *path, const net_param *p,
+                            const st_tensor **out)
 {
     status st = OK;
-    float *host = NULL;
-    char tensor[128];
-    TRY(check_all(n, f, path, strict, velocity));
-    TRY_ALLOC(host, malloc((size_t)net_param_largest(n) * sizeof *host));
-    for (int i = 0; i < n->n_params; i++) {
-        const net_param *p = &n->param[i];
-        TRY(st_to_f32(tensor_of(f, p->name), host));
-        TRY(net_param_write(n, p, host));
-        if (!velocity || !p->spec.trainable) continue;
-        TRY(velocity_name(p, tensor, sizeof tensor));
-        TRY(st_to_f32(tensor_of(f, tensor), host));
-        TRY(net_velocity_write(n, p, host));
-    }
+    char name[128];
+    TRY(text_format(name, sizeof name, "optimizer.%s", p->name));
+    *out = st_find(f, name);
+    if (!*out) FAIL(ERR_DATA, "%s: no tensor %s, which %s needs", path, name, net_arch(n));
+    TRY(check_tensor(n, *out, path, p, name));
+out:
+    return st;
+}
+
+static void read_steps(net *n, const st_file *f)
+{
     for (int i = 0; i < f->n_tensors; i++) {
         const st_tensor *t = &f->tensor[i];
         int64_t steps;
         if (!text_ends_with(t->name, ".num_batches_tracked") || t->type != ST_I64 || t->count != 1) continue;
         memcpy(&steps, t->data, sizeof steps);
         net_set_steps(n, steps);
-        break;
+        return;
     }
+}
+
+status checkpoint_load(net *n, const st_file *f, const char *path, bool strict, bool velocity)
+{
+    status st = OK;
+    float *host = NULL;
+    const st_tensor **tensor, *v;
+    TRY_ALLOC(tensor, calloc((size_t)n->n_params + 1, sizeof *tensor));
+    TRY(match(n, f, path, strict, tensor));
+    for (int i = 0; velocity && i < n->n_params; i++)
+        if (n->param[i].spec.trainable) TRY(find_velocity(n, f, path, &n->param[i], &v));
+    TRY_ALLOC(host, malloc((size_t)net_param_largest(n) * sizeof *host));
+    for (int i = 0; i < n->n_params; i++) {
+        const net_param *p = &n->param[i];
+        TRY(st_to_f32(tensor[i], host));
+        TRY(net_param_write(n, p, host));
+        if (!velocity || !p->spec.trainable) continue;
+        TRY(find_velocity(n, f, path, p, &v));
+        TRY(st_to_f32(v, host));
+        TRY(net_velocity_write(n, p, host));
+    }
+    read_steps(n, f);
 out:
+    free(tensor);
     free(host);
     return st;
 }

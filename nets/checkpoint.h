@@ -41,9 +41,9 @@ typedef struct checkpoint_info {
 status checkpoint_info_read(const st_file *f, const char *path, checkpoint_info *out);
 void checkpoint_info_free(checkpoint_info *);
 
-/* Copies parameters and buffers into a compiled net by name (checkpoint_param_name), and with `velocity` the momenta. Every
- * parameter of the net must be there with its shape. strict: no other parameter may be there; else tensors of removed
- * units may be left over. ERR_DATA names the first that is wrong. */
+/* Copies parameters and buffers into a compiled net by name, as nets/spelling.h reads names, and with `velocity` the momenta.
+ * Every parameter of the net must be there with its shape. strict: no other parameter may be there; else tensors of
+ * removed units may be left over. ERR_DATA names what is lacking and what is left over. */
 status checkpoint_load(net *, const st_file *f, const char *path, bool strict, bool velocity);
 /* The parameters and buffers of a file: checkpoint_load, strict unless the net lacks units. */
 status checkpoint_read(net *, const char *path);

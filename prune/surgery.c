@@ -2,6 +2,7 @@
  * tensors of the parent that are left over must belong to the removed units. */
 #include "surgery.h"
 #include "../nets/checkpoint.h"
+#include "../nets/spelling.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@ static status check_left_over(const net *pruned, const st_file *parent, const ch
     net *complete = NULL;
     TRY(net_without(pruned, NULL, 0, &complete));
     for (int i = 0; i < parent->n_tensors; i++) {
-        const char *name = checkpoint_param_name(parent->tensor[i].name);
-        if (name && !net_param_find(complete, name))
+        const char *name = parent->tensor[i].name;
+        if (!spelling_is_beside(name) && spelling_param(complete, name) < 0)
             FAIL(ERR_DATA, "%s: tensor %s belongs to no unit of %s", parent_path, name, net_arch(pruned));
     }
 out:

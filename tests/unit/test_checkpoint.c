@@ -145,7 +145,7 @@ static void misfits_are_refused_whole(void **state)
     assert_int_equal(load(fewer, false, false), OK);
     assert_int_equal(checkpoint_save(fewer, path, NULL, 0, NULL), OK);
     assert_int_equal(load(whole, true, false), ERR_DATA); /* missing */
-    assert_non_null(strstr(status_message(), "no tensor layer1.1."));
+    assert_non_null(strstr(status_message(), "lacking layer1.1."));
     net_free(whole);
     net_free(fewer);
     net_free(untouched);
