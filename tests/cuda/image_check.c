@@ -12,9 +12,12 @@
 
 enum { IMAGES = 7, ROWS = 6, PADDED = 8 };
 
-static const config_data augmented = {
-    .mean = { 0.4f, 0.5f, 0.6f }, .std = { 0.2f, 0.25f, 0.3f }, .crop_pad = 4, .flip = true, .rotate = 15
-};
+static const config_data augmented = { .mean = { 0.4f, 0.5f, 0.6f },
+                                       .std = { 0.2f, 0.25f, 0.3f },
+                                       .crop_pad = 4,
+                                       .flip = true,
+                                       .rotate = 15,
+                                       CONFIG32 };
 
 static void random_images(uint8_t *images)
 {

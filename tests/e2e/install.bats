@@ -144,7 +144,7 @@ complete_words() {
 int main(void)
 {
     net *n;
-    if (net_create("resnet20", 10, NULL, 0, &n) != OK) return 1;
+    if (net_create(&(net_spec){ .arch = "resnet20", .classes = 10 }, &n) != OK) return 1;
     printf("%lld\n", (long long)net_param_count(n));
     net_free(n);
     return 0;
