@@ -31,9 +31,9 @@ train() {
     "${command[@]}" "${@:2}"
 }
 
-# pause: sleeps for a random time, at most as long as the uninterrupted run took.
+# pause: sleeps for a random time, at most half as long as the uninterrupted run took, which may have shared the machine.
 pause() {
-    local ms=$((TOTAL_MS * (5 + RANDOM % 80) / 100))
+    local ms=$((TOTAL_MS * (5 + RANDOM % 45) / 100))
     sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
 }
 
