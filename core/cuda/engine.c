@@ -91,24 +91,59 @@ out:
     return st;
 }
 
-/* --- choices as text --- */
+/* --- choices as text ---
+ *
+ *   own                             our own kernels
+ *   #0123456789abcdef {"cudnn...    cuDNN's plan as JSON, after a hash of the problem's name and of the plan
+ *   {"cudnn...                      the same as older files have it
+ *
+ * cuDNN takes a plan whose JSON was changed: with "alpha": 9.0 in place of 1.0 it computes ninefold convolutions, with
+ * another stride it reads beyond x. And other changes make it end the process. So a damaged plan must not reach it. */
 
 static const char OWN[] = "own";
+enum { HASH_BYTES = 18 }; /* "#" and 16 digits and a blank */
 
-/* The caller frees. */
-static status choice_write(descriptor made, char **out)
+/* Of the problem and of its plan: a plan beside another problem's name is no better than a damaged one. */
+static uint64_t choice_hash(const char *problem, const char *json)
+{
+    return file_hash(problem, strlen(problem)) ^ 31 * file_hash(json, strlen(json));
+}
+
+/* One line without its end. The caller frees. */
+static status choice_write(const char *problem, descriptor made, char **out)
 {
     status st = OK;
-    if (made) return execution_plan_to_json(made, out);
-    TRY_ALLOC(*out, strdup(OWN));
+    char *json = NULL;
+    if (!made) {
+        TRY_ALLOC(*out, strdup(OWN));
+        goto out;
+    }
+    TRY(execution_plan_to_json(made, &json));
+    for (char *s = json; *s; s++) /* in JSON, line breaks stand only between tokens */
+        if (*s == '\n' || *s == '\r') *s = ' ';
+    const size_t bytes = HASH_BYTES + strlen(json) + 1;
+    TRY_ALLOC(*out, malloc(bytes));
+    snprintf(*out, bytes, "#%016llx %s", (unsigned long long)choice_hash(problem, json), json);
 out:
+    free(json);
     return st;
 }
 
-static status choice_read(cuda *c, const char *text, descriptor *made)
+static status choice_read(cuda *c, const char *problem, const char *text, descriptor *made)
 {
+    status st = OK;
+    char hash[HASH_BYTES + 1];
     *made = NULL;
-    return strcmp(text, OWN) == 0 ? OK : execution_plan_from_json(c->cudnn, NULL, text, made);
+    if (strcmp(text, OWN) == 0) goto out;
+    if (*text == '#') {
+        const char *json = strlen(text) < HASH_BYTES ? "" : text + HASH_BYTES;
+        snprintf(hash, sizeof hash, "#%016llx ", (unsigned long long)choice_hash(problem, json));
+        if (strncmp(text, hash, HASH_BYTES) != 0) FAIL(ERR_DATA, "a damaged plan");
+        text = json;
+    }
+    TRY(execution_plan_from_json(c->cudnn, NULL, text, made));
+out:
+    return st;
 }
 
 /* --- choices in memory --- */
@@ -184,7 +219,7 @@ static status cache_read(cuda *c, const char *name, bool *found, descriptor *mad
     TRY(cache_path(c, name, &path));
     if (!file_exists(path.s)) goto out;
     TRY(file_read(path.s, &text, NULL));
-    *found = choice_read(c, text, made) == OK;
+    *found = choice_read(c, name, text, made) == OK;
     if (*found) goto out;
     snprintf(note, sizeof note, "%s: %s; choosing again", path.s, status_message());
     c->note(note);
@@ -204,7 +239,7 @@ static void cache_write(cuda *c, const char *name, descriptor made)
     TRY(cache_folder(c, &folder));
     TRY(cache_path(c, name, &path));
     TRY(file_make_dirs(folder.s));
-    TRY(choice_write(made, &text));
+    TRY(choice_write(name, made, &text));
     TRY(file_replace(path.s, text, strlen(text)));
 out:
     free(text);
@@ -290,7 +325,7 @@ static bool read_choice(cuda *c, char *line)
     if (!text || text - line >= PROBLEM_NAME_BYTES) return false;
     *text++ = '\0';
     if (find(c, line)) return true;
-    return choice_read(c, text, &made) == OK && remember(c, line, made) == OK;
+    return choice_read(c, line, text, &made) == OK && remember(c, line, made) == OK;
 }
 
 status choices_load(backend *b, const char *path)
@@ -326,9 +361,7 @@ static status write_choice(file_writer *w, const engine_choice *e)
 {
     status st = OK;
     char *text = NULL;
-    TRY(choice_write(e->plan, &text));
-    for (char *s = text; *s; s++) /* one line: in JSON, line breaks stand only between tokens */
-        if (*s == '\n' || *s == '\r') *s = ' ';
+    TRY(choice_write(e->name, e->plan, &text));
     TRY(put_text(w, e->name));
     TRY(put_text(w, " "));
     TRY(put_text(w, text));

@@ -88,6 +88,13 @@ static int fresh(void **state)
     return setenv("CLEAVE_CACHE", scratch_path(name), 1);
 }
 
+/* Kept plans are a line each. */
+static void one_line(char *text)
+{
+    for (; *text; text++)
+        if (*text == '\n') *text = ' ';
+}
+
 static void is_timed_once(void **state)
 {
     char first[64];
@@ -100,6 +107,7 @@ static void is_timed_once(void **state)
     assert_int_equal(n_timed, 2);
     choices_forget(&c);
     assert_int_equal(n_open, 0);
+    one_line(first);
     assert_string_equal(plan_of(&c, 4), first); /* as another process: from the cache */
     assert_int_equal(n_timed, 2);
     choices_forget(&c);
@@ -168,13 +176,46 @@ static void a_run_keeps_its_choices(void **state)
     choices_forget(&c);
     setenv("CLEAVE_CACHE", scratch_path("empty"), 1);
     must(choices_load(&c.base, path));
-    for (char *s = first; *s; s++)
-        if (*s == '\n') *s = ' '; /* a line each */
+    one_line(first);
     assert_string_equal(plan_of(&c, 4), first);
     plan_of(&c, 8);
     assert_int_equal(n_timed, 2);
     choices_forget(&c);
     assert_int_equal(n_open, 0);
+}
+
+/* A digit of a plan that changed by itself, in the run's file or in the cache, does not reach cuDNN, which would take it. */
+static void a_damaged_plan_is_not_taken(void **state)
+{
+    char path[512], cached[4400], *text;
+    (void)state;
+    cuda c = gpu("A GPU");
+    snprintf(path, sizeof path, "%s", scratch_path("algorithms.txt"));
+    snprintf(cached, sizeof cached, "%s/cudnn-91900-A_GPU/" NAMED(4) ".json", getenv("CLEAVE_CACHE"));
+    plan_of(&c, 4);
+    must(choices_save(&c.base, path));
+    choices_forget(&c);
+    for (int in_cache = 0; in_cache < 2; in_cache++)
+        for (int change = 0; change < 2; change++) { /* the plan; whose plan it is */
+            if (in_cache && change) continue;        /* there, the file's name says whose */
+            must(file_read(in_cache ? cached : path, &text, NULL));
+            char *at = strstr(text, change ? "n4c0" : "\"n\": 4");
+            assert_non_null(at);
+            at[change ? 1 : 5] = '5';
+            must(file_replace(in_cache ? cached : path, text, strlen(text)));
+            n_notes = 0;
+            if (!in_cache) must(choices_load(&c.base, path));
+            if (in_cache) plan_of(&c, 4);
+            assert_true(n_notes >= 1 && n_timed == 1 + in_cache); /* it is timed again */
+            if (!in_cache) assert_null(c.choices);
+            at[change ? 1 : 5] = '4';
+            must(file_replace(in_cache ? cached : path, text, strlen(text)));
+            free(text);
+            choices_forget(&c);
+        }
+    must(choices_load(&c.base, path)); /* whole again */
+    assert_non_null(c.choices);
+    choices_forget(&c);
 }
 
 static void our_own_kernels_are_a_choice(void **state)
@@ -226,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup(who_was_first_counts, fresh),
         cmocka_unit_test_setup(a_rejected_cache_is_replaced, fresh),
         cmocka_unit_test_setup(a_run_keeps_its_choices, fresh),
+        cmocka_unit_test_setup(a_damaged_plan_is_not_taken, fresh),
         cmocka_unit_test_setup(our_own_kernels_are_a_choice, fresh),
         cmocka_unit_test_setup(what_is_not_of_this_device_is_said, fresh),
     };
