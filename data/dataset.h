@@ -33,8 +33,9 @@ void dataset_free(dataset *); /* a zeroed dataset is harmless */
  * cifar:     the official binary files in PATH or PATH/cifar-10-batches-bin (PATH/cifar-100-binary), of any
  *            whole number of records. The label of CIFAR-100 is the fine one.
  * folder:    PATH/train/CLASS/FILE and PATH/test/CLASS/FILE (or PATH/val); jpg, jpeg, png, bmp of at most
- *            cfg->max_pixels. The classes are the folders of train, or of the test set if there is no train. A class of the training set without images is an error; pictures that are not
- *            read (other formats, folders in class folders) are counted in warnings.
+ *            cfg->max_pixels. The classes are the folders of train, or of the test set if there is no train. A class
+ *            of the training set without images is an error; pictures that are not read (other formats, folders in
+ *            class folders) are counted in warnings.
  *            Interleaved: first image 0 of every class, then image 1 of every class, and so on, with classes
  *            and files in the order of strcmp, so that the first images are of all classes.
  * idx:       MNIST's files in PATH or PATH/raw, compressed by gzip or not; any number of classes up to 256, which is

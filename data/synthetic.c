@@ -123,9 +123,9 @@ static point place_of(const canvas *k, int pixel)
                     ((float)(pixel / k->width) + 0.5f) * k->down - 0.5f };
 }
 
-static void blend(canvas *k, int pixel, float distance, colour c)
+static void blend(canvas *k, int pixel, float distance_px, colour c)
 {
-    const float cover = fminf(fmaxf(0.5f - distance * k->finest, 0), 1);
+    const float cover = fminf(fmaxf(0.5f - distance_px, 0), 1);
     for (int i = 0; i < 3; i++) {
         float *value = k->value + i * k->pixels + pixel;
         *value += cover * (c.v[i] - *value);
@@ -147,11 +147,11 @@ static void draw_shape(canvas *k, source *s, int class, colour c)
 {
     const float radius = uniform(s, 6, 11), angle = uniform(s, -0.6f, 0.6f);
     const float x = uniform(s, 11, 20), y = uniform(s, 11, 20);
-    const float dx = cosf(angle) / radius, dy = sinf(angle) / radius;
+    const float dx = cosf(angle) / radius, dy = sinf(angle) / radius, radius_px = radius * k->finest;
     for (int pixel = 0; pixel < k->pixels; pixel++) {
         const point p = place_of(k, pixel);
         const float u = p.x - x, v = p.y - y;
-        blend(k, pixel, radius * shapes[class].distance((point){ u * dx + v * dy, v * dx - u * dy }), c);
+        blend(k, pixel, radius_px * shapes[class].distance((point){ u * dx + v * dy, v * dx - u * dy }), c);
     }
 }
 
@@ -165,7 +165,7 @@ static void draw_stroke(canvas *k, source *s)
         const point p = place_of(k, pixel);
         const float u = p.x - x, v = p.y - y;
         const float along = fmaxf(fabsf(u * dx + v * dy) - half, 0);
-        blend(k, pixel, length((point){ along, v * dx - u * dy }) - width, c);
+        blend(k, pixel, k->finest * (length((point){ along, v * dx - u * dy }) - width), c);
     }
 }
 

@@ -59,8 +59,7 @@ status claim_check(const claim *c, const char *dir)
         if (counts(c, e->d_name))
             FAIL(ERR_USAGE,
                  "%s: %s is there, but no %s, so this folder was not written by this program; choose "
-                 "another, or an "
-                 "empty one",
+                 "another, or an empty one",
                  dir, e->d_name, c->result);
 out:
     if (d) closedir(d);

@@ -8,11 +8,11 @@
 
 typedef struct claim {
     const char *result; /* "analysis.json": a folder with this file is the tool's */
-    const char *
-        member; /* which the JSON object in it must have, else it is another program's; NULL: any file will do */
-    const char *
-        names; /* of what may not be there without it (fnmatch with FNM_EXTMATCH): "*". Hidden files, the lock and
-                         * temporary files never count */
+    /* What the JSON object in it must have, else it is another program's; NULL: any file will do. */
+    const char *member;
+    /* Of what may not be there without it (fnmatch with FNM_EXTMATCH), such as "*". Hidden files, the lock and temporary
+     * files never count. */
+    const char *names;
 } claim;
 
 /* Before any work. ERR_USAGE names the folder, what is in the way, and what to do. ERR_RUNTIME: the folder cannot be read. */
